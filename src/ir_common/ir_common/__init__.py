@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shared floor of the stack: configuration files, parameters, node helpers, test fixtures."""

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every node of the stack does the same way: start, say that it is there, end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+
+from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_interfaces.msg import NodeStatus
+
+NODE_STATUS_TOPIC = "/ir/node_status"
+
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""State that late joiners need."""
+
+ANNOUNCEMENTS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)  # fmt: skip
+"""For readers of a topic on which many nodes each keep one latched message."""
+
+STREAM = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Sensor streams: the newest matters, a lost one does not."""
+
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+"""Messages that are counted."""
+
+
+class Finished(Exception):
+    """Raised in a callback to end the process in good order with an exit status."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def run(factory: Callable[[], Node], args: Sequence[str] | None = None) -> None:
+    """Runs one node as a process and exits.
+
+    The node is announced on /ir/node_status once it is made. A ``close()`` of the node is called at the end, whatever
+    the end was. Exit status: 0 after SIGINT or SIGTERM or a `Finished`, 78 after a `ConfigError` (one line on
+    standard error), and Python's own after any other exception.
+    """
+    sys.exit(_run(factory, args))
+
+
+def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
+    node: Node | None = None
+    executor: SingleThreadedExecutor | None = None
+    try:
+        rclpy.init(args=args)
+        node = factory()
+        announcer = announce(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+        del announcer
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return EXIT_CONFIG
+    except Finished as finished:
+        return finished.status
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except (InvalidHandle, RCLError):
+        if rclpy.ok():
+            raise
+        return 0  # a signal took the context away in the middle of a call
+    finally:
+        if node is not None:
+            close = getattr(node, "close", None)
+            if close:
+                close()
+            node.destroy_node()
+        if executor is not None:
+            executor.shutdown(timeout_sec=0.5)
+        rclpy.try_shutdown()
+    return 0
+
+
+def announce(node: Node) -> Any:
+    """Publishes the node's `NodeStatus`, latched; returns the publisher, which must live as long as the node."""
+    publisher = node.create_publisher(NodeStatus, NODE_STATUS_TOPIC, LATCHED)
+    publisher.publish(
+        NodeStatus(
+            stamp=node.get_clock().now().to_msg(),
+            name=node.get_fully_qualified_name(),
+            process_id=os.getpid(),
+            host=socket.gethostname(),
+        )
+    )
+    return publisher
+
+
+def drain(subscription: Subscription, handle: Callable[[Any], None]) -> int:
+    """Hands every message that waits on ``subscription`` to ``handle``; returns how many there were.
+
+    The executor takes one message per subscription and wake-up; a callback that calls this after its own message
+    keeps up with several times the rate.
+    """
+    count = 0
+    with subscription.handle:
+        while (taken := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+            handle(taken[0])
+            count += 1
+    return count

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters come from the model and are changed whole or not at all; a process ends with the right status."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+from ir_common.config import EXIT_CONFIG, Config, ConfigError, live
+from ir_common.ros_node import ANNOUNCEMENTS, NODE_STATUS_TOPIC, announce, drain
+from ir_common.ros_params import declare
+from ir_common.ros_time import to_nanoseconds, to_seconds, to_stamp
+from ir_common.testing import RosHarness
+from ir_interfaces.msg import DropCount, NodeStatus
+from pydantic import Field
+from rclpy.parameter import Parameter
+
+
+class Settings(Config):
+    robots: tuple[str, ...] = ("cart",)
+    rate: float = Field(10.0, gt=0, le=100, description="Hz")
+    mode: Literal["off", "shadow"] = live("off")
+    threshold: float = live(0.0, ge=-5, description="dimensionless")
+
+
+def test_parameters_are_declared_with_ranges_and_description(ros: RosHarness) -> None:
+    node = ros.node(parameter_overrides=[Parameter("rate", value=20), Parameter("robots", value=["a", "b"])])
+    parameters = declare(node, Settings)
+    assert parameters.config == Settings(robots=("a", "b"), rate=20.0)
+    descriptor = node.describe_parameter("rate")
+    assert descriptor.description == "Hz"
+    assert descriptor.floating_point_range[0].to_value == 100
+    assert node.describe_parameter("mode").additional_constraints == "one of: off, shadow"
+
+
+@pytest.mark.parametrize("override", [("rate", -1.0), ("rate", "fast"), ("mode", "on"), ("threshold", float("nan"))])
+def test_wrong_start_values_are_refused(ros: RosHarness, override: tuple[str, object]) -> None:
+    node = ros.node(parameter_overrides=[Parameter(override[0], value=override[1])])
+    with pytest.raises(ConfigError, match=override[0]):
+        declare(node, Settings)
+
+
+def test_live_changes_are_applied_whole_or_refused_with_the_reason(ros: RosHarness) -> None:
+    node, seen = ros.node(), []
+    parameters = declare(node, Settings, seen.append)
+    assert node.set_parameters([Parameter("threshold", value=-1.5)])[0].successful
+    assert seen == [Settings(threshold=-1.5)] and parameters.config.threshold == -1.5
+    refused = node.set_parameters_atomically([Parameter("threshold", value=1.0), Parameter("mode", value="on")])
+    assert not refused.successful and "mode" in refused.reason
+    fixed = node.set_parameters([Parameter("rate", value=1.0)])[0]
+    assert not fixed.successful and "fixed at the start" in fixed.reason
+    assert parameters.config.threshold == -1.5 and len(seen) == 1
+
+
+def test_a_late_listener_hears_every_announcement(ros: RosHarness) -> None:
+    keep = [announce(ros.node("one")), announce(ros.node("two"))]
+    heard: dict[str, int] = {}
+    ros.node("late").create_subscription(
+        NodeStatus, NODE_STATUS_TOPIC, lambda m: heard.update({m.name: m.process_id}), ANNOUNCEMENTS
+    )
+    ros.until(lambda: len(heard) == 2, what="both announcements")
+    assert heard == {"/one": os.getpid(), "/two": os.getpid()}
+    del keep
+
+
+def test_drain_takes_all_that_waits_in_order(ros: RosHarness) -> None:
+    node, got = ros.node(), []
+
+    def first(message: DropCount) -> None:
+        got.append(message.messages)
+        drain(subscription, lambda m: got.append(m.messages))
+
+    subscription = node.create_subscription(DropCount, "x", first, 100)
+    publisher = node.create_publisher(DropCount, "x", 100)
+    ros.until(lambda: publisher.get_subscription_count() == 1, what="the match")
+    for i in range(50):
+        publisher.publish(DropCount(messages=i))
+    ros.until(lambda: len(got) == 50)
+    assert got == list(range(50))
+
+
+PROGRAM = """
+import sys, rclpy
+from ir_common.config import ConfigError
+from ir_common.ros_node import Finished, run
+def factory():
+    if sys.argv[1] == "config":
+        raise ConfigError("slices.yaml:3: rate: must be positive")
+    node = rclpy.create_node("program")
+    if sys.argv[1] == "finish":
+        def end(): raise Finished(5)
+        node.create_timer(0.01, end)
+    if sys.argv[1] == "crash":
+        def crash(): raise RuntimeError("boom")
+        node.create_timer(0.01, crash)
+    node.close = lambda: print("closed", flush=True)
+    print("made", flush=True)
+    return node
+run(factory)
+"""
+
+
+@pytest.mark.parametrize(("how", "status"), [("config", EXIT_CONFIG), ("finish", 5), ("crash", 1)])
+def test_exit_status_of_a_process(ros_domain: int, how: str, status: int) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, timeout=30)
+    assert done.returncode == status, done.stderr
+    if how == "config":
+        assert done.stderr == "error: slices.yaml:3: rate: must be positive\n"
+    else:
+        assert "closed" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_process_in_good_order(ros_domain: int, number: int) -> None:
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, "spin"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "made\n"
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=10)
+    assert process.returncode == 0 and rest == "closed\n"
+
+
+def test_stamps_survive_the_round_trip() -> None:
+    for nanoseconds in (0, 1, 999_999_999, 1_000_000_000, 123_456_789_012):
+        assert to_nanoseconds(to_stamp(nanoseconds)) == nanoseconds
+    assert to_seconds(to_stamp(1_500_000_000)) == 1.5
