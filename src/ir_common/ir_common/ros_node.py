@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
-from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from ir_common.config import EXIT_CONFIG, ConfigError
@@ -58,8 +59,14 @@ def run(factory: Callable[[], Node], args: Sequence[str] | None = None) -> None:
 def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
     node: Node | None = None
     executor: SingleThreadedExecutor | None = None
+    told_to_end: list[int] = []
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # rclpy ends the context; no KeyboardInterrupt in the middle of a call
+        signal.signal(number, lambda received, _frame: told_to_end.append(received))
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
         node = factory()
         announcer = announce(node)
         executor = SingleThreadedExecutor()
@@ -71,12 +78,12 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
         return EXIT_CONFIG
     except Finished as finished:
         return finished.status
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         return 0
-    except (InvalidHandle, RCLError):
-        if rclpy.ok():
+    except Exception:
+        if not told_to_end:
             raise
-        return 0  # a signal took the context away in the middle of a call
+        return 0  # the signal took the context away in the middle of a call
     finally:
         if node is not None:
             close = getattr(node, "close", None)

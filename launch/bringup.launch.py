@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ros2 launch ir_twin bringup.launch.py``: the same stack as ``./ir up``, by the ROS launcher."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_twin.bringup.arguments import BringupArguments, parse
+from ir_twin.bringup.description import describe
+from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
+from ir_twin.bringup.up import run_directory
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declares the bringup's arguments and starts what the description says."""
+    declared = [
+        DeclareLaunchArgument(name, default_value="", description=f"{field.description} (empty: the default)")
+        for name, field in BringupArguments.model_fields.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=_start)])
+
+
+def _start(context: LaunchContext) -> list:
+    given = {name: LaunchConfiguration(name).perform(context) for name in BringupArguments.model_fields}
+    try:
+        arguments = parse([f"{name}:={value}" for name, value in given.items() if value])
+        nodes = describe(arguments, run_directory())
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from None
+    return [action for spec in reversed(nodes) for action in _actions(spec)]
+
+
+def _actions(spec: NodeSpec) -> list:
+    restart = {
+        "respawn": True,
+        "respawn_delay": RESTART_DELAY,
+        "respawn_max_retries": MAX_RESTARTS,
+        "additional_env": spec.environment,
+        "output": "screen",
+    }
+    if spec.package:
+        process = Node(
+            package=spec.package,
+            executable=spec.executable,
+            name=spec.name,
+            namespace=spec.namespace,
+            parameters=[spec.parameters],
+            arguments=list(spec.arguments),
+            **restart,
+        )
+    else:
+        process = ExecuteProcess(cmd=[spec.executable, *spec.arguments], name=spec.name, **restart)
+    deaths = 0
+
+    def ended(event, _context):  # type: ignore[no-untyped-def]
+        nonlocal deaths
+        deaths += 1
+        finished = spec.required and event.returncode == 0
+        if finished or event.returncode == EXIT_CONFIG or deaths > MAX_RESTARTS:
+            return [EmitEvent(event=Shutdown(reason=f"{spec.full_name} ended with status {event.returncode}"))]
+        return []
+
+    return [process, RegisterEventHandler(OnProcessExit(target_action=process, on_exit=ended))]

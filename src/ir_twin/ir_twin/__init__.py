@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The robots' digital twin, its risk veto, and the bringup of the stack."""

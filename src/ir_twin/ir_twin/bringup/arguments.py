@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bringup's arguments, the same for ``./ir up`` and ``ros2 launch``, checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from ament_index_python.packages import get_package_share_directory
+from pydantic import Field, field_validator
+
+from ir_common.config import Config, ConfigError, validate
+from ir_sim.sdf.world import compose
+
+
+def share() -> Path:
+    """Where worlds, configuration and launch files are installed."""
+    return Path(get_package_share_directory("ir_twin"))
+
+
+class BringupArguments(Config):
+    """What a user can choose at the start; written ``name:=value``."""
+
+    sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator: MuJoCo (built in) or Gazebo Harmonic")
+    world: Path = Field(Path("robot_field"), description="name of a world in worlds/, or the path of an SDF file")
+    robots: tuple[str, ...] = Field(
+        ("cart", "spider", "hopper"), description="robots, separated by commas: name, or name:model for further ones"
+    )
+    slices: Path = Field(Path("slices.yaml"), description="carrier, slice templates and first slices: a YAML file")
+    policies: dict[str, Path] = Field({}, description="policy files, separated by commas: robot=file")
+    radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
+    twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
+    headless: bool = Field(False, description="true: no window of the simulator")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the simulator, the policies and the twin")
+    real_time_factor: float = Field(1.0, ge=0, le=100, description="simulated seconds per second, 0: as fast as it can")
+    duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: run until Ctrl-C")
+    report: Path | None = Field(None, description="JSON file for the report, written at the end")
+
+    @field_validator("robots", mode="before")
+    @classmethod
+    def _split_robots(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("policies", mode="before")
+    @classmethod
+    def _split_policies(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if any(not (robot and file) for robot, _, file in pairs):
+            raise ValueError("must be robot=file, separated by commas")
+        return {robot.strip(): file.strip() for robot, _, file in pairs}
+
+    @field_validator("radio", "twin", mode="before")
+    @classmethod
+    def _yaml_truth(cls, value: Any) -> Any:
+        """`ros2 launch` may read on and off as YAML truth values."""
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+    @field_validator("report", mode="before")
+    @classmethod
+    def _no_report(cls, value: Any) -> Any:
+        return value or None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the robots, without their models."""
+        return [robot.partition(":")[0] for robot in self.robots]
+
+
+def parse(words: Sequence[str]) -> BringupArguments:
+    """Reads ``name:=value`` words, finds the files and checks everything that can be checked before the start.
+
+    Raises:
+        ConfigError: an argument is unknown or out of range, a file is missing or wrong, a robot is unknown, …
+    """
+    values: dict[str, str] = {}
+    known = list(BringupArguments.model_fields)
+    for word in words:
+        name, separator, value = word.partition(":=")
+        if not separator:
+            raise ConfigError(f"argument '{word}': must be name:=value, with a name of: {', '.join(known)}")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}:='?" if near else f"known arguments: {', '.join(known)}"
+            raise ConfigError(f"unknown argument '{name}:='; {hint}")
+        values[name] = value
+    return check(validate(BringupArguments, values, "argument"))
+
+
+def check(arguments: BringupArguments) -> BringupArguments:
+    """Finds the files and lets every package refuse what it would refuse later, before anything starts.
+
+    Packages of the floors above take part by an entry point of the group ``ir_twin.preflight``.
+
+    Raises:
+        ConfigError: as `parse`.
+    """
+    resolved = arguments.model_copy(
+        update={
+            "world": _find(arguments.world, "worlds", ".sdf", "world"),
+            "slices": _find(arguments.slices, "config", ".yaml", "slices file"),
+            "policies": {robot: path.expanduser().resolve() for robot, path in arguments.policies.items()},
+            "report": arguments.report and arguments.report.expanduser().resolve(),
+        }
+    )
+    compose(resolved.world, list(resolved.robots))
+    for robot in resolved.policies:
+        if robot not in resolved.names:
+            raise ConfigError(f"policies:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
+    if resolved.report and not resolved.report.parent.is_dir():
+        raise ConfigError(f"report:={resolved.report}: the folder does not exist; make it first")
+    for entry in entry_points(group="ir_twin.preflight"):
+        entry.load()(resolved)
+    return resolved
+
+
+def _find(path: Path, folder: str, suffix: str, what: str) -> Path:
+    """A file of the user's own, or one that is installed with the stack."""
+    path = path.expanduser()
+    installed = share() / folder
+    for candidate in (path, installed / path, installed / f"{path}{suffix}"):
+        if candidate.is_file():
+            return candidate.resolve()
+    there = ", ".join(sorted(p.stem for p in installed.glob(f"*{suffix}")))
+    raise ConfigError(f"{what} '{path}' is not there; give the path of a {suffix} file, or one of: {there}")

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process of the stack, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+RESTART_DELAY = 0.5
+"""Seconds between the death of a node and its new start."""
+MAX_RESTARTS = 10
+"""A node that dies more often stays dead; the stack ends with an error."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process of the stack.
+
+    Attributes:
+        package, executable: what `ros2 run` would start; an empty package means a program on the PATH.
+        name, namespace: of the node.
+        parameters: parameter values, plain data.
+        arguments: command line of a program that is not one of ours.
+        environment: added to the process's environment.
+        required: the stack ends, in good order, when this process ends with status 0.
+    """
+
+    package: str
+    executable: str
+    name: str
+    namespace: str = "/"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    required: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """Fully qualified node name."""
+        return f"{self.namespace.rstrip('/')}/{self.name}"

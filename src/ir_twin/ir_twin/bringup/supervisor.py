@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the processes of a description without a ROS launcher: restarts, ordered shutdown, no orphans."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
+
+STOP_SECONDS = 4.0
+"""From the first signal to the last process's end; what is left then is killed."""
+_LAST_LINES = 15
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Supervisor:
+    """The processes of one stack.
+
+    Args:
+        nodes: in the order in which they end.
+        run_directory: an existing folder for parameter files and logs.
+        say: takes one line for the user.
+    """
+
+    def __init__(self, nodes: Sequence[NodeSpec], run_directory: Path, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._commands = {spec.full_name: command(spec, run_directory) for spec in nodes}
+        self._processes = {spec.full_name: _Process(spec, run_directory) for spec in nodes}
+        self._woken = threading.Event()
+        self._stop_asked = False
+
+    def stop(self) -> None:
+        """Asks `run` to end everything; may be called from a signal handler."""
+        self._stop_asked = True
+        self._woken.set()
+
+    def run(self) -> int:
+        """Starts everything, watches it, and ends it; returns the exit status of the stack.
+
+        That is 0 when it was told to stop or a required process ended with 0, 78 when a node found its configuration
+        wrong, and 1 when a node died more than `MAX_RESTARTS` times.
+        """
+        status = 0
+        try:
+            for name in reversed(self._processes):  # the source of data first
+                self._start(name)
+            while not self._stop_asked:
+                ended = self._watch()
+                if ended is not None:
+                    status = ended
+                    break
+                self._woken.wait(0.1)
+                self._woken.clear()
+        finally:
+            self._end_all()
+        return status
+
+    def _start(self, name: str) -> None:
+        try:
+            self._processes[name].start(self._commands[name], self._woken.set)
+        except OSError as error:
+            raise ConfigError(f"{name}: cannot start {self._commands[name][0]}: {error.strerror}") from None
+
+    def _watch(self) -> int | None:
+        """Restarts what died; the status to end with, where something ended the stack."""
+        for name, process in self._processes.items():
+            status = process.poll()
+            if status is None:
+                continue
+            if process.restart_at is not None:
+                if time.monotonic() >= process.restart_at:
+                    self._start(name)
+                continue
+            if process.spec.required and status == 0:
+                return 0
+            how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+            if status == EXIT_CONFIG:
+                self._say(process.last_line())
+                return EXIT_CONFIG
+            if process.restarts >= MAX_RESTARTS:
+                self._say(f"{name} ended {how} after {MAX_RESTARTS} restarts; the last of {process.log}:")
+                self._say("\n".join(f"  {line}" for line in process.lines))
+                return 1
+            self._say(f"{name} ended {how}; starting it again ({process.restarts + 1} of {MAX_RESTARTS})")
+            process.restarts += 1
+            process.restart_at = time.monotonic() + RESTART_DELAY
+        return None
+
+    def _end_all(self) -> None:
+        """Interrupts the processes in order, each a moment after the one before, and kills what does not end."""
+        deadline = time.monotonic() + STOP_SECONDS
+        pending = [p for p in self._processes.values() if p.poll() is None]
+        for process in pending:
+            process.send(signal.SIGINT)
+            if process.spec.required:  # the monitor writes its report while the others still answer
+                process.wait(min(deadline, time.monotonic() + 2.0))
+        for process in pending:
+            process.wait(deadline)
+        for process in self._processes.values():
+            if process.poll() is None:
+                self._say(f"{process.spec.full_name} did not end in time; killed")
+            process.kill_group()
+
+
+class _Process:
+    """One process in a session of its own, with its output in a log file."""
+
+    def __init__(self, spec: NodeSpec, run_directory: Path) -> None:
+        self.spec = spec
+        self.log = run_directory / f"{_file_name(spec)}.log"
+        self.lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self.restarts = 0
+        self.restart_at: float | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def start(self, arguments: Sequence[str], ended: Callable[[], None]) -> None:
+        self.restart_at = None
+        terminal = self.spec.required and not self.spec.arguments  # the monitor draws on it
+        self._process = subprocess.Popen(
+            arguments,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.spec.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=None if terminal else subprocess.PIPE,
+            stderr=subprocess.PIPE if terminal else subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
+            preexec_fn=_die_with_parent,
+        )
+        stream = self._process.stderr if terminal else self._process.stdout
+        self._reader = threading.Thread(target=self._read, args=(stream, ended), daemon=True)
+        self._reader.start()
+
+    def _read(self, stream, ended: Callable[[], None]) -> None:  # type: ignore[no-untyped-def]
+        with self.log.open("a", encoding="utf-8") as log:
+            for line in stream:
+                log.write(line)
+                log.flush()
+                self.lines.append(line.rstrip())
+        ended()
+
+    def poll(self) -> int | None:
+        return self._process.poll() if self._process else None
+
+    def last_line(self) -> str:
+        if self._reader:
+            self._reader.join(1.0)
+        return self.lines[-1] if self.lines else f"{self.spec.full_name}: wrong configuration, see {self.log}"
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait(self, deadline: float) -> None:
+        if self._process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+
+    def kill_group(self) -> None:
+        """Kills the process and every child that it left."""
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def command(spec: NodeSpec, run_directory: Path) -> list[str]:
+    """The command line of a process; writes the node's parameter file.
+
+    Raises:
+        ConfigError: the package or the program is not installed.
+    """
+    if not spec.package:
+        return [spec.executable, *spec.arguments]
+    try:
+        program = Path(get_package_prefix(spec.package)) / "lib" / spec.package / spec.executable
+    except PackageNotFoundError:
+        raise ConfigError(f"package {spec.package} is not installed; `./ir doctor` says what is missing") from None
+    if not program.exists():
+        raise ConfigError(f"{program} is not there; build the workspace again")
+    file = run_directory / f"{_file_name(spec)}.yaml"
+    file.write_text(yaml.safe_dump({spec.full_name: {"ros__parameters": spec.parameters}}))
+    names = ["-r", f"__node:={spec.name}", "-r", f"__ns:={spec.namespace}"]
+    return [str(program), *spec.arguments, "--ros-args", *names, "--params-file", str(file)]
+
+
+def _file_name(spec: NodeSpec) -> str:
+    return spec.full_name.strip("/").replace("/", "_")
+
+
+def _die_with_parent() -> None:
+    """In the child, before exec: be told to end when the supervisor is killed, so that no orphan stays."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live table of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ir_twin.monitor.totals import Totals
+
+
+def render(totals: Totals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
+    """Everything at a glance: robots, slices, restarts, and the last warnings of the nodes."""
+    pace = totals.simulated_seconds / wall_seconds if wall_seconds > 0 else 0.0
+    head = Text(
+        f"simulated {totals.simulated_seconds:.1f} s   wall {wall_seconds:.1f} s   pace {pace:.2f}", style="bold"
+    )
+    parts: list[RenderableType] = [head, _robots(totals)]
+    if totals.slices:
+        parts.append(_slices(totals))
+    restarts = {name: count for name, count in totals.restarts().items() if count}
+    notes = f"allocation changes {totals.allocation_changes}   nodes {len(totals.restarts())}"
+    parts.append(Text(notes + "   restarts " + (", ".join(f"{n} ×{c}" for n, c in restarts.items()) or "none")))
+    parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in warnings]
+    return Group(*parts)
+
+
+def _robots(totals: Totals) -> Table:
+    table = _table(
+        "robot", "moved m", "reward", "falls", "collisions", "goals", "accepted", "vetoed", "verdict ms p50/p99"
+    )
+    for name, robot in totals.robots.items():
+        counts, verdicts = robot.counts.totals(), robot.verdicts.totals()
+        table.add_row(
+            name,
+            f"{counts['distance']:.1f}",
+            f"{counts['reward']:.1f}",
+            *(f"{counts[key]:.0f}" for key in ("falls", "collisions", "goals")),
+            *(f"{verdicts[key]:.0f}" for key in ("accepted", "vetoed")),
+            f"{_ms(robot.latency_p50)} / {_ms(robot.latency_p99)}",
+        )
+    return table
+
+
+def _slices(totals: Totals) -> Table:
+    table = _table(
+        "slice", "blocks", "offered Mb/s", "delivered Mb/s", "delivered", "dropped", "queued", "delay ms p50/p99"
+    )
+    for name in sorted(totals.slices):
+        one = totals.slices[name]
+        books = one.books()
+        dropped = sum(pair[0] for key, pair in books.items() if key.startswith("dropped "))
+        table.add_row(
+            name,
+            f"{one.resource_blocks:.1f}",
+            f"{one.offered_rate / 1e6:.2f}",
+            f"{one.delivered_rate / 1e6:.2f}",
+            str(books["delivered"][0]),
+            Text(str(dropped), style="red" if dropped else ""),
+            str(books["queued"][0]),
+            f"{_ms(one.delay.get('p50', math.nan))} / {_ms(one.delay.get('p99', math.nan))}",
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f}" if math.isfinite(seconds) else "–"

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Totals of one run, put together from the stack's messages.
+
+The messages count since the start of the node that sends them. When such a node dies and comes back, its counts begin
+at zero again; the totals here go on. The functions read messages by their fields alone, so plain objects do as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+LOST_WITH_NODE = "node_restart"
+"""Reason under which messages are booked that were queued in a relay that died."""
+
+_TASK_COUNTS = ("distance", "reward", "episodes", "steps", "falls", "collisions", "goals", "stops")
+_VERDICT_COUNTS = ("proposals", "accepted", "vetoed", "invalid", "untested")
+
+
+class Counters:
+    """Numbers that only grow while the process that counts them lives."""
+
+    def __init__(self, names: tuple[str, ...], clock: str) -> None:
+        self._clock = clock
+        self._base = dict.fromkeys(names, 0.0)
+        self._last = dict.fromkeys(names, 0.0)
+
+    def update(self, values: dict[str, float]) -> None:
+        """Takes the newest counts; a ``clock`` count that went down means a new process."""
+        if values[self._clock] < self._last[self._clock]:
+            self._base = self.totals()
+        self._last = {name: float(values[name]) for name in self._last}
+
+    def totals(self) -> dict[str, float]:
+        """Counts over all processes so far."""
+        return {name: self._base[name] + self._last[name] for name in self._base}
+
+
+@dataclass
+class SliceTotals:
+    """Books of one slice over all relays that carried it; messages and bytes in one pair."""
+
+    spec_type: int = 0
+    resource_blocks: float = 0.0
+    offered_rate: float = 0.0
+    delivered_rate: float = 0.0
+    delay: dict[str, float] = field(default_factory=dict)
+    recent_delay: dict[str, float] = field(default_factory=dict)
+    _base: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _last: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def update(self, report: Any) -> None:
+        """Takes one `SliceReport`."""
+        books = _books(report.books)
+        if books["offered"] < self._last.get("offered", (0, 0)):
+            for name, pair in self._last.items():
+                self._add(f"dropped {LOST_WITH_NODE}" if name == "queued" else name, pair)
+        self._last = books
+        self.spec_type, self.resource_blocks = int(report.type), float(report.resource_blocks)
+        self.offered_rate, self.delivered_rate = float(report.offered_rate), float(report.delivered_rate)
+        self.delay, self.recent_delay = _delay(report.delay), _delay(report.recent_delay)
+
+    def _add(self, name: str, pair: tuple[int, int]) -> None:
+        there = self._base.get(name, (0, 0))
+        self._base[name] = (there[0] + pair[0], there[1] + pair[1])
+
+    def books(self) -> dict[str, tuple[int, int]]:
+        """(messages, bytes) under ``offered``, ``delivered``, ``queued`` and ``dropped <reason>``."""
+        names = {*self._base, *self._last}
+        return {
+            name: tuple(a + b for a, b in zip(self._base.get(name, (0, 0)), self._last.get(name, (0, 0)), strict=True))
+            for name in sorted(names)
+        }  # type: ignore[return-value]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The slice's part of the report."""
+        books = self.books()
+        pairs = {name: {"messages": pair[0], "bytes": pair[1]} for name, pair in books.items()}
+        dropped = {
+            name.removeprefix("dropped "): pairs.pop(name) for name in list(pairs) if name.startswith("dropped ")
+        }
+        accounted = [sum(p[i] for name, p in books.items() if name != "offered") for i in (0, 1)]
+        return {
+            "type": {1: "eMBB", 2: "URLLC"}.get(self.spec_type, str(self.spec_type)),
+            "resource_blocks": self.resource_blocks,
+            **pairs,
+            "dropped": dropped,
+            "balanced": accounted == list(books.get("offered", (0, 0))),
+            "delay_seconds": {name: _finite(value) for name, value in self.delay.items()},
+        }
+
+
+@dataclass
+class RobotTotals:
+    """What one robot did and what the twin said of it."""
+
+    task: str = ""
+    counts: Counters = field(default_factory=lambda: Counters(_TASK_COUNTS, "steps"))
+    verdicts: Counters = field(default_factory=lambda: Counters(_VERDICT_COUNTS, "proposals"))
+    latency_p50: float = math.nan
+    latency_p99: float = math.nan
+    model_version: int = 0
+
+    def update_task(self, status: Any) -> None:
+        """Takes one `TaskStatus`."""
+        self.task = status.task
+        self.counts.update({name: getattr(status, name) for name in _TASK_COUNTS})
+
+    def update_twin(self, status: Any) -> None:
+        """Takes one `TwinStatus`."""
+        self.verdicts.update({name: getattr(status, name) for name in _VERDICT_COUNTS})
+        self.latency_p50, self.latency_p99 = status.latency_p50, status.latency_p99
+        self.model_version = int(status.model_version)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The robot's part of the report."""
+        counts = self.counts.totals()
+        whole = {name: int(value) for name, value in counts.items() if name not in ("distance", "reward")}
+        verdicts: dict[str, Any] = {name: int(value) for name, value in self.verdicts.totals().items()}
+        verdicts["latency_seconds"] = {"p50": _finite(self.latency_p50), "p99": _finite(self.latency_p99)}
+        verdicts["model_version"] = self.model_version
+        moved = {"distance_metres": counts["distance"], "reward": counts["reward"]}
+        return {"task": self.task, **moved, **whole, "verdicts": verdicts}
+
+
+class Totals:
+    """Everything that the table shows and the report holds.
+
+    Args:
+        robots: names of the robots that are expected.
+    """
+
+    def __init__(self, robots: list[str]) -> None:
+        self.robots = {name: RobotTotals() for name in robots}
+        self.slices: dict[str, SliceTotals] = {}
+        self.allocation_changes = 0
+        self.simulated_seconds = 0.0
+        self._processes: dict[str, list[tuple[str, int]]] = {}
+        self._clock: float | None = None
+        self._allocation: tuple[int, int] = (0, 0)
+
+    def update_clock(self, now: float) -> None:
+        """Takes the ROS time, s; a step back (a simulator that started again) takes nothing away."""
+        if self._clock is None:
+            self.simulated_seconds = now
+        elif now > self._clock:
+            self.simulated_seconds += now - self._clock
+        self._clock = now
+
+    def update_cell(self, report: Any) -> None:
+        """Takes one `CellReport`."""
+        for one in report.slices:
+            self.slices.setdefault(one.slice, SliceTotals()).update(one)
+        for name in self.slices.keys() - {one.slice for one in report.slices}:
+            self.slices[name].resource_blocks = 0.0
+
+    def update_allocation(self, allocation: Any) -> None:
+        """Takes one `Allocation`; its sequence counts the changes since its manager's start."""
+        base, last = self._allocation
+        if allocation.sequence < last:
+            base += last
+        self._allocation = (base, int(allocation.sequence))
+        self.allocation_changes = sum(self._allocation)
+
+    def update_node(self, status: Any) -> None:
+        """Takes one `NodeStatus`."""
+        known = self._processes.setdefault(status.name, [])
+        process = (status.host, int(status.process_id))
+        if process not in known:
+            known.append(process)
+
+    def restarts(self) -> dict[str, int]:
+        """How often each node was started again, nodes that never were included."""
+        return {name: len(processes) - 1 for name, processes in sorted(self._processes.items())}
+
+    def as_dict(self, wall_seconds: float, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The report, ready for JSON (no NaN: a figure that is not there is null)."""
+        return {
+            "arguments": arguments,
+            "simulated_seconds": self.simulated_seconds,
+            "wall_seconds": wall_seconds,
+            "robots": {name: robot.as_dict() for name, robot in self.robots.items()},
+            "slices": {name: self.slices[name].as_dict() for name in sorted(self.slices)},
+            "allocation_changes": self.allocation_changes,
+            "restarts": self.restarts(),
+        }
+
+
+def _books(books: Any) -> dict[str, tuple[int, int]]:
+    pairs = {
+        name: (int(getattr(books, f"{name}_messages")), int(getattr(books, f"{name}_bytes")))
+        for name in ("offered", "delivered", "queued")
+    }
+    return pairs | {f"dropped {drop.reason}": (int(drop.messages), int(drop.bytes)) for drop in books.dropped}
+
+
+def _delay(delay: Any) -> dict[str, float]:
+    return {name: float(getattr(delay, name)) for name in ("mean", "p50", "p99", "max")}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor: shows the run as a live table, ends it after its duration, and writes the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+import yaml
+from pydantic import Field
+from rcl_interfaces.msg import Log
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rich.console import Console
+from rich.live import Live
+
+from ir_common.config import Config
+from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, run
+from ir_common.ros_params import declare
+from ir_interfaces.msg import Allocation, CellReport, NodeStatus, TaskStatus, TwinStatus
+from ir_twin.monitor.table import render
+from ir_twin.monitor.totals import Totals
+
+
+class MonitorConfig(Config):
+    """Parameters of the monitor."""
+
+    robots: tuple[str, ...] = Field(("cart", "spider", "hopper"), description="names of the robots")
+    edge_namespace: str = Field("/edge", description="namespace of the edge side, empty without the radio")
+    duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: never")
+    report: str = Field("", description="JSON file for the report, empty: none")
+    started: float = Field(0.0, ge=0, description="start of the run, seconds since the epoch, 0: start of this node")
+    arguments: str = Field("{}", description="arguments of the bringup as YAML, copied into the report")
+    period: float = Field(0.5, gt=0, le=60, description="time between two tables on a terminal, s")
+    plain_period: float = Field(10.0, gt=0, le=3600, description="time between two tables elsewhere, s")
+
+
+class MonitorNode(Node):
+    """Subscribes to what the nodes say about themselves; publishes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("monitor")
+        self._config = declare(self, MonitorConfig).config
+        self._totals = Totals(list(self._config.robots))
+        self._started = self._config.started or time.time()
+        self._warnings: deque[str] = deque(maxlen=3)
+        self._console = Console()
+        self._live: Live | None = None
+        self._closed = False
+        totals = self._totals
+        for name, robot in totals.robots.items():
+            self.create_subscription(TaskStatus, f"/{name}/task_status", robot.update_task, LATCHED)
+            self.create_subscription(
+                TwinStatus, f"{self._config.edge_namespace}/{name}/twin_status", robot.update_twin, LATCHED
+            )
+        self.create_subscription(CellReport, "/radio/report", totals.update_cell, RELIABLE)
+        self.create_subscription(Allocation, "/slicing/allocation", totals.update_allocation, LATCHED)
+        self.create_subscription(NodeStatus, NODE_STATUS_TOPIC, totals.update_node, ANNOUNCEMENTS)
+        self.create_subscription(Log, "/rosout", self._log, RELIABLE)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(0.05, self._tick, clock=steady)
+        terminal = self._console.is_terminal
+        show = self._redraw if terminal else self._print
+        self.create_timer(self._config.period if terminal else self._config.plain_period, show, clock=steady)
+
+    def _tick(self) -> None:
+        now = self.get_clock().now().nanoseconds
+        if now > 0:
+            self._totals.update_clock(now / 1e9)
+        if 0 < self._config.duration <= self._totals.simulated_seconds:
+            raise Finished(0)
+
+    def _log(self, log: Log) -> None:
+        if log.level >= int.from_bytes(Log.WARN) and log.name != self.get_name():
+            self._warnings.append(f"{log.name}: {log.msg}")
+
+    def _wall(self) -> float:
+        return time.time() - self._started
+
+    def _redraw(self) -> None:
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(render(self._totals, self._wall(), self._warnings), refresh=True)
+
+    def _print(self) -> None:
+        self._console.print(render(self._totals, self._wall(), self._warnings))
+
+    def close(self) -> None:
+        """Shows the table a last time and writes the report."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._live is not None:
+            self._redraw()
+            self._live.stop()
+        else:
+            self._print()
+        if self._config.report:
+            report = self._totals.as_dict(self._wall(), yaml.safe_load(self._config.arguments))
+            write_whole(Path(self._config.report), json.dumps(report, indent=2) + "\n")
+            self._console.print(f"report: {self._config.report}")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the whole new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def main() -> None:
+    """Entry point."""
+    run(MonitorNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes are restarted, ended in order, and never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_twin.bringup import supervisor as module
+from ir_twin.bringup.spec import NodeSpec
+from ir_twin.bringup.supervisor import Supervisor, command
+
+WAIT = "import signal; signal.sigwait([signal.SIGINT, signal.SIGTERM])"
+"""A well-behaved process."""
+
+
+@pytest.fixture(autouse=True)
+def quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RESTART_DELAY", 0.01)
+    monkeypatch.setattr(module, "STOP_SECONDS", 2.0)
+
+
+def program(name: str, code: str, **kwargs: object) -> NodeSpec:
+    return NodeSpec("", sys.executable, name, arguments=("-c", code), **kwargs)  # type: ignore[arg-type]
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not seen in time"
+        threading.Event().wait(0.01)
+
+
+def run_in_thread(supervisor: Supervisor) -> tuple[threading.Thread, list[int]]:
+    status: list[int] = []
+    thread = threading.Thread(target=lambda: status.append(supervisor.run()))
+    thread.start()
+    return thread, status
+
+
+def test_the_stack_ends_with_its_required_process(tmp_path: Path) -> None:
+    said: list[str] = []
+    nodes = [program("monitor", "pass", required=True), program("other", WAIT)]
+    assert Supervisor(nodes, tmp_path, said.append).run() == 0
+    assert said == []
+
+
+def test_a_dead_process_comes_back_and_it_is_said(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    code = f"open({str(marks)!r}, 'a').write('x'); import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    said: list[str] = []
+    assert Supervisor([program("radio", code)], tmp_path, said.append).run() == 1
+    assert marks.read_text() == "x" * (1 + module.MAX_RESTARTS)
+    assert "/radio ended by signal SIGKILL; starting it again (1 of" in said[0]
+    assert "after 10 restarts" in said[-2]
+
+
+def test_wrong_configuration_ends_the_stack_with_that_line(tmp_path: Path) -> None:
+    said: list[str] = []
+    code = f"import sys; print('noise'); print('error: a.yaml:3: bad', flush=True); sys.exit({EXIT_CONFIG})"
+    assert Supervisor([program("other", WAIT), program("radio", code)], tmp_path, said.append).run() == EXIT_CONFIG
+    assert said == ["error: a.yaml:3: bad"]
+
+
+def test_a_stubborn_process_and_its_children_are_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}} .')\n"
+        "while True: signal.pause()\n"
+    )
+    said: list[str] = []
+    supervisor = Supervisor([program("stubborn", code)], tmp_path, said.append)
+    thread, status = run_in_thread(supervisor)
+    until(lambda: pids.exists() and pids.read_text().endswith("."))
+    began = time.monotonic()
+    supervisor.stop()
+    thread.join(10)
+    assert status == [0] and time.monotonic() - began < 5
+    assert said == ["/stubborn did not end in time; killed"]
+    until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split()[:2]))
+
+
+OUTLIVE = """
+import sys, pathlib
+from ir_twin.bringup.spec import NodeSpec
+from ir_twin.bringup.supervisor import Supervisor
+folder = pathlib.Path(sys.argv[1])
+child = "import os, signal, sys; open(sys.argv[1], 'w').write(f'{os.getpid()}.'); signal.pause()"
+Supervisor([NodeSpec("", sys.executable, "a", arguments=("-c", child, str(folder / "pid")))], folder, print).run()
+"""
+
+
+def test_no_process_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, "-c", OUTLIVE, str(tmp_path)])
+    until(lambda: mark.exists() and mark.read_text().endswith("."))
+    child = int(mark.read_text()[:-1])
+    assert psutil.pid_exists(child)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait(10)
+    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (NodeSpec("ir_nowhere", "x", "x"), "package ir_nowhere is not installed"),
+        (NodeSpec("ir_twin", "nothing", "x"), "is not there; build the workspace again"),
+    ],
+)
+def test_what_is_not_installed_is_told(tmp_path: Path, spec: NodeSpec, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        command(spec, tmp_path)
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot start no-such-program"):
+        Supervisor([NodeSpec("", "no-such-program", "gz_sim")], tmp_path, print).run()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Totals go on when the node that counts them dies and begins at zero again."""
+
+import json
+import math
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ir_interfaces.msg import Allocation, Books, CellReport, DelayStats, DropCount, NodeStatus, SliceReport, TwinStatus
+from ir_twin.monitor.table import render
+from ir_twin.monitor.totals import LOST_WITH_NODE, Counters, Totals
+from rich.console import Console
+
+
+def books(offered: int, delivered: int, queued: int, **dropped: int) -> Books:
+    def size(count: int) -> int:
+        return 100 * count
+
+    return Books(
+        offered_messages=offered,
+        offered_bytes=size(offered),
+        delivered_messages=delivered,
+        delivered_bytes=size(delivered),
+        queued_messages=queued,
+        queued_bytes=size(queued),
+        dropped=[DropCount(reason=reason, messages=n, bytes=size(n)) for reason, n in sorted(dropped.items())],
+    )
+
+
+def cell(one: Books) -> CellReport:
+    delay = DelayStats(count=1, mean=0.01, p50=0.01, p99=0.02, max=math.nan)
+    return CellReport(slices=[SliceReport(slice="video", type=1, resource_blocks=20.0, books=one, delay=delay)])
+
+
+@given(st.lists(st.lists(st.integers(0, 50), min_size=1, max_size=5), min_size=1, max_size=5))
+def test_counters_add_up_over_restarts(runs: list[list[int]]) -> None:
+    counters = Counters(("n",), "n")
+    expected, last = 0, 0
+    for run in runs:  # each run counts up from one
+        count = 0
+        for step in run:
+            count += 1 + step
+            restarted = count < last
+            expected += last if restarted else 0
+            counters.update({"n": count})
+            last = count
+    assert counters.totals()["n"] == expected + last
+
+
+def test_books_balance_when_the_relay_dies_with_messages_queued() -> None:
+    totals = Totals(["cart"])
+    totals.update_cell(cell(books(100, 80, 15, queue_full=5)))
+    totals.update_cell(cell(books(10, 7, 2, expired=1)))
+    report = totals.as_dict(1.0, {})["slices"]["video"]
+    assert report["offered"] == {"messages": 110, "bytes": 11000}
+    assert report["delivered"]["messages"] == 87 and report["queued"]["messages"] == 2
+    assert {reason: pair["messages"] for reason, pair in report["dropped"].items()} == {
+        "queue_full": 5, "expired": 1, LOST_WITH_NODE: 15,
+    }  # fmt: skip
+    assert report["balanced"] is True
+
+
+def test_unbalanced_books_are_told() -> None:
+    totals = Totals([])
+    totals.update_cell(cell(books(100, 80, 15)))
+    assert totals.as_dict(1.0, {})["slices"]["video"]["balanced"] is False
+
+
+def test_clock_goes_on_when_the_simulator_starts_again() -> None:
+    totals = Totals([])
+    for now in (2.0, 5.0, 0.1, 1.1):
+        totals.update_clock(now)
+    assert math.isclose(totals.simulated_seconds, 6.0)
+
+
+def test_a_second_process_of_a_node_is_a_restart() -> None:
+    totals = Totals([])
+    for process in (1, 1, 2, 3):
+        totals.update_node(NodeStatus(name="/radio", process_id=process, host="h"))
+    totals.update_node(NodeStatus(name="/twin", process_id=4, host="h"))
+    assert totals.restarts() == {"/radio": 2, "/twin": 0}
+
+
+def test_allocation_changes_go_on_over_a_new_manager() -> None:
+    totals = Totals([])
+    for sequence in (1, 2, 7, 1, 2):
+        totals.update_allocation(Allocation(sequence=sequence))
+    assert totals.allocation_changes == 9
+
+
+def test_report_is_json_without_nan_and_the_table_renders() -> None:
+    totals = Totals(["cart"])
+    totals.update_cell(cell(books(1, 1, 0)))
+    counts = dict(distance=1.5, reward=2.0, episodes=1, steps=9, falls=0, collisions=1, goals=2, stops=0)
+    totals.robots["cart"].update_task(SimpleNamespace(task="cart_navigation", **counts))
+    totals.robots["cart"].update_twin(
+        TwinStatus(proposals=3, accepted=2, vetoed=1, latency_p50=1e-3, latency_p99=math.nan)
+    )
+    text = json.dumps(totals.as_dict(2.0, {"seed": 1}), allow_nan=False)
+    report = json.loads(text)
+    assert report["robots"]["cart"]["distance_metres"] == 1.5
+    assert report["robots"]["cart"]["verdicts"]["latency_seconds"] == {"p50": 1e-3, "p99": None}
+    assert report["slices"]["video"]["delay_seconds"]["max"] is None
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(render(totals, 2.0, ["radio: a warning"]))
+    shown = console.export_text()
+    assert "cart" in shown and "video" in shown and "a warning" in shown
