@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ros2 launch ir_twin bringup.launch.py``: the same stack as ``./ir up``, by the ROS launcher."""
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
@@ -13,6 +12,7 @@ from ir_twin.bringup.arguments import BringupArguments, parse
 from ir_twin.bringup.description import describe
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
 from ir_twin.bringup.up import run_directory
+from launch import LaunchContext, LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -27,6 +27,7 @@ setup(
     entry_points={
         "console_scripts": [
             "controller = ir_drl.controller_node:main",
+            "train = ir_drl.train:main",
         ],
         "ir_twin.preflight": [
             "policies = ir_drl.preflight:check",

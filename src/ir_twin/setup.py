@@ -5,15 +5,14 @@ from xml.etree import ElementTree
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent  # colcon runs this file through a link when it builds with --symlink-install
-ROOT = HERE.parents[1]
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
 NAME = MANIFEST.findtext("name")
 
 
 def shared(folder: str, *patterns: str) -> list[tuple[str, list[str]]]:
-    """Files of a folder at the project's root, for this package's share; `ros2 launch` looks for them there."""
-    files = sorted(file for pattern in patterns for file in (ROOT / folder).rglob(pattern) if file.is_file())
-    return [(f"share/{NAME}/{file.parent.relative_to(ROOT)}", [str(file)]) for file in files]
+    """Files of a folder at the project's root (a link leads there), for this package's share: `ros2 launch` looks there."""
+    files = sorted(file for pattern in patterns for file in (HERE / folder).rglob(pattern))
+    return [(f"share/{NAME}/{file.parent.relative_to(HERE)}", [str(file.relative_to(HERE))]) for file in files]
 
 
 setup(

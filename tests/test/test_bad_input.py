@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_share_directory
-from ir_common.config import EXIT_CONFIG
 from stack import Stack
+
+from ir_common.config import EXIT_CONFIG
 
 SHARE = Path(get_package_share_directory("ir_twin"))
 
@@ -52,11 +53,12 @@ def test_wrong_arguments(ros_domain: int, tmp_path: Path, argument: str, words: 
     ("old", "new", "words"),
     [
         ("  rate: ", "  rtae: ", ["rtae", "rate"]),
-        ("type: eMBB", "type: mMTC", ["type"]),
+        ("type: embb", "type: mmtc", ["type", "mmtc"]),
         ("  rate: ", "  rate: -", ["rate", "greater than 0"]),
+        ("    rate: 45.0e+6", "    share: 1.5\n    rate: 45.0e+6", ["share", "1.5"]),
         ("templates:", "templates: [", ["not valid YAML"]),
     ],
-    ids=["unknown key", "unknown type", "negative rate", "malformed"],
+    ids=["unknown key", "unknown type", "negative rate", "share over 1", "malformed"],
 )
 def test_wrong_slices(ros_domain: int, tmp_path: Path, old: str, new: str, words: list[str]) -> None:
     text = (SHARE / "config" / "slices.yaml").read_text()

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ir_twin.bringup.arguments import BringupArguments
 from stack import Stack
+
+from ir_twin.bringup.arguments import BringupArguments
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed (it comes with a ROS installation)")
 if shutil.which("ros2") is None:

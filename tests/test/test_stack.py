@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from ament_index_python.packages import get_package_share_directory
+from nav_msgs.msg import Odometry
+from stack import Stack
+
 from ir_common.config import load_yaml
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM
 from ir_common.testing import RosHarness
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, Verdict
 from ir_radio.slices import SlicesFile
-from nav_msgs.msg import Odometry
-from stack import Stack
 
 ROBOTS = ("cart", "spider", "hopper")
 
@@ -43,7 +44,7 @@ class Observer:
         node.create_subscription(CellReport, "/radio/report", self.reports.append, RELIABLE)
         node.create_subscription(NodeStatus, NODE_STATUS_TOPIC, self._status, ANNOUNCEMENTS)
         self.flows = flows()
-        for (robot, topic, direction), kind in self.flows.items():
+        for (robot, topic, _), kind in self.flows.items():
             for side in (f"/{robot}/{topic}", f"/edge/{robot}/{topic}"):
                 node.create_subscription(kind, side, lambda m, s=side: self.heard.update([s]), STREAM, raw=True)
 
@@ -63,7 +64,7 @@ def flows() -> dict[tuple[str, str, str], type]:
     for template in file.templates:
         for flow in template.flows:
             for robot in ROBOTS:
-                if flow.matches(robot):
+                if flow.carries(robot):
                     found[robot, flow.topic, flow.direction] = get_class(flow.message_type)
     return found
 
@@ -146,9 +147,11 @@ def test_a_killed_node_returns_and_data_flows_again(run: tuple[Stack, Observer, 
     observer.harness.until(lambda: all(observer.verdicts[robot] for robot in ROBOTS), 30, "verdicts again")
 
 
-def test_interrupt_ends_everything_and_leaves_a_report(run: tuple[Stack, Observer, Path]) -> None:
+def test_restarts_are_shown_and_interrupt_ends_everything(run: tuple[Stack, Observer, Path]) -> None:
     """Comes last: it ends the stack that the tests above share."""
-    stack, _, path = run
+    stack, observer, path = run
+    shown = "restarts /edge/twin ×1, /radio ×1, /simulator ×1"
+    observer.harness.until(lambda: shown in stack.text(), 30, f"'{shown}' in the table")
     status, seconds = stack.interrupt(15)
     assert status == 0, stack.text()
     assert seconds < 5

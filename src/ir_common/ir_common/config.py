@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 EXIT_CONFIG = 78
 """Exit status of a process whose configuration is wrong (EX_CONFIG of sysexits.h): starting it again cannot help."""
@@ -55,7 +55,7 @@ def load_yaml(path: str | Path, model: type[ConfigT]) -> ConfigT:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{path}:{line}: is not valid YAML: {problem}") from None
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) and not issubclass(model, RootModel):
         raise ConfigError(f"{path}:1: must hold keys and values, such as {', '.join(list(model.model_fields)[:3])}")
     try:
         return model.model_validate(data)
@@ -134,6 +134,8 @@ def _line_of(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
     """The model that the parts of ``loc`` lead to, as far as it can be followed."""
     for part in loc:
+        if issubclass(model, RootModel):
+            part = "root"  # a list of models: the number leads to one of them
         if isinstance(part, str) and part in model.model_fields:
             pending = [model.model_fields[part].annotation]
             while pending:

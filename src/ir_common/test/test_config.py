@@ -4,8 +4,9 @@
 from pathlib import Path
 
 import pytest
-from ir_common.config import Config, ConfigError, load_yaml, validate
 from pydantic import Field, model_validator
+
+from ir_common.config import Config, ConfigError, load_yaml, validate
 
 
 class Wheel(Config):

@@ -8,14 +8,15 @@ import sys
 from typing import Literal
 
 import pytest
+from pydantic import Field
+from rclpy.parameter import Parameter
+
 from ir_common.config import EXIT_CONFIG, Config, ConfigError, live
 from ir_common.ros_node import ANNOUNCEMENTS, NODE_STATUS_TOPIC, announce, drain
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds, to_seconds, to_stamp
 from ir_common.testing import RosHarness
 from ir_interfaces.msg import DropCount, NodeStatus
-from pydantic import Field
-from rclpy.parameter import Parameter
 
 
 class Settings(Config):

@@ -48,6 +48,8 @@ class MonitorNode(Node):
         self._started = self._config.started or time.time()
         self._warnings: deque[str] = deque(maxlen=3)
         self._console = Console()
+        if not self._console.is_terminal:
+            self._console = Console(width=130)
         self._live: Live | None = None
         self._closed = False
         totals = self._totals
@@ -74,7 +76,7 @@ class MonitorNode(Node):
             raise Finished(0)
 
     def _log(self, log: Log) -> None:
-        if log.level >= int.from_bytes(Log.WARN) and log.name != self.get_name():
+        if log.level >= Log.WARN and log.name != self.get_name():
             self._warnings.append(f"{log.name}: {log.msg}")
 
     def _wall(self) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_twin.bringup import supervisor as module
 from ir_twin.bringup.spec import NodeSpec

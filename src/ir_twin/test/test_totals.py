@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+
 from ir_interfaces.msg import Allocation, Books, CellReport, DelayStats, DropCount, NodeStatus, SliceReport, TwinStatus
 from ir_twin.monitor.table import render
-from ir_twin.monitor.totals import LOST_WITH_NODE, Counters, Totals
-from rich.console import Console
+from ir_twin.monitor.totals import _TASK_COUNTS, LOST_WITH_NODE, Counters, Totals
 
 
 def books(offered: int, delivered: int, queued: int, **dropped: int) -> Books:
@@ -92,7 +93,7 @@ def test_allocation_changes_go_on_over_a_new_manager() -> None:
 def test_report_is_json_without_nan_and_the_table_renders() -> None:
     totals = Totals(["cart"])
     totals.update_cell(cell(books(1, 1, 0)))
-    counts = dict(distance=1.5, reward=2.0, episodes=1, steps=9, falls=0, collisions=1, goals=2, stops=0)
+    counts = {name: 0 for name in _TASK_COUNTS} | {"distance": 1.5, "reward": 2.0, "steps": 9}
     totals.robots["cart"].update_task(SimpleNamespace(task="cart_navigation", **counts))
     totals.robots["cart"].update_twin(
         TwinStatus(proposals=3, accepted=2, vetoed=1, latency_p50=1e-3, latency_p99=math.nan)

@@ -13,7 +13,7 @@ from ament_index_python.packages import get_package_share_directory
 from pydantic import Field, field_validator
 
 from ir_common.config import Config, ConfigError, validate
-from ir_sim.sdf.world import compose
+from ir_sim.sdf import compose
 
 
 def share() -> Path:
@@ -27,14 +27,20 @@ class BringupArguments(Config):
     sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator: MuJoCo (built in) or Gazebo Harmonic")
     world: Path = Field(Path("robot_field"), description="name of a world in worlds/, or the path of an SDF file")
     robots: tuple[str, ...] = Field(
-        ("cart", "spider", "hopper"), description="robots, separated by commas: name, or name:model for further ones"
+        (), description="robots, separated by commas: name, or name:model for further ones; all of the world's"
     )
     slices: Path = Field(Path("slices.yaml"), description="carrier, slice templates and first slices: a YAML file")
     policies: dict[str, Path] = Field({}, description="policy files, separated by commas: robot=file")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
+    side: Literal["all", "robot", "edge"] = Field(
+        "all", description="what runs on this machine: everything, the robots, or radio, slices, twin and controllers"
+    )
     headless: bool = Field(False, description="true: no window of the simulator")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the simulator, the policies and the twin")
+    rendering: bool = Field(
+        True, description="false: without the sensors that need rendering (cameras; in Gazebo the lidar too)"
+    )
     real_time_factor: float = Field(1.0, ge=0, le=100, description="simulated seconds per second, 0: as fast as it can")
     duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: run until Ctrl-C")
     report: Path | None = Field(None, description="JSON file for the report, written at the end")
@@ -107,7 +113,9 @@ def check(arguments: BringupArguments) -> BringupArguments:
             "report": arguments.report and arguments.report.expanduser().resolve(),
         }
     )
-    compose(resolved.world, list(resolved.robots))
+    world = compose(resolved.world, resolved.robots)
+    words = tuple(r.name if r.name == r.model else f"{r.name}:{r.model}" for r in world.robots.values())
+    resolved = resolved.model_copy(update={"robots": words})
     for robot in resolved.policies:
         if robot not in resolved.names:
             raise ConfigError(f"policies:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ir_common.config import ConfigError
-from ir_sim.sdf.world import compose, write_gz_bridge, write_gz_world
+from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_twin.bringup.arguments import BringupArguments, share
 from ir_twin.bringup.spec import NodeSpec
 
@@ -24,9 +24,9 @@ def describe(arguments: BringupArguments, run_directory: Path) -> list[NodeSpec]
     """
     edge = "/edge" if arguments.radio == "on" else ""
     clocked: dict[str, Any] = {"use_sim_time": True}
-    fleet = {"world": str(arguments.world), "robots": list(arguments.robots), "seed": arguments.seed}
+    fleet = {"world": str(arguments.world), "robots": list(arguments.robots)}
     sliced = {**clocked, "slices_file": str(arguments.slices)}
-    nodes = [_monitor(arguments, clocked)]
+    edge_side = []
     for name, robot in zip(arguments.names, arguments.robots, strict=True):
         parameters = {
             **clocked,
@@ -36,16 +36,18 @@ def describe(arguments: BringupArguments, run_directory: Path) -> list[NodeSpec]
             "policy_file": str(arguments.policies.get(name, "")),
             "seed": arguments.seed,
         }
-        nodes.append(NodeSpec("ir_drl", "controller", "controller", f"{edge}/{name}", parameters))
-    veto = {**clocked, **fleet, "edge_namespace": edge, "mode": arguments.twin}
-    nodes.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto))
+        edge_side.append(NodeSpec("ir_drl", "controller", "controller", f"{edge}/{name}", parameters))
+    veto = {**clocked, **fleet, "edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
+    edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto))
     if arguments.radio == "on":
-        nodes.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", sliced))
+        edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", sliced))
         relay = {**sliced, "robots": arguments.names, "edge_namespace": edge}
-        nodes.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
-    nodes.append(NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}))
-    nodes += _simulator(arguments, fleet, run_directory)
-    return nodes
+        edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
+    robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim})]
+    if arguments.side != "edge":
+        robot_side += _simulator(arguments, fleet, run_directory)
+    chosen = {"all": edge_side + robot_side, "robot": robot_side, "edge": edge_side}[arguments.side]
+    return [_monitor(arguments, clocked), *chosen]
 
 
 def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
@@ -66,14 +68,16 @@ def _simulator(arguments: BringupArguments, fleet: dict[str, Any], run_directory
     if arguments.sim == "mujoco":
         parameters = {
             **fleet,
+            "seed": arguments.seed,
             "real_time_factor": arguments.real_time_factor,
+            "cameras": arguments.rendering,
             "bridge_file": str(share() / "config" / "bridge.yaml"),
         }
         return [NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters)]
     if arguments.real_time_factor != 1.0:
         raise ConfigError("real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz")
     world = compose(arguments.world, list(arguments.robots))
-    world_file = write_gz_world(world, run_directory / "world.sdf")
+    world_file = write_gz_world(world, run_directory / "world.sdf", arguments.rendering)
     bridge_file = write_gz_bridge(world, share() / "config" / "bridge.yaml", run_directory / "bridge.yaml")
     environment = {
         "GZ_SIM_RESOURCE_PATH": str(arguments.world.parent / "models"),

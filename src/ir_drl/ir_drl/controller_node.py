@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller of one robot as a node: state in, proposed command out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from ir_common.config import Config, live
+from ir_common.ros_node import RELIABLE, run
+from ir_common.ros_params import declare
+from ir_common.ros_time import to_seconds
+from ir_drl.controller import Controller, Decision, Input
+from ir_drl.policies import make_policy
+from ir_interfaces.msg import TaskState
+from ir_sim.ros_messages import COMMAND_TYPES, action_to_command
+from ir_sim.tasks import TASKS, make_task
+
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Only the newest state is worth an answer; matches reliable and best-effort publishers."""
+
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda path: path or None)]
+"""A path, or none; an empty text means none."""
+
+
+class ControllerConfig(Config):
+    """Parameters of a controller."""
+
+    robot: str = Field(pattern=r"^[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*)?$", description="name of the robot, or name:model")
+    world: OptionalPath = Field(
+        None, description="world file; says the model of a robot that is given without one and is not named after it"
+    )
+    edge_namespace: str = Field(
+        "/edge", pattern=r"^(/[a-z][a-z0-9_]*)*$", description="side of the radio on which it acts; empty without radio"
+    )
+    policy_file: OptionalPath = Field(None, description="policy file (.npz); none: the task's own policy")
+    seed: int = Field(0, ge=0, description="of policies that draw")
+    input_timeout: float = Field(
+        0.5, gt=0.0, le=60.0, description="after this long without state the safe action is sent, s of ROS time"
+    )
+    enabled: bool = live(True, description="whether commands are proposed; false leaves the robot to someone else")
+
+
+class ControllerNode(Node):
+    """Proposes a command for every state of its robot, and the safe action when none comes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("controller", **kwargs)
+        self._declared = declare(self, ControllerConfig, self._configure)
+        config = self._declared.config
+        robot, _, model = config.robot.partition(":")
+        self._task = make_task(model or _model_of(robot, config.world))
+        policy = make_policy(self._task, config.policy_file, config.seed)
+        self._controller = Controller(self._task, policy, robot, config.seed, config.input_timeout)
+        topic, message_type = COMMAND_TYPES[self._task.command]
+        side = f"{config.edge_namespace}/{robot}"
+        self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
+        self._timer = self.create_timer(config.input_timeout, self._on_timeout)
+        self.create_subscription(TaskState, f"{side}/state", self._on_state, NEWEST)
+
+    def _configure(self, config: ControllerConfig) -> None:
+        self._controller.restart()
+        self._timer.reset()
+
+    def _on_state(self, state: TaskState) -> None:
+        if not self._declared.config.enabled:
+            return
+        given = Input(
+            stamp=to_seconds(state.header.stamp),
+            task=state.task,
+            episode=state.episode,
+            observation=np.array(state.observation, dtype=np.float64),
+            terminated=state.terminated,
+        )
+        decision = self._controller.decide(given, self.get_clock().now().nanoseconds * 1e-9)
+        if not decision.fault:
+            self._timer.reset()
+        self._propose(decision)
+
+    def _on_timeout(self) -> None:
+        if self._declared.config.enabled:
+            self._propose(self._controller.stale())
+
+    def _propose(self, decision: Decision) -> None:
+        self._publisher.publish(action_to_command(self._task, decision.action, self.get_clock().now().to_msg()))
+        if decision.fault:  # after the command: the first line of a logger takes its time
+            self.get_logger().warning(decision.fault, throttle_duration_sec=2.0)
+
+
+def _model_of(robot: str, world: Path | None) -> str:
+    """The model of a robot that is given by its name alone."""
+    if robot in TASKS or world is None:
+        return robot
+    from ir_sim.sdf.world import compose  # not at the top: it brings the simulator with it, which few controllers need
+
+    return compose(world, [robot]).robots[robot].model
+
+
+def main() -> None:
+    """Entry point of the executable ``controller``."""
+    run(ControllerNode)

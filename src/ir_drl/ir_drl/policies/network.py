@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies kept in files: a small fully connected network in one .npz archive of plain arrays.
+
+Keys of the archive (version 1):
+
+- ``version``: int, 1.
+- ``task``: string, the task that it was made for, such as hopper_hop.
+- ``activation``: string, of the hidden layers: tanh or relu.
+- ``weight_k``, ``bias_k`` for k = 0, 1, …: [out, in] and [out] numbers of layer k.
+
+With h_0 the observation and h_k+1 = activation(W_k h_k + b_k), the action is mid + half * tanh(W_n h_n + b_n), where
+mid and half are the middle and half the width of the task's action bounds (the squashed mean of a SAC actor).
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ir_common.config import ConfigError
+from ir_drl.policies.policy import FloatArray
+
+if TYPE_CHECKING:
+    from ir_sim.tasks import Task
+
+VERSION = 1
+ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
+MAX_LAYERS = 16
+MAX_BYTES = 64 * 1024 * 1024
+
+Layer = tuple[FloatArray, FloatArray]
+
+
+class NetworkPolicy:
+    """A fully connected network that maps observations to actions.
+
+    Args:
+        task: gives the action bounds.
+        layers: (weights [out, in], biases [out]) from first to last.
+        activation: of the hidden layers, a key of `ACTIVATIONS`.
+    """
+
+    def __init__(self, task: Task, layers: Sequence[Layer], activation: str) -> None:
+        self._layers, self._activation = layers, ACTIVATIONS[activation]
+        self._middle = (task.action_high + task.action_low) / 2.0
+        self._half = (task.action_high - task.action_low) / 2.0
+
+    def reset(self, seed: int) -> None:
+        """Does nothing: the network remembers nothing and draws nothing."""
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        """[n_obs] to [n_act]."""
+        hidden = observation
+        for weight, bias in self._layers[:-1]:
+            hidden = self._activation(weight @ hidden + bias)
+        weight, bias = self._layers[-1]
+        return self._middle + self._half * np.tanh(weight @ hidden + bias)
+
+
+def save_policy(path: Path, task: Task, layers: Sequence[Layer], activation: str) -> None:
+    """Writes a policy file that `load_policy` reads."""
+    arrays: dict[str, Any] = {"version": VERSION, "task": task.name, "activation": activation}
+    for k, (weight, bias) in enumerate(layers):
+        arrays |= {f"weight_{k}": weight, f"bias_{k}": bias}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load_policy(path: Path, task: Task) -> NetworkPolicy:
+    """Reads the policy file ``path`` for ``task``.
+
+    Raises:
+        ConfigError: the file is missing, damaged, of another version or task, or its shapes do not fit the task.
+    """
+    arrays = _read(path)
+    version = _scalar(path, arrays, "version", "iu")
+    if version != VERSION:
+        raise ConfigError(f"{path}: version is {version}, this program reads version {VERSION}; save the policy anew")
+    made_for = _scalar(path, arrays, "task", "U")
+    if made_for != task.name:
+        raise ConfigError(
+            f"{path}: is for task {made_for!r}, the robot's task is {task.name!r}; give a policy for that"
+        )
+    activation = str(_scalar(path, arrays, "activation", "U"))
+    if activation not in ACTIVATIONS:
+        raise ConfigError(f"{path}: activation {activation!r} is not known; expected one of {', '.join(ACTIVATIONS)}")
+    return NetworkPolicy(task, _layers(path, arrays, task), activation)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > MAX_BYTES:
+                raise ConfigError(f"{path}: holds {size} bytes, a policy file at most {MAX_BYTES}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as data:
+                return {key: data[key] for key in data.files}
+    except ConfigError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{path}: policy file cannot be read ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, SyntaxError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"{path}: is no undamaged .npz archive of plain arrays ({reason}); write it with ir_drl's save_policy"
+        ) from None
+
+
+def _scalar(path: Path, arrays: Mapping[str, np.ndarray], key: str, kinds: str) -> Any:
+    if key not in arrays:
+        raise ConfigError(f"{path}: key '{key}' is missing; expected version, task, activation, weight_0, bias_0, …")
+    if arrays[key].shape != () or arrays[key].dtype.kind not in kinds:
+        raise ConfigError(f"{path}: key '{key}' must be one {'string' if kinds == 'U' else 'whole number'}")
+    return arrays[key].item()
+
+
+def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task) -> list[Layer]:
+    keys = set(arrays) - {"version", "task", "activation"}
+    count = len(keys) // 2
+    expected = [f"{part}_{k}" for k in range(count) for part in ("weight", "bias")]
+    if not 1 <= count <= MAX_LAYERS or keys != set(expected):
+        raise ConfigError(
+            f"{path}: layers must be weight_0, bias_0, weight_1, … without gaps, 1 to {MAX_LAYERS} of them; "
+            f"found {', '.join(sorted(keys)) or 'none'}"
+        )
+    inputs, outputs = len(task.observation_names), len(task.action_names)
+    layers: list[Layer] = []
+    width = inputs
+    for k in range(count):
+        weight, bias = arrays[f"weight_{k}"], arrays[f"bias_{k}"]
+        rows = outputs if k == count - 1 else (weight.shape[0] if weight.ndim == 2 and len(weight) else "any")
+        if weight.shape != (rows, width):
+            raise ConfigError(
+                f"{path}: weight_{k} has shape {weight.shape}, expected ({rows}, {width}): "
+                f"task {task.name} has {inputs} observations and {outputs} actions"
+            )
+        if bias.shape != (rows,):
+            raise ConfigError(f"{path}: bias_{k} has shape {bias.shape}, expected ({rows},)")
+        for key, array in ((f"weight_{k}", weight), (f"bias_{k}", bias)):
+            if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
+                raise ConfigError(f"{path}: {key} must hold finite real numbers only")
+        layers.append((weight.astype(np.float64), bias.astype(np.float64)))
+        width = len(weight)
+    return layers

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains an agent in a Gymnasium environment: progress and falls live, a checkpoint each epoch, a plot at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
+from ir_drl.sac.training import Epoch, Trainer, TrainingConfig
+
+CHECKPOINT, RECORDS, PLOT, LOGS = "checkpoint.pt", "records.json", "training.png", "tensorboard"
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the executable ``train``."""
+    given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _train(given)
+    except (ConfigError, FloatingPointError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        print(f"\ntrain: interrupted; the same command with --resume goes on after the last epoch in {_folder(given)}")
+        sys.exit(INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser.add_argument("environment", help="Gymnasium id, such as Hopper-v5; module:id imports the module first")
+    parser.add_argument("--config", type=Path, help="YAML file with the fields of TrainingConfig")
+    parser.add_argument("--out", type=Path, help="folder of the run [runs/ENVIRONMENT-SEED]")
+    parser.add_argument("--seed", type=int, help="of every random number [0, or the file's]")
+    parser.add_argument("--epochs", type=int, help="number of epochs [120, or the file's]")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    parser.add_argument("--device", default="cpu", help="of the networks, such as cuda [cpu]")
+    parser.add_argument("--threads", type=int, help="cores for the networks on the CPU [all]")
+    parser.add_argument("--tensorboard", action="store_true", help=f"log to OUT/{LOGS} too (needs tensorboardX)")
+    return parser
+
+
+def _config(given: argparse.Namespace) -> TrainingConfig:
+    config = load_yaml(given.config, TrainingConfig) if given.config else TrainingConfig()
+    changes = {key: getattr(given, key) for key in ("seed", "epochs") if getattr(given, key) is not None}
+    return validate(TrainingConfig, config.model_dump() | changes, "command line")
+
+
+def _folder(given: argparse.Namespace) -> Path:
+    return given.out or Path("runs") / f"{given.environment.replace('/', '-')}-{_config(given).seed}"
+
+
+def _train(given: argparse.Namespace) -> None:
+    config, folder = _config(given), _folder(given)
+    if given.threads is not None:
+        if given.threads < 1:
+            raise ConfigError(f"--threads: must be at least 1 (given: {given.threads})")
+        torch.set_num_threads(given.threads)
+    trainer = Trainer(_maker(given.environment), config, given.environment, _device(given.device))
+    path = folder / CHECKPOINT
+    if given.resume:
+        trainer.load(path)
+    elif path.exists():
+        raise ConfigError(f"{path}: holds a run already; give --resume to go on with it, or another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    log = _logger(folder / LOGS) if given.tensorboard else lambda epoch: None
+    try:
+        with _Display(trainer, config) as display:
+            for epoch in trainer.run(display.step):
+                trainer.save(path)
+                _write(folder / RECORDS, given.environment, config, trainer.records)
+                log(epoch)
+                display.epoch(epoch)
+    finally:
+        trainer.close()
+    plot(folder / PLOT, given.environment, trainer.records)
+    print(f"{path}, {RECORDS} and {PLOT}")
+
+
+def _maker(name: str) -> Callable[[], gymnasium.Env[Any, Any]]:
+    try:
+        gymnasium.make(name).close()
+    except (gymnasium.error.Error, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{name}: environment cannot be made ({reason}); give an id that gymnasium knows") from None
+    return lambda: gymnasium.make(name)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name}: cannot be used ({reason}); give cpu, or another of this machine") from None
+    return device
+
+
+def _logger(folder: Path) -> Callable[[Epoch], None]:
+    try:
+        from tensorboardX import SummaryWriter  # type: ignore[import-untyped,import-not-found]
+    except ImportError:
+        raise ConfigError("--tensorboard: needs the package tensorboardX; install it or leave the option out") from None
+    writer = SummaryWriter(str(folder))
+
+    def log(epoch: Epoch) -> None:
+        values = {"falls": epoch.falls, "seconds": epoch.seconds} | epoch.metrics
+        for name in ("training", "evaluation"):
+            returns = getattr(epoch, f"{name}_returns")
+            values |= {f"{name}_return": float(np.mean(returns))} if returns else {}
+        for name, value in values.items():
+            writer.add_scalar(name, value, epoch.steps)
+        writer.flush()
+
+    return log
+
+
+class _Display:
+    """A progress bar over all steps, and a line for each epoch."""
+
+    def __init__(self, trainer: Trainer, config: TrainingConfig) -> None:
+        self._trainer, self._config = trainer, config
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("return {task.fields[reward]:.1f}  falls {task.fields[falls]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(),
+        )
+
+    def __enter__(self) -> _Display:
+        done = len(self._trainer.records) * self._config.epoch_steps
+        total = self._config.epochs * self._config.epoch_steps
+        self._bar = self._progress.add_task(self._trainer.task, completed=done, total=total, reward=np.nan, falls=0)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def step(self, step: int) -> None:
+        """Shows the step, and the running epoch's falls and last return."""
+        trainer = self._trainer
+        if trainer.running.returns:
+            self._progress.update(self._bar, reward=trainer.running.returns[-1])
+        self._progress.update(self._bar, completed=step, falls=trainer.running.falls)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Prints what an epoch brought."""
+        tested = f"{np.mean(epoch.evaluation_returns):9.1f}" if epoch.evaluation_returns else "        -"
+        trained = f"{np.mean(epoch.training_returns):9.1f}" if epoch.training_returns else "        -"
+        self._progress.console.print(
+            f"epoch {epoch.epoch:4d}  evaluation {tested}  training {trained}  falls {epoch.falls:4d}  "
+            f"alpha {epoch.metrics.get('alpha', np.nan):.3f}  {epoch.seconds:.1f} s",
+            highlight=False,
+        )
+
+
+def _write(path: Path, task: str, config: TrainingConfig, records: Sequence[Epoch]) -> None:
+    content = {"task": task, "config": config.model_dump(), "epochs": [asdict(record) for record in records]}
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def plot(path: Path, task: str, records: Sequence[Epoch]) -> None:
+    """Draws evaluation return (mean and range of its episodes) and falls over epochs."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (upper, lower) = pyplot.subplots(2, 1, sharex=True, figsize=(7, 6), layout="constrained")
+    tested = [record for record in records if record.evaluation_returns]
+    epochs = [record.epoch for record in tested]
+    returns = [record.evaluation_returns for record in tested]
+    upper.plot(epochs, [np.mean(one) for one in returns])
+    upper.fill_between(epochs, [min(one) for one in returns], [max(one) for one in returns], alpha=0.2)
+    upper.set(title=task, ylabel="evaluation return")
+    lower.bar([record.epoch for record in records], [record.falls for record in records])
+    lower.set(xlabel="epoch", ylabel="falls")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller without ROS: good input reaches the policy, bad input gives the safe action and is counted."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from ir_common.config import ConfigError
+from ir_drl.controller import Controller, Input
+from ir_drl.policies import make_policy
+from ir_drl.preflight import check
+from ir_sim.tasks import make_task
+
+TASK = make_task("hopper")
+GOOD = np.zeros(11)
+
+
+class Recorder:
+    """A policy that says what it was asked."""
+
+    def __init__(self, action=(0.5, 0.5, 0.5)):
+        self.seeds, self.action = [], np.array(action)
+
+    def reset(self, seed):
+        self.seeds.append(seed)
+
+    def act(self, observation):
+        return self.action
+
+
+def make(policy=None):
+    return Controller(TASK, policy or Recorder(), "hopper", seed=3, input_timeout=0.5)
+
+
+def given(observation=GOOD, stamp=10.0, task="hopper_hop", episode=1, terminated=False):
+    return Input(stamp, task, episode, np.asarray(observation), terminated)
+
+
+def test_good_input_gives_the_policy_s_action_within_bounds():
+    decision = make(Recorder((0.5, 7.0, -7.0))).decide(given(), 10.1)
+    assert decision.action.tolist() == [0.5, 1.0, -1.0] and decision.fault == ""
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        ({"observation": [np.nan, *GOOD[1:]]}, "not_finite"),
+        ({"observation": [*GOOD[1:], np.inf]}, "not_finite"),
+        ({"observation": GOOD[:5]}, "width"),
+        ({"observation": []}, "width"),
+        ({"task": "cart_navigation"}, "task"),
+        ({"stamp": 9.0}, "late"),
+    ],
+)
+def test_bad_input_gives_the_safe_action_and_is_counted(bad, kind):
+    controller = make()
+    for count in (1, 2):
+        decision = controller.decide(given(**bad), 10.0)
+        assert np.array_equal(decision.action, TASK.safe_action)
+        assert controller.faults == {kind: count} and f"{kind}: {count} times" in decision.fault
+    assert controller.decide(given(), 10.0).fault == ""
+
+
+def test_fault_names_the_bad_entry():
+    bad = GOOD.copy()
+    bad[1] = np.nan
+    assert "not finite: pitch" in make().decide(given(bad), 10.0).fault
+
+
+def test_policy_that_fails_gives_the_safe_action():
+    controller = make(Recorder((np.nan, 0.0, 0.0)))
+    assert np.array_equal(controller.decide(given(), 10.0).action, TASK.safe_action)
+    assert controller.faults == {"policy": 1}
+
+
+def test_stale_input_is_counted():
+    controller = make()
+    assert np.array_equal(controller.stale().action, TASK.safe_action)
+    assert controller.faults == {"stale": 1}
+
+
+def test_new_episode_resets_the_policy_with_its_own_seed():
+    policy = Recorder()
+    controller = make(policy)
+    for episode in (1, 1, 2, 2, 1):
+        controller.decide(given(episode=episode), 10.0)
+    assert len(policy.seeds) == 3 and policy.seeds[0] == policy.seeds[2] != policy.seeds[1]
+    controller.restart()
+    controller.decide(given(), 10.0)
+    assert len(policy.seeds) == 4
+
+
+def test_end_of_an_episode_gives_the_safe_action_without_a_fault():
+    decision = make().decide(given(terminated=True), 10.0)
+    assert np.array_equal(decision.action, TASK.safe_action) and decision.fault == ""
+
+
+def test_random_controller_repeats_by_seed():
+    runs = []
+    for _ in range(2):
+        controller = make(make_policy(TASK))
+        runs.append([controller.decide(given(episode=e), 10.0).action for e in (1, 1, 2, 2)])
+    assert np.array_equal(runs[0], runs[1])
+
+
+def test_preflight_names_the_wrong_policy_file(tmp_path, worlds):
+    class Arguments:
+        world = worlds / "robot_field.sdf"
+        robots = ("cart", "legs:spider")
+        policies: ClassVar[dict] = {}
+
+    check(Arguments())
+    (tmp_path / "p.npz").write_text("no archive", encoding="utf-8")
+    Arguments.policies = {"legs": tmp_path / "p.npz"}
+    with pytest.raises(ConfigError, match="p.npz"):
+        check(Arguments())
+    Arguments.policies = {"hopper": tmp_path / "p.npz"}
+    with pytest.raises(ConfigError, match="unknown robot 'hopper'; robots are: cart, legs"):
+        check(Arguments())

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the slice manager's files must satisfy before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from ir_common.config import validate
+from ir_slicing.admission import load_registry
+from ir_slicing.manager import ManagerConfig
+
+
+class Arguments(Protocol):
+    """The arguments of the bringup that matter here."""
+
+    @property
+    def slices(self) -> Path:
+        """Slices file."""
+
+
+def check(arguments: Arguments) -> None:
+    """Reads the slices file and admits its initial slices, as the manager will with its default parameters.
+
+    Raises:
+        ConfigError: the file is wrong or its slices do not fit; names file and place.
+    """
+    config = validate(ManagerConfig, {"slices_file": arguments.slices}, "slice manager")
+    load_registry(config.slices_file, config.urllc_margin, config.reference_distance)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Division of the carrier: hand-solved cases, a slow exact reference, and properties."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ir_slicing.allocation import QUANTUM, Hysteresis, Request, divide
+
+blocks = st.floats(0.0, 80.0, allow_nan=False)
+carriers = st.floats(1.0, 100.0)
+
+
+@st.composite
+def requests(draw, count=None):
+    n = draw(st.integers(1, 6)) if count is None else count
+    made = []
+    for k in range(n):
+        guaranteed = draw(st.floats(0.01, 40.0))
+        reserved = guaranteed * draw(st.sampled_from([0.0, 0.1, 1.0]))
+        made.append(Request(f"s{k}", guaranteed, reserved, draw(blocks), draw(st.integers(0, 2))))
+    return made
+
+
+def request(name, guaranteed, demand, reserved=0.0, priority=0):
+    return Request(name, guaranteed, reserved, demand, priority)
+
+
+def test_everything_fits_and_the_rest_follows_demand():
+    """Guarantees 10 and 20, demands 30 and 10, carrier 60: 30 + 20 are asked or owed, 10 are left and go 3 : 1."""
+    got = divide([request("a", 10, 30), request("b", 20, 10)], 60)
+    assert got == pytest.approx([37.5, 22.5], abs=QUANTUM)
+
+
+def test_demand_beyond_guarantees_is_shared_in_proportion_to_it():
+    """Carrier 50, guarantees 10 + 10 both asked for; 20 and 40 more wanted, 30 left: 10 and 20."""
+    got = divide([request("a", 10, 30), request("b", 10, 50)], 50)
+    assert got == pytest.approx([20, 30], abs=QUANTUM)
+
+
+def test_idle_guarantee_is_lent_but_for_the_reserve():
+    got = divide([request("idle", 40, 0, reserved=4), request("busy", 10, 100)], 50)
+    assert got == pytest.approx([4, 46], abs=QUANTUM)
+
+
+def test_reserve_of_urllc_stays_whole_under_any_load():
+    got = divide([request("control", 3, 0.1, reserved=3), request("video", 30, 500)], 50)
+    assert got == pytest.approx([3, 47], abs=QUANTUM)
+
+
+def test_no_demand_means_division_by_guarantees():
+    got = divide([request("a", 10, 0), request("b", 30, 0)], 80)
+    assert got == pytest.approx([20, 60], abs=QUANTUM)
+
+
+def test_short_carrier_serves_priority_first():
+    """Guarantees 30 and 30 on 40: the first class whole, the second what is left."""
+    got = divide([request("low", 30, 30, priority=1), request("high", 30, 30, priority=0)], 40)
+    assert got == pytest.approx([10, 30], abs=QUANTUM)
+
+
+def test_no_slices_and_no_carrier():
+    assert divide([], 50).shape == (0,)
+    assert divide([request("a", 10, 5)], 0).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    "bad", [(-1.0, 0.0, 0.0), (1.0, 2.0, 0.0), (1.0, 0.0, -1.0), (np.nan, 0.0, 0.0), (1, 0, np.inf)]
+)
+def test_impossible_request_is_refused(bad):
+    guaranteed, reserved, demand = bad
+    with pytest.raises(ValueError, match="slice x"):
+        Request("x", guaranteed, reserved, demand, 0)
+
+
+def reference(made, carrier):
+    """The five tiers in exact fractions, one slice at a time."""
+    q = Fraction(QUANTUM)
+    up = lambda x: max(0, -((Fraction(1, 10**9) - Fraction(x) / q) // 1))  # noqa: E731
+    total = int(Fraction(carrier) / q)
+    free = Fraction(total)
+    got = {r.name: Fraction(0) for r in made}
+    owed = {r.name: max(1, up(r.guaranteed)) for r in made}
+
+    def hand_out(wanted):
+        nonlocal free
+        total_wanted = sum(wanted.values())
+        factor = 1 if total_wanted <= free else free / total_wanted
+        for name, amount in wanted.items():
+            got[name] += amount * factor
+        free -= total_wanted * factor
+
+    for tier in range(2):
+        for level in sorted({r.priority for r in made}):
+            asked = {}
+            for r in (r for r in made if r.priority == level):
+                goal = up(r.reserved) if tier == 0 else max(up(r.reserved), min(owed[r.name], up(r.demand)))
+                asked[r.name] = goal - got[r.name]
+            hand_out(asked)
+    hand_out({r.name: max(Fraction(0), up(r.demand) - got[r.name]) for r in made})
+    hand_out({r.name: max(Fraction(0), owed[r.name] - got[r.name]) for r in made})
+    weight = {r.name: up(r.demand) for r in made}
+    if not any(weight.values()):
+        weight = owed
+    whole = sum(weight.values())
+    for name in got:
+        got[name] += free * weight[name] / whole
+    return np.array([float(got[r.name] * q) for r in made])
+
+
+@given(requests(), carriers)
+def test_agrees_with_slow_reference(made, carrier):
+    assert divide(made, carrier) == pytest.approx(reference(made, carrier), abs=2 * QUANTUM)
+
+
+@given(requests(), carriers)
+def test_the_whole_carrier_is_given_out_and_no_more(made, carrier):
+    got = divide(made, carrier)
+    assert np.all(got >= 0)
+    assert carrier - QUANTUM < sum(got.tolist()) <= carrier
+
+
+@given(requests(), carriers)
+def test_guarantees_asked_for_are_kept_when_they_fit(made, carrier):
+    entitled = np.array([max(r.reserved, min(r.guaranteed, r.demand)) for r in made])
+    got = divide(made, carrier)
+    if entitled.sum() + len(made) * QUANTUM <= carrier:
+        assert np.all(got >= entitled - 1e-6)
+    if sum(r.guaranteed for r in made) + len(made) * QUANTUM <= carrier and all(r.demand <= r.guaranteed for r in made):
+        assert np.all(got >= [r.guaranteed - 1e-6 for r in made])
+
+
+@given(requests(), carriers)
+def test_work_conserving(made, carrier):
+    """While a slice wants more, no slice holds more than it asks for or has reserved."""
+    got = divide(made, carrier)
+    waiting = any(r.demand > g + 2 * QUANTUM for r, g in zip(made, got, strict=True))
+    if waiting:
+        assert all(g <= max(r.demand, r.reserved) + 3 * QUANTUM for r, g in zip(made, got, strict=True))
+
+
+@given(requests(), carriers, st.integers(0, 5), st.floats(0.0, 50.0))
+def test_monotone_in_own_demand(made, carrier, which, more):
+    which %= len(made)
+    r = made[which]
+    raised = list(made)
+    raised[which] = Request(r.name, r.guaranteed, r.reserved, r.demand + more, r.priority)
+    assert divide(raised, carrier)[which] >= divide(made, carrier)[which]
+
+
+@given(requests(count=4), carriers, st.permutations(range(4)))
+def test_deterministic_and_independent_of_order(made, carrier, order):
+    got = divide(made, carrier)
+    assert np.array_equal(got, divide(made, carrier))
+    assert divide([made[k] for k in order], carrier) == pytest.approx(got[list(order)], abs=2 * QUANTUM)
+
+
+def test_hysteresis_lets_only_real_changes_through():
+    settle = Hysteresis(0.1)
+    assert settle.changed(["a", "b"], np.array([10.0, 40.0]), 50)
+    assert not settle.changed(["a", "b"], np.array([10.9, 39.1]), 50)
+    assert not settle.changed(["a", "b"], np.array([10.9, 39.1]), 50), "drift is measured from the one in force"
+    assert settle.changed(["a", "b"], np.array([11.1, 38.9]), 50)
+    assert settle.changed(["a", "c"], np.array([11.1, 38.9]), 50), "other slices"
+    assert settle.changed(["a", "c"], np.array([11.1, 38.9]), 52), "other carrier"

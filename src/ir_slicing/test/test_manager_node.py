@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The slice manager as a node, with real rclpy: services, allocation, late joiners."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rclpy.parameter import Parameter
+
+from ir_common.config import ConfigError
+from ir_common.ros_node import LATCHED, RELIABLE
+from ir_common.ros_time import to_stamp
+from ir_interfaces.msg import Allocation, CellReport, LinkReport, SliceList, SliceReport, SliceSpec
+from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
+from ir_slicing.manager_node import ManagerNode
+
+CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
+BLOCKS = 216
+
+
+def parameters(**values):
+    values = {"slices_file": str(CONFIG), "allocation_period": 0.05, "demand_time_constant": 0.01} | values
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+class Stack:
+    """The manager, and a node that plays the radio and the user."""
+
+    def __init__(self, ros, **values):
+        self.ros = ros
+        self.manager = ros.add(ManagerNode(parameter_overrides=parameters(**values)))
+        self.peer = ros.node("peer")
+        self.allocations, self.lists = [], []
+        self.peer.create_subscription(Allocation, "/slicing/allocation", self.allocations.append, LATCHED)
+        self.peer.create_subscription(SliceList, "/slicing/slices", self.lists.append, LATCHED)
+        self.reports = self.peer.create_publisher(CellReport, "/radio/report", RELIABLE)
+        self.time = self.peer.get_clock().now().nanoseconds
+
+    def call(self, service, called, **fields):
+        return self.ros.call(self.peer, service, f"/slicing/{called}", service.Request(**fields))
+
+    def report(self, offered, links):
+        self.time += 200_000_000
+        message = CellReport(period=0.2, resource_blocks=BLOCKS)
+        message.header.stamp = to_stamp(self.time)
+        message.slices = [SliceReport(slice=name, offered_rate=rate) for name, rate in offered.items()]
+        message.links = [LinkReport(robot=name, rate=rate) for name, rate in links.items()]
+        self.reports.publish(message)
+
+    def names(self):
+        return [status.spec.name for status in self.lists[-1].slices] if self.lists else []
+
+    def blocks(self):
+        return dict(zip(self.allocations[-1].slices, self.allocations[-1].resource_blocks, strict=True))
+
+
+@pytest.fixture
+def stack(ros):
+    stack = Stack(ros)
+    ros.until(lambda: stack.allocations and stack.lists, what="first allocation")
+    return stack
+
+
+def message(name="extra", rate=1e6, **fields):
+    values = {"type": SliceSpec.TYPE_EMBB, "max_latency": 0.1, "reliability": 0.9, "queue_limit": 1000} | fields
+    return SliceSpec(name=name, rate=rate, **values)
+
+
+def test_late_joiner_gets_slices_and_allocation_before_any_report(stack):
+    assert stack.names() == ["video", "spider", "cart", "control"]
+    allocation = stack.allocations[-1]
+    assert (allocation.sequence, allocation.policy) == (1, "proportional")
+    assert sum(allocation.resource_blocks) == BLOCKS
+    assert all(status.resource_blocks == stack.blocks()[status.spec.name] for status in stack.lists[-1].slices)
+
+
+def test_create_modify_delete_list(ros, stack):
+    answer = stack.call(CreateSlice, "create_slice", spec=message(rate=2e6))
+    assert answer.success, answer.message
+    assert answer.slice.spec.name == "extra" and answer.slice.resource_blocks > 0
+    ros.until(lambda: "extra" in stack.names() and "extra" in stack.blocks(), what="new slice and its allocation")
+
+    answer = stack.call(ModifySlice, "modify_slice", spec=message(rate=3e6))
+    assert answer.success and answer.slice.spec.rate == 3e6, answer.message
+    ros.until(lambda: stack.lists[-1].slices[-1].spec.rate == 3e6, what="modified slice")
+
+    listed = stack.call(ListSlices, "list_slices")
+    assert [s.spec.name for s in listed.slices] == ["video", "spider", "cart", "control", "extra"]
+    assert [t.name for t in listed.templates] == ["video", "spider", "cart", "control"]
+
+    assert stack.call(DeleteSlice, "delete_slice", name="extra").success
+    ros.until(lambda: "extra" not in stack.names() and "extra" not in stack.blocks(), what="slice gone")
+
+
+def test_template_made_again_after_deletion(ros, stack):
+    assert stack.call(DeleteSlice, "delete_slice", name="cart").success
+    answer = stack.call(CreateSlice, "create_slice", template_name="cart", spec=SliceSpec(name="cart_b"))
+    assert answer.success, answer.message
+    assert answer.slice.spec.template_name == "cart" and answer.slice.spec.rate == 15e6
+    assert [flow.topic for flow in answer.slice.spec.flows] == ["odom", "imu", "joint_states", "scan", "contacts"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"spec": message(rate=300e6)}, "can never fit: 300 Mb/s"),
+        ({"spec": message(rate=200e6)}, r"does not fit: 200 Mb/s .* of 216 are free \(guaranteed: video"),
+        ({"spec": message("video")}, "'video' exists already"),
+        ({"spec": message(rate=-1.0)}, "rate"),
+        ({"spec": message(rate=float("nan"))}, "rate"),
+        ({"spec": message("No Name")}, "name"),
+        ({"spec": message(type=7)}, "type"),
+        ({"spec": message(reliability=1.0)}, "reliability"),
+        ({"template_name": "vidio"}, "unknown slice template 'vidio'; templates are: video, spider, cart, control"),
+        ({"template_name": "video", "spec": SliceSpec(name="Video 2")}, "name"),
+    ],
+)
+def test_refusal_says_why_and_changes_nothing(stack, fields, reason):
+    answer = stack.call(CreateSlice, "create_slice", **fields)
+    assert not answer.success
+    assert re.search(reason, answer.message), answer.message
+    assert [s.spec.name for s in stack.call(ListSlices, "list_slices").slices] == ["video", "spider", "cart", "control"]
+    assert len(stack.allocations) == 1
+
+
+def test_modification_that_does_not_fit_leaves_the_old_one(stack):
+    answer = stack.call(ModifySlice, "modify_slice", spec=message("cart", rate=250e6))
+    assert not answer.success and "does not fit" in answer.message
+    assert answer.slice.spec.rate == 15e6, "the slice as it is now"
+    assert not stack.call(DeleteSlice, "delete_slice", name="nobody").success
+
+
+def test_allocation_follows_demand(ros, stack):
+    links = {"cart": 1e6, "spider": 1e6, "hopper": 1e6}
+    for busy in ("video", "spider"):
+        stack.report({n: 150e6 if n == busy else 0.0 for n in ("video", "spider", "cart", "control")}, links)
+        ros.until(lambda busy=busy: stack.blocks()[busy] > 170, what=f"share of {busy}")
+        assert sum(stack.allocations[-1].resource_blocks) == BLOCKS
+    assert stack.allocations[-1].sequence == 3
+    ros.until(
+        lambda: stack.lists[-1].slices[1].resource_blocks == stack.blocks()["spider"], what="allocation in the list"
+    )
+
+
+def test_lifetime_ends(ros, stack):
+    assert stack.call(CreateSlice, "create_slice", spec=message(lifetime=0.3)).success
+    ros.until(lambda: "extra" in stack.names(), what="slice")
+    ros.until(lambda: "extra" not in stack.names() and "extra" not in stack.blocks(), what="end of the slice")
+
+
+def test_live_parameters_are_checked(stack):
+    result = stack.manager.set_parameters([Parameter("hysteresis", value=2.0)])[0]
+    assert not result.successful
+    assert not stack.manager.set_parameters([Parameter("allocation_period", value=1.0)])[0].successful
+    assert stack.manager.set_parameters([Parameter("hysteresis", value=0.2)])[0].successful
+
+
+def test_bad_slices_file_is_a_configuration_error(ros, tmp_path):
+    path = tmp_path / "slices.yaml"
+    path.write_text("slices:\n  - vidio\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"slices.yaml:\d+: .*vidio"):
+        ManagerNode(parameter_overrides=parameters(slices_file=str(path)))
+
+
+def run_manager(*arguments):
+    code = "from ir_slicing.manager_node import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "--ros-args", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_process_ends_with_78_and_one_line(ros_domain):
+    process = run_manager("-p", "slices_file:=/nowhere/slices.yaml")
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 78
+    assert "/nowhere/slices.yaml" in error and "Traceback" not in error
+
+
+def test_process_ends_with_0_on_sigterm(ros):
+    seen = []
+    ros.node().create_subscription(Allocation, "/slicing/allocation", seen.append, LATCHED)
+    process = run_manager("-p", f"slices_file:={CONFIG}")
+    try:
+        ros.until(lambda: seen, timeout=30, what="allocation of the process")
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=5)
+    finally:
+        process.kill()
+    assert process.returncode == 0, error
