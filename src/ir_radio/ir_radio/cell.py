@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The radio cell: one carrier, its slices, and the queue of every robot in each of them; live and in batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ir_radio import channel, kernel, stats, tables
+from ir_radio.kernel import NONE, Fate
+from ir_radio.ledger import NOTHING, FlowKey, Ledger, Totals
+from ir_radio.slices import Carrier, Direction, SliceSpec
+from ir_radio.tables import Table
+
+NEVER = int(np.iinfo(np.int64).max)
+_NS = 1_000_000_000
+_FATES = tuple(Fate)
+_RETIRED_SLICES = 32  # removed slices whose books are kept
+
+
+class Event(NamedTuple):
+    """What became of a message that was let in; `time`: departure of its last bit, or of the drop, ns."""
+
+    id: int
+    flow: int
+    time: int
+    fate: Fate
+
+
+class Cell:
+    """A sliced carrier (IoR section IV: 1 ms slots of 4 mini-slots; MAFL section II: resource blocks leased to slices).
+
+    Time is integer nanoseconds and never runs backwards, except by `reset_time`. The resource blocks of a slice are
+    divided anew at every slot (eMBB) or mini-slot (URLLC) among its waiting queues, one per robot and direction.
+    A message that arrives while a slot runs waits for the next one. The allocation of a slice may be fractional: a
+    fraction of a block is that fraction of its time. How service is divided is written at `kernel.run` and in
+    docs/radio.md.
+
+    Args:
+        carrier: the radio carrier.
+        slot: length of a slot, ns.
+        mini_slots: mini-slots of a slot.
+        start: time at the start, ns.
+        seed: of shadowing and fading.
+    """
+
+    def __init__(
+        self, carrier: Carrier, slot: int = 1_000_000, mini_slots: int = 4, start: int = 0, seed: int = 0
+    ) -> None:
+        if slot <= 0 or mini_slots <= 0 or slot % mini_slots:
+            raise ValueError(f"a slot of {slot} ns cannot be cut into {mini_slots} mini-slots of whole nanoseconds")
+        self.carrier = carrier
+        self._slices, self._queues = Table(tables.SLICE), Table(tables.QUEUE)
+        self._links, self._ledger = Table(tables.LINK), Ledger()
+        self._cell = np.zeros(1, tables.CELL)
+        self._now, self._free = self._cell["now"], self._cell["free"]  # views
+        self._cell["slot"], self._cell["mini"] = slot, slot // mini_slots
+        self._cell["coherence"] = carrier.coherence_slots * slot if carrier.fading == "rayleigh" else 0
+        self._cell["seed"], self._cell["bandwidth"] = seed, carrier.block_bandwidth
+        self._cell["efficiency"] = carrier.max_spectral_efficiency
+        self._cell["coverage"] = 10.0 ** (carrier.min_snr / 10.0)
+        self._pool = np.zeros(0, tables.MESSAGE)
+        self._free[0] = NONE
+        self._events = np.zeros(64, tables.EVENT)
+        self._arrival = np.zeros(1, tables.ARRIVAL)
+        self._no_arrivals = self._arrival[:0]
+        self.specs: dict[str, SliceSpec] = {}
+        self._slice_rows: dict[str, int] = {}
+        self._queue_rows: dict[tuple[str, str, Direction], int] = {}
+        self._keys: dict[int, FlowKey] = {}
+        self.links: dict[str, int] = {}
+        self._shadows: dict[str, channel.Shadowing] = {}
+        self._seed = seed
+        self._distances: dict[str, float] = {}
+        self._last_id = 0
+        self._pending: list[NDArray[Any]] = []
+        self._accounted = self._reported = start
+        self._allocated: dict[str, float] = {}  # resource blocks times ns
+        self._before: dict[str, Totals] = {}
+        self._start(start)
+        self._flush(NONE, Fate.TIME_JUMP)  # nothing to drop: loads the compiled kernel now, not at the first message
+        self.next_event()
+
+    @property
+    def now(self) -> int:
+        """The time up to which everything has happened, ns."""
+        return int(self._now[0])
+
+    def _start(self, time: int) -> None:
+        mini = int(self._cell["mini"][0])
+        self._now[0], self._cell["next"] = time, -(-time // mini) * mini
+        self._start_period()
+
+    # --- slices, allocation, links ---
+
+    def set_slice(self, spec: SliceSpec) -> None:
+        """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued."""
+        row = self._slice_rows.get(spec.name)
+        if row is None:
+            row = self._slice_rows[spec.name] = self._slices.add()
+            self._slices.rows[row]["first"] = NONE
+        record = self._slices.rows[row]
+        record["active"], record["urllc"] = 1, spec.type == "urllc"
+        record["lifespan"], record["limit"] = round(spec.lifespan * _NS), spec.queue_limit
+        self.specs[spec.name] = spec
+
+    def remove_slice(self, name: str) -> list[Event]:
+        """Removes a slice now: its queued messages are dropped (slice_deleted), its flows closed.
+
+        Returns the drops, after what else became of messages since `advance`.
+
+        Its books stay in the reports until 32 more were removed; a slice of the same name goes on with them.
+
+        Raises:
+            KeyError: there is no such slice.
+        """
+        del self.specs[name]
+        row = self._slice_rows[name]
+        events = self._flush(row, Fate.SLICE_DELETED)
+        self._account(self.now)
+        self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
+        self._ledger.close(name)
+        self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
+        retired = [name for name in self._slice_rows if name not in self.specs]
+        if len(retired) > _RETIRED_SLICES:
+            self._forget(retired[0])
+        return events
+
+    def _forget(self, name: str) -> None:
+        self._ledger.forget(name)
+        for key in [key for key in self._queue_rows if key[0] == name]:
+            self._queues.release(self._queue_rows.pop(key))
+        row = self._slice_rows.pop(name)
+        self._slices.release(row)
+        self._slices.rows[row]["first"] = NONE
+
+    def set_allocation(self, blocks: Mapping[str, float]) -> None:
+        """Gives each slice its resource blocks from its next slot (mini-slot) on; slices not named get none.
+
+        Raises:
+            ValueError: a slice is unknown, a number is negative or not finite, or the sum is more than the carrier's.
+        """
+        for name, value in blocks.items():
+            if name not in self.specs:
+                known = ", ".join(self.specs) or "none"
+                raise ValueError(f"allocation for unknown slice '{name}'; slices are: {known}")
+            if not (math.isfinite(value) and value >= 0.0):
+                raise ValueError(f"allocation of {value} resource blocks for slice '{name}'; give a number from 0 up")
+        total = sum(blocks.values())
+        if total > self.carrier.resource_blocks * (1.0 + 1e-9):
+            raise ValueError(f"allocation of {total:g} resource blocks; the carrier has {self.carrier.resource_blocks}")
+        self._account(self.now)
+        for name in self.specs:
+            self._slices.rows[self._slice_rows[name]]["blocks"] = blocks.get(name, 0.0)
+
+    def add_link(self, robot: str) -> int:
+        """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
+        if robot not in self.links:
+            row = self.links[robot] = self._links.add()
+            self._links.rows[row] = (-1, math.nan, math.nan)
+            rng = np.random.default_rng([self._seed, row])
+            self._shadows[robot] = channel.Shadowing(self.carrier, rng)
+        return self.links[robot]
+
+    def set_pose(self, robot: str, position: ArrayLike) -> None:
+        """Sets where a robot is: the rate of its link holds from now on.
+
+        Args:
+            robot: name.
+            position: [3] float, m, map frame.
+
+        Raises:
+            ValueError: the position is not three finite numbers.
+        """
+        position = np.asarray(position, np.float64)
+        if position.shape != (3,) or not np.isfinite(position).all():
+            raise ValueError(f"pose of {robot}: {position.tolist()} is not three finite numbers; the last one holds")
+        row = self.add_link(robot)
+        self._distances[robot] = distance = float(channel.distance_to(self.carrier, position))
+        snr = channel.snr(self.carrier, distance, self._shadows[robot].at(position))
+        rate = float(self._links.rows[row]["rate"])
+        if not self._cell["coherence"][0] or math.isnan(rate):
+            rate = float(channel.block_rate(self.carrier, snr))
+        self._links.rows[row] = (-1, 10.0 ** (snr / 10.0), rate)  # -1: fading is applied to it at the next start
+
+    def flow(self, key: FlowKey) -> int:
+        """Opens a flow and returns its number, for `offer`.
+
+        Raises:
+            KeyError: there is no such slice.
+        """
+        _ = self.specs[key.slice]
+        row = self._ledger.open(key, self._queue(key))
+        self._keys[row] = key
+        return row
+
+    def key(self, flow: int) -> FlowKey:
+        """What a flow's number stands for."""
+        return self._keys[flow]
+
+    def close_flow(self, flow: int) -> None:
+        """Closes a flow: what is offered from now on is dropped (no_slice), what is queued goes its way."""
+        self._ledger.flows.rows[flow]["active"] = 0
+
+    def _queue(self, key: FlowKey) -> int:
+        queue_key = (key.slice, key.robot, key.direction)
+        if queue_key not in self._queue_rows:
+            row = self._queue_rows[queue_key] = self._queues.add()
+            record = self._queues.rows[row]
+            record["slice"], record["link"] = self._slice_rows[key.slice], self.add_link(key.robot)
+            record["head"] = record["unsent"] = record["tail"] = record["next"] = NONE
+        return self._queue_rows[queue_key]
+
+    # --- time ---
+
+    def offer(self, flow: int, size: int, time: int) -> tuple[int, Fate]:
+        """Offers one message; time runs on to its arrival.
+
+        Args:
+            flow: number of the flow.
+            size: bytes, positive.
+            time: arrival, ns, not before `now`.
+
+        Returns:
+            (id of the message, ACCEPTED or why it was dropped).
+        """
+        if size <= 0:
+            raise ValueError(f"a message of {size} bytes; sizes are positive")
+        self._last_id += 1
+        self._arrival.view(np.int64)[:4] = self._last_id, flow, size, time
+        self._run(self._arrival, time)
+        return self._last_id, _FATES[int(self._arrival["fate"][0])]
+
+    def advance(self, time: int) -> list[Event]:
+        """Runs on to `time` (ns) and returns what became of messages since the last call, in the order of time."""
+        self._run(self._no_arrivals, time)
+        if not self._pending:
+            return []
+        return [Event(id_, flow, at, _FATES[fate]) for id_, flow, at, fate in self._take_events().tolist()]
+
+    def next_event(self) -> int:
+        """A time before which no message leaves, ns: when to call `advance` next; NEVER while nothing waits."""
+        if self._pending:
+            return self.now
+        rows = self._slices.rows, self._queues.rows
+        return int(kernel.next_event(self._cell, *rows, self._pool, self._links.rows))
+
+    def run(self, flows: ArrayLike, sizes: ArrayLike, times: ArrayLike, until: int) -> tuple[Any, Any]:
+        """Batch: offers n messages and runs on to `until`.
+
+        Args:
+            flows, sizes, times: [n] int; times in ns, sorted, none before `now` or after `until`.
+            until: ns.
+
+        Returns:
+            (times [n] int64 ns of departure or drop, fates [n] int8 `Fate`; ACCEPTED: still queued at the end).
+        """
+        arrivals = np.zeros(len(np.atleast_1d(times)), tables.ARRIVAL)
+        arrivals["id"] = np.arange(len(arrivals)) + self._last_id + 1
+        arrivals["flow"], arrivals["size"], arrivals["time"] = flows, sizes, times
+        within = not len(arrivals) or (self.now <= arrivals["time"][0] and arrivals["time"][-1] <= until)
+        if not within or np.diff(arrivals["time"]).min(initial=0) < 0:
+            raise ValueError(f"arrival times must be sorted and lie in {self.now} to {until} ns, now and the end")
+        if len(arrivals) and arrivals["size"].min() <= 0:
+            raise ValueError("sizes must be positive")
+        if len(arrivals) and (arrivals["flow"].min() < 0 or arrivals["flow"].max() >= len(self._ledger.flows.rows)):
+            raise ValueError("flows must be numbers that `flow` returned")
+        first, self._last_id = self._last_id + 1, self._last_id + len(arrivals)
+        self._run(arrivals, until)
+        out_times, fates = arrivals["time"].copy(), arrivals["fate"].astype(np.int8)
+        ended = self._take_events()
+        ended = ended[ended["id"] >= first]
+        out_times[ended["id"] - first], fates[ended["id"] - first] = ended["time"], ended["fate"]
+        return out_times, fates
+
+    def reset_time(self, time: int) -> list[Event]:
+        """Time jumps, forwards or backwards: queued messages are dropped (time_jump); returns as `remove_slice`."""
+        events = self._flush(NONE, Fate.TIME_JUMP)
+        self._start(time)
+        return events
+
+    def _run(self, arrivals: Any, until: int) -> None:
+        if until < self.now:
+            raise ValueError(f"the cell is at {self.now} ns and cannot go back to {until} ns; use reset_time")
+        done = False
+        while not done:
+            taken, count, done = kernel.run(
+                self._cell, self._slices.rows, self._queues.rows, self._ledger.flows.rows, self._ledger.drops.rows,
+                self._ledger.delays.rows, self._pool, self._links.rows, arrivals, until, self._events,
+            )  # fmt: skip
+            if count:
+                self._pending.append(self._events[:count].copy())
+            arrivals = arrivals[taken:]
+            if not done and self._free[0] == NONE:
+                self._grow_pool()
+            if count == len(self._events):
+                self._events = np.zeros(min(2 * count, 1 << 20), tables.EVENT)
+
+    def _grow_pool(self) -> None:
+        old = len(self._pool)
+        self._pool = np.concatenate([self._pool, np.zeros(max(old, 64), tables.MESSAGE)])
+        self._pool["next"][old:] = np.arange(old + 1, len(self._pool) + 1)
+        self._pool["next"][-1] = NONE
+        self._free[0] = old
+
+    def _take_events(self) -> NDArray[Any]:
+        if not self._pending:
+            return self._events[:0]
+        events = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        self._pending = []
+        return events[np.argsort(events["time"], kind="stable")] if len(events) > 1 else events
+
+    def _flush(self, row: int, fate: Fate) -> list[Event]:
+        events = np.zeros(int(self._ledger.flows.rows["queued"].sum()), tables.EVENT)
+        count = kernel.flush(
+            self._cell, self._slices.rows, self._queues.rows, self._ledger.flows.rows,
+            self._ledger.drops.rows, self._ledger.delays.rows, self._pool, row, int(fate), events,
+        )  # fmt: skip
+        self._pending.append(events[:count])
+        return self.advance(self.now)
+
+    # --- books ---
+
+    def books(self, flow: int | None = None) -> stats.Books:
+        """The books of one flow, or of all flows of the cell."""
+        return self._ledger.books(list(self._ledger.rows.values()) if flow is None else [flow])
+
+    def _totals(self, name: str) -> Totals:
+        return self._ledger.totals(name, float(self._slices.rows[self._slice_rows[name]]["used"]))
+
+    def _account(self, time: int) -> None:
+        for name, row in self._slice_rows.items():
+            blocks = float(self._slices.rows[row]["blocks"])
+            self._allocated[name] = self._allocated.get(name, 0.0) + blocks * (time - self._accounted)
+        self._accounted = time
+
+    def report(self) -> stats.Report:
+        """What the cell did up to now; starts a new report period. Removed slices are in it, without blocks."""
+        self._account(self.now)
+        period = (self.now - self._reported) / _NS
+        report = stats.Report(
+            self.now,
+            period,
+            tuple(self._slice_row(name, period) for name in self._slice_rows),
+            tuple(
+                stats.FlowRow(*key, books=self._ledger.books([row]), delay=self._ledger.delay([row]))
+                for key, row in self._ledger.rows.items()
+            ),
+            tuple(self._link_row(robot, row) for robot, row in self.links.items()),
+        )
+        self._start_period()
+        return report
+
+    def _start_period(self) -> None:
+        self._accounted = self._reported = self.now
+        self._allocated = dict.fromkeys(self._slice_rows, 0.0)
+        self._before = {name: self._totals(name) for name in self._slice_rows}
+
+    def _slice_row(self, name: str, period: float) -> stats.SliceRow:
+        now, before, rows = self._totals(name), self._before.get(name, NOTHING), self._ledger.of_slice(name)
+        allocated = self._allocated.get(name, 0.0)
+        record = self._slices.rows[self._slice_rows[name]]
+        robots = {key.robot for key in self._ledger.rows if key.slice == name}
+        rates = [rate for robot in robots if not math.isnan(rate := self._mean_rate(robot))]
+        blocks = float(record["blocks"])
+        return stats.SliceRow(
+            slice=name,
+            type="urllc" if record["urllc"] else "embb",
+            resource_blocks=blocks,
+            capacity=blocks * sum(rates) / len(rates) if rates else 0.0,
+            offered_rate=8.0 * (now.offered_bytes - before.offered_bytes) / period if period > 0 else 0.0,
+            delivered_rate=8.0 * (now.delivered_bytes - before.delivered_bytes) / period if period > 0 else 0.0,
+            utilisation=min((now.used - before.used) / allocated, 1.0) if allocated > 0 else 0.0,
+            books=self._ledger.books(rows),
+            delay=self._ledger.delay(rows),
+            recent_delay=stats.delay_of(now.delays - before.delays, (now.delay_sum - before.delay_sum) / _NS, None),
+        )
+
+    def _link_row(self, robot: str, row: int) -> stats.LinkRow:
+        snr = 10.0 * float(np.log10(self._links.rows[row]["snr"]))
+        return stats.LinkRow(robot, self._distances.get(robot, math.nan), snr, self._mean_rate(robot))
+
+    def _mean_rate(self, robot: str) -> float:
+        """Rate of a resource block at the link's mean SNR, bit/s."""
+        return float(channel.block_rate(self.carrier, 10.0 * np.log10(self._links.rows[self.links[robot]]["snr"])))

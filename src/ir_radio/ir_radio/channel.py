@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The radio channel: from a distance to the bit rate of one resource block. All functions take arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ir_radio.slices import Carrier
+
+Floats = NDArray[np.float64]
+
+
+def free_space_path_loss(distance: ArrayLike, frequency: float) -> Floats:
+    """Free-space path loss, MAFL section II-A under eq. (1): 20 log10 d + 20 log10 f - 27.55 (d in m, f in MHz).
+
+    Args:
+        distance: [...] float, m, positive.
+        frequency: Hz, positive.
+
+    Returns:
+        [...] float64, dB.
+    """
+    distance = np.asarray(distance, np.float64)
+    return 20.0 * np.log10(distance) + 20.0 * np.log10(frequency / 1e6) - 27.55
+
+
+def snr(carrier: Carrier, distance: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
+    """Signal-to-noise ratio of a resource block.
+
+    The transmit power is spread evenly over all blocks of the carrier, so the ratio of a block does not depend on how
+    many of them a slice was given: SNR = P - 10 log10(blocks) - PL + G - (N0 + NF + 10 log10(block bandwidth)), in dB.
+
+    Args:
+        carrier: the carrier; distances under its `min_distance` count as that.
+        distance: [...] float, m; NaN where it is unknown.
+        gain: [...] float, dB: what shadowing and fading add to the mean.
+
+    Returns:
+        [...] float64, dB; NaN where the distance is.
+    """
+    distance = np.maximum(np.asarray(distance, np.float64), carrier.min_distance)
+    received = carrier.tx_power - 10.0 * np.log10(carrier.resource_blocks) + np.asarray(gain, np.float64)
+    received = received - free_space_path_loss(distance, carrier.frequency)
+    return received - (carrier.noise_density + carrier.noise_figure + 10.0 * np.log10(carrier.block_bandwidth))
+
+
+def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
+    """Bit rate of one resource block, MAFL eq. (1): w log2(1 + SNR), at most that of the best modulation and coding.
+
+    Differs from the paper: spectral efficiency is capped by the modulation, and there is none under `min_snr`.
+
+    Args:
+        carrier: the carrier.
+        snr_db: [...] float, dB; NaN where it is unknown.
+
+    Returns:
+        [...] float64, bit/s; 0 out of coverage, NaN where the ratio is.
+    """
+    snr_db = np.asarray(snr_db, np.float64)
+    efficiency = np.minimum(np.log2(1.0 + 10.0 ** (snr_db / 10.0)), carrier.max_spectral_efficiency)
+    return carrier.block_bandwidth * np.where(snr_db < carrier.min_snr, 0.0, efficiency)
+
+
+def distance_to(carrier: Carrier, position: ArrayLike) -> Floats:
+    """Distance from the base station, m, of positions [..., 3] in the map frame, m."""
+    return np.linalg.norm(np.asarray(position, np.float64) - np.asarray(carrier.position), axis=-1)
+
+
+def shadowing(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Floats:
+    """Log-normal shadowing, the Theta_u of MAFL section II-A.
+
+    Args:
+        rng: source of randomness.
+        shape: of the result.
+        deviation: standard deviation, dB, not negative.
+
+    Returns:
+        [*shape] float64, dB: a gain for `snr`, zero on average.
+    """
+    return rng.normal(0.0, deviation, shape)
+
+
+def rayleigh_fading(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Rayleigh fading, the g_u of MAFL section II-A: an exponential power gain of mean 1.
+
+    Returns:
+        [*shape] float64, dB: a gain for `snr`.
+    """
+    return 10.0 * np.log10(rng.standard_exponential(shape))
+
+
+class Shadowing:
+    """Log-normal shadowing of one link, MAFL section II-A: normal in dB, correlated along the way of the robot.
+
+    After moving by x the correlation is exp(-x / `shadowing_distance`) (Gudmundson, Electronics Letters 27(23), 1991):
+    a robot that stands still keeps its shadow. Differs from the paper, which draws it anew each time.
+
+    Args:
+        carrier: its `shadowing` and `shadowing_distance` are used.
+        rng: source of chance of this link.
+    """
+
+    def __init__(self, carrier: Carrier, rng: np.random.Generator) -> None:
+        self._carrier, self._rng = carrier, rng
+        self._position: Floats | None = None
+        self._gain = 0.0
+
+    def at(self, position: ArrayLike) -> float:
+        """Gain at the robot's next position [3], m; dB."""
+        position = np.asarray(position, np.float64)
+        moved = np.inf if self._position is None else float(np.linalg.norm(position - self._position))
+        correlation = float(np.exp(-moved / self._carrier.shadowing_distance))
+        draw = self._rng.normal(scale=self._carrier.shadowing)
+        self._gain = correlation * self._gain + np.sqrt(1.0 - correlation**2) * draw
+        self._position = position
+        return self._gain

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The books of a cell: one row per flow, summed up per slice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ir_radio import stats
+from ir_radio.kernel import BINS, Fate
+from ir_radio.slices import Direction
+from ir_radio.tables import FLOW, Table
+
+
+class FlowKey(NamedTuple):
+    """Names one topic of one robot in one direction, and the slice that carries it."""
+
+    slice: str
+    robot: str
+    topic: str
+    direction: Direction
+
+
+class Totals(NamedTuple):
+    """Running sums of a slice; their differences are the figures of a report period."""
+
+    offered_bytes: int
+    delivered_bytes: int
+    used: float
+    delay_sum: float
+    delays: NDArray[np.int64]
+
+
+NOTHING = Totals(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
+
+
+class Ledger:
+    """Books and delays of flows since the start.
+
+    Attributes:
+        rows: row of each flow, by its name.
+        flows, drops, delays: the kernel's tables; drops [flow, fate, (messages, bytes)], delays [flow, bin].
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[FlowKey, int] = {}
+        self.flows = Table(FLOW)
+        self.drops, self.delays = Table(np.int64, (len(Fate), 2)), Table(np.int64, (BINS,))
+
+    def open(self, key: FlowKey, queue: int) -> int:
+        """The row of a flow, which is open from now on."""
+        if key not in self.rows:
+            self.rows[key] = self.flows.add()
+            self.drops.add()
+            self.delays.add()
+        row = self.rows[key]
+        self.flows.rows[row]["queue"], self.flows.rows[row]["active"] = queue, 1
+        return row
+
+    def of_slice(self, name: str) -> list[int]:
+        """Rows of the flows of a slice."""
+        return [row for key, row in self.rows.items() if key.slice == name]
+
+    def close(self, name: str) -> None:
+        """Closes the flows of a slice."""
+        for row in self.of_slice(name):
+            self.flows.rows[row]["active"] = 0
+
+    def forget(self, name: str) -> None:
+        """Gives up the rows of a slice, whose flows are closed and empty."""
+        for key in [key for key in self.rows if key.slice == name]:
+            row = self.rows.pop(key)
+            for table in (self.flows, self.drops, self.delays):
+                table.release(row)
+
+    def books(self, rows: list[int]) -> stats.Books:
+        """The books of some flows together."""
+        flows, drops = self.flows.rows[rows], self.drops.rows[rows].sum(axis=0)
+        dropped = {fate.name.lower(): (int(drops[fate, 0]), int(drops[fate, 1])) for fate in Fate if drops[fate, 0]}
+        return stats.Books(
+            offered=int(flows["offered"].sum()),
+            offered_bytes=int(flows["offered_bytes"].sum()),
+            delivered=int(flows["delivered"].sum()),
+            delivered_bytes=int(flows["delivered_bytes"].sum()),
+            queued=int(flows["queued"].sum()),
+            queued_bytes=int(flows["queued_bytes"].sum()),
+            dropped=dict(sorted(dropped.items())),
+        )
+
+    def delay(self, rows: list[int]) -> stats.Delay:
+        """Delay figures of some flows together."""
+        flows = self.flows.rows[rows]
+        longest = float(flows["delay_max"].max(initial=0)) * 1e-9
+        return stats.delay_of(self.delays.rows[rows].sum(axis=0), float(flows["delay_sum"].sum()) * 1e-9, longest)
+
+    def totals(self, name: str, used: float) -> Totals:
+        """Running sums of a slice; `used`: its resource blocks times ns that carried bits."""
+        rows = self.of_slice(name)
+        flows = self.flows.rows[rows]
+        return Totals(
+            int(flows["offered_bytes"].sum()),
+            int(flows["delivered_bytes"].sum()),
+            used,
+            float(flows["delay_sum"].sum()),
+            self.delays.rows[rows].sum(axis=0),
+        )

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pump: one thread that owns the cell and carries raw messages through it.
+
+It waits on its subscriptions itself, on one wait set, until a message comes or the next one is due. The stock executor
+makes a new wait set out of all entities of the node for every wake-up and takes one message per subscription; at the
+rates of a radio that costs several times the relaying itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.guard_condition import GuardCondition
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+
+from ir_radio.cell import NEVER, Cell, Event
+from ir_radio.kernel import Fate
+from ir_radio.sim_clock import TickClock
+
+_LONGEST_WAIT = 200_000_000
+_SHORTEST_WAIT, _LONGEST_RETRY = 250_000, 20_000_000  # for a clock that stands still
+_WARN_PERIOD = 10_000_000_000
+_BATCH = 64  # messages taken from one subscription before the others get their turn
+
+
+class Unexecuted(CallbackGroup):
+    """Callback group of entities that the node's executor leaves alone because the pump waits on them."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where a flow comes in and goes out."""
+
+    flow: int
+    name: str
+    subscription: Subscription
+    publisher: Publisher
+
+
+class Pump:
+    """Carries messages through a cell in a thread of its own; everything that touches the cell runs in it.
+
+    Args:
+        node: the node of the subscriptions and publishers.
+        cell: the engine.
+        now: ROS time, ns, of the pump.
+        wait: wall time, ns, until a ROS time, ns.
+    """
+
+    def __init__(self, node: Node, cell: Cell, now: Callable[[], int], wait: Callable[[int], int]) -> None:
+        self._node, self.cell, self._now, self._wall_until = node, cell, now, wait
+        self.ports: dict[int, Port] = {}
+        self._by_pointer: dict[int, Port] = {}
+        self._held: dict[int, tuple[Publisher, bytes]] = {}
+        self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._guard = GuardCondition(None, None, context=node.context)
+        self._stopping = False
+        self._retry = _SHORTEST_WAIT
+        self._wait_set: Any = None
+        self._warned: dict[tuple[int, Fate], int] = {}
+        self._thread = threading.Thread(target=self._run, name="radio_pump", daemon=True)
+        self._thread.start()
+
+    def post(self, task: Callable[[], Any]) -> Future[Any]:
+        """Has `task` run in the pump's thread, soon."""
+        future: Future[Any] = Future()
+        self._tasks.append((task, future))
+        if not self._thread.is_alive():
+            self._fail_tasks()
+        self._guard.trigger()
+        return future
+
+    def call(self, task: Callable[[], Any]) -> Any:
+        """Runs `task` in the pump's thread, waits for it and returns what it returns or raises what it raises."""
+        return self.post(task).result(timeout=10.0)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._stopping = True
+        self._guard.trigger()
+        self._thread.join(timeout=2.0)
+
+    # --- in the thread ---
+
+    def open(self, port: Port) -> None:
+        """Takes a port into service."""
+        self.ports[port.flow] = port
+        self._ports_changed()
+
+    def shut(self, flow: int) -> Port:
+        """Takes a port out of service; its messages on the way are still delivered by its publisher."""
+        port = self.ports.pop(flow)
+        self._ports_changed()
+        return port
+
+    def _ports_changed(self) -> None:
+        self._by_pointer = {port.subscription.handle.pointer: port for port in self.ports.values()}
+        self._wait_set = None
+
+    def needs(self, publisher: Publisher) -> bool:
+        """Is a message on its way to this publisher?"""
+        return any(held is publisher for held, _ in self._held.values())
+
+    def settle(self) -> int:
+        """Brings the cell up to the present and publishes what is due; returns the time, ns."""
+        time_ = max(self._now(), self.cell.now)
+        self.finish(self.cell.advance(time_))
+        return time_
+
+    def finish(self, events: list[Event]) -> None:
+        """Publishes messages that arrived and forgets those that were dropped."""
+        for event in events:
+            publisher, data = self._held.pop(event.id)
+            if event.fate == Fate.DELIVERED:
+                publisher.publish(data)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                ready = self._wait()
+                self._run_tasks()
+                moved = self.settle()
+                for pointer in ready:
+                    if port := self._by_pointer.get(pointer):
+                        self._take(port, moved)
+        except Exception:
+            if self._node.context.ok() and not self._stopping:
+                raise  # threading prints it; whoever calls next is told
+        finally:
+            self._stopping = True
+            self._fail_tasks()
+
+    def _wait(self) -> list[int]:
+        if self._wait_set is None:
+            self._wait_set = _rclpy.WaitSet(len(self.ports), 1, 0, 0, 0, 0, self._node.context.handle)
+        wait_set = self._wait_set
+        wait_set.clear_entities()
+        wait_set.add_guard_condition(self._guard.handle)
+        for port in self.ports.values():
+            wait_set.add_subscription(port.subscription.handle)
+        timeout = 0 if self._tasks else self._timeout()
+        wait_set.wait(timeout)
+        return list(wait_set.get_ready_entities("subscription"))
+
+    def _timeout(self) -> int:
+        due = self.cell.next_event()
+        if due == NEVER:
+            return _LONGEST_WAIT
+        if wait := self._wall_until(due):
+            self._retry = _SHORTEST_WAIT
+            return min(wait, _LONGEST_WAIT)
+        if due <= self._now():
+            return 0
+        self._retry = min(2 * self._retry, _LONGEST_RETRY)  # the clock stands still, or its tick is late
+        return self._retry
+
+    def _take(self, port: Port, time_: int) -> None:
+        handle, kind = port.subscription.handle, port.subscription.msg_type
+        for _ in range(_BATCH):
+            taken = handle.take_message(kind, True)
+            if taken is None:
+                break
+            data = taken[0]
+            number, fate = self.cell.offer(port.flow, len(data), time_)
+            if fate == Fate.ACCEPTED:
+                self._held[number] = (port.publisher, data)
+            elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
+                self._warned[port.flow, fate] = time_
+                self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
+
+    def _run_tasks(self) -> None:
+        while self._tasks:
+            task, future = self._tasks.popleft()
+            try:
+                future.set_result(task())
+            except Exception as error:  # belongs to the caller
+                future.set_exception(error)
+
+    def _fail_tasks(self) -> None:
+        while self._tasks:
+            self._tasks.popleft()[1].set_exception(RuntimeError("the pump of the relay has stopped"))
+
+
+class RosTime:
+    """ROS time for two threads: ticks come in one, the pump asks in another.
+
+    Args:
+        simulated: follow the ticks; else ROS time is the system's.
+    """
+
+    def __init__(self, simulated: bool) -> None:
+        self._simulated, self._clock, self._lock = simulated, TickClock(), threading.Lock()
+
+    @property
+    def started(self) -> bool:
+        """Is the time known?"""
+        return not self._simulated or self._clock.started
+
+    def tick(self, ros: int) -> bool:
+        """Takes a tick that came just now; see `TickClock.tick`."""
+        with self._lock:
+            return self._clock.tick(ros, time.monotonic_ns())
+
+    def now(self) -> int:
+        """ROS time, ns."""
+        if not self._simulated:
+            return time.time_ns()
+        with self._lock:
+            return self._clock.now(time.monotonic_ns())
+
+    def wall_until(self, ros: int) -> int:
+        """Wall time, ns, until ROS time is `ros`."""
+        if not self._simulated:
+            return max(0, ros - time.time_ns())
+        with self._lock:
+            return self._clock.wall_until(ros, time.monotonic_ns())

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrival processes of IoR section IV (1): Poisson for eMBB, compound Poisson for bursty URLLC."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.int64]
+
+
+def poisson(rate: float, start: int, end: int, rng: np.random.Generator) -> Times:
+    """Arrivals of a Poisson process: exponential gaps of mean 1 / rate.
+
+    Args:
+        rate: arrivals per second, not negative.
+        start, end: ns; arrivals lie in [start, end).
+        rng: source of chance.
+
+    Returns:
+        [n] int64, ns, sorted.
+
+    Raises:
+        ValueError: the rate is negative or not finite, or the end is before the start.
+    """
+    _check(rate, "rate of arrivals")
+    if end < start:
+        raise ValueError(f"traffic that ends at {end} ns, before its start at {start} ns")
+    # Given their number, the arrivals of a Poisson process are independent and uniform.
+    count = rng.poisson(rate * (end - start) * 1e-9)
+    return np.sort(rng.integers(start, max(end, start + 1), count))
+
+
+def compound_poisson(batch_rate: float, mean_packets: float, start: int, end: int, rng: np.random.Generator) -> Times:
+    """Packets that come in batches: batches as `poisson`, the number of packets of each Poisson distributed.
+
+    All packets of a batch come at the same instant; a batch may be empty, as the Poisson distribution has it. Mean
+    packets per second: batch_rate x mean_packets; their counts are over-dispersed by the factor 1 + mean_packets.
+
+    Args:
+        batch_rate: batches per second, not negative.
+        mean_packets: mean number of packets of a batch, not negative.
+        start, end: ns.
+        rng: source of chance.
+
+    Returns:
+        [n] int64, ns, sorted: one entry per packet.
+
+    Raises:
+        ValueError: as for `poisson`.
+    """
+    _check(mean_packets, "mean number of packets")
+    batches = poisson(batch_rate, start, end, rng)
+    return np.repeat(batches, rng.poisson(mean_packets, len(batches)))
+
+
+def _check(value: float, what: str) -> None:
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(f"{what} is {value}; give a finite number from 0 up")

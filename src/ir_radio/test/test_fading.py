@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shadowing and Rayleigh block fading, seen from outside: through delays and reports."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ir_radio import channel
+from ir_radio.cell import NEVER, Cell, FlowKey
+from ir_radio.kernel import Fate
+from ir_radio.slices import Carrier, SliceSpec
+
+MS = 1_000_000
+UNCAPPED = {"max_spectral_efficiency": 99.0, "min_snr": -300.0}
+
+
+def cell_of(carrier, robots=("cart",), kind="urllc", seed=0):
+    cell = Cell(carrier, seed=seed)
+    cell.set_slice(SliceSpec(name="a", type=kind, rate=1e6, max_latency=10.0, reliability=0.9, queue_limit=10**9))
+    cell.set_allocation({"a": 100.0})
+    for robot in robots:
+        cell.set_pose(robot, (20.0, 0.0, 0.0))
+    return cell, [cell.flow(FlowKey("a", robot, "x", "uplink")) for robot in robots]
+
+
+def gains(cell, flow, eras, robot="cart"):
+    """Power gain of each era (10 ms), from the delay of one message in it."""
+    start = -(-cell.now // (10 * MS)) + 1
+    starts = (start + np.arange(eras)) * 10 * MS
+    times, fates = cell.run(np.full(eras, flow), np.full(eras, 2000), starts, int(starts[-1]) + 10 * MS)
+    assert (fates == Fate.DELIVERED).all()
+    rate = 16_000 / ((times - starts) * 1e-9) / 100
+    mean = next(link.snr for link in cell.report().links if link.robot == robot)
+    return (2.0 ** (rate / 180e3) - 1.0) / 10.0 ** (mean / 10.0)
+
+
+def test_rayleigh_gains_are_exponential_and_independent():
+    cell, flows = cell_of(Carrier(fading="rayleigh", **UNCAPPED), ("cart", "spider"))
+    first, second = (gains(cell, flow, 3000, robot) for flow, robot in zip(flows, ("cart", "spider"), strict=True))
+    for gain in (first, second):
+        assert stats.kstest(gain, "expon").pvalue > 1e-3
+        assert abs(np.corrcoef(gain[1:], gain[:-1])[0, 1]) < 0.07
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.07
+
+
+def test_fading_depends_on_the_seed_and_on_nothing_else():
+    carrier = Carrier(fading="rayleigh", **UNCAPPED)
+    same, again, other = (gains(c, f[0], 50) for c, f in (cell_of(carrier, seed=s) for s in (1, 1, 2)))
+    np.testing.assert_array_equal(same, again)
+    assert np.abs(same - other).max() > 0.1
+    cell, (flow,) = cell_of(carrier, seed=1)
+    live = []
+    for era in range(1, 51):
+        cell.offer(flow, 2000, era * 10 * MS)
+        cell.set_pose("cart", (20.0, 0.0, 0.0))  # a new pose does not change the draw of the era
+        live += [event.time - era * 10 * MS for event in cell.advance((era + 1) * 10 * MS - 1)]
+    rate = 16_000 / (np.array(live) * 1e-9) / 100
+    np.testing.assert_allclose((2.0 ** (rate / 180e3) - 1.0) / 10.0 ** (cell.report().links[0].snr / 10.0), same)
+
+
+def test_deep_fade_only_delays():
+    """Mean SNR just above the least: about 63 % of the eras are below it; messages wait for better ones."""
+    carrier = Carrier(fading="rayleigh")
+    carrier = carrier.model_copy(update={"min_snr": float(channel.snr(carrier, np.hypot(20.0, 3.0))) - 0.01})
+    cell, (flow,) = cell_of(carrier)
+    starts = np.arange(1, 2001) * 10 * MS
+    times, fates = cell.run(np.full(2000, flow), np.full(2000, 100), starts, 25_000 * MS)
+    assert (fates == Fate.DELIVERED).all()
+    assert np.mean(times - starts > 9 * MS) == pytest.approx(1.0 - np.exp(-(10.0**-0.001)), abs=0.05)
+
+
+def test_next_event_is_never_late_in_fading():
+    cell, (flow,) = cell_of(Carrier(fading="rayleigh"), kind="embb")
+    rng = np.random.default_rng(0)
+    for time in np.sort(rng.integers(0, 400 * MS, 40)):
+        pending = cell.advance(int(time))
+        cell.offer(flow, 20_000, int(time))
+    seen = 0
+    while (time := cell.next_event()) != NEVER:
+        pending = cell.advance(time)
+        assert all(event.time == time for event in pending if event.time > 400 * MS)
+        seen += len(pending)
+    assert cell.books().delivered == 40
+
+
+def test_shadowing_has_its_spread_and_its_correlation():
+    carrier = Carrier(shadowing=6.0, shadowing_distance=10.0)
+    way = channel.Shadowing(carrier, np.random.default_rng(1))
+    gain = np.array([way.at((5.0 * step, 0.0, 0.0)) for step in range(20_000)])
+    assert gain.std() == pytest.approx(6.0, rel=0.03) and abs(gain.mean()) < 0.3
+    assert np.corrcoef(gain[1:], gain[:-1])[0, 1] == pytest.approx(np.exp(-0.5), abs=0.02)
+    assert way.at((5.0 * 19_999, 0.0, 0.0)) == gain[-1]
+
+
+def test_shadowing_shows_in_the_links_and_is_seeded():
+    carrier = Carrier(shadowing=8.0)
+    robots = [f"r{i}" for i in range(200)]
+
+    def values(seed):
+        return np.array([link.snr for link in cell_of(carrier, robots, seed=seed)[0].report().links])
+
+    snr = values(3)
+    assert (snr == values(3)).all() and (snr != values(4)).any()
+    assert snr.mean() == pytest.approx(float(channel.snr(carrier, np.hypot(20.0, 3.0))), abs=2.0)
+    assert snr.std() == pytest.approx(8.0, rel=0.2)
