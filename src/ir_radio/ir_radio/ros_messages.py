@@ -26,7 +26,7 @@ _DIRECTION_NAMES = {number: name for name, number in DIRECTIONS.items()}
 
 
 def spec_to_message(spec: SliceSpec) -> SliceSpecMessage:
-    """The message of a slice; `share` is of the file only and is not in it."""
+    """The message of a slice."""
     return SliceSpecMessage(
         name=spec.name,
         template_name=spec.template_name,
@@ -38,6 +38,7 @@ def spec_to_message(spec: SliceSpec) -> SliceSpecMessage:
         priority=spec.priority,
         lifetime=spec.lifetime,
         queue_limit=spec.queue_limit,
+        share=spec.share or 0.0,
         flows=[
             FlowSpecMessage(
                 robots=list(flow.robots),
@@ -67,6 +68,7 @@ def spec_from_message(message: SliceSpecMessage) -> SliceSpec:
         "priority": message.priority,
         "lifetime": message.lifetime,
         "queue_limit": message.queue_limit,
+        "share": message.share or None,
         "flows": [
             {
                 "robots": list(flow.robots),

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Task vectors <-> ROS messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Twist
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from ir_interfaces.msg import TaskState
+from ir_sim.tasks import Step, Task
+from ir_sim.tasks.base import Array
+
+#: Relative topic name and message class of each kind of command (`Task.command`).
+COMMAND_TYPES: dict[str, tuple[str, type[Any]]] = {
+    "twist": ("cmd_vel", Twist),
+    "joint_position": ("joint_commands", JointTrajectory),
+    "joint_effort": ("joint_commands", JointTrajectory),
+}
+
+
+def action_to_command(task: Task, action: Array, stamp: Time) -> Twist | JointTrajectory:
+    """The command message of an action.
+
+    Args:
+        action: [n_act] in the task's units.
+        stamp: ROS time of the command (a Twist has no place for it).
+    """
+    values = np.asarray(action, dtype=np.float64) * task.action_scale
+    if task.command == "twist":
+        twist = Twist()
+        twist.linear.x, twist.angular.z = float(values[0]), float(values[1])
+        return twist
+    point = JointTrajectoryPoint()
+    if task.command == "joint_position":
+        point.positions = values.tolist()
+    else:
+        point.effort = values.tolist()
+    message = JointTrajectory(joint_names=list(task.action_names), points=[point])
+    message.header.stamp = stamp
+    return message
+
+
+def command_to_action(task: Task, message: Twist | JointTrajectory) -> Array:
+    """The action that a command message asks for, [n_act]; not clipped to the bounds.
+
+    Joints may come in any order.
+
+    Raises:
+        ValueError: NaN or infinity, wrong number of values or points, missing, repeated or unknown joints.
+    """
+    if isinstance(message, Twist):
+        values = np.array([message.linear.x, message.angular.z])
+    else:
+        values = _joint_values(task, message)
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"command is not finite: {values.tolist()}")
+    return values / task.action_scale
+
+
+def _joint_values(task: Task, message: JointTrajectory) -> Array:
+    names = list(message.joint_names)
+    if len(message.points) != 1:
+        raise ValueError(f"expected one trajectory point, got {len(message.points)}")
+    point = message.points[0]
+    values = np.array(point.positions if task.command == "joint_position" else point.effort)
+    if sorted(names) != sorted(task.action_names):
+        raise ValueError(f"expected the joints {list(task.action_names)}, got {names}")
+    if len(values) != len(names):
+        kind = "positions" if task.command == "joint_position" else "efforts"
+        raise ValueError(f"expected {len(names)} {kind}, got {len(values)}")
+    return values[[names.index(name) for name in task.action_names]]
+
+
+def step_to_state(task: Task, step: Step, robot: str, stamp: Time) -> TaskState:
+    """The message of one control step."""
+    message = TaskState(task=task.name, episode=step.episode, step=step.step, reward=step.reward, cause=step.cause)
+    message.header.stamp = stamp
+    message.header.frame_id = robot
+    message.terminated, message.truncated = step.terminated, step.truncated
+    message.observation, message.action = step.observation.tolist(), step.action.tolist()
+    return message

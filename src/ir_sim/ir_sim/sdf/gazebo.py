@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A composed world as an SDFormat file for gz-sim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+import yaml
+
+from ir_sim.bridge import load_rows, rows_for
+from ir_sim.sdf.elements import Element
+from ir_sim.sdf.world import Placed, World
+
+_RENDERED = ("gpu_lidar", "camera")
+_SENSORS_SYSTEM = "gz::sim::systems::Sensors"
+
+
+def write_gz_world(world: World, path: str | Path, rendering: bool = True) -> Path:
+    """Writes the world with its chosen robots as one file: models stand in it whole, under their instances' names.
+
+    Args:
+        world: composed world.
+        path: file to write.
+        rendering: False leaves out the sensors that need a rendering engine (see `rendered_topics`), and its system.
+
+    Returns:
+        The path.
+    """
+    kept = [
+        child
+        for child in world.element.children
+        if child.tag not in ("model", "include") and (rendering or child.attributes.get("name") != _SENSORS_SYSTEM)
+    ]
+    models = [_placed(item) for item in (*world.scenery.values(), *(robot.placed for robot in world.robots.values()))]
+    if not rendering:
+        for model in models:
+            model.children = [_without_rendered(child) for child in model.children]
+    element = Element("world", world.element.attributes, world.file, 1, children=[*kept, *models])
+    root = Element("sdf", {"version": "1.9", "xmlns:mujoco": "http://mujoco.org"}, world.file, 1, children=[element])
+    path = Path(path)
+    path.write_text('<?xml version="1.0"?>\n' + "\n".join(_lines(root)) + "\n", encoding="utf-8")
+    return path
+
+
+def rendered_topics(world: World) -> list[str]:
+    """Topics of the sensors that Gazebo cannot run without a rendering engine."""
+    return [
+        sensor.topic
+        for robot in world.robots.values()
+        for link in robot.description.links.values()
+        for sensor in link.sensors
+        if sensor.kind in ("lidar", "camera")
+    ]
+
+
+def write_gz_bridge(world: World, rows_file: str | Path, path: str | Path) -> Path:
+    """Writes the configuration of ros_gz_bridge for the robots of a world; returns the path.
+
+    Raises:
+        ConfigError: `rows_file` is not a list of bridge rows.
+    """
+    rows = [row.model_dump(exclude_none=True) for row in rows_for(load_rows(rows_file), world)]
+    path = Path(path)
+    path.write_text(yaml.safe_dump(rows, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _without_rendered(element: Element) -> Element:
+    """A link without its cameras and lidars; anything else as it is."""
+    if element.tag != "link":
+        return element
+    children = [c for c in element.children if c.tag != "sensor" or c.attributes.get("type") not in _RENDERED]
+    return Element(element.tag, element.attributes, element.file, element.line, element.text, children)
+
+
+def _placed(item: Placed) -> Element:
+    """The <model> of an instance with its pose in the world."""
+    source = item.model.element
+    pose = Element("pose", {}, source.file, source.line, text=item.pose.text)
+    children = [
+        Element(child.tag, child.attributes, child.file, child.line, child.text, list(child.children))
+        for child in source.children
+        if child.tag != "pose"
+    ]
+    return Element("model", source.attributes, source.file, source.line, children=[pose, *children])
+
+
+def _lines(element: Element, indent: str = "") -> list[str]:
+    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in element.attributes.items())
+    if element.children:
+        inner = [line for child in element.children for line in _lines(child, indent + "  ")]
+        return [f"{indent}<{element.tag}{attributes}>", *inner, f"{indent}</{element.tag}>"]
+    if element.text:
+        return [f"{indent}<{element.tag}{attributes}>{escape(element.text)}</{element.tag}>"]
+    return [f"{indent}<{element.tag}{attributes}/>"]

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A composed world as a MuJoCo model.
+
+Names in the model: bodies and joints `ROBOT/NAME`, collisions and visuals `ROBOT::LINK::NAME`, actuators as the joint
+that they drive, sites and sensors `ROBOT/SENSOR` (gyro and accelerometer with `/gyro` and `/accelerometer` after it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import mujoco
+import numpy as np
+
+from ir_sim.sdf.description import Collision, Geometry, Joint, Link, Model, Visual
+from ir_sim.sdf.poses import Pose, rotation
+from ir_sim.sdf.sensors import Sensor
+from ir_sim.sdf.world import World
+
+VISUAL_GROUP, COLLISION_GROUP = 2, 3
+WHEEL_GAIN = 30.0  #: N m s/rad; stiff against any load a wheel sees: Gazebo's drive sets wheel speeds exactly
+MAX_MODELS = 30  #: moving models; each has a bit of MuJoCo's 31-bit collision masks
+CONTACT_TIME = 0.006  #: s, time constant of a contact; three physics steps of 2 ms, the stiffest that is well damped
+_FAR = 1e9  # the other end of a joint range with one limit
+
+# SDFormat cameras look along x with z up, MuJoCo's along -z with y up
+_CAMERA = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+_SHAPES = {
+    "box": mujoco.mjtGeom.mjGEOM_BOX,
+    "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
+    "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
+    "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
+    "plane": mujoco.mjtGeom.mjGEOM_PLANE,
+}
+
+
+def compile_world(world: World) -> mujoco.MjModel:
+    """Compiles a world to MuJoCo.
+
+    Differs from Gazebo: contacts are MuJoCo's soft ones, and a joint's velocity limit bounds the commands of driven
+    wheels only. Of two surfaces the smaller friction coefficient counts, as there.
+
+    Raises:
+        ConfigError: joints form a loop or a link hangs on two of them, a plane moves, too many moving models.
+    """
+    spec = mujoco.MjSpec()
+    spec.modelname = world.name
+    spec.option.timestep = world.time_step
+    spec.option.gravity = world.gravity
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.compiler.degree = False
+    spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
+    _decorate(spec)
+    everything = [*world.scenery.values(), *(robot.placed for robot in world.robots.values())]
+    slippery = _friction_ranks(placed.model for placed in everything)
+    bit = 0
+    for placed in everything:
+        if not placed.model.static:
+            bit += 1
+            if bit > MAX_MODELS:
+                raise placed.model.element.error(f"is moving model number {bit}; at most {MAX_MODELS} are supported")
+        mask = 1 if placed.model.static else 1 << bit
+        _ModelCompiler(spec, placed.model, placed.pose, mask, slippery).add()
+    return spec.compile()
+
+
+def _decorate(spec: mujoco.MjSpec) -> None:
+    """Sky, light and a chequered floor material, for the cameras."""
+    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
+    spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
+    spec.visual.headlight.specular = [0.0, 0.0, 0.0]
+    spec.visual.map.znear = 0.005
+    spec.visual.quality.offsamples = 0  # shadows and smooth edges cost ten times the rest on a machine without a GPU
+    spec.visual.quality.shadowsize = 0
+    spec.add_texture(name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+                     rgb1=[0.55, 0.7, 0.9], rgb2=[0.85, 0.9, 0.95], width=64, height=64)  # fmt: skip
+    spec.add_texture(name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+                     rgb1=[0.9, 0.9, 0.9], rgb2=[1.0, 1.0, 1.0], width=128, height=128)  # fmt: skip
+    material = spec.add_material(name="floor", texrepeat=[1.0, 1.0], texuniform=True)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
+    spec.worldbody.add_light(
+        name="sun", pos=[0, 0, 10], dir=[-0.4, 0.2, -0.9], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        diffuse=[0.55, 0.55, 0.55], specular=[0.1, 0.1, 0.1],
+    )  # fmt: skip
+
+
+def _friction_ranks(models: Iterable[Model]) -> dict[float, int]:
+    """Rank of each friction coefficient, the smallest highest: the geom of higher priority gives a contact its own."""
+    values = {c.friction for model in models for link in model.links.values() for c in link.collisions}
+    return {value: rank for rank, value in enumerate(sorted(values, reverse=True))}
+
+
+class _ModelCompiler:
+    """Adds one model to a spec."""
+
+    def __init__(self, spec: mujoco.MjSpec, model: Model, pose: Pose, mask: int, ranks: dict[float, int]) -> None:
+        self._spec, self._model, self._pose, self._mask, self._ranks = spec, model, pose, mask, ranks
+        self._joint_above: dict[str, Joint] = {}
+        for joint in model.joints.values():
+            if joint.child in self._joint_above:
+                raise joint.element.error(
+                    f"link {joint.child!r} hangs on joint {self._joint_above[joint.child].name!r} too"
+                )
+            self._joint_above[joint.child] = joint
+
+    def add(self) -> None:
+        added: set[str] = set()
+        for name, link in self._model.links.items():
+            joint = self._joint_above.get(name)
+            if joint is None or joint.parent == "world":
+                body = self._add_body(self._spec.worldbody, link, self._pose @ link.pose, joint)
+                if joint is None and not self._model.static:
+                    body.add_freejoint(name=f"{self._model.name}/{name}")
+                self._add_children(body, name, added)
+        for name, link in self._model.links.items():
+            if name not in added:
+                raise link.element.error("hangs in a loop of joints, which is not supported")
+        self._add_actuators()
+
+    def _add_children(self, body: mujoco.MjsBody, name: str, added: set[str]) -> None:
+        added.add(name)
+        for joint in self._model.joints.values():
+            if joint.parent == name:
+                child = self._model.links[joint.child]
+                pose = self._model.links[name].pose.inverse() @ child.pose
+                self._add_children(self._add_body(body, child, pose, joint), joint.child, added)
+
+    def _add_body(self, parent: mujoco.MjsBody, link: Link, pose: Pose, joint: Joint | None) -> mujoco.MjsBody:
+        body = parent.add_body(name=f"{self._model.name}/{link.name}", pos=pose.position, quat=pose.quaternion)
+        if not self._model.static:
+            about = link.inertial_pose.rotation @ link.inertia @ link.inertial_pose.rotation.T
+            body.mass, body.ipos = link.mass, link.inertial_pose.position
+            body.fullinertia = [*np.diag(about), about[0, 1], about[0, 2], about[1, 2]]
+            body.explicitinertial = True
+        if joint is not None and joint.kind != "fixed":
+            self._add_joint(body, joint)
+        for collision in link.collisions:
+            self._add_collision(body, link, collision)
+        for visual in link.visuals:
+            self._add_visual(body, link, visual)
+        for sensor in link.sensors:
+            self._add_sensor(body, sensor)
+        return body
+
+    def _add_joint(self, body: mujoco.MjsBody, joint: Joint) -> None:
+        slide = joint.kind == "prismatic"
+        added = body.add_joint(
+            name=f"{self._model.name}/{joint.name}",
+            type=mujoco.mjtJoint.mjJNT_SLIDE if slide else mujoco.mjtJoint.mjJNT_HINGE,
+            pos=joint.position,
+            axis=joint.axis,
+            frictionloss=joint.friction,
+            armature=joint.armature,
+            springref=joint.rest,
+        )
+        added.damping[0], added.stiffness[0] = joint.damping, joint.stiffness
+        added.limited = mujoco.mjtLimited.mjLIMITED_FALSE
+        if math.isfinite(joint.lower) or math.isfinite(joint.upper):
+            added.limited = mujoco.mjtLimited.mjLIMITED_TRUE
+            added.range = [max(joint.lower, -_FAR), min(joint.upper, _FAR)]
+
+    def _add_collision(self, body: mujoco.MjsBody, link: Link, collision: Collision) -> None:
+        if collision.geometry.kind == "plane" and not self._model.static:
+            raise link.element.error(f"collision {collision.name!r} is a plane; planes must be static")
+        own = self._mask if self._model.self_collide else 0
+        geom = self._add_geom(body, link, collision.name, collision.pose, collision.geometry)
+        geom.contype = self._mask
+        geom.conaffinity = 0x7FFFFFFF & ~self._mask | own
+        geom.friction[0] = collision.friction
+        geom.priority = self._ranks[collision.friction]
+        geom.condim = 3 if collision.friction > 0 else 1
+        geom.margin = collision.margin
+        geom.group = COLLISION_GROUP
+        geom.solref[0] = CONTACT_TIME
+        if collision.solref is not None:
+            geom.solref[: len(collision.solref)] = collision.solref
+        if collision.solimp is not None:
+            geom.solimp[: len(collision.solimp)] = collision.solimp
+
+    def _add_visual(self, body: mujoco.MjsBody, link: Link, visual: Visual) -> None:
+        geom = self._add_geom(body, link, visual.name, visual.pose, visual.geometry)
+        geom.contype = geom.conaffinity = 0
+        geom.group = VISUAL_GROUP
+        geom.rgba = visual.colour
+        if visual.geometry.kind == "plane":
+            geom.material = "floor"
+
+    def _add_geom(self, body: mujoco.MjsBody, link: Link, name: str, pose: Pose, shape: Geometry) -> mujoco.MjsGeom:
+        if shape.kind == "plane":
+            pose = pose @ Pose(rotation=_towards(shape.size))
+        geom = body.add_geom(
+            name=f"{self._model.name}::{link.name}::{name}",
+            type=_SHAPES[shape.kind],
+            pos=pose.position,
+            quat=pose.quaternion,
+        )
+        sizes = {"box": shape.size / 2, "plane": [0.0, 0.0, 1.0], "sphere": [*shape.size, 0.0, 0.0]}
+        geom.size = sizes[shape.kind] if shape.kind in sizes else [shape.size[0], shape.size[1] / 2, 0.0]
+        return geom
+
+    def _add_sensor(self, body: mujoco.MjsBody, sensor: Sensor) -> None:
+        name = f"{self._model.name}/{sensor.name}"
+        if sensor.kind == "camera" and sensor.camera is not None:
+            image = sensor.camera
+            vertical = 2 * math.atan(math.tan(image.field_of_view / 2) * image.height / image.width)
+            turned = Pose(sensor.pose.position, sensor.pose.rotation @ _CAMERA)
+            screen = self._spec.visual.global_
+            screen.offwidth, screen.offheight = max(screen.offwidth, image.width), max(screen.offheight, image.height)
+            body.add_camera(name=name, pos=turned.position, quat=turned.quaternion, fovy=math.degrees(vertical))
+        if sensor.kind in ("imu", "lidar"):
+            body.add_site(name=name, pos=sensor.pose.position, quat=sensor.pose.quaternion, size=[1e-3] * 3, group=5)
+        if sensor.kind == "imu":
+            for quantity in ("gyro", "accelerometer"):
+                self._spec.add_sensor(
+                    name=f"{name}/{quantity}",
+                    type=getattr(mujoco.mjtSensor, f"mjSENS_{quantity.upper()}"),
+                    objtype=mujoco.mjtObj.mjOBJ_SITE,
+                    objname=name,
+                )
+
+    def _add_actuators(self) -> None:
+        drive, controller = self._model.drive, self._model.controller
+        for joint in (*drive.left, *drive.right) if drive else ():
+            limit = self._model.joints[joint].velocity
+            self._add_actuator(joint, gain=WHEEL_GAIN, velocity=-WHEEL_GAIN, control=limit)
+        for joint, stiffness, damping in (
+            zip(controller.joints, controller.stiffness, controller.damping, strict=True) if controller else ()
+        ):
+            if controller and controller.by_position:
+                self._add_actuator(joint, gain=stiffness, position=-stiffness, velocity=-damping)
+            else:
+                self._add_actuator(joint, gain=1.0, control=self._model.joints[joint].effort)
+
+    def _add_actuator(
+        self, joint: str, gain: float, position: float = 0.0, velocity: float = 0.0, control: float = math.inf
+    ) -> None:
+        """An actuator of force gain * u + position * q + velocity * dq, within the joint's effort limit."""
+        effort = self._model.joints[joint].effort
+        actuator = self._spec.add_actuator(
+            name=f"{self._model.name}/{joint}", target=f"{self._model.name}/{joint}", trntype=mujoco.mjtTrn.mjTRN_JOINT
+        )
+        actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
+        actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+        actuator.gainprm[0] = gain
+        actuator.biasprm[1], actuator.biasprm[2] = position, velocity
+        for limit, what in ((effort, "force"), (control, "ctrl")):
+            limited = math.isfinite(limit)
+            setattr(actuator, f"{what}limited", limited)
+            if limited:
+                setattr(actuator, f"{what}range", [-limit, limit])
+
+
+def _towards(normal: np.ndarray) -> np.ndarray:
+    """[3, 3] a rotation that turns the z axis into a unit normal."""
+    pitch, yaw = math.acos(float(np.clip(normal[2], -1.0, 1.0))), math.atan2(normal[1], normal[0])
+    return rotation(0.0, pitch, yaw)

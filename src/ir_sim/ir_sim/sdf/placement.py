@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where another robot has room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ir_common.config import ConfigError
+from ir_sim.sdf.description import Geometry, Model
+from ir_sim.sdf.poses import Pose
+
+CLEARANCE = 0.3  #: m, free space around a robot that is placed
+RINGS = 40  #: how many rings around its model's start are tried
+
+
+class _Placed(Protocol):
+    @property
+    def model(self) -> Model: ...
+    @property
+    def pose(self) -> Pose: ...
+
+
+def free_pose(model: Model, start: Pose, placed: Mapping[str, _Placed], file: Path) -> Pose:
+    """The place nearest to `start`, with its height and heading, where a model touches nothing.
+
+    Places are tried to the left and right of the start first, then on the rest of each ring around it, always in the
+    same order, so that the same choice of robots gives the same world.
+
+    Raises:
+        ConfigError: there is no room.
+    """
+    boxes = [box for item in placed.values() for box in _boxes(item.model, item.pose)]
+    radius = max((_reach(low, high) for low, high in _boxes(model, Pose())), default=0.1) + CLEARANCE
+    for ring in range(RINGS + 1):
+        for angle in np.pi * np.array([0.5, -0.5, 1.0, 0.25, -0.25, 0.75, -0.75, 0.0]):
+            offset = ring * radius * np.array([np.cos(angle), np.sin(angle), 0.0])
+            pose = Pose(start.position + start.rotation @ offset, start.rotation)
+            if all(_distance(pose.position[:2], low, high) >= radius for low, high in boxes):
+                return pose
+    raise ConfigError(f"{file}: no room for robot {model.name!r} near {start.position.tolist()}; choose fewer robots")
+
+
+def _boxes(model: Model, pose: Pose) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Boxes (low [2], high [2]) in the horizontal plane around a model's collisions; planes are floors."""
+    boxes = []
+    for link in model.links.values():
+        for collision in link.collisions:
+            if collision.geometry.kind != "plane":
+                at = pose @ link.pose @ collision.pose
+                half = np.abs(at.rotation) @ _half_extents(collision.geometry)
+                boxes.append((at.position[:2] - half[:2], at.position[:2] + half[:2]))
+    return boxes
+
+
+def _half_extents(geometry: Geometry) -> NDArray[np.float64]:
+    if geometry.kind == "box":
+        return geometry.size / 2
+    radius, length = geometry.size[0], geometry.size[-1] if len(geometry.size) == 2 else 0.0
+    along = {"cylinder": length / 2, "capsule": length / 2 + radius, "sphere": radius}[geometry.kind]
+    return np.array([radius, radius, along])
+
+
+def _reach(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high))))
+
+
+def _distance(point: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(np.maximum(0.0, np.maximum(low - point, point - high))))

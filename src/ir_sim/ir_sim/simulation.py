@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulation: physics, commands and sensors of all robots, in whole physics steps.
+
+Everything that happens is tied to the number of the physics step, never to how `step` was called, so that the same
+seed and the same commands at the same steps give the same trajectory, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import mujoco
+import numpy as np
+
+from ir_sim.readings import Reading, Value
+from ir_sim.robot_view import RobotView, ground_geoms
+from ir_sim.sdf import World
+from ir_sim.sdf.mujoco_compiler import compile_world
+from ir_sim.sdf.sensors import Sensor
+from ir_sim.tasks import TASKS, Sensors
+
+NANOSECONDS = 1_000_000_000
+CONTACT_CHECK = 4  #: steps between looks for new contacts
+
+Sink = Callable[[Reading], None]
+
+
+@dataclass
+class _Stream:
+    """One periodic sensor output: its n-th reading is due at step n * period, rounded up."""
+
+    view: RobotView
+    kind: str
+    topic: str
+    frame: str
+    child_frame: str
+    period: Fraction
+    sensor: Sensor | None
+    count: int = 0
+    due: int = 0  #: step of the next reading
+
+    def __post_init__(self) -> None:
+        self.advance()
+
+    def advance(self) -> None:
+        """On to the next reading."""
+        self.count += 1
+        self.due = -(-self.count * self.period.numerator // self.period.denominator)
+
+
+class Simulation:
+    """Robots of a world in MuJoCo.
+
+    Args:
+        world: composed world.
+        seed: of sensor noise and start perturbations, not negative.
+        cameras: whether cameras make readings.
+
+    Attributes:
+        model, data: MuJoCo's.
+        steps: physics steps since the last reset.
+        divergences: times that MuJoCo had to start anew because a state was not finite.
+    """
+
+    def __init__(self, world: World, seed: int = 0, cameras: bool = True) -> None:
+        self.world = world
+        self.model = compile_world(world)
+        self.data = mujoco.MjData(self.model)
+        self.views = {name: RobotView(self.model, self.data, robot) for name, robot in world.robots.items()}
+        self.step_nanoseconds = round(world.time_step * NANOSECONDS)
+        self.divergences = 0
+        self.seed = seed
+        self._cameras = cameras
+        self._is_ground = ground_geoms(self.model)
+        self._start = self.model.qpos0.copy()
+        self.reset(seed)
+
+    @property
+    def nanoseconds(self) -> int:
+        """Simulated time."""
+        return self.steps * self.step_nanoseconds
+
+    @property
+    def time(self) -> float:
+        """Simulated time, s."""
+        return self.nanoseconds / NANOSECONDS
+
+    def reset(self, seed: int | None = None) -> None:
+        """The world as at its start, time at zero; without a seed with the present one again."""
+        self.seed = self.seed if seed is None else seed
+        mujoco.mj_resetData(self.model, self.data)
+        self.steps = 0
+        for view in self.views.values():
+            view.seed(self.seed)
+        self._streams = self._make_streams()
+        self._contact_streams = [stream for stream in self._streams if stream.kind == "contact"]
+        self._bumped: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
+        for name in self.views:
+            self.reset_robot(name)
+        mujoco.mj_forward(self.model, self.data)
+
+    def reset_robot(self, name: str) -> None:
+        """Puts one robot back to its start, at rest, with its task's perturbation. Time goes on.
+
+        Raises:
+            KeyError: no such robot.
+        """
+        task = TASKS.get(self.views[name].robot.model)
+        self.views[name].place(self._start, task.reset_noise if task else 0.0)
+        self._half_done = False
+
+    def drive(self, name: str, forward: float, turn: float) -> None:
+        """Tells a robot's differential drive its speeds, m/s and rad/s; they stay in force.
+
+        Raises:
+            ValueError: the robot has no differential drive, or a speed is not finite.
+        """
+        drive = self.views[name].drive
+        if drive is None:
+            raise ValueError(f"{name} has no differential drive")
+        if not (math.isfinite(forward) and math.isfinite(turn)):
+            raise ValueError(f"speeds must be finite, got {forward}, {turn}")
+        drive.wanted = np.array([forward, turn])
+
+    def move_joints(self, name: str, joints: Sequence[str], values: Sequence[float]) -> None:
+        """Tells joints their positions (rad or m) or efforts (N m or N), whichever they are controlled by.
+
+        Raises:
+            ValueError: unknown or repeated joints, a wrong number of values, or one that is not finite.
+        """
+        view = self.views[name]
+        controller = view.robot.description.controller
+        known = controller.joints if controller else ()
+        unknown = [joint for joint in joints if joint not in known]
+        if unknown:
+            raise ValueError(f"{name} does not control {unknown}; its joints: {list(known)}")
+        if len(set(joints)) != len(joints) or len(values) != len(joints):
+            raise ValueError(f"expected one value for each joint, got {len(values)} for {list(joints)}")
+        if not np.all(np.isfinite(values)):
+            raise ValueError(f"values must be finite, got {list(values)}")
+        for joint, value in zip(joints, values, strict=True):
+            self.data.ctrl[view.actuators[joint]] = value
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Kind of reading by topic, for everything that makes readings."""
+        return {stream.topic: stream.kind for stream in self._streams}
+
+    def step(self, count: int, sink: Sink | None = None) -> None:
+        """Runs physics steps; what sensors report meanwhile goes to `sink`."""
+        end = self.steps + count
+        while self.steps < end:
+            event = min((stream.due for stream in self._streams), default=end)
+            check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
+            self._run(min(end, event, check) - self.steps)
+            if self.steps == event or self.steps == check:
+                self._report(sink)
+
+    def sensors(self, name: str) -> Sensors:
+        """What a robot's task observes now, without noise; the goal is left to the `Episode`."""
+        self._refresh()
+        view = self.views[name]
+        odometry = view.odometry()
+        joints = view.joint_states()
+        order = self._task_order(view)
+        scan = next((view.scan(s, noisy=False) for _, s in view.sensors if s.kind == "lidar"), None)
+        lidar = next((s.lidar for _, s in view.sensors if s.lidar), None)
+        return Sensors(
+            time=self.time,
+            position=odometry.position,
+            orientation=odometry.orientation,
+            linear_velocity=odometry.linear,
+            angular_velocity=odometry.angular,
+            joint_positions=joints.positions[order],
+            joint_velocities=joints.velocities[order],
+            ranges=scan.ranges if scan else np.empty(0),
+            bearings=lidar.bearings if lidar else np.empty(0),
+            bumps=view.bump_bearings(),
+        )
+
+    @staticmethod
+    def _task_order(view: RobotView) -> list[int]:
+        task = TASKS.get(view.robot.model)
+        names: Sequence[str] = task.joint_names if task else view.joint_names
+        return [view.joint_names.index(joint) for joint in names]
+
+    def _make_streams(self) -> list[_Stream]:
+        """All periodic outputs; at one instant they report in this order, what a task waits for last."""
+        streams: list[_Stream] = []
+        for view in self.views.values():
+            description = view.robot.description
+            if description.odometry:
+                out = description.odometry
+                streams.append(
+                    _Stream(view, "odom", out.topic, out.frame, out.child_frame, self._period(out.rate), None)
+                )
+            topics: set[str] = set()
+            for _, sensor in view.sensors:
+                if sensor.topic in topics or (sensor.kind == "camera" and not self._cameras):
+                    continue  # contact sensors of several links share one topic
+                topics.add(sensor.topic)
+                streams.append(
+                    _Stream(view, sensor.kind, sensor.topic, sensor.frame, "", self._period(sensor.rate), sensor)
+                )
+            if description.joint_states:
+                joints = description.joint_states
+                streams.append(_Stream(view, "joint_states", joints.topic, "", "", self._period(joints.rate), None))
+        order = ("contact", "odom", "imu", "camera", "joint_states", "lidar")
+        return sorted(streams, key=lambda stream: order.index(stream.kind))
+
+    def _period(self, rate: float) -> Fraction:
+        """Steps between readings at a rate in Hz."""
+        exact = Fraction(rate).limit_denominator(1000) * Fraction(self.step_nanoseconds, NANOSECONDS)
+        return max(Fraction(1), 1 / exact)
+
+    def _run(self, count: int) -> None:
+        """Exactly `count` physics steps, at least one."""
+        driven = [view for view in self.views.values() if view.drive is not None]
+        for _ in range(count):
+            moving = [view for view in driven if view.drive and not view.drive.settled]
+            if not moving and not self._half_done:
+                break
+            for view in moving:
+                view.drive_on(self.model.opt.timestep)
+            if self._half_done:
+                mujoco.mj_step2(self.model, self.data)
+            else:
+                mujoco.mj_step(self.model, self.data)
+            self._half_done = False
+            self.steps += 1
+            count -= 1
+        if count:
+            mujoco.mj_step(self.model, self.data, count)
+            self.steps += count
+        warnings = self.data.warning.number
+        bad = int(sum(warnings[w] for w in _BAD))
+        if bad:
+            self.divergences += bad
+            for warning in _BAD:
+                warnings[warning] = 0
+
+    def _refresh(self) -> None:
+        """Brings positions and velocities of everything up to the present state."""
+        if not self._half_done:
+            mujoco.mj_step1(self.model, self.data)  # the first half of the next step
+            self._half_done = True
+
+    def _report(self, sink: Sink | None) -> None:
+        """Makes the readings due at this step. Contacts are those of the step that has just ended."""
+        due = [stream for stream in self._streams if stream.due <= self.steps]
+        if sink is None:
+            for stream in due:
+                stream.advance()
+            return
+        bumped = self._bumps()
+        for stream in self._contact_streams:
+            name = stream.view.name
+            if stream.due <= self.steps or bumped[name] - self._bumped[name]:
+                self._emit(stream, stream.view.contacts(), sink)
+        self._bumped = bumped
+        if any(stream.kind != "contact" for stream in due):
+            self._refresh()
+        for stream in due:
+            stream.advance()
+            if stream.kind != "contact":
+                self._emit(stream, self._value(stream), sink)
+
+    def _bumps(self) -> dict[str, set[tuple[int, int]]]:
+        """By robot, the pairs of geoms by which it touches anything but the ground."""
+        bumps: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
+        contacts = self.data.contact
+        pairs = contacts.geom
+        touching = (contacts.dist <= 0.0) & ~self._is_ground[pairs].any(axis=1) if len(pairs) else ()
+        if np.any(touching):
+            for first, second in pairs[touching].tolist():
+                for name, view in self.views.items():
+                    if view.is_watched[first] or view.is_watched[second]:
+                        bumps[name].add((first, second))
+        return bumps
+
+    def _value(self, stream: _Stream) -> Value:
+        view, sensor = stream.view, stream.sensor
+        if stream.kind == "odom":
+            return view.odometry()
+        if sensor is None:
+            return view.joint_states()
+        make: dict[str, Callable[[Sensor], Value]] = {"imu": view.imu, "lidar": view.scan, "camera": view.shot}
+        return make[stream.kind](sensor)
+
+    def _emit(self, stream: _Stream, value: Value, sink: Sink) -> None:
+        names = (stream.view.name, stream.kind, stream.topic, stream.frame, stream.child_frame)
+        sink(Reading(*names, self.nanoseconds, value))
+
+
+_BAD = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MuJoCo simulator as a node: publishes and subscribes to what the bridge file names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import Twist
+from pydantic import Field
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock as ClockMessage
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from ir_common import ros_node, ros_params
+from ir_common.config import Config, ConfigError, live
+from ir_common.ros_node import STREAM
+from ir_common.ros_time import to_stamp
+from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
+from ir_sim.bridge import Row, load_rows, rows_for
+from ir_sim.camera import CameraWorker
+from ir_sim.readings import Reading
+from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
+from ir_sim.sdf import World, compose
+from ir_sim.simulation import NANOSECONDS, Simulation
+
+SENSOR_QOS = QoSProfile(depth=10)
+"""As ros_gz_bridge publishes: reliable, so that readers of either kind and recorders get it; little is kept."""
+
+TICK = 0.004  #: s of wall time between looks at the clock
+MAX_LAG = 0.25  #: s of wall time behind its pace after which the simulation stops trying to catch up
+MAX_BUSY = 0.02  #: s of wall time of stepping before other callbacks get their turn
+_COMMANDS = {"geometry_msgs/msg/Twist": Twist, "trajectory_msgs/msg/JointTrajectory": JointTrajectory}
+
+
+class SimulatorConfig(Config):
+    """Parameters of the simulator."""
+
+    world: str = Field(description="SDFormat world file")
+    robots: tuple[str, ...] = Field((), description="robots: NAME or NAME:MODEL; empty: all of the world")
+    bridge_file: str = Field(description="list of topics, as ros_gz_bridge reads it")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of sensor noise and start perturbations")
+    real_time_factor: float = live(
+        1.0, ge=0.0, le=1000.0, description="simulated seconds per second, 0: as fast as it can"
+    )
+    paused: bool = Field(False, description="starts paused, for lockstep by the step service")
+    clock_rate: float = Field(100.0, gt=0.0, le=1000.0, description="rate of /clock in simulated time, Hz")
+    cameras: bool = Field(True, description="false: no camera pictures")
+
+
+class SimulatorNode(Node):
+    """See README.md for topics, services and parameters."""
+
+    def __init__(self) -> None:
+        super().__init__("simulator")
+        self._settings = ros_params.declare(self, SimulatorConfig, on_change=lambda _: self._set_pace())
+        config = self._settings.config
+        world = compose(config.world, config.robots)
+        rows = rows_for(load_rows(config.bridge_file), world)
+        self.simulation = Simulation(world, config.seed, cameras=config.cameras)
+        self._cameras = CameraWorker(self.simulation.model, self._publish_picture)
+        self._paused = config.paused
+        self._clock_steps = max(1, round(NANOSECONDS / config.clock_rate / self.simulation.step_nanoseconds))
+        self._clock_message = ClockMessage()
+        self._ignored: dict[str, int] = {}
+        self._divergences = 0
+        self._outputs: dict[str, Any] = {}
+        self._messages: dict[str, Any] = {}
+        self._clock_publisher = None
+        self._connect(rows, world)
+        self.create_service(ResetSimulation, "~/reset", self._on_reset)
+        self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.create_service(StepSimulation, "~/step", self._on_step)
+        self._set_pace()
+        self._timer = self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._publish_clock()
+        robots = ", ".join(f"{r.name} ({r.model})" for r in world.robots.values())
+        self.get_logger().info(f"world {world.name} with {robots or 'no robots'}; seed {config.seed}")
+
+    # ------------------------------------------------------------------ topics
+
+    def _connect(self, rows: list[Row], world: World) -> None:
+        """Makes a publisher or subscription for every row that something in the world answers to."""
+        outputs = self.simulation.outputs
+        commands = {d.topic: name for name, r in world.robots.items()
+                    for d in (r.description.drive, r.description.controller) if d}  # fmt: skip
+        for row in rows:
+            if row.ros_type_name == "rosgraph_msgs/msg/Clock":
+                self._clock_publisher = self.create_publisher(ClockMessage, row.ros_topic_name, SENSOR_QOS)
+            elif row.direction != "ROS_TO_GZ" and row.gz_topic_name in outputs:
+                kind = outputs[row.gz_topic_name]
+                self._check_type(row, row.stack_topic[1], MESSAGE_TYPES[kind])
+                publisher = self.create_publisher(MESSAGE_TYPES[kind], row.stack_topic[0], SENSOR_QOS)
+                self._outputs[row.gz_topic_name] = publisher
+            elif row.direction != "GZ_TO_ROS" and row.gz_topic_name in commands:
+                robot = commands[row.gz_topic_name]
+                drive = world.robots[robot].description.drive is not None
+                self._check_type(row, row.ros_type_name, Twist if drive else JointTrajectory)
+                handle = self._handler(robot, self._drive if drive else self._move_joints)
+                self.create_subscription(_COMMANDS[row.ros_type_name], row.ros_topic_name, handle, STREAM)
+            elif self._settings.config.cameras or row.ros_type_name != "sensor_msgs/msg/Image":
+                self.get_logger().warning(f"bridge file: nothing in world {world.name} is at {row.gz_topic_name}")
+        if self._clock_publisher is None:
+            raise ConfigError(f"{self._settings.config.bridge_file}: has no row for /clock (rosgraph_msgs/msg/Clock)")
+
+    @staticmethod
+    def _check_type(row: Row, given: str, wanted: type[Any]) -> None:
+        name = f"{wanted.__module__.split('.')[0]}/msg/{wanted.__name__}"
+        if given != name:
+            raise ConfigError(
+                f"bridge file: {row.ros_topic_name}: type {row.ros_type_name} cannot carry it; needs {name}"
+            )
+
+    def _handler(self, robot: str, apply: Callable[[str, Any], None]) -> Callable[[Any], None]:
+        """Callback of a command topic: what cannot be done is counted and told, never obeyed in part."""
+
+        def handle(message: Any) -> None:
+            try:
+                apply(robot, message)
+            except ValueError as error:
+                self._ignored[robot] = self._ignored.get(robot, 0) + 1
+                text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
+                self.get_logger().warning(text, throttle_duration_sec=5.0)
+
+        return handle
+
+    def _drive(self, robot: str, message: Twist) -> None:
+        self.simulation.drive(robot, message.linear.x, message.angular.z)
+
+    def _move_joints(self, robot: str, message: JointTrajectory) -> None:
+        if len(message.points) != 1:
+            raise ValueError(f"expected one trajectory point, got {len(message.points)}")
+        controller = self.simulation.world.robots[robot].description.controller
+        by_position = controller is not None and controller.by_position
+        values = message.points[0].positions if by_position else message.points[0].effort
+        self.simulation.move_joints(robot, message.joint_names, list(values))
+
+    def _publish(self, reading: Reading) -> None:
+        publisher = self._outputs.get(reading.topic)
+        if publisher is None:
+            return
+        if (
+            reading.kind == "camera"
+        ):  # in lockstep every picture counts; otherwise a late one is worth less than the pace
+            self._cameras.submit(reading, limit=10**6 if self._paused else len(self._outputs))
+        else:
+            self._messages[reading.topic] = reading_to_message(reading, self._messages.get(reading.topic))
+            publisher.publish(self._messages[reading.topic])
+
+    def _publish_picture(self, reading: Reading, jpeg: bytes) -> None:
+        """Called in the cameras' thread."""
+        self._outputs[reading.topic].publish(picture_to_message(reading, jpeg))
+
+    def _publish_clock(self) -> None:
+        self._clock_message.clock = to_stamp(self.simulation.nanoseconds)
+        if self._clock_publisher is not None:
+            self._clock_publisher.publish(self._clock_message)
+
+    # ------------------------------------------------------------------ time
+
+    def advance(self, count: int, deadline: float = float("inf")) -> None:
+        """Runs steps and publishes, /clock before the readings of its instant. May stop early after `deadline`."""
+        end = self.simulation.steps + count
+        while self.simulation.steps < end and time.monotonic() < deadline:
+            tick = (self.simulation.steps // self._clock_steps + 1) * self._clock_steps
+            readings: list[Reading] = []
+            self.simulation.step(min(tick, end) - self.simulation.steps, readings.append)
+            now = self.simulation.nanoseconds
+            for reading in readings:
+                if reading.nanoseconds < now:
+                    self._publish(reading)
+            if self.simulation.steps == tick:
+                self._publish_clock()
+            for reading in readings:
+                if reading.nanoseconds == now:
+                    self._publish(reading)
+        if self.simulation.divergences > self._divergences:
+            self._divergences = self.simulation.divergences
+            self.get_logger().error("the physics diverged; robots were put back to their start")
+
+    def _set_pace(self) -> None:
+        """Counts the pace from now on."""
+        self._origin = (time.monotonic(), self.simulation.steps)
+
+    def _on_tick(self) -> None:
+        factor = self._settings.config.real_time_factor
+        if self._paused:
+            return
+        now = time.monotonic()
+        if factor == 0.0:
+            self.advance(10**6, now + MAX_BUSY)
+            return
+        wall, steps = self._origin
+        per_second = factor * NANOSECONDS / self.simulation.step_nanoseconds
+        behind = int((now - wall) * per_second) - (self.simulation.steps - steps)
+        if behind > 0:
+            self.advance(behind, now + MAX_BUSY)
+        if behind > MAX_LAG * per_second:
+            self._set_pace()
+
+    # ------------------------------------------------------------------ services
+
+    def _on_reset(self, request: Any, response: Any) -> Any:
+        if request.seed >= 2**31:
+            response.message = f"seed must be under 2^31, got {request.seed}"
+            return response
+        self._cameras.flush()
+        self.simulation.reset(request.seed if request.seed >= 0 else None)
+        self._set_pace()
+        self._publish_clock()
+        response.success, response.message = True, f"world reset with seed {self.simulation.seed}"
+        return response
+
+    def _on_reset_robots(self, request: Any, response: Any) -> Any:
+        unknown = [name for name in request.robots if name not in self.simulation.views]
+        if unknown:
+            response.message = f"unknown robots {unknown}; known: {', '.join(self.simulation.views)}"
+            return response
+        for name in request.robots or list(self.simulation.views):
+            self.simulation.reset_robot(name)
+        response.success, response.message = True, f"put back: {', '.join(request.robots or self.simulation.views)}"
+        return response
+
+    def _on_pause(self, request: Any, response: Any) -> Any:
+        self._paused = request.data
+        self._set_pace()
+        response.success, response.message = True, "paused" if self._paused else "running"
+        return response
+
+    def _on_step(self, request: Any, response: Any) -> Any:
+        if not self._paused or request.steps < 1:
+            response.message = "steps must be at least 1" if self._paused else "pause the simulation first"
+        else:
+            self.advance(request.steps)
+            self._cameras.flush()
+            response.success = True
+        response.time = to_stamp(self.simulation.nanoseconds)
+        return response
+
+    def close(self) -> None:
+        """Ends the cameras' thread."""
+        self._cameras.close()
+
+
+def main() -> None:
+    """Entry point."""
+    ros_node.run(SimulatorNode)
+
+
+if __name__ == "__main__":
+    main()

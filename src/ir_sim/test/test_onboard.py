@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from ir_sim.onboard import OnBoard
+from ir_sim.readings import JointStates, Odometry, Scan, Touch
+from ir_sim.sdf.poses import Pose
+from ir_sim.tasks import CartNavigation, HopperHop
+
+MS = 1_000_000
+START = Pose(np.array([-6.0, 0.0, 0.0]))
+
+
+def at(x, y=0.0):
+    return Odometry(np.array([x, y, 0.0]), np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(3), np.zeros(3))
+
+
+def clear():
+    return Scan(-np.pi, np.pi / 6, 0.1, 8.0, np.full(12, np.inf))
+
+
+def touch(first, second, x=1.0):
+    return Touch(first, second, np.array([x, 0.0, 0.1]), np.array([1.0, 0.0, 0.0]), 0.0, 1.0)
+
+
+@pytest.fixture
+def cart():
+    onboard = OnBoard("cart", CartNavigation(), START, np.array([[10.0, 0.0], [20.0, 0.0]]), 0.5)
+    onboard.odometry(0, at(0.0))
+    return onboard
+
+
+def test_first_scan_begins_the_episode_and_the_next_ends_a_step(cart):
+    (first,) = cart.scan(100 * MS, clear())
+    assert (first.episode, first.step) == (1, 0)
+    cart.command(np.array([0.5, 9.0]))
+    cart.odometry(150 * MS, at(0.1))
+    (step,) = cart.scan(200 * MS, clear())
+    assert step.step == 1 and step.action.tolist() == [0.5, 1.5], "as clipped by the robot"
+    assert step.reward == pytest.approx(5 * 0.1 - 0.02 * (0.25 + 1))
+    assert cart.totals.steps == 1 and cart.totals.distance == pytest.approx(0.1)
+
+
+def test_nothing_happens_without_odometry():
+    assert OnBoard("cart", CartNavigation(), START, np.empty((0, 2)), 0.5).scan(0, clear()) == ()
+
+
+def test_readings_more_often_than_the_period_are_left_out(cart):
+    made = [len(cart.scan(k * 10 * MS, clear())) for k in range(1, 101)]
+    assert sum(made) == 10 + 1  # the first at once, then ten periods
+
+
+def test_a_lost_reading_does_not_shift_the_rhythm(cart):
+    times = [100, 200, 305, 400, 500]
+    assert [len(cart.scan(t * MS, clear())) for t in times] == [1] * 5
+
+
+def test_reached_goal_gives_the_last_and_the_next_first_step_at_once(cart):
+    cart.scan(100 * MS, clear())
+    cart.odometry(150 * MS, at(9.9))
+    last, first = cart.scan(200 * MS, clear())
+    assert (last.cause, last.step, first.episode, first.step) == ("goal", 1, 2, 0)
+    assert first.observation[0] == pytest.approx(10.1)
+    assert cart.totals.goals == 1 and not cart.needs_reset
+
+
+def test_collision_waits_for_the_reset_whose_way_is_not_counted(cart):
+    cart.scan(100 * MS, clear())
+    cart.contacts(150 * MS, (touch("cart::base_link::body", "crate::link::c"),))
+    (step,) = cart.scan(200 * MS, clear())
+    assert step.cause == "collision" and step.terminated and cart.needs_reset
+    assert cart.scan(300 * MS, clear()) == ()
+    cart.resume()
+    cart.odometry(310 * MS, at(0.0))  # sent before the reset
+    assert cart.scan(350 * MS, clear()) == ()
+    cart.odometry(400 * MS, at(-6.0))
+    cart.contacts(390 * MS, (touch("cart::base_link::body", "crate::link::c"),))  # late
+    assert cart.scan(390 * MS, clear()) == ()
+    (first,) = cart.scan(400 * MS, clear())
+    assert (first.episode, first.step) == (2, 0) and first.observation[4:].min() == 8.0
+    assert cart.totals.distance == 0.0 and cart.totals.collisions == 1
+
+
+def test_collisions_count_bodies_that_begin_to_touch(cart):
+    crate = touch("cart::base_link::body", "crate::link::c")
+    spider = touch("spider::base_link::body", "cart::base_link::body")
+    ground = touch("cart::base_link::body", "ground::link::c")
+    for contacts, total in (((ground,), 0), ((ground, crate), 1), ((crate,), 1), ((crate, spider), 2), ((), 2),
+                            ((crate,), 3)):  # fmt: skip
+        cart.contacts(50 * MS, contacts)
+        assert cart.totals.collisions == total
+
+
+def test_watchdog_speaks_once_for_each_silence(cart):
+    def hear(milliseconds):
+        cart.scan(milliseconds * MS, clear())
+        return cart.overdue()
+
+    assert not hear(100) and not hear(2000), "never told anything, nothing to stop"
+    cart.command(np.array([0.5, 0.0]))
+    assert not hear(2400)
+    assert hear(2500)
+    assert not hear(2600) and not hear(9000)
+    assert cart.scan(9100 * MS, clear())[0].action.tolist() == [0.0, 0.0]
+    cart.command(np.array([0.5, 0.0]))
+    assert hear(9700) and cart.totals.stops == 2
+
+
+def test_time_set_back_starts_a_new_episode(cart):
+    cart.odometry(4990 * MS, at(0.0))
+    cart.scan(5000 * MS, clear())
+    cart.odometry(20 * MS, at(3.0))
+    (first,) = cart.scan(100 * MS, clear())
+    assert (first.episode, first.step) == (2, 0)
+    assert cart.totals.distance == 0.0
+
+
+def test_joint_states_in_another_order_and_missing_joints():
+    task = HopperHop()
+    onboard = OnBoard("hopper", task, START, np.empty((0, 2)), 0.5)
+    onboard.odometry(0, at(0.0))
+    values = np.arange(6.0)
+    states = JointStates(task.joint_names[::-1], values[::-1], np.zeros(6), np.zeros(6))
+    (first,) = onboard.joint_states(8 * MS, states)
+    assert first.observation[:5].tolist() == [1 + 1.25, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="rootx"):
+        onboard.joint_states(16 * MS, JointStates(("rooty",), np.zeros(1), np.zeros(1), np.zeros(1)))
