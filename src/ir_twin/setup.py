@@ -10,7 +10,7 @@ NAME = MANIFEST.findtext("name")
 
 
 def shared(folder: str, *patterns: str) -> list[tuple[str, list[str]]]:
-    """Files of a folder at the project's root (a link leads there), for this package's share: `ros2 launch` looks there."""
+    """Files of a folder at the project's root (a link leads there), to be installed in this package's share."""
     files = sorted(file for pattern in patterns for file in (HERE / folder).rglob(pattern))
     return [(f"share/{NAME}/{file.parent.relative_to(HERE)}", [str(file.relative_to(HERE))]) for file in files]
 

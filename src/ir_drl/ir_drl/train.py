@@ -162,12 +162,18 @@ class _Display:
 
     def epoch(self, epoch: Epoch) -> None:
         """Prints what an epoch brought."""
-        tested = f"{np.mean(epoch.evaluation_returns):9.1f}" if epoch.evaluation_returns else "        -"
-        trained = f"{np.mean(epoch.training_returns):9.1f}" if epoch.training_returns else "        -"
+        columns = {
+            "evaluation": epoch.evaluation_returns,
+            "training": epoch.training_returns,
+            "alpha": [epoch.metrics["alpha"]] if epoch.metrics else [],
+        }
+        shown = "  ".join(
+            f"{name} {np.mean(values):8.2f}" if values else f"{name}        -" for name, values in columns.items()
+        )
         self._progress.console.print(
-            f"epoch {epoch.epoch:4d}  evaluation {tested}  training {trained}  falls {epoch.falls:4d}  "
-            f"alpha {epoch.metrics.get('alpha', np.nan):.3f}  {epoch.seconds:.1f} s",
+            f"epoch {epoch.epoch:4d}  {shown}  falls {epoch.falls:4d}  {epoch.seconds:.1f} s",
             highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -337,7 +337,7 @@ def test_report_rate_can_be_changed_and_nonsense_is_refused(bench):
 
 
 def test_messages_of_a_slice_survive_the_trip_through_ros():
-    for spec in (VIDEO, CONTROL):
+    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25})):
         assert spec_from_message(spec_to_message(spec)) == spec
     message = spec_to_message(VIDEO)
     message.type = 9

@@ -44,7 +44,6 @@ class AdapterConfig(Config):
     robots: tuple[str, ...] = Field((), description="robots: NAME or NAME:MODEL; empty: all of the world")
     bridge_file: str = Field(description="list of topics, as ros_gz_bridge reads it")
     contact_rate: float = Field(10.0, gt=0.0, le=1000.0, description="rate of the contacts topics, Hz")
-    seed: int = Field(1, ge=0, description="given to every node of the fleet; nothing here is left to chance")
 
 
 class GzAdapterNode(Node):

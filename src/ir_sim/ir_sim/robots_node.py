@@ -40,7 +40,6 @@ class RobotsConfig(Config):
     sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator that puts fallen robots back")
     simulator: str = Field("/simulator", description="name of the MuJoCo simulator node")
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which the safe action is sent")
-    seed: int = Field(1, ge=0, description="given to every node of the fleet; the simulator makes all chance here")
 
 
 class RobotsNode(Node):

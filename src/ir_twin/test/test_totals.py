@@ -93,7 +93,7 @@ def test_allocation_changes_go_on_over_a_new_manager() -> None:
 def test_report_is_json_without_nan_and_the_table_renders() -> None:
     totals = Totals(["cart"])
     totals.update_cell(cell(books(1, 1, 0)))
-    counts = {name: 0 for name in _TASK_COUNTS} | {"distance": 1.5, "reward": 2.0, "steps": 9}
+    counts = dict.fromkeys(_TASK_COUNTS, 0) | {"distance": 1.5, "reward": 2.0, "steps": 9}
     totals.robots["cart"].update_task(SimpleNamespace(task="cart_navigation", **counts))
     totals.robots["cart"].update_twin(
         TwinStatus(proposals=3, accepted=2, vetoed=1, latency_p50=1e-3, latency_p99=math.nan)

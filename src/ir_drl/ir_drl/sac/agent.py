@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905), the DRL algorithm of IoR section III."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ir_drl.sac.config import SACConfig
+from ir_drl.sac.generators import Generators
+from ir_drl.sac.networks import Backward, Pass, Stack
+from ir_drl.sac.replay import Layout, Sampler
+
+LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
+METRICS = ("critic_loss", "q", "entropy", "alpha")
+
+
+class SAC:
+    """The agent: a squashed Gaussian actor, two critics with targets, and an entropy coefficient.
+
+    Actions are in [-1, 1] everywhere here; whoever drives a robot scales them to the task's bounds.
+    The formulas of an update, in the order in which it does them, are in `update`; their gradients are written out
+    rather than recorded by autograd (docs/sac.md says why; a test compares updates with a plain implementation).
+
+    Args:
+        config: hyper-parameters.
+        layout: widths of observation and action.
+        seed: of the generators "initial", "replay", "update" and "explore".
+        device: of the networks; random numbers are drawn on the CPU, so that they do not depend on it.
+    """
+
+    def __init__(self, config: SACConfig, layout: Layout, seed: int, device: str | torch.device = "cpu") -> None:
+        self.config, self.layout, self.device = config, layout, torch.device(device)
+        self.random = Generators(seed, "initial", "replay", "update", "explore")
+        self.updates = 0
+        n, m, batch = layout.observations, layout.actions, config.batch
+        self.actor = Stack(1, (n, *config.hidden, 2 * m), self.device, extra=1)
+        self.critics = Stack(4, (n + m, *config.hidden, 1), self.device)  # two critics, then their targets
+        self.actor.initialise(self.random["initial"], 1)
+        self.critics.initialise(self.random["initial"], 2)
+        self.online, self.targets = self.critics.flat[:2], self.critics.flat[2:]
+        self.targets.copy_(self.online)
+        self.log_alpha = self.actor.extra[0, 0]
+        self.log_alpha.fill_(math.log(config.initial_alpha))
+        self._target_entropy = float(-m) if config.target_entropy is None else config.target_entropy
+        self._actor_optimiser = self._optimiser(self.actor.flat)
+        self._critic_optimiser = self._optimiser(self.online)
+        self._make_passes(batch)
+        self._rows = np.zeros((batch, layout.width), np.float32)
+        self._noise = np.zeros((2 * batch, m), np.float32)
+        on_host = self.device.type == "cpu"
+        self._host_actor = self.actor if on_host else Stack(1, self.actor.widths, torch.device("cpu"), extra=1)
+        self._host_passes: dict[int, Pass] = {}
+        self._host_updates = -1
+        self._sums = torch.zeros(len(METRICS), device=self.device)
+        self._summed = 0
+
+    def _optimiser(self, flat: Tensor) -> torch.optim.Adam:
+        flat.grad = torch.zeros_like(flat)
+        return torch.optim.Adam([flat], lr=self.config.learning_rate, fused=True)
+
+    def _make_passes(self, batch: int) -> None:
+        n, both = self.layout.observations, (0, 2)
+        assert self.actor.flat.grad is not None and self.online.grad is not None
+        self._act = Pass(self.actor, (0, 1), 2 * batch)  # rows: next observations, then observations
+        self._act_back = Backward(self._act, (0, 1), (batch, 2 * batch), self.actor.flat.grad)
+        self._judge = Pass(self.critics, (0, 4), batch)
+        self._judge_back = Backward(self._judge, both, (0, batch), self.online.grad)
+        self._rejudge = Pass(self.critics, both, batch)
+        self._rejudge_back = Backward(self._rejudge, both, (0, batch))
+        self._alpha_gradient = self.actor.extra_of(self.actor.flat.grad)
+        self._judged = self._judge.inputs[:2], self._judge.inputs[2, :, :n], self._judge.inputs[2, :, n:]
+        self._rejudged = self._rejudge.inputs[:, :, :n], self._rejudge.inputs[:, :, n:]
+
+    def update(self, sampler: Sampler) -> None:
+        """One gradient step of critics, actor and entropy coefficient on one batch of B transitions (s, a, r, s', d).
+
+        With a~, log pi from `_squash` at s and s', alpha = exp(log_alpha) as before this update (Haarnoja et al. 2018):
+
+        - y = r + gamma (1 - d) (min_i Qtarget_i(s', a~') - alpha log pi(a~'|s')), d = 1 at termination, not truncation
+        - critics: J_Q = 1/B sum over i and batch of (Q_i(s, a) - y)^2 / 2 (eq. 5, 6)
+        - actor, with the critics just updated: J_pi = 1/B sum of alpha log pi(a~|s) - min_i Q_i(s, a~) (eq. 9)
+        - entropy: J_alpha = -log_alpha 1/B sum of (log pi(a~|s) + target entropy) (eq. 18, with log_alpha for alpha)
+        - targets: theta_target += tau (theta - theta_target)
+        """
+        with torch.inference_mode():
+            sampler.fill(self._rows)
+            self.random["update"].standard_normal(out=self._noise, dtype=np.float32)
+            rows = torch.from_numpy(self._rows).to(self.device)
+            noise = torch.from_numpy(self._noise).to(self.device)
+            self._update(rows, noise)
+        self.updates += 1
+
+    def _update(self, rows: Tensor, noise: Tensor) -> None:
+        layout, batch = self.layout, self.config.batch
+        observation = rows[:, layout.observation]
+        self._act.inputs[0, :batch] = rows[:, layout.next_observation]
+        self._act.inputs[0, batch:] = observation
+        mean, log_std = self._act.forward()[0].chunk(2, dim=1)
+        actions, log_probability, std = _squash(mean, log_std, noise)
+        alpha = self.log_alpha.exp()
+        self._update_critics(rows, actions[:batch], alpha * log_probability[:batch])
+        log_probability = log_probability[batch:].mean()
+        clipped = (log_std[batch:] < LOG_STD_MIN) | (log_std[batch:] > LOG_STD_MAX)
+        self._update_actor(observation, actions[batch:], noise[batch:] * std[batch:], clipped, log_probability, alpha)
+        self.targets.lerp_(self.online, self.config.target_rate)
+        self._sums[2] -= log_probability
+        self._sums[3] += alpha
+        self._summed += 1
+
+    def _update_critics(self, rows: Tensor, next_action: Tensor, price: Tensor) -> None:
+        """Steps the critics; ``price`` [batch]: alpha log pi(a~'|s')."""
+        layout, batch = self.layout, self.config.batch
+        pair, next_observation, action = self._judged
+        pair.copy_(rows[:, layout.pair])
+        next_observation.copy_(rows[:, layout.next_observation])
+        action.copy_(next_action)
+        self._judge.inputs[3] = self._judge.inputs[2]
+        q = self._judge.forward().squeeze(2)
+        value = torch.minimum(q[2], q[3]).sub_(price).mul_(1.0 - rows[:, layout.terminated])
+        target = torch.add(rows[:, layout.reward], value, alpha=self.config.discount)
+        error = (q[:2] - target).div_(batch)
+        self._judge_back.parameters(error.unsqueeze(2))
+        self._critic_optimiser.step()
+        self._sums[0] += error.square_().sum().mul_(0.5 * batch)
+        self._sums[1] += q[0].mean()
+
+    def _update_actor(
+        self,
+        observation: Tensor,
+        action: Tensor,
+        slope: Tensor,
+        clipped: Tensor,
+        log_probability: Tensor,
+        alpha: Tensor,
+    ) -> None:
+        """Steps actor and entropy coefficient.
+
+        With a = tanh(u), u = mean + std noise: d log pi/du = 2 a, d log pi/d log std = -1 apart from that through u.
+        ``slope``: du/d log std = std noise. ``clipped``: where log std was limited and gives no gradient.
+        """
+        batch = self.config.batch
+        self._rejudged[0].copy_(observation)
+        self._rejudged[1].copy_(action)
+        q = self._rejudge.forward()
+        first = q[0] <= q[1]
+        of_minimum = torch.stack((first, ~first)).to(q.dtype).mul_(-1.0 / batch)
+        by_action = self._rejudge_back.inputs(of_minimum, self.layout.observations).sum(0)
+        share = alpha / batch
+        by_mean = by_action * (1.0 - action.square()) + share * 2.0 * action
+        by_log_std = (by_mean * slope - share).masked_fill_(clipped, 0.0)
+        self._act_back.parameters(torch.cat((by_mean, by_log_std), dim=1).unsqueeze(0))
+        if self.config.tune_entropy:
+            self._alpha_gradient.copy_(-(log_probability + self._target_entropy))
+        self._actor_optimiser.step()
+
+    def act(self, observation: NDArray[Any], explore: bool = False) -> NDArray[np.float32]:
+        """Actions for observations.
+
+        Args:
+            observation: [n_obs] or [n, n_obs].
+            explore: draw from the policy (generator "explore") rather than take tanh of its mean.
+
+        Returns:
+            [n_act] or [n, n_act], in [-1, 1].
+        """
+        with torch.inference_mode():
+            if self._host_actor is not self.actor and self._host_updates != self.updates:
+                self._host_actor.flat.copy_(self.actor.flat)
+                self._host_updates = self.updates
+            count = 1 if observation.ndim == 1 else len(observation)
+            policy = self._host_passes.get(count)
+            if policy is None:
+                policy = self._host_passes[count] = Pass(self._host_actor, (0, 1), count)
+            np.copyto(policy.inputs[0].numpy(), observation, casting="same_kind")
+            head = policy.forward()[0].numpy()
+        mean, log_std = head[:, : self.layout.actions], head[:, self.layout.actions :]
+        if explore:
+            noise = self.random["explore"].standard_normal(mean.shape, np.float32)
+            mean = mean + np.exp(np.clip(log_std, LOG_STD_MIN, LOG_STD_MAX)) * noise
+        action = np.tanh(mean)
+        return action[0] if observation.ndim == 1 else action
+
+    def policy_layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """(weights [out, in], biases [out]) of the mean's network, first to last, as `ir_drl.policies` keeps them."""
+        flat = self.actor.flat.cpu().double().clone()
+        layers = [(layer[0, :-1].T.numpy(), layer[0, -1].numpy()) for layer in self.actor.layers_of(flat)]
+        weight, bias = layers[-1]
+        return [*layers[:-1], (weight[: self.layout.actions], bias[: self.layout.actions])]
+
+    def metrics(self) -> dict[str, float]:
+        """Means over the updates since the last call; empty without any. Entropy in nats; q is the first critic's."""
+        if not self._summed:
+            return {}
+        means = (self._sums / self._summed).tolist()
+        self._sums.zero_()
+        self._summed = 0
+        return dict(zip(METRICS, means, strict=True))
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the agent's future depends on: plain values and its own tensors, not copies."""
+        return {
+            "actor": self.actor.flat,
+            "critics": self.critics.flat,
+            "actor_optimiser": self._actor_optimiser.state_dict(),
+            "critic_optimiser": self._critic_optimiser.state_dict(),
+            "random": self.random.state(),
+            "updates": self.updates,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` gave; raises ValueError if it does not fit this agent's networks."""
+        for name, stack in (("actor", self.actor), ("critics", self.critics)):
+            if state[name].shape != stack.flat.shape:
+                raise ValueError(f"{name}: parameters are {list(state[name].shape)}, expected {list(stack.flat.shape)}")
+            stack.flat.copy_(state[name])
+        self._actor_optimiser.load_state_dict(state["actor_optimiser"])
+        self._critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.random.load(state["random"])
+        self.updates = int(state["updates"])
+        self._host_updates = -1
+        self.metrics()
+
+
+def _squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Actions a = tanh(u), u = mean + std noise, their log-probabilities, and std (Haarnoja et al. 2018, appendix C).
+
+    log pi(a) = sum over the action's parts of -noise^2/2 - log std - log(2 pi)/2 - log(1 - tanh(u)^2), where
+    log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2 u)) neither overflows nor loses digits.
+
+    Args:
+        mean, log_std, noise: [rows, actions].
+
+    Returns:
+        [rows, actions], [rows], [rows, actions].
+    """
+    log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+    std = log_std.exp()
+    u = torch.addcmul(mean, std, noise)
+    squashed = (u + torch.nn.functional.softplus(-2.0 * u) - math.log(2.0)).mul_(2.0)
+    each = squashed.sub_(log_std).sub_(noise.square(), alpha=0.5).sub_(0.5 * math.log(2.0 * math.pi))
+    return torch.tanh(u), each.sum(1), std

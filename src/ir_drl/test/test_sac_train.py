@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The executable ``train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ir_drl.train import main
+
+torch.set_num_threads(1)  # the networks are too small for more
+SETTINGS = """
+sac: {hidden: [16], batch: 16}
+epoch_steps: 60
+start_steps: 30
+capacity: 500
+evaluation_episodes: 1
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "run.yaml"
+    path.write_text(SETTINGS, encoding="utf-8")
+    return str(path)
+
+
+def records(folder: Path) -> list[dict[str, object]]:
+    return json.loads((folder / "records.json").read_text())["epochs"]
+
+
+def test_trains_resumes_and_plots(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboardX")
+    options = ["Pendulum-v1", "--config", config, "--out", str(tmp_path / "a"), "--seed", "3"]
+    main([*options, "--epochs", "1"])
+    first = records(tmp_path / "a")
+    main([*options, "--epochs", "2", "--resume", "--tensorboard"])
+    both = records(tmp_path / "a")
+    assert len(first) == 1 and len(both) == 2 and both[0] == first[0]
+    shown = capsys.readouterr().out
+    assert "epoch    2" in shown and "falls" in shown
+    assert (tmp_path / "a" / "training.png").stat().st_size > 1000
+    assert list((tmp_path / "a" / "tensorboard").glob("events*"))
+    main([*options[:4], str(tmp_path / "b"), "--seed", "3", "--epochs", "2"])  # without interruption
+    alike = ("falls", "training_returns", "evaluation_returns", "metrics")
+    assert [[one[key] for key in alike] for one in records(tmp_path / "b")] == [[e[key] for key in alike] for e in both]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["NoSuch-v1"], "NoSuch-v1: environment cannot be made"),
+        (["no_such_module:X-v0"], "environment cannot be made"),
+        (["CartPole-v1"], "must be vectors"),
+        (["Pendulum-v1", "--device", "warp"], "--device warp: cannot be used"),
+        (["Pendulum-v1", "--epochs", "0"], "command line: epochs"),
+        (["Pendulum-v1", "--threads", "0"], "--threads"),
+        (["Pendulum-v1", "--resume"], r"checkpoint.pt: checkpoint cannot be read"),
+        (["Pendulum-v1", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_78(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*options, "--out", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert ended.value.code == 78
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    with pytest.raises(SystemExit):
+        main(["Pendulum-v1", "--config", config, "--out", str(tmp_path)])
+    assert "holds a run already" in capsys.readouterr().err

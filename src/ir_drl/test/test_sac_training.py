@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: it learns, counts falls, resumes exactly, and refuses what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from ir_common.config import ConfigError
+from ir_drl.sac import SACConfig, checkpoint
+from ir_drl.sac.training import Hooks, Trainer, TrainingConfig
+
+torch.set_num_threads(1)  # the networks are too small for more
+
+
+class Point(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A point on a line, 20 steps to reach 0; beyond 1.5 it has fallen. The action, -2 to 2, moves it by a tenth."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float64)
+    action_space = gymnasium.spaces.Box(-2.0, 2.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.x, self.steps = float(self.np_random.uniform(-1.0, 1.0)), 0
+        return np.array([self.x]), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action), action
+        self.x, self.steps = self.x + 0.1 * float(action[0]), self.steps + 1
+        return np.array([self.x]), -abs(self.x), abs(self.x) > 1.5, self.steps >= 20, {}
+
+
+SMALL = TrainingConfig(
+    sac=SACConfig(hidden=(32, 32), batch=64, learning_rate=3e-3, discount=0.9),
+    seed=1,
+    epochs=4,
+    epoch_steps=250,
+    start_steps=100,
+    capacity=700,
+    evaluation_episodes=20,
+)
+
+
+def settings(**changes: Any) -> TrainingConfig:
+    return SMALL.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_learns_to_reach_a_point(seed: int) -> None:
+    """Within 1,000 steps every one of 20 episodes ends at the target.
+
+    Going straight to 0 costs at most 1 + 0.8 + … + 0.2 = 3 an episode. Of random policies (uniform actions) about one
+    episode in ten costs less; 20 in a row do by a chance of about 1e-20.
+    """
+    trainer = Trainer(Point, settings(seed=seed), "point")
+    records = list(trainer.run())
+    assert min(records[-1].evaluation_returns) > -3.3
+    assert len(records) == 4 and records[-1].steps == 1000
+
+
+def outcome(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
+    kept = [(r.epoch, r.steps, r.falls, r.training_returns, r.evaluation_returns, r.metrics) for r in trainer.records]
+    return trainer.agent.actor.flat.detach(), trainer.agent.critics.flat.detach(), kept
+
+
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path: Path) -> None:
+    whole = Trainer(Point, SMALL, "point")
+    list(whole.run())
+    first = Trainer(Point, settings(epochs=2), "point")
+    list(first.run())
+    first.save(tmp_path / "a.pt")
+    second = Trainer(Point, settings(epochs=3), "point")
+    second.load(tmp_path / "a.pt")
+    list(second.run())
+    second.save(tmp_path / "a.pt")  # over the first; the buffer is full and has wrapped by now
+    third = Trainer(Point, SMALL, "point")
+    third.load(tmp_path / "a.pt")
+    list(third.run())
+    for ours, theirs in zip(outcome(third), outcome(whole), strict=True):
+        assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
+    assert third.agent.updates == whole.agent.updates == 900
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_evaluation_does_not_disturb_training() -> None:
+    with_it = Trainer(Point, settings(epochs=2), "point")
+    without = Trainer(Point, settings(epochs=2, evaluation_episodes=0), "point")
+    list(with_it.run())
+    list(without.run())
+    assert torch.equal(with_it.agent.actor.flat, without.agent.actor.flat)
+
+
+class Away(Hooks):
+    """Sees to it that the point falls."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, bool]] = []
+        self.steps: list[int] = []
+
+    def propose(self, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
+        return np.array([1.0 if observation[0] >= 0 else -1.0], np.float32)
+
+    def transition(
+        self, observation: np.ndarray, action: np.ndarray, reward: float, next_observation: np.ndarray, terminated: bool
+    ) -> None:
+        assert abs(next_observation[0] - observation[0] - 0.2 * action[0]) < 1e-6
+        self.told.append((reward, terminated))
+
+    def before_updates(self, step: int) -> None:
+        self.steps.append(step)
+
+    def metrics(self) -> dict[str, float]:
+        return {"told": float(len(self.told))}
+
+
+def test_falls_are_counted_and_hooks_called() -> None:
+    trainer = Trainer(Point, settings(epochs=1), "point")
+    trainer.hooks = hooks = Away()
+    steps: list[int] = []
+    (record,) = trainer.run(steps.append)
+    assert record.falls == sum(fell for _, fell in hooks.told) == len(record.training_returns) >= 250 / 8 - 1
+    assert trainer.replay.rows[:, trainer.layout.terminated].sum() == record.falls
+    assert hooks.steps == list(range(101, 251)) and steps == list(range(1, 251))
+    assert record.metrics["told"] == 250 and trainer.agent.updates == 150
+
+
+def test_time_limits_and_cut_epochs_are_no_falls() -> None:
+    trainer = Trainer(Point, settings(epochs=1, epoch_steps=50, start_steps=50), "point")
+    trainer.hooks.propose = lambda observation, action: np.zeros(1, np.float32)  # type: ignore[method-assign]
+    (record,) = trainer.run()
+    assert record.falls == 0 and len(record.training_returns) == 2
+    assert not trainer.replay.rows[:, trainer.layout.terminated].any()
+
+
+def test_divergence_ends_training() -> None:
+    trainer = Trainer(Point, settings(epochs=1), "point")
+    trainer.agent.log_alpha.data.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="diverged in epoch 1"):
+        list(trainer.run())
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    trainer = Trainer(Point, settings(epochs=1, epoch_steps=110), "point")
+    list(trainer.run())
+    path = tmp_path_factory.mktemp("sac") / "point.pt"
+    trainer.save(path)
+    return path
+
+
+def test_a_checkpoint_of_another_run_is_refused(saved: Path) -> None:
+    changed = settings(epoch_steps=110, seed=9)
+    with pytest.raises(ConfigError, match="seed = 1, asked for is 9"):
+        Trainer(Point, changed, "point").load(saved)
+    with pytest.raises(ConfigError, match="task 'point', asked for is 'other'"):
+        Trainer(Point, changed, "other").load(saved)
+    with pytest.raises(ConfigError, match="1 observations and 1 actions, task point has 3 and 1"):
+        Trainer(lambda: gymnasium.make("Pendulum-v1"), settings(epoch_steps=110), "point").load(saved)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_refused(saved: Path, tmp_path: Path, kept: float) -> None:
+    data, path = saved.read_bytes(), tmp_path / "cut.pt"
+    path.write_bytes(data[: int(kept if kept > 1 else kept * len(data))])
+    with pytest.raises(ConfigError, match=r"cut\.pt: is no undamaged checkpoint"):
+        checkpoint.load(path, "point")
+
+
+def test_files_that_are_no_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    with pytest.raises(ConfigError, match="cannot be read"):
+        checkpoint.load(path, "point")
+    torch.save([1, 2], path)
+    with pytest.raises(ConfigError, match="no checkpoint of this trainer"):
+        checkpoint.load(path, "point")
+    torch.save(SMALL, path)  # an object: only plain data is read
+    with pytest.raises(ConfigError, match="no undamaged checkpoint"):
+        checkpoint.load(path, "point")
+    torch.save(torch.load(saved, weights_only=True) | {"version": 99}, path)
+    with pytest.raises(ConfigError, match="version is 99"):
+        checkpoint.load(path, "point")
+    checkpoint.save(path, "point", {"config": SMALL.model_dump_json(), "layout": [1, 1]})
+    with pytest.raises(ConfigError, match="does not fit this run"):
+        Trainer(Point, SMALL, "point").load(path)
+
+
+def test_environments_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="must be vectors"):
+        Trainer(lambda: gymnasium.make("CartPole-v1"), SMALL, "cartpole")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of the twin: the network, its training, the veto and the node."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ir_common.config import Config, live
+
+Mode = Literal["off", "shadow", "enforce"]
+Fallback = Literal["pass", "safe"]
+
+
+class NetworkConfig(Config):
+    """A predict network and how it is fitted."""
+
+    hidden: tuple[int, ...] = Field(default=(200,) * 5, description="neurons of each hidden layer")
+    activation: Literal["sigmoid", "silu"] = Field(default="sigmoid", description="after each hidden layer")
+    normalise: bool = Field(
+        default=False, description="standardised inputs and targets, next state learnt as a difference"
+    )
+    learning_rate: float = Field(default=3e-4, gt=0, le=1, description="of Adam")
+    batch: int = Field(default=256, ge=1, description="transitions per gradient step")
+
+
+PRESETS: dict[str, NetworkConfig] = {
+    "paper": NetworkConfig(),
+    "paper_normalised": NetworkConfig(normalise=True),
+    "live": NetworkConfig(hidden=(128, 128), activation="silu", normalise=True, learning_rate=1e-3),
+}
+"""`paper`: IoR section III. `live`: learns as much from a tenth of the arithmetic (docs/twin.md has the figures)."""
+
+
+class LearnerConfig(Config):
+    """Online training in the learner's process."""
+
+    preset: Literal["paper", "paper_normalised", "live"] = Field(default="live", description="network, see PRESETS")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="of weights and batches")
+    replay_capacity: int = Field(default=60_000, ge=100, le=10_000_000, description="transitions kept per task")
+    heldout_capacity: int = Field(default=2_000, ge=10, le=1_000_000, description="held-out transitions kept per task")
+    min_transitions: int = Field(
+        default=64, ge=48, le=1_000_000, description="before the first gradient step, per task"
+    )
+    initial_steps: int = Field(default=100, ge=1, le=1_000_000, description="gradient steps before the first version")
+    steps_per_transition: float = Field(
+        default=1.0, gt=0, le=100, description="gradient steps that one transition allows"
+    )
+    learner_duty: float = Field(default=0.2, gt=0, le=1, description="share of one core that training may take")
+    learner_nice: int = Field(default=5, ge=0, le=19, description="niceness of the learner's process")
+    publish_period: float = Field(
+        default=2.0, ge=0.1, le=3600, description="s of wall time between two versions of a model"
+    )
+    max_restarts: int = Field(default=5, ge=0, le=1000, description="times that a dead learner is started again")
+    outbox_limit: int = Field(
+        default=5_000,
+        ge=1,
+        le=1_000_000,
+        description="transitions per task that wait for the learner; the oldest is dropped",
+    )
+
+
+class VetoConfig(Config):
+    """The rule between a proposal and the command topic."""
+
+    mode: Mode = live("shadow", description="off: untested; shadow: tested and passed on; enforce: vetoed is not sent")
+    threshold: Literal["auto"] | float = live(
+        "auto", description="predicted rewards under this are vetoed, dimensionless; auto: from experience"
+    )
+    threshold_quantile: float = live(0.02, gt=0, le=0.5, description="auto: quantile of the recent real rewards")
+    false_veto_share: float = live(
+        0.01, ge=0, le=0.5, description="auto: share of the steps that turned out well that the threshold may veto"
+    )
+    max_veto_share: float = live(
+        0.5, gt=0, le=1, description="a threshold over this share of the recent real rewards is not used"
+    )
+    max_consecutive_vetoes: int = live(
+        20, ge=0, le=1_000_000, description="after so many in a row one proposal is sent as a probe; 0: never"
+    )
+    on_no_model: Fallback = live("pass", description="what is sent while the network is not trained yet")
+    on_stale_state: Fallback = live("safe", description="what is sent when the robot's state is missing or too old")
+    on_no_prediction: Fallback = live("safe", description="what is sent when the prediction is not finite")
+    state_timeout: float = live(0.5, gt=0, le=3600, description="s of ROS time after which a state is too old")
+    reward_window: int = Field(default=5_000, ge=100, le=1_000_000, description="recent rewards per task behind auto")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_truth(cls, value: Any) -> Any:
+        """On a command line ``mode:=off`` is a YAML truth value."""
+        return "off" if value is False else value
+
+
+class TwinConfig(VetoConfig, LearnerConfig):
+    """Parameters of the twin node."""
+
+    robots: tuple[str, ...] = Field(
+        default=(),
+        description="each name:model or, with a world, the name of a robot in it; empty: all of the world",
+    )
+    world: str = Field(default="", description="path of the SDF world that the tasks refer to; empty: none")
+    edge_namespace: str = Field(
+        default="/edge", pattern=r"^(/[a-z][a-z0-9_]*)?$", description="before the robots' names; empty: radio off"
+    )
+    io_period: float = Field(
+        default=0.05, ge=0.01, le=10, description="s of wall time between exchanges with the learner"
+    )
+
+    @model_validator(mode="after")
+    def _fleet(self) -> TwinConfig:
+        names = [robot.partition(":")[0] for robot in self.robots]
+        if len(set(names)) < len(names) or "" in names or not (names or self.world):
+            raise ValueError("robots: must name at least one robot, each once, as 'model' or 'name:model'")
+        return self

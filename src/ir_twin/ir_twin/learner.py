@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Online learning of the predict networks of all tasks, and the process that does it within a budget of CPU time.
+
+The process is started by `ir_twin.learner_process.LearnerProcess` as ``python -m ir_twin.learner FD``; it ends when the
+other end of its socket does.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ir_twin.channel import Channel
+from ir_twin.config import PRESETS, LearnerConfig
+from ir_twin.learner_process import Begin
+from ir_twin.predict_network import ModelVersion, PredictNetwork, spread
+from ir_twin.training import Trainer
+from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask
+
+_NORMALISER_ROWS = 20_000
+
+
+class TaskLearner:
+    """The network of one task, its replay and its held-out transitions.
+
+    Args:
+        config: of the learner.
+        begin: task, layout, and where a dead learner left off.
+    """
+
+    def __init__(self, config: LearnerConfig, begin: Begin) -> None:
+        self.config, self.task, self.version = config, begin.task, begin.version
+        self._layout = Layout(begin.num_state, begin.num_action)
+        self.replay = ReplayBuffer(self._layout.width, config.replay_capacity)
+        self.heldout = ReplayBuffer(self._layout.width, config.heldout_capacity)
+        seeds = np.random.SeedSequence(config.seed).spawn(2)
+        self._rng = np.random.default_rng(seeds[0])
+        self._trainer = Trainer(PRESETS[config.preset], self._layout, int(seeds[1].generate_state(1)[0]))
+        if begin.network is not None:
+            self._trainer.adopt(begin.network)
+        self._since_normalised = 0
+        self._published_steps = -1
+
+    @property
+    def transitions(self) -> int:
+        """Transitions taken in, the held-out ones included."""
+        return self.replay.added + self.heldout.added
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps made."""
+        return self._trainer.steps
+
+    def add(self, rows: Rows) -> None:
+        """Takes transitions [n, width] in, each either to learn from or held out."""
+        mask = heldout_mask(self.transitions, len(rows))
+        self.replay.add(rows[~mask])
+        self.heldout.add(rows[mask])
+
+    def due(self) -> bool:
+        """Enough is there to learn from, and the transitions allow another step."""
+        allowed = self.config.initial_steps + self.config.steps_per_transition * self.transitions
+        return self.transitions >= self.config.min_transitions and self.steps < allowed
+
+    def step(self) -> float:
+        """One gradient step; returns its loss."""
+        if self.transitions >= 1.1 * self._since_normalised:  # the data have grown by a tenth
+            rows = self.replay.rows
+            stride = -(-len(rows) // _NORMALISER_ROWS)
+            self._trainer.normalise(rows[::stride])
+            self._since_normalised = self.transitions
+        return self._trainer.step(self.replay.sample(self._rng, self._trainer.config.batch))
+
+    def publishable(self) -> bool:
+        """There is a network worth a version that was not published yet."""
+        return self.steps >= self.config.initial_steps and self.steps > self._published_steps and len(self.heldout) > 0
+
+    def publish(self, busy: float = float("nan")) -> ModelVersion:
+        """The present network as a new version, judged on the held-out transitions."""
+        network: PredictNetwork = self._trainer.export()
+        heldout = self._layout.unpack(self.heldout.rows)
+        error = network.errors(heldout, spread(self._layout.unpack(self.replay.rows).next_state))
+        self.version += 1
+        self._published_steps = self.steps
+        return ModelVersion(self.task, self.version, network, self.transitions, self.steps, error, busy)
+
+
+class Budget:
+    """Keeps CPU time under a share of wall time: after ``c`` seconds of work there is ``c (1 / duty - 1)`` of rest.
+
+    Args:
+        duty: share of one core.
+        wall: clock of wall time, s.
+        cpu: clock of this process's CPU time, s.
+    """
+
+    def __init__(
+        self, duty: float, wall: Callable[[], float] = time.monotonic, cpu: Callable[[], float] = time.process_time
+    ) -> None:
+        self._duty, self._wall, self._cpu = duty, wall, cpu
+        self._start = self._rested = wall()
+        self._used_at_start = self._used = cpu()
+
+    def pause(self) -> float:
+        """Seconds to rest before the next piece of work (0: none); rest beyond 0.1 s of it is not saved up."""
+        used, now = self._cpu(), self._wall()
+        self._rested = max(self._rested + (used - self._used) / self._duty, now - 0.1)
+        self._used = used
+        return max(self._rested - now, 0.0)
+
+    @property
+    def share(self) -> float:
+        """Share of one core taken since the start."""
+        return (self._cpu() - self._used_at_start) / max(self._wall() - self._start, 1e-9)
+
+
+class Learner:
+    """Learns the networks of several tasks in turn.
+
+    Args:
+        config: preset, seed and limits.
+    """
+
+    def __init__(self, config: LearnerConfig) -> None:
+        self.config = config
+        self.tasks: dict[str, TaskLearner] = {}
+        self._turn = 0
+
+    def handle(self, message: Begin | tuple[str, Rows]) -> None:
+        """Takes a new task, or transitions [n, width] of a known one."""
+        if isinstance(message, Begin):
+            self.tasks[message.task] = TaskLearner(self.config, message)
+        else:
+            task, rows = message
+            self.tasks[task].add(rows)
+
+    def step(self) -> bool:
+        """One gradient step for the next task that is due; says whether there was one."""
+        due = [task for task in self.tasks.values() if task.due()]
+        if due:
+            self._turn += 1
+            due[self._turn % len(due)].step()
+        return bool(due)
+
+
+def serve(channel: Channel, learner: Learner, budget: Budget) -> None:
+    """Learns until the other side of the channel is gone."""
+    next_publish: dict[str, float] = {}
+    try:
+        while True:
+            for message in channel.receive():
+                learner.handle(message)
+            rest = budget.pause()
+            worked = rest <= 0 and learner.step()
+            now = time.monotonic()
+            for task in learner.tasks.values():
+                if not channel.busy and task.publishable() and now >= next_publish.get(task.task, 0.0):
+                    channel.send(task.publish(budget.share))
+                    next_publish[task.task] = now + learner.config.publish_period
+            channel.wait(0.0 if worked else max(rest, 0.01))
+    except EOFError:
+        return
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry of the process: ``FD`` is the number of an inherited socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the node ends this process
+    arguments = sys.argv[1:] if arguments is None else arguments
+    channel = Channel(socket.socket(fileno=int(arguments[0])))
+    torch.set_num_threads(1)
+    hello: list[Any] = []
+    try:
+        while not hello:
+            channel.wait(1.0)
+            hello = channel.receive()
+    except EOFError:
+        return
+    config = LearnerConfig.model_validate(hello.pop(0))
+    learner = Learner(config)
+    for message in hello:
+        learner.handle(message)
+    serve(channel, learner, Budget(config.learner_duty))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's side of the learner: starts its process, feeds it without waiting, takes versions, starts it again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ir_twin.channel import Channel
+from ir_twin.config import LearnerConfig
+from ir_twin.predict_network import ModelVersion, PredictNetwork
+from ir_twin.transitions import Layout, Rows, Transition
+
+
+@dataclass(frozen=True)
+class Begin:
+    """First message about a task: its layout, and the version from which a restarted learner goes on."""
+
+    task: str
+    num_state: int
+    num_action: int
+    version: int = 0
+    network: PredictNetwork | None = None
+
+
+@dataclass
+class _Task:
+    layout: Layout
+    outbox: deque[Rows]
+    latest: ModelVersion | None = None
+    begun: bool = False
+    sent: int = 0
+    dropped: int = 0
+
+
+class LearnerProcess:
+    """One learner process for all tasks of a node.
+
+    Nothing here waits: `add` and `poll` take well under a millisecond whatever the process does. The process is started
+    with the first transition. When it dies it is started again, at most ``max_restarts`` times, and goes on from the
+    newest version; what it had in its replay is lost.
+
+    Args:
+        config: settings of the learner.
+        say: takes one line for the log when the process was lost.
+    """
+
+    def __init__(self, config: LearnerConfig, say: Callable[[str], None]) -> None:
+        self._config, self._say = config, say
+        self._tasks: dict[str, _Task] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._start_after = 0.0
+        self.restarts = 0
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the running process, or None."""
+        return self._process.pid if self._process else None
+
+    @property
+    def dropped(self) -> int:
+        """Transitions dropped because the learner did not take them in time."""
+        return sum(task.dropped for task in self._tasks.values())
+
+    def sent(self, task: str) -> int:
+        """Transitions of a task that the learner was given so far."""
+        return self._tasks[task].sent
+
+    @property
+    def lost(self) -> bool:
+        """The learner died too often and is not started any more."""
+        return self.restarts > self._config.max_restarts
+
+    def declare(self, task: str, layout: Layout) -> None:
+        """Makes a task known."""
+        self._tasks.setdefault(task, _Task(layout, deque(maxlen=self._config.outbox_limit)))
+
+    def add(self, task: str, transition: Transition) -> None:
+        """Queues one transition; where the queue is full the oldest is dropped and counted."""
+        entry = self._tasks[task]
+        if self.lost:
+            entry.dropped += 1
+            return
+        if len(entry.outbox) == entry.outbox.maxlen:
+            entry.dropped += 1
+        entry.outbox.append(entry.layout.pack(transition))
+
+    def poll(self) -> list[ModelVersion]:
+        """Sends what waits, takes in what came, starts the process where needed; returns new versions."""
+        if self._process is None:
+            wanted = any(task.outbox for task in self._tasks.values())
+            if wanted and not self.lost and time.monotonic() >= self._start_after:
+                self._start()
+            return []
+        assert self._channel is not None
+        try:
+            self._send(self._channel)
+            versions = [self._received(version) for version in self._channel.receive()]
+        except EOFError:
+            self._bury()
+            return []
+        return versions
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._stop()
+
+    def _send(self, channel: Channel) -> None:
+        for name, task in self._tasks.items():
+            if channel.busy:
+                return
+            if task.outbox:
+                if not task.begun:
+                    latest = task.latest
+                    begin = (latest.version, latest.network) if latest else (0, None)
+                    channel.send(Begin(name, task.layout.num_state, task.layout.num_action, *begin))
+                    task.begun = True
+                channel.send((name, np.stack(task.outbox)))
+                task.sent += len(task.outbox)
+                task.outbox.clear()
+
+    def _received(self, version: ModelVersion) -> ModelVersion:
+        self._tasks[version.task].latest = version
+        return version
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ir_twin.learner", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
+            )  # fmt: skip
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, self._config.learner_nice)  # its imports are costly too
+        self._channel = Channel(ours)
+        for task in self._tasks.values():
+            task.begun = False
+        self._channel.send(
+            {name: getattr(self._config, name) for name in LearnerConfig.model_fields}
+        )  # plain values: the node's configuration has more keys
+
+    def _bury(self) -> None:
+        assert self._process is not None
+        process_id = self._process.pid
+        status = self._stop()
+        self.restarts += 1
+        self._start_after = time.monotonic() + min(2.0 ** (self.restarts - 1) * 0.5, 10.0)
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        then = (
+            f"no further start after {self._config.max_restarts}; the models stay as they are" if self.lost
+            else f"restart {self.restarts} of {self._config.max_restarts}"
+        )  # fmt: skip
+        self._say(f"the twin's learner (process {process_id}) ended with {how}: {then}")
+
+    def _stop(self) -> int:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is None:
+            return 0
+        process, self._process = self._process, None
+        try:
+            return process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            process.kill()  # it holds nothing that is worth a wait
+            return process.wait()

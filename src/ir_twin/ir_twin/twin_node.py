@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The twin node: proposal in, verdict and command out, for all robots."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: a second thread costs more than one row is worth
+
+import gc
+import time
+from array import array
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from ir_common.ros_node import LATCHED, RELIABLE, drain, run
+from ir_common.ros_params import declare
+from ir_common.ros_time import to_nanoseconds
+from ir_interfaces.msg import TaskState, TwinStatus
+from ir_interfaces.msg import Verdict as VerdictMessage
+from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
+from ir_sim.sdf.world import compose
+from ir_sim.tasks import Task, make_task
+from ir_twin.config import TwinConfig
+from ir_twin.learner_process import LearnerProcess
+from ir_twin.transitions import Layout
+from ir_twin.twin import RobotTwin, TaskTwin, Verdict
+from ir_twin.veto import Reason
+
+COMMANDS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+"""Only the newest commands matter."""
+PROPOSALS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+STATES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Best effort hears publishers of either kind."""
+_MODES = {"off": VerdictMessage.MODE_OFF, "shadow": VerdictMessage.MODE_SHADOW, "enforce": VerdictMessage.MODE_ENFORCE}
+_WARN_PERIOD = 5.0
+
+
+class TwinNode(Node):
+    """Twins of the configured robots; topics and parameters are in the package's README."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("twin", **options)
+        self.parameters = declare(self, TwinConfig, self._on_change)
+        config = self.parameters.config
+        world = compose(config.world, config.robots) if config.world else None
+        models = {name: model or name for name, _, model in (robot.partition(":") for robot in config.robots)}
+        if world:
+            models = {robot.name: robot.model for robot in world.robots.values()}
+        self.learner = LearnerProcess(config, self.get_logger().warning)
+        self.tasks: dict[str, TaskTwin] = {}
+        self.robots: list[RobotPort] = []
+        for name, model in models.items():
+            task = make_task(model, world)
+            layout = Layout(len(task.observation_names), len(task.action_names))
+            shared = self.tasks.setdefault(task.name, TaskTwin(task.name, layout, config.reward_window))
+            self.learner.declare(task.name, layout)
+            self.robots.append(RobotPort(self, task, RobotTwin(name, shared, task.safe_action, task.clip)))
+        self.add_on_set_parameters_callback(self._check_threshold)
+        wall = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(config.io_period, self._exchange, clock=wall)
+        self.create_timer(1.0, self._report, clock=wall)
+        gc.collect()
+        gc.freeze()  # what stands now lives on: later collections do not walk over it
+
+    def close(self) -> None:
+        """Ends the learner."""
+        self.learner.close()
+
+    def _exchange(self) -> None:
+        for model in self.learner.poll():
+            task = self.tasks[model.task]
+            if task.model is None:
+                self.get_logger().info(
+                    f"first model of {model.task}: {model.transitions} transitions, "
+                    f"reward error {model.error.reward:.3g}, state error {model.error.state:.3g}"
+                )
+            self._object(task.adopt(model, self.parameters.config), task)
+
+    def _on_change(self, config: TwinConfig) -> None:
+        for task in self.tasks.values():
+            self._object(task.reconsider(config), task)
+
+    def _object(self, objection: str | None, task: TaskTwin) -> None:
+        if objection:
+            self.get_logger().warning(f"{task.name}: {objection}; the automatic threshold is used until then")
+
+    def _check_threshold(self, changes: list[Parameter]) -> SetParametersResult:
+        for change in changes:
+            if change.name == "threshold" and isinstance(change.value, int | float):
+                for task in self.tasks.values():
+                    objection = task.threshold.objection(change.value, self.parameters.config.max_veto_share)
+                    if objection:
+                        return SetParametersResult(successful=False, reason=f"{task.name}: {objection}")
+        return SetParametersResult(successful=True)
+
+    def _report(self) -> None:
+        self._on_change(self.parameters.config)
+        for port in self.robots:
+            port.report()
+
+
+class RobotPort:
+    """Topics of one robot."""
+
+    def __init__(self, node: TwinNode, task: Task, twin: RobotTwin) -> None:
+        self.node, self.task, self.twin = node, task, twin
+        topic, kind = COMMAND_TYPES[task.command]
+        prefix = f"{node.parameters.config.edge_namespace}/{twin.robot}/"
+        self._command = node.create_publisher(kind, prefix + topic, COMMANDS)
+        self._verdict = node.create_publisher(VerdictMessage, prefix + "verdict", RELIABLE)
+        self._status = node.create_publisher(TwinStatus, prefix + "twin_status", LATCHED)
+        self._states = node.create_subscription(TaskState, prefix + "state", self._on_state, STATES)
+        self._proposals = node.create_subscription(kind, f"{prefix}{topic}_proposed", self._on_proposal, PROPOSALS)
+        self._message = VerdictMessage()
+        self._message.header.frame_id = twin.robot
+        self._rejected = 0
+
+    def _on_state(self, message: TaskState) -> None:
+        self._take_state(message)
+        drain(self._states, self._take_state)
+
+    def _take_state(self, message: TaskState) -> None:
+        transition = self.twin.observe(
+            to_nanoseconds(message.header.stamp), message.task, episode=message.episode, step=message.step,
+            observation=message.observation, action=message.action, reward=message.reward,
+            terminated=message.terminated, truncated=message.truncated,
+        )  # fmt: skip
+        if transition is not None:
+            self.node.learner.add(self.task.name, transition)
+        if self.twin.chain.rejected > self._rejected:
+            self._rejected = self.twin.chain.rejected
+            self.node.get_logger().warning(
+                f"{self.twin.robot}: {self._rejected} states refused so far: NaN, infinity, wrong width, another task "
+                f"(last: '{message.task}', {len(message.observation)} and {len(message.action)} numbers)",
+                throttle_duration_sec=_WARN_PERIOD,
+            )
+
+    def _on_proposal(self, message: Any) -> None:
+        arrived = time.perf_counter()
+        try:
+            action = command_to_action(self.task, message)
+        except ValueError as error:
+            self.node.get_logger().warning(
+                f"{self.twin.robot}: command refused, the safe action is sent: {error}",
+                throttle_duration_sec=_WARN_PERIOD,
+            )
+            action = None
+        config = self.node.parameters.config
+        now = self.node.get_clock().now()
+        verdict = self.twin.judge(action, now.nanoseconds, config)
+        stamp = now.to_msg()
+        if verdict.sent_safe_action:
+            message = action_to_command(self.task, verdict.sent, stamp)
+        self._command.publish(message)  # what passes is the very message that came
+        latency = time.perf_counter() - arrived
+        self.twin.latency.add(latency)
+        self._publish(verdict, action, stamp, latency)
+        alarm = self.twin.alarm(config)
+        if alarm:
+            self.node.get_logger().warning(alarm)
+
+    def _publish(self, verdict: Verdict, action: Any, stamp: Any, latency: float) -> None:
+        message = self._message
+        message.header.stamp = stamp
+        message.sequence = self.twin.proposals
+        message.mode = _MODES[self.node.parameters.config.mode]
+        message.accepted, message.sent_safe_action = verdict.accepted, verdict.sent_safe_action
+        message.reason, message.model_version = int(verdict.reason), verdict.model_version
+        message.predicted_reward, message.threshold = verdict.predicted_reward, verdict.threshold
+        message.proposed = array("d", () if action is None else action)
+        message.sent = array("d", verdict.sent)
+        message.latency = latency
+        self._verdict.publish(message)
+
+    def report(self) -> None:
+        """Publishes the status."""
+        twin, model = self.twin, self.twin.task.model
+        invalid, vetoed = twin.counts[Reason.INVALID_COMMAND], twin.counts[Reason.LOW_REWARD]
+        message = TwinStatus(
+            task=self.task.name,
+            model_version=twin.task.version,
+            transitions=self.node.learner.sent(self.task.name),
+            transitions_rejected=twin.chain.rejected,
+            reward_error=model.error.reward if model else float("nan"),
+            state_error=model.error.state if model else float("nan"),
+            threshold=twin.task.threshold.value,
+            proposals=twin.proposals,
+            accepted=twin.counts[Reason.ACCEPTED],
+            vetoed=vetoed,
+            invalid=invalid,
+            untested=twin.proposals - twin.counts[Reason.ACCEPTED] - vetoed - invalid,
+            latency_p50=twin.latency.quantile(0.5),
+            latency_p99=twin.latency.quantile(0.99),
+        )
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        message.header.frame_id = twin.robot
+        self._status.publish(message)
+
+
+def main() -> None:
+    """Entry point of the executable ``twin``."""
+    run(TwinNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learner learns within its budget, in a process that can be lost on either side."""
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import psutil
+import pytest
+
+from ir_twin.channel import Channel
+from ir_twin.config import LearnerConfig
+from ir_twin.learner import Budget, Learner, TaskLearner
+from ir_twin.learner_process import Begin, LearnerProcess
+from ir_twin.predict_network import ModelVersion
+from ir_twin.transitions import Layout, Rows, Transition, heldout_mask
+
+LAYOUT = Layout(num_state=2, num_action=1)
+BEGIN = Begin("toy", 2, 1)
+CONFIG = LearnerConfig(
+    seed=3, initial_steps=20, publish_period=0.1, learner_duty=0.5, learner_nice=1, steps_per_transition=2.0
+)
+
+
+def toy(count: int, seed: int = 0) -> Rows:
+    """Transitions of a double integrator, x' = x + 0.1 v, v' = v + 0.1 a, with reward -x^2."""
+    rng = np.random.default_rng(seed)
+    state, action = rng.normal(size=(count, 2)), rng.uniform(-1, 1, size=(count, 1))
+    following = state + 0.1 * np.column_stack([state[:, 1], action[:, 0]])
+    return np.column_stack([state, action, -(state[:, 0] ** 2), following, np.zeros(count)]).astype(np.float32)
+
+
+def transitions(count: int, seed: int = 0) -> list[Transition]:
+    return [LAYOUT.unpack(row) for row in toy(count, seed)]
+
+
+def until(condition: Callable[[], object], timeout: float = 90.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "not seen in time"
+
+
+def test_held_out_transitions_are_never_trained_on() -> None:
+    learner, rows = TaskLearner(CONFIG, BEGIN), toy(1000)
+    for part in np.array_split(rows, 37):
+        learner.add(part)
+    mask = heldout_mask(0, 1000)
+    np.testing.assert_array_equal(learner.heldout.rows, rows[mask])
+    np.testing.assert_array_equal(learner.replay.rows, rows[~mask])
+
+
+def test_nothing_is_learnt_before_enough_is_there_and_not_more_than_the_transitions_allow() -> None:
+    learner = Learner(CONFIG)
+    learner.handle(BEGIN)
+    learner.handle(("toy", toy(CONFIG.min_transitions - 1)))
+    assert not learner.step()
+    learner.handle(("toy", toy(1)))
+    steps = 0
+    while learner.step():
+        steps += 1
+    assert steps == CONFIG.initial_steps + 2 * CONFIG.min_transitions
+
+
+def test_tasks_take_turns() -> None:
+    learner = Learner(CONFIG)
+    for name in ("one", "two"):
+        learner.handle(Begin(name, 2, 1))
+        learner.handle((name, toy(100)))
+    for _ in range(10):
+        learner.step()
+    assert [task.steps for task in learner.tasks.values()] == [5, 5]
+
+
+def test_versions_count_up_and_their_error_falls() -> None:
+    """Chance: predicting the mean reward errs by the reward's deviation, sqrt(2)."""
+    learner = TaskLearner(CONFIG, BEGIN)
+    learner.add(toy(1000))
+    assert not learner.publishable()
+    for _ in range(CONFIG.initial_steps):
+        learner.step()
+    first = learner.publish()
+    assert not learner.publishable()
+    while learner.due():
+        learner.step()
+    second = learner.publish()
+    assert (first.version, second.version, second.transitions) == (1, 2, 1000)
+    assert second.error.reward < 0.5 * first.error.reward
+    assert second.error.reward < 0.1 * math.sqrt(2)
+    assert second.error.state < 0.05
+
+
+def test_the_same_seed_learns_the_same_weights() -> None:
+    networks = []
+    for seed in (1, 1, 2):
+        learner = TaskLearner(CONFIG.model_copy(update={"seed": seed}), BEGIN)
+        learner.add(toy(200))
+        for _ in range(5):
+            learner.step()
+        networks.append(learner.publish().network)
+    np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])
+    assert (networks[0].weights[0] != networks[2].weights[0]).any()
+
+
+def test_a_learner_begun_from_a_version_goes_on_from_it() -> None:
+    learner = TaskLearner(CONFIG, BEGIN)
+    learner.add(toy(200))
+    learner.step()
+    version = learner.publish()
+    after = TaskLearner(CONFIG, Begin("toy", 2, 1, version.version, version.network))
+    after.add(toy(200))
+    again = after.publish()
+    assert again.version == 2
+    np.testing.assert_array_equal(again.network.weights[0], version.network.weights[0])
+
+
+class Clocks:
+    """A process that works and rests as told."""
+
+    wall = cpu = 0.0
+
+    def work(self, seconds: float) -> None:
+        self.wall += seconds
+        self.cpu += seconds
+
+
+@pytest.mark.parametrize("duty", [0.1, 0.5, 1.0])
+def test_the_budget_keeps_work_under_its_share(duty: float) -> None:
+    clocks = Clocks()
+    budget = Budget(duty, lambda: clocks.wall, lambda: clocks.cpu)
+    clocks.wall += 100  # idle: not saved up
+    begin = clocks.wall
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        rest = budget.pause()
+        if rest > 0:
+            clocks.wall += rest * rng.uniform(0.1, 1.0)  # woken early
+        else:
+            clocks.work(0.01)
+    share = clocks.cpu / (clocks.wall - begin)
+    assert 0.9 * duty < share <= duty + 0.11 / (clocks.wall - begin)
+
+
+def test_objects_cross_the_channel_whole_and_in_order_without_waiting() -> None:
+    one, other = (Channel(end) for end in socket.socketpair())
+    big = np.arange(3_000_000, dtype=np.float32)
+    one.send("first")
+    one.send(big)
+    one.send("last")
+    assert one.busy  # more than a socket holds, and yet nobody waited
+    got: list[object] = []
+    while len(got) < 3:
+        got += other.receive()
+        one.flush()
+    assert got[0] == "first"
+    np.testing.assert_array_equal(got[1], big)
+    assert got[2] == "last"
+    assert not one.busy
+    assert other.receive() == []
+    one.close()
+    with pytest.raises(EOFError):
+        other.receive()
+    with pytest.raises(EOFError):
+        other.send("anyone there?")
+    other.close()
+
+
+def collect(learner: LearnerProcess, versions: list[ModelVersion]) -> int:
+    versions += learner.poll()
+    return len(versions)
+
+
+def test_the_process_learns_is_started_again_when_killed_and_leaves_nothing() -> None:
+    said: list[str] = []
+    versions: list[ModelVersion] = []
+    learner = LearnerProcess(CONFIG.model_copy(update={"max_restarts": 1}), said.append)
+    learner.declare("toy", LAYOUT)
+    try:
+        assert learner.poll() == []
+        assert learner.process_id is None  # nothing to learn from yet
+        for transition in transitions(300):
+            learner.add("toy", transition)
+        until(lambda: collect(learner, versions))
+        first = learner.process_id
+        assert first is not None
+        assert psutil.Process(first).nice() == CONFIG.learner_nice
+        assert learner.sent("toy") == 300
+
+        os.kill(first, signal.SIGKILL)
+        until(lambda: learner.poll() is None or said)
+        assert "SIGKILL: restart 1 of 1" in said[0]
+        newest = versions[-1].version
+        for transition in transitions(300, seed=1):
+            learner.add("toy", transition)
+        until(lambda: collect(learner, versions) and versions[-1].version > newest)
+        assert versions[-1].transitions == 300  # its own replay
+
+        second = learner.process_id
+        assert second is not None
+        os.kill(second, signal.SIGKILL)
+        until(lambda: learner.poll() is None or len(said) == 2)
+        assert "no further start" in said[1]
+        learner.add("toy", transitions(1)[0])
+        learner.poll()
+        assert learner.lost
+        assert (learner.process_id, learner.dropped) == (None, 1)
+        assert not psutil.pid_exists(first)
+        assert not psutil.pid_exists(second)
+    finally:
+        learner.close()
+
+
+def test_a_stuck_learner_costs_transitions_but_never_time() -> None:
+    learner = LearnerProcess(CONFIG.model_copy(update={"outbox_limit": 1000}), lambda line: None)
+    wide = Layout(40, 12)
+    learner.declare("wide", wide)
+    row = wide.unpack(np.zeros(wide.width, np.float32))
+    try:
+        learner.add("wide", row)
+        learner.poll()
+        assert learner.process_id is not None
+        os.kill(learner.process_id, signal.SIGSTOP)
+        slowest = 0.0
+        for _ in range(20):
+            for _ in range(500):
+                learner.add("wide", row)
+            began = time.perf_counter()
+            learner.poll()
+            slowest = max(slowest, time.perf_counter() - began)
+        assert learner.dropped > 0
+        assert slowest < 0.1
+    finally:
+        learner.close()
+
+
+PARENT = """
+import sys, time, numpy as np
+from ir_twin.learner_process import LearnerProcess
+from ir_twin.config import LearnerConfig
+from ir_twin.transitions import Layout
+learner = LearnerProcess(LearnerConfig(), print)
+learner.declare("toy", Layout(2, 1))
+learner.add("toy", Layout(2, 1).unpack(np.zeros(7, np.float32)))
+learner.poll()
+print(learner.process_id, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_learner_ends_when_the_node_is_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate(timeout=10)
+    psutil.wait_procs([child], timeout=20)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

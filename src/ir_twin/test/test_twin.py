@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A robot's twin judges by its last state, counts everything, and says when something is far off."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ir_twin.config import VetoConfig
+from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_twin.transitions import Layout
+from ir_twin.twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
+from ir_twin.veto import Reason
+
+SAFE = np.array([0.25])
+ENFORCE = VetoConfig(mode="enforce", threshold=0.0, max_consecutive_vetoes=3)
+SECOND = 1_000_000_000
+
+
+def network(weight: float = 1.0) -> PredictNetwork:
+    """Predicts s' = s and r = weight * a."""
+    layer = np.zeros((3, 3), np.float32)
+    layer[2, 2] = weight
+    zeros, ones = np.zeros(3, np.float32), np.ones(3, np.float32)
+    return PredictNetwork((layer,), (zeros,), "silu", True, zeros, ones, zeros, ones, clip=math.inf)
+
+
+def model(version: int = 1, weight: float = 1.0) -> ModelVersion:
+    return ModelVersion("toy", version, network(weight), 100, 10, PredictionError(0.1, 0.1, np.zeros(2)), 0.1)
+
+
+def make(config: VetoConfig = ENFORCE) -> RobotTwin:
+    task = TaskTwin("toy", Layout(2, 1), reward_window=100)
+    task.adopt(model(), config)
+    twin = RobotTwin("r1", task, SAFE)
+    observe(twin, 0)
+    return twin
+
+
+def observe(twin: RobotTwin, step: int, stamp: int = SECOND, task: str = "toy", **changes: object) -> None:
+    content = {"observation": [1.0, 2.0], "action": [0.0] if step else [], "reward": 0.5, "terminated": False} | changes
+    twin.observe(stamp, task, episode=1, step=step, **content)
+
+
+def test_a_good_action_passes_and_a_bad_one_is_replaced() -> None:
+    twin = make()
+    good = twin.judge(np.array([0.5]), SECOND, ENFORCE)
+    assert (good.accepted, good.sent_safe_action, good.reason) == (True, False, Reason.ACCEPTED)
+    assert good.predicted_reward == pytest.approx(0.5)
+    assert good.sent == [0.5]
+    bad = twin.judge(np.array([-0.5]), SECOND, ENFORCE)
+    assert (bad.accepted, bad.sent_safe_action, bad.reason) == (False, True, Reason.LOW_REWARD)
+    assert bad.sent == SAFE
+    assert (bad.threshold, bad.model_version) == (0.0, 1)
+    assert (twin.proposals, twin.counts[Reason.ACCEPTED], twin.counts[Reason.LOW_REWARD]) == (2, 1, 1)
+
+
+@given(st.sampled_from(["off", "shadow", "enforce"]), st.floats(allow_nan=True), st.integers(1, 2))
+def test_what_is_sent_is_finite_and_what_passes_is_unchanged(mode: str, value: float, width: int) -> None:
+    config = ENFORCE.model_copy(update={"mode": mode})
+    action = np.full(width, value)
+    verdict = make(config).judge(action, SECOND, config)
+    assert np.isfinite(verdict.sent).all()
+    assert verdict.sent is (SAFE if verdict.sent_safe_action else action) or (verdict.sent == SAFE).all()
+    if width == 2 or not math.isfinite(value):
+        assert (verdict.reason, verdict.sent_safe_action) == (Reason.INVALID_COMMAND, True)
+    elif mode != "enforce":
+        assert verdict.sent is action
+
+
+def test_states_that_are_missing_old_or_terminal_cannot_be_judged_by() -> None:
+    action, twin = np.array([0.5]), make()
+    limit = int(ENFORCE.state_timeout * SECOND)
+    assert twin.judge(action, SECOND + limit, ENFORCE).reason is Reason.ACCEPTED
+    assert twin.judge(action, SECOND + limit + 1, ENFORCE).reason is Reason.STALE_STATE
+    assert twin.judge(action, SECOND - limit - 1, ENFORCE).reason is Reason.STALE_STATE  # the clock was put back
+    observe(twin, 1, terminated=True)
+    assert twin.judge(action, SECOND, ENFORCE).reason is Reason.STALE_STATE
+    fresh = RobotTwin("r2", twin.task, SAFE)
+    assert fresh.judge(action, SECOND, ENFORCE).reason is Reason.STALE_STATE
+
+
+def test_without_a_model_the_configured_behaviour_applies() -> None:
+    twin = RobotTwin("r1", TaskTwin("toy", Layout(2, 1), 100), SAFE)
+    observe(twin, 0)
+    verdict = twin.judge(np.array([-1.0]), SECOND, ENFORCE)
+    assert (verdict.reason, verdict.accepted, verdict.model_version) == (Reason.NO_MODEL, True, 0)
+    assert math.isnan(verdict.predicted_reward)
+    careful = ENFORCE.model_copy(update={"on_no_model": "safe"})
+    assert twin.judge(np.array([-1.0]), SECOND, careful).sent_safe_action
+
+
+def test_a_prediction_that_is_not_finite_is_said() -> None:
+    twin = make()
+    twin.task.model = replace(model(), network=network(math.nan))
+    verdict = twin.judge(np.array([0.5]), SECOND, ENFORCE)
+    assert (verdict.reason, verdict.sent_safe_action) == (Reason.NO_PREDICTION, True)
+
+
+def test_the_prediction_is_of_what_the_robot_makes_of_an_action() -> None:
+    task = make().task
+    twin = RobotTwin("r1", task, SAFE, clip=lambda action: np.clip(action, -1, 1))
+    observe(twin, 0)
+    verdict = twin.judge(np.array([1e300]), SECOND, ENFORCE)
+    assert verdict.predicted_reward == 1.0
+    assert verdict.sent == [1e300]
+
+
+def test_states_of_another_task_are_refused() -> None:
+    twin = make()
+    observe(twin, 1, task="other")
+    assert twin.chain.rejected == 1
+    assert twin.chain.state is None
+
+
+def test_vetoes_in_a_row_are_bounded_by_probes() -> None:
+    twin = make()
+    sent_safe = [twin.judge(np.array([-1.0]), SECOND, ENFORCE).sent_safe_action for _ in range(8)]
+    assert sent_safe == [True, True, True, False, True, True, True, False]
+    assert twin.probes == 2
+    assert twin.accepted == 0
+
+
+def test_an_alarm_is_given_once_until_it_is_over() -> None:
+    twin, said = make(), []
+    for sign in (-1.0, -1.0, 1.0, 1.0, -1.0):
+        for _ in range(RECENT_VERDICTS):
+            twin.judge(np.array([sign]), SECOND, ENFORCE)
+            said.append(twin.alarm(ENFORCE))
+    lines = [line for line in said if line]
+    assert len(lines) == 2
+    assert "r1: 100% of the last" in lines[0]
+    assert "one in 4" in lines[0]
+
+
+def test_robots_of_one_task_share_network_and_rewards() -> None:
+    one = make()
+    other = RobotTwin("r2", one.task, SAFE)
+    observe(other, 0)
+    for step in range(1, 61):
+        observe(one, step, reward=1.0, action=[1.0])
+    auto = ENFORCE.model_copy(update={"threshold": "auto"})
+    assert one.task.adopt(model(version=2), auto) is None
+    for action, accepted in ((1.0, True), (0.95, False)):
+        verdict = other.judge(np.array([action]), SECOND, auto)
+        assert (verdict.model_version, verdict.threshold, verdict.accepted) == (2, 1.0, accepted)
+
+
+def test_a_twin_that_predicts_too_little_vetoes_nothing_once_it_has_met_the_evidence() -> None:
+    auto = ENFORCE.model_copy(update={"threshold": "auto"})
+    twin = make(auto)
+    assert twin.judge(np.array([-1.0]), SECOND, auto).reason is Reason.NO_MODEL  # nothing to compare with yet
+    for step in range(1, 61):
+        observe(twin, step, reward=1.0, action=[-1.0])  # the model predicts -1
+    twin.task.reconsider(auto)
+    assert twin.judge(np.array([-1.0]), SECOND, auto).accepted
+    assert not twin.judge(np.array([-1.1]), SECOND, auto).accepted
+
+
+def test_a_given_threshold_over_all_rewards_is_objected_to_once() -> None:
+    twin = make()
+    for step in range(1, 61):
+        observe(twin, step, reward=1.0, action=[1.0])
+    absurd = ENFORCE.model_copy(update={"threshold": 7.0})
+    objection = twin.task.reconsider(absurd)
+    assert objection is not None
+    assert twin.task.adopt(model(version=2), absurd) is None
+    assert twin.judge(np.array([1.0]), SECOND, absurd).accepted  # the automatic one is used: 1.0
+
+
+@given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.99]))
+def test_latency_quantiles_are_right_within_a_bin(latencies: list[float], q: float) -> None:
+    histogram = LatencyHistogram()
+    for latency in latencies:
+        histogram.add(latency)
+    exact = np.quantile(latencies, q, method="inverted_cdf")
+    assert exact * 0.999 <= histogram.quantile(q) <= exact * 1.05
+
+
+def test_latencies_outside_the_histogram_are_counted_at_its_ends() -> None:
+    histogram = LatencyHistogram()
+    assert math.isnan(histogram.quantile(0.5))
+    histogram.add(0.0)
+    histogram.add(1e9)
+    assert histogram.count == 2
+    assert histogram.quantile(1.0) == pytest.approx(10.0)
