@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ros2 launch ir_twin bringup.launch.py``: the same stack as ``./ir up``, by the ROS launcher."""
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
@@ -28,10 +35,11 @@ def _start(context: LaunchContext) -> list:
     given = {name: LaunchConfiguration(name).perform(context) for name in BringupArguments.model_fields}
     try:
         arguments = parse([f"{name}:={value}" for name, value in given.items() if value])
-        nodes = describe(arguments, run_directory())
+        stack = describe(arguments, run_directory())
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from None
-    return [action for spec in reversed(nodes) for action in _actions(spec)]
+    notes = [LogInfo(msg=note) for note in stack.notes]
+    return [*notes, *(action for spec in reversed(stack.nodes) for action in _actions(spec))]
 
 
 def _actions(spec: NodeSpec) -> list:

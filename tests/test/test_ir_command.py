@@ -268,6 +268,12 @@ def test_cut_short_installations_are_forgotten(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["whole-1.0.dist-info"]
 
 
+def test_an_installation_keeps_what_it_has_where_that_serves():
+    present = {"numpy": "1.26.4", "pydantic": "1.10.14", "rich": "16.0"}  # NumPy: ROS is compiled for it
+    lines = ["# note", "numpy==2.4.6", "pydantic==2.14.3", "rich==15.0.0", 'torch==2.13.0; python_version >= "3.11"']
+    assert wheels.lacking(lines, present) == ["# note", lines[2], lines[4]]
+
+
 def test_paths_of_the_build_machine_are_corrected_once(tmp_path):
     file = tmp_path / "share" / "a" / "cmake" / "export.cmake"
     file.parent.mkdir(parents=True)

@@ -19,7 +19,7 @@ LAUNCH = ("ros2", "launch", "ir_twin", "bringup.launch.py")
 
 def test_launch_runs_to_the_end_and_writes_the_report(ros_domain: int, tmp_path: Path) -> None:
     report = tmp_path / "run.json"
-    stack = Stack(["headless:=true", "duration:=8", f"report:={report}"], tmp_path, LAUNCH)
+    stack = Stack(["headless:=true", "dashboard:=off", "duration:=8", f"report:={report}"], tmp_path, LAUNCH)
     try:
         assert stack.process.wait(90) == 0, stack.text()
         assert stack.processes() == []

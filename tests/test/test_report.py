@@ -14,7 +14,7 @@ ROBOTS = {"cart", "spider", "hopper"}
 
 def finished(ros_domain: int, folder: Path, *arguments: str) -> dict[str, Any]:
     report = folder / "run.json"
-    stack = Stack(["headless:=true", f"report:={report}", *arguments], folder)
+    stack = Stack(["headless:=true", "dashboard:=off", f"report:={report}", *arguments], folder)
     try:
         status = stack.process.wait(90)
         assert status == 0, stack.text()

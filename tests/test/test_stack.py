@@ -3,7 +3,9 @@
 
 import importlib
 import json
+import re
 import signal
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +133,20 @@ def test_books_of_the_cell_balance(run: tuple[Stack, Observer, Path]) -> None:
         dropped = sum(drop.messages for drop in books.dropped), sum(drop.bytes for drop in books.dropped)
         assert books.offered_messages == books.delivered_messages + books.queued_messages + dropped[0]
         assert books.offered_bytes == books.delivered_bytes + books.queued_bytes + dropped[1]
+
+
+def test_the_live_page_answers(run: tuple[Stack, Observer, Path]) -> None:
+    stack, observer, _ = run
+    observer.harness.until(lambda: "/dashboard" in observer.processes, 30, "the dashboard")
+    address = re.search(r"live page: (http://127\.0\.0\.1:\d+)/#token=\S+", stack.text())
+    assert address, stack.text()
+    with urllib.request.urlopen(f"{address[1]}/", timeout=10) as page:
+        assert page.status == 200 and "<html" in page.read().decode().lower()
+    with urllib.request.urlopen(f"{address[1]}/api/v1/slices", timeout=10) as answer:
+        assert {one["spec"]["name"] for one in json.load(answer)["slices"]} >= {"video", "control"}
+
+            "control",
+        }
 
 
 @pytest.mark.parametrize("name", ["/radio", "/edge/twin", "/simulator"])

@@ -36,7 +36,9 @@ class BringupArguments(Config):
     side: Literal["all", "robot", "edge"] = Field(
         "all", description="what runs on this machine: everything, the robots, or radio, slices, twin and controllers"
     )
-    headless: bool = Field(False, description="true: no window of the simulator")
+    dashboard: Literal["on", "off"] = Field("on", description="the live page")
+    port: int = Field(8080, ge=1, le=65535, description="of the live page; another one is taken when it is in use")
+    headless: bool = Field(False, description="true: Gazebo without its window; MuJoCo has none, see the live page")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the simulator, the policies and the twin")
     rendering: bool = Field(
         True, description="false: without the sensors that need rendering (cameras; in Gazebo the lidar too)"
@@ -60,7 +62,7 @@ class BringupArguments(Config):
             raise ValueError("must be robot=file, separated by commas")
         return {robot.strip(): file.strip() for robot, _, file in pairs}
 
-    @field_validator("radio", "twin", mode="before")
+    @field_validator("radio", "twin", "dashboard", mode="before")
     @classmethod
     def _yaml_truth(cls, value: Any) -> Any:
         """`ros2 launch` may read on and off as YAML truth values."""

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,26 @@ import yaml
 
 from ir_common.config import ConfigError
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
+from ir_sim.sdf.gazebo import rendered_topics
 from ir_twin.bringup.arguments import BringupArguments, share
 from ir_twin.bringup.spec import NodeSpec
 
 
-def describe(arguments: BringupArguments, run_directory: Path) -> list[NodeSpec]:
-    """The processes of the stack, in the order in which they end (the reverse of the order of data).
+@dataclass
+class Stack:
+    """What runs, and what the user should know of it.
+
+    Attributes:
+        nodes: in the order in which they end (the reverse of the order of data).
+        notes: one line each.
+    """
+
+    nodes: list[NodeSpec] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
+    """The processes of the stack.
 
     Args:
         arguments: checked arguments (`arguments.check`).
@@ -44,10 +62,35 @@ def describe(arguments: BringupArguments, run_directory: Path) -> list[NodeSpec]
         relay = {**sliced, "robots": arguments.names, "edge_namespace": edge}
         edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
     robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim})]
+    stack = Stack([_monitor(arguments, clocked)])
+    if arguments.side != "robot":
+        if arguments.dashboard == "on":
+            _add_dashboard(stack, arguments.port, {**clocked, **fleet, "edge_namespace": edge})
+        stack.nodes += edge_side
     if arguments.side != "edge":
-        robot_side += _simulator(arguments, fleet, run_directory)
-    chosen = {"all": edge_side + robot_side, "robot": robot_side, "edge": edge_side}[arguments.side]
-    return [_monitor(arguments, clocked), *chosen]
+        stack.nodes += robot_side
+        _add_simulator(stack, arguments, fleet, run_directory)
+    return stack
+
+
+def _add_dashboard(stack: Stack, port: int, parameters: dict[str, Any]) -> None:
+    """The live page. Port and token are chosen here, so that they stay when the node is started again."""
+    token = secrets.token_urlsafe(12)
+    chosen = _free_port(port)
+    stack.nodes.append(
+        NodeSpec("ir_dashboard", "dashboard", "dashboard", parameters={**parameters, "port": chosen, "token": token})
+    )
+    stack.notes.append(f"live page: http://127.0.0.1:{chosen}/#token={token}")
+
+
+def _free_port(preferred: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
@@ -64,7 +107,7 @@ def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
     return NodeSpec("ir_twin", "monitor", "monitor", parameters=parameters, required=True)
 
 
-def _simulator(arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path) -> list[NodeSpec]:
+def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path) -> None:
     if arguments.sim == "mujoco":
         parameters = {
             **fleet,
@@ -73,20 +116,33 @@ def _simulator(arguments: BringupArguments, fleet: dict[str, Any], run_directory
             "cameras": arguments.rendering,
             "bridge_file": str(share() / "config" / "bridge.yaml"),
         }
-        return [NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters)]
+        stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters))
+        return
     if arguments.real_time_factor != 1.0:
         raise ConfigError("real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz")
     world = compose(arguments.world, list(arguments.robots))
     world_file = write_gz_world(world, run_directory / "world.sdf", arguments.rendering)
     bridge_file = write_gz_bridge(world, share() / "config" / "bridge.yaml", run_directory / "bridge.yaml")
+    if not arguments.rendering:
+        stack.notes += [f"rendering:=false: no {topic}" for topic in rendered_topics(world)]
     environment = {
         "GZ_SIM_RESOURCE_PATH": str(arguments.world.parent / "models"),
-        "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1",  # gz embeds Python, which must not start itself again
+        "GZ_PARTITION": os.environ.get("GZ_PARTITION", run_directory.name),
     }
+    # gz embeds Python, which must not start itself again where ROS comes as wheels.
+    embedded = {**environment, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
     command = ("sim", "-r", *(("-s",) if arguments.headless else ()), "--seed", str(arguments.seed), str(world_file))
     adapter = {"use_sim_time": True, **fleet, "bridge_file": str(bridge_file)}
-    return [
+    set_pose = f"/world/{world.name}/set_pose@ros_gz_interfaces/srv/SetEntityPose"
+    stack.nodes += [
         NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter),
-        NodeSpec("ros_gz_bridge", "parameter_bridge", "bridge", parameters={"config_file": str(bridge_file)}),
-        NodeSpec("", "gz", "gz_sim", arguments=command, environment=environment, required=True),
+        NodeSpec(
+            "ros_gz_bridge",
+            "parameter_bridge",
+            "bridge",
+            parameters={"config_file": str(bridge_file)},
+            arguments=(set_pose,),
+            environment=environment,
+        ),
+        NodeSpec("", "gz", "gz_sim", arguments=command, environment=embedded, required=True),
     ]

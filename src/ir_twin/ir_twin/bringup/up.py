@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_twin.bringup.arguments import BringupArguments, parse
@@ -37,27 +38,22 @@ def usage() -> str:
         "",
     ]
     for name, field in BringupArguments.model_fields.items():
+        choices = f"({'|'.join(get_args(field.annotation))})" if get_origin(field.annotation) is Literal else ""
         default = field.get_default(call_default_factory=True)
-        shown = (
-            ",".join(default)
-            if isinstance(default, tuple)
-            else str(default).lower()
-            if isinstance(default, bool)
-            else default
-        )
-        lines.append(f"  {name + ':=':<19}{field.description}" + (f" [{shown}]" if shown not in (None, {}) else ""))
+        shown = str(default).lower() if isinstance(default, bool) else default
+        remarks = [remark for remark in (choices, f"[{shown}]" if default not in (None, (), {}) else "") if remark]
+        lines.append(" ".join([f"  {name + ':=':<19}{field.description}", *remarks]))
     return "\n".join(lines)
 
 
 def _run(words: list[str]) -> int:
     arguments = parse(words)
     directory = run_directory()
-    supervisor = Supervisor(
-        describe(arguments, directory), directory, lambda line: print(line, file=sys.stderr, flush=True)
-    )
+    stack = describe(arguments, directory)
+    supervisor = Supervisor(stack.nodes, directory, lambda line: print(line, file=sys.stderr, flush=True))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
-    print(f"logs: {directory}", file=sys.stderr)
+    print("\n".join([f"logs: {directory}", *stack.notes]), file=sys.stderr, flush=True)
     return supervisor.run()
 
 

@@ -67,11 +67,12 @@ class SliceTotals:
 
     def books(self) -> dict[str, tuple[int, int]]:
         """(messages, bytes) under ``offered``, ``delivered``, ``queued`` and ``dropped <reason>``."""
-        names = {*self._base, *self._last}
-        return {
-            name: tuple(a + b for a, b in zip(self._base.get(name, (0, 0)), self._last.get(name, (0, 0)), strict=True))
-            for name in sorted(names)
-        }  # type: ignore[return-value]
+        nothing = (0, 0)
+        books = {}
+        for name in sorted({*self._base, *self._last}):
+            base, last = self._base.get(name, nothing), self._last.get(name, nothing)
+            books[name] = (base[0] + last[0], base[1] + last[1])
+        return books
 
     def as_dict(self) -> dict[str, Any]:
         """The slice's part of the report."""

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The slice twin: the graph's forms, attention by hand, learning on a case whose answer is known, and the baselines."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from ir_slicing.learning.forecaster.baselines import LSTM, auto_arima, fit_lstm, seasonal_naive
+from ir_slicing.learning.forecaster.network import GraphAttention, GraphLearner, SliceTwin, TwinConfig
+from ir_slicing.learning.forecaster.training import CHANNELS, FitConfig, Scale, Windows, fit_twin, slice_loss
+
+SMALL = {"window": 6, "horizons": (1, 2), "features": 8, "embedding": 4, "heads": 2}
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def test_equation_9_as_printed_joins_nobody():
+    """M1 = M2 makes M1 M2^T - M2 M1^T zero, whatever the weights and the window."""
+    features = torch.randn(3, 5, 8)
+    assert (GraphLearner(TwinConfig(**SMALL, graph="printed"), 5)(features) == 0.0).all()
+
+
+def test_two_embeddings_give_a_directed_dynamic_graph():
+    learner = GraphLearner(TwinConfig(**SMALL), 5)
+    a = learner(torch.randn(3, 5, 8)).detach()
+    assert (a >= 0).all() and (a < 1).all() and (a > 0).any()
+    assert (torch.minimum(a, a.transpose(1, 2)) == 0).all()  # an edge has one direction
+    assert (a[0] != a[1]).any()  # it depends on the window
+    assert (torch.diagonal(a, dim1=1, dim2=2) == 0).all()
+
+
+def test_equation_9_by_hand():
+    learner = GraphLearner(TwinConfig(**{**SMALL, "embedding": 1}, beta=2.0), 2)
+    with torch.no_grad():
+        learner.embedding.copy_(torch.tensor([[[0.3], [0.1]], [[0.2], [0.5]]]))
+        for theta in learner.dynamic:
+            theta.weight.zero_()
+    m1, m2 = np.tanh([0.6, 0.2]), np.tanh([0.4, 1.0])
+    expected = np.tanh(2.0 * (m1[0] * m2[1] - m2[0] * m1[1]))
+    assert learner(torch.zeros(1, 2, 8))[0].detach().numpy() == pytest.approx(np.array([[0, expected], [0, 0]]))
+
+
+def test_attention_agrees_with_loops():
+    """Eqs. (10) and (11), device by device."""
+    layer, x = GraphAttention(6, 2), torch.randn(1, 4, 6)
+    adjacency = torch.relu(torch.randn(1, 4, 4))
+    adjacency[0].fill_diagonal_(0.0)
+    alpha = layer.attention(x, adjacency)[0][0].detach().numpy()
+    got = layer(x, adjacency)[0].detach().numpy()
+    w = layer.project.weight.detach().numpy()
+    for head in range(2):
+        wx = (x[0].numpy() @ w.T)[:, 3 * head : 3 * head + 3]
+        q = np.concatenate([layer.q_source[head].detach().numpy(), layer.q_target[head].detach().numpy()])
+        for v in range(4):
+            weights = np.zeros(4)
+            for z in range(4):
+                score = float(q @ np.concatenate([wx[z], wx[v]]))
+                edge = 1.0 if z == v else float(adjacency[0, v, z])
+                weights[z] = edge * np.exp(score if score > 0 else 0.2 * score)
+            weights /= weights.sum()
+            assert alpha[head, v] == pytest.approx(weights, abs=1e-5)
+            mixed = weights @ wx
+            expected = np.where(mixed > 0, mixed, np.expm1(mixed))
+            assert got[v, 3 * head : 3 * head + 3] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_device_without_edges_sees_only_itself():
+    layer, x = GraphAttention(6, 2), torch.randn(2, 4, 6)
+    alpha, _ = layer.attention(x, torch.zeros(2, 4, 4))
+    assert alpha.detach().numpy() == pytest.approx(np.broadcast_to(np.eye(4), (2, 2, 4, 4)), abs=1e-6)
+
+
+@pytest.mark.parametrize("graph", ["two_embeddings", "printed", "none"])
+def test_shapes_and_a_fresh_twin_is_a_model_of_single_devices(graph):
+    twin, window = SliceTwin(TwinConfig(**SMALL, graph=graph), 5, CHANNELS).eval(), torch.randn(3, CHANNELS, 6, 5)
+    out = twin(window)
+    assert out.shape == (3, 2, 5)
+    window[..., 0] += 1.0
+    assert torch.allclose(out[..., 1:], twin(window)[..., 1:], atol=1e-6)
+    with pytest.raises(ValueError, match="looks back 6"):
+        twin(torch.randn(3, CHANNELS, 7, 5))
+
+
+def test_the_printed_softmax_only_divides_what_was_seen_last():
+    twin = SliceTwin(TwinConfig(**SMALL, head="softmax"), 5, CHANNELS).eval()
+    window = torch.rand(3, CHANNELS, 6, 5)
+    assert twin(window).sum(-1).detach().numpy() == pytest.approx(
+        window[:, 0, -1].sum(-1)[:, None].expand(3, 2).numpy()
+    )
+
+
+def test_bad_configurations_are_refused():
+    for change in ({"heads": 3}, {"horizons": (3, 1)}, {"horizons": (0, 1)}):
+        with pytest.raises(ValidationError):
+            TwinConfig(**{**SMALL, **change})
+    with pytest.raises(ValidationError, match="nothing to test on"):
+        FitConfig(train=0.9, validate=0.1)
+
+
+def test_windows_and_targets_are_where_they_should_be():
+    traffic = np.arange(40, dtype=np.float32).reshape(20, 2)
+    scale = Scale(np.zeros(2, np.float32), np.ones(2, np.float32))
+    windows = Windows(traffic, scale, 4, (1, 3), day=10)
+    inputs, targets = windows.inputs(np.array([5, 9])), windows.targets(np.array([5, 9]))
+    assert inputs.shape == (2, CHANNELS, 4, 2)
+    assert inputs[0, 0, :, 0].tolist() == [4, 6, 8, 10] and targets[0, :, 0].tolist() == [12, 16]
+    assert inputs[1, 2, -1, 0] == pytest.approx(np.sin(2 * np.pi * 9 / 10), abs=1e-6)
+
+
+def test_loss_13_by_hand():
+    predicted, actual = torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[0.0, 4.0]]])
+    got = slice_loss(predicted, actual, torch.tensor([3.0, 4.0]), device_weight=0.5)
+    assert float(got) == pytest.approx(abs(3 * 1 - 4 * 2) / 5 + 0.5 * 1.5)
+
+
+def follow(steps=500, seed=0):
+    """[step, 6]: white noise at device 0; the others repeat it one step later. Alone, each is noise."""
+    rng = np.random.default_rng(seed)
+    lead = rng.uniform(1.0, 3.0, steps + 1)
+    return np.stack([lead[1:]] + [lead[:-1] * (1 + 0.01 * rng.standard_normal(steps)) for _ in range(5)], 1).astype(
+        np.float32
+    )
+
+
+def test_the_twin_learns_who_leads_and_a_model_of_single_devices_cannot():
+    """The followers are known a step ahead from device 0; without a graph the error is the noise itself, 0.577."""
+    traffic, config = follow(), FitConfig(day=50, epochs=15, rate=1e-2, seed=1)
+    last = np.arange(config.split(500)[1], 499)
+    actual, errors = traffic[last + 1][:, 1:], {}
+    for graph in ("two_embeddings", "none"):
+        twin = fit_twin(traffic, TwinConfig(**{**SMALL, "horizons": (1,), "features": 16}, graph=graph), config)
+        got = twin.predict(traffic, last)[:, 0, 1:]
+        errors[graph] = float(np.sqrt(np.mean((got - actual) ** 2)))
+        assert min(twin.history) < twin.history[0]
+    assert errors["none"] > 0.5
+    assert errors["two_embeddings"] < 0.25
+
+
+def test_same_seed_same_weights_and_forecasts_do_not_see_the_future():
+    traffic, config = follow(200), FitConfig(day=20, epochs=2)
+    twins = [fit_twin(traffic, TwinConfig(**SMALL), config) for _ in range(2)]
+    last = np.array([50, 100])
+    first = twins[0].predict(traffic, last)
+    assert (first == twins[1].predict(traffic, last)).all()
+    changed = traffic.copy()
+    changed[101:] = 9.0
+    assert (twins[0].predict(changed, last) == first).all() and (first >= 0).all()
+
+
+def test_forecasts_of_the_wrong_width_are_refused():
+    twin = fit_twin(follow(200), TwinConfig(**SMALL), FitConfig(day=20, epochs=1))
+    with pytest.raises(ValueError, match=r"\[step, 6\] is needed"):
+        twin.predict(follow(200)[:, :5], np.array([50]))
+    with pytest.raises(ValueError, match="need 6 steps"):
+        twin.predict(follow(200), np.array([4]))
+    with pytest.raises(ValueError, match="too few"):
+        fit_twin(follow(20), TwinConfig(**SMALL), FitConfig())
+
+
+def test_seasonal_naive_by_hand():
+    traffic = np.arange(60, dtype=np.float32)[:, None]
+    assert seasonal_naive(traffic, np.array([30]), (1, 3, 10), 10)[0, :, 0].tolist() == [21, 23, 30]
+    assert seasonal_naive(traffic, np.array([30]), (12,), 10)[0, 0, 0] == 22
+    with pytest.raises(ValueError, match="no day"):
+        seasonal_naive(traffic, np.array([5]), (1,), 10)
+
+
+def test_lstm_forms():
+    window = torch.randn(3, CHANNELS, 6, 5)
+    alone, joint = LSTM("device", 5, 2), LSTM("joint", 5, 2)
+    before = alone(window), joint(window)
+    window[:, :2, :, 0] += 1.0
+    assert before[0].shape == before[1].shape == (3, 2, 5)
+    assert torch.allclose(before[0][..., 1:], alone(window)[..., 1:])
+    assert not torch.allclose(before[1][..., 1:], joint(window)[..., 1:])
+
+
+def test_lstm_learns_a_wave():
+    t = np.arange(500)
+    wave = (2 + np.sin(2 * np.pi * t / 9)[:, None] * np.ones(3)).astype(np.float32)
+    config = FitConfig(day=50, epochs=20, rate=1e-2)
+    last = np.arange(config.split(500)[1], 498)
+    got = fit_lstm(wave, "device", 10, (1, 2), config).predict(wave, last)
+    assert np.sqrt(np.mean((got - wave[last[:, None] + [1, 2]]) ** 2)) < 0.1
+
+
+def test_auto_arima_knows_an_ar_process():
+    """AR(1) of 0.9: the error one step ahead is near that of the noise, 1; the mean's is 2.3."""
+    pytest.importorskip("statsforecast", reason="statsforecast is optional: pip install statsforecast")
+    rng, x = np.random.default_rng(0), np.zeros(400)
+    for t in range(1, 400):
+        x[t] = 0.9 * x[t - 1] + rng.standard_normal()
+    last = np.arange(300, 396)
+    got = auto_arima(x + 10.0, last, (1, 3), 50, 300)
+    error = np.sqrt(np.mean((got - (x + 10.0)[last[:, None] + [1, 3]]) ** 2, axis=0))
+    assert error[0] < 1.2 and error[0] < error[1] < 2.3
