@@ -145,9 +145,6 @@ def test_the_live_page_answers(run: tuple[Stack, Observer, Path]) -> None:
     with urllib.request.urlopen(f"{address[1]}/api/v1/slices", timeout=10) as answer:
         assert {one["spec"]["name"] for one in json.load(answer)["slices"]} >= {"video", "control"}
 
-            "control",
-        }
-
 
 @pytest.mark.parametrize("name", ["/radio", "/edge/twin", "/simulator"])
 def test_a_killed_node_returns_and_data_flows_again(run: tuple[Stack, Observer, Path], name: str) -> None:
