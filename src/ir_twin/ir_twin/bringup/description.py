@@ -65,7 +65,7 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
     stack = Stack([_monitor(arguments, clocked)])
     if arguments.side != "robot":
         if arguments.dashboard == "on":
-            _add_dashboard(stack, arguments.port, {**clocked, **fleet, "edge_namespace": edge})
+            _add_dashboard(stack, arguments.port, {**fleet, "edge_namespace": edge})
         stack.nodes += edge_side
     if arguments.side != "edge":
         stack.nodes += robot_side

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dashboard as a node: the stack's messages in, pictures out; joystick in, proposed velocities out."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import CompressedImage, JointState
+
+from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM, run
+from ir_common.ros_params import declare
+from ir_common.ros_time import to_seconds
+from ir_dashboard.access import Access
+from ir_dashboard.config import DashboardConfig
+from ir_dashboard.driving import Desk, Limits
+from ir_dashboard.hub import Hub
+from ir_dashboard.ros_driving import DrivingPort
+from ir_dashboard.ros_poll import BUFFERED, NEWEST, Poll
+from ir_dashboard.ros_slices import SliceServices
+from ir_dashboard.scene import read_scene
+from ir_dashboard.server import Server
+from ir_dashboard.state import LiveState, encode
+from ir_dashboard.web import TICK, application
+from ir_interfaces.msg import Allocation, CellReport, NodeStatus, SliceList, TaskState, TaskStatus, TwinStatus, Verdict
+from ir_sim.tasks import Task, make_task
+
+
+class DashboardNode(Node):
+    """Reads what all nodes say at the rate of the page, and serves it; topics and parameters are in the README."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("dashboard", **options)
+        self._config = config = declare(self, DashboardConfig).config
+        self._tasks = {name: make_task(model or name) for name, _, model in (r.partition(":") for r in config.robots)}
+        self._names = list(self._tasks)
+        scene = read_scene(config.world, list(config.robots))
+        self._state = LiveState(self._names, config.history)
+        self._lock = threading.Lock()  # of _state, which the web thread reads whole
+        self._hub = Hub()
+        drivers = {name: _limits(task) for name, task in self._tasks.items() if task.command == "twist"}
+        self._port = DrivingPort(self, config.edge_namespace, list(drivers))
+        self._desk = Desk(drivers, config.dead_man - TICK, self._port)
+        slices = SliceServices(self, config.service_timeout)
+        self._images: dict[int, bytes] = {}
+        self._image_due = dict.fromkeys(self._names, 0.0)
+        self._poll = Poll(self)
+        self._subscribe(drivers)
+        token = config.token or secrets.token_urlsafe(12)
+        constants = {
+            "order": self._names,
+            "drivable": list(drivers),
+            "dead_man": config.dead_man,
+            "history": config.history,
+            "scene": scene,
+        }
+        app = application(self, slices, self._hub, self._desk, Access(token), constants)
+        self._server = Server(app, config.host, config.port)
+        self.create_timer(1.0 / config.rate, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._server.start()
+        shown = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
+        self.address = f"http://{f'[{shown}]' if ':' in shown else shown}:{self._server.port}/#token={token}"
+        print(f"dashboard: {self.address}", flush=True)
+
+    def _subscribe(self, drivable: dict[str, Limits]) -> None:
+        state, add, edge = self._state, self._poll.add, self._config.edge_namespace
+        for index, name in enumerate(self._names):
+            add(Odometry, f"/{name}/odom", NEWEST, state.take_odometry, name)
+            add(JointState, f"/{name}/joint_states", NEWEST, state.take_joints, name)
+            add(TaskStatus, f"/{name}/task_status", LATCHED, state.take_task_status, name)
+            add(TwinStatus, f"{edge}/{name}/twin_status", LATCHED, state.take_twin_status, name)
+            add(Verdict, f"{edge}/{name}/verdict", RELIABLE, state.take_verdict, name)
+            add(CompressedImage, f"{edge}/{name}/camera/image_raw/compressed", NEWEST, self._take_image, name, index)
+            if name not in drivable:
+                add(TaskState, f"{edge}/{name}/state", BUFFERED, state.take_step, name)
+            else:  # at once, not at the next tick: the round trip is measured with it
+                self.create_subscription(
+                    TaskState,
+                    f"{edge}/{name}/state",
+                    lambda message, robot=name: self._take_state(robot, message),
+                    STREAM,
+                )
+        add(CellReport, "/radio/report", RELIABLE, lambda report: state.take_report(report, time.monotonic()))
+        add(SliceList, "/slicing/slices", LATCHED, state.take_slices)
+        add(Allocation, "/slicing/allocation", LATCHED, state.take_allocation)
+        add(ClockMessage, "/clock", NEWEST, lambda message: state.take_clock(to_seconds(message.clock)))
+        add(NodeStatus, NODE_STATUS_TOPIC, ANNOUNCEMENTS, self._take_node)
+
+    def _tick(self) -> None:
+        with self._lock:
+            self._poll.take()
+            picture = self._state.update(time.monotonic())
+        images, self._images = self._images, {}
+        if self._hub.viewers:
+            self._hub.publish(encode(picture), images)
+
+    def _take_image(self, robot: str, camera: int, message: CompressedImage) -> None:
+        now = time.monotonic()
+        if now >= self._image_due[robot]:
+            period = 1.0 / self._config.camera_rate
+            self._image_due[robot] = max(self._image_due[robot] + period, now)  # the mean rate, whatever the tick's
+            self._images[camera] = bytes([camera]) + message.data.tobytes()
+
+    def _take_state(self, robot: str, message: TaskState) -> None:
+        self._hub.call(self._desk.echo, robot, tuple(message.action), time.monotonic())
+        with self._lock:
+            self._state.take_step(robot, message)
+
+    def _take_node(self, status: NodeStatus) -> None:
+        self._state.take_node(status)
+        robot = self._port.robot_of(status.name)
+        if robot:
+            self._port.ask(robot, lambda enabled: self._hub.call(self._desk.controller_ready, robot, enabled))
+
+    # What the web side asks; called from its thread.
+
+    def picture(self) -> dict[str, Any]:
+        """Everything that is known now."""
+        with self._lock:
+            return self._state.whole()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the charts so far."""
+        with self._lock:
+            return list(self._state.rows)
+
+    def close(self) -> None:
+        """Ends the server."""
+        self._server.stop()
+
+
+def _limits(task: Task) -> Limits:
+    """What a joystick's ends mean for a robot that takes velocities."""
+    (backward, right), (forward, left) = task.action_low, task.action_high
+    return Limits(float(backward), float(forward), float(right), float(left))
+
+
+def main() -> None:
+    """Entry point of the executable ``dashboard``."""
+    run(DashboardNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who drives which robot, and what stops it: one driver each, take-over, dead-man."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Velocity = tuple[float, float]  #: forward m/s, turn rad/s
+STOP: Velocity = (0.0, 0.0)
+REPEAT = 0.1
+"""A robot that is held is told so often to stand still, s."""
+
+
+class Refused(Exception):
+    """A wish of a driver that is not granted; the text says why."""
+
+
+class Actuator(Protocol):
+    """What the desk acts on."""
+
+    def send(self, robot: str, velocity: Velocity) -> None:
+        """Proposes a velocity for a robot."""
+
+    def hold(self, robot: str, held: bool) -> None:
+        """Holds the robot's own controller, or lets it go on."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The fastest that a robot drives: m/s and rad/s; `backward` and `right` are negative or zero."""
+
+    backward: float
+    forward: float
+    right: float
+    left: float
+
+    def velocity(self, forward: float, turn: float) -> Velocity:
+        """The velocity of a joystick position, each axis in [-1, 1]; turn is positive to the left.
+
+        Raises:
+            Refused: not finite.
+        """
+        if not (math.isfinite(forward) and math.isfinite(turn)):
+            raise Refused("the joystick position is not finite")
+        forward, turn = max(-1.0, min(1.0, forward)), max(-1.0, min(1.0, turn))
+        return (
+            forward * (self.forward if forward > 0 else -self.backward),
+            turn * (self.left if turn > 0 else -self.right),
+        )
+
+
+class RoundTrip:
+    """Time from a command to the state that says it was in force on the robot.
+
+    A velocity command carries no time stamp, so each one is made unlike its predecessors by at most 0.1 % towards
+    zero; the action vector of the state, which the robot returns unrounded, then says which one it was.
+    """
+
+    STEPS = 1000
+
+    def __init__(self, memory: int = 200) -> None:
+        self._count = 0
+        self._sent: deque[tuple[Velocity, float]] = deque(maxlen=memory)
+        self._delays: deque[float] = deque(maxlen=memory)
+
+    def mark(self, velocity: Velocity, now: float) -> Velocity:
+        """The velocity to send in place of `velocity` at `now`, s; a stop stays exactly that."""
+        if velocity == STOP:
+            return velocity
+        self._count = (self._count + 1) % self.STEPS
+        scale = 1.0 - 1e-6 * self._count
+        marked = (velocity[0] * scale, velocity[1] * scale)
+        self._sent.append((marked, now))
+        return marked
+
+    def echo(self, action: Sequence[float], now: float) -> float | None:
+        """Takes an action that was in force; the delay in s where it is news of a command."""
+        for index, (velocity, sent) in enumerate(self._sent):
+            if tuple(action) == velocity:
+                for _ in range(index + 1):  # an older one was overtaken
+                    self._sent.popleft()
+                self._delays.append(now - sent)
+                return now - sent
+        return None
+
+    def quantile(self, q: float) -> float | None:
+        """Quantile of the remembered delays, s (nearest rank)."""
+        ordered = sorted(self._delays)
+        return ordered[min(len(ordered) - 1, math.ceil(q * len(ordered)) - 1)] if ordered else None
+
+    @property
+    def last(self) -> float | None:
+        """The newest delay, s."""
+        return self._delays[-1] if self._delays else None
+
+
+@dataclass
+class Seat:
+    """The driver's seat of one robot.
+
+    Attributes:
+        driver: who drives, empty: nobody.
+        held: the robot's own controller is held; with no driver, the robot stands and waits.
+        heard: time of the driver's last command, s.
+        sent: time of the last velocity sent, s.
+        moving: the last velocity sent was not zero.
+        stops: how often the dead-man stopped it.
+    """
+
+    limits: Limits
+    driver: str = ""
+    held: bool = False
+    heard: float = -math.inf
+    sent: float = -math.inf
+    moving: bool = False
+    stops: int = 0
+    trip: RoundTrip = field(default_factory=RoundTrip)
+
+
+class Desk:
+    """All seats. Times are seconds of one monotonic clock.
+
+    A driver takes a seat, which holds the robot's own controller; sends joystick positions, which become proposed
+    velocities; and releases it, which stops the robot and lets its controller go on. A driver that falls silent for
+    `dead_man` stops the robot. One that vanishes stops it too and leaves it held, so that it stays where it stopped
+    until somebody takes or releases it. A robot that is held and not driven is told again and again to stand still: one
+    lost stop is harmless.
+    """
+
+    def __init__(self, limits: Mapping[str, Limits], dead_man: float, actuator: Actuator) -> None:
+        self.seats = {robot: Seat(limit) for robot, limit in limits.items()}
+        self._dead_man, self._actuator = dead_man, actuator
+
+    def seat(self, robot: str) -> Seat:
+        """The seat of a robot.
+
+        Raises:
+            Refused: there is none.
+        """
+        if robot not in self.seats:
+            raise Refused(f"'{robot}' cannot be driven; robots that can: {', '.join(self.seats) or 'none'}")
+        return self.seats[robot]
+
+    def take(self, robot: str, driver: str, now: float, over: bool = False) -> str:
+        """Seats a driver; returns who had to leave, or nothing.
+
+        Raises:
+            Refused: another one drives, and `over` is not set.
+        """
+        seat = self.seat(robot)
+        if seat.driver == driver:
+            return ""
+        if seat.driver and not over:
+            raise Refused(f"{robot} has a driver; take over or wait")
+        previous, seat.driver = seat.driver, driver
+        seat.heard, seat.held, seat.trip = now, True, RoundTrip()
+        self._actuator.hold(robot, True)
+        self._send(robot, STOP, now)
+        return previous
+
+    def command(self, robot: str, driver: str, forward: float, turn: float, now: float) -> None:
+        """A joystick position of a driver, each axis in [-1, 1].
+
+        Raises:
+            Refused: not the driver, or not finite.
+        """
+        seat = self.seat(robot)
+        if seat.driver != driver:
+            raise Refused(f"you do not drive {robot}")
+        velocity = seat.limits.velocity(forward, turn)
+        seat.heard = now
+        self._send(robot, seat.trip.mark(velocity, now), now)
+
+    def release(self, robot: str, driver: str, now: float) -> None:
+        """Stops the robot and lets its own controller go on; a held robot without driver may be released by anyone.
+
+        Raises:
+            Refused: another one drives.
+        """
+        seat = self.seat(robot)
+        if seat.driver not in ("", driver):
+            raise Refused(f"{robot} has another driver")
+        seat.driver, seat.held = "", False
+        self._send(robot, STOP, now)
+        self._actuator.hold(robot, False)
+
+    def lost(self, driver: str, now: float) -> list[str]:
+        """A driver vanished: stops and holds what it drove; returns those robots."""
+        robots = [robot for robot, seat in self.seats.items() if seat.driver == driver]
+        for robot in robots:
+            self.seats[robot].driver = ""
+            self._stop(robot, now)
+        return robots
+
+    def tick(self, now: float) -> None:
+        """Stops robots whose driver is silent, and keeps stopped what is held; call it often against `dead_man`."""
+        for robot, seat in self.seats.items():
+            silent = not seat.driver or now - seat.heard >= self._dead_man
+            if seat.held and silent and (seat.moving or now - seat.sent >= REPEAT):
+                self._stop(robot, now)
+
+    def controller_ready(self, robot: str, enabled: bool) -> None:
+        """The controller of a robot is there, perhaps anew, and says whether it goes on by itself.
+
+        A controller that was started again knows of no hold and is held again. One that stands still although nobody
+        holds it was held by somebody who is gone, such as this process before it was started again: it stays held.
+        """
+        seat = self.seat(robot)
+        if seat.held and enabled:
+            self._actuator.hold(robot, True)
+        seat.held = seat.held or not enabled
+
+    def echo(self, robot: str, action: Sequence[float], now: float) -> None:
+        """Takes the action that a state says was in force."""
+        if robot in self.seats:
+            self.seats[robot].trip.echo(action, now)
+
+    def _stop(self, robot: str, now: float) -> None:
+        if self.seats[robot].moving:
+            self.seats[robot].stops += 1
+        self._send(robot, STOP, now)
+
+    def _send(self, robot: str, velocity: Velocity, now: float) -> None:
+        seat = self.seats[robot]
+        seat.moving, seat.sent = velocity != STOP, now
+        self._actuator.send(robot, velocity)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One viewer's socket: pictures out, joystick in.
+
+What the page says, one JSON object a message: first ``{"token": …}``; then ``{"take": robot, "over": bool}``,
+``{"cmd": [robot, forward, turn]}`` with each axis in [-1, 1], ``{"release": robot}``, ``{"ping": number}``, and after
+every few texts ``{"seen": how many so far}``, without which no more are sent (`hub.WINDOW`).
+What it hears: first ``you`` and the constants with the whole picture, then pictures (`LiveState.update`),
+``{"seats": …}``, ``{"pong": number}``, ``{"error": text}``; and pictures of cameras as binary, one byte the robot's
+index, then the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import secrets
+import time
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ir_dashboard.access import Access
+from ir_dashboard.driving import Desk, Refused
+from ir_dashboard.hub import Hub, Viewer
+from ir_dashboard.stack import Pictures
+from ir_dashboard.state import encode, number
+
+NOT_ALLOWED = 1008
+"""Close code of a socket that may not read."""
+GREETING_TIMEOUT = 5.0
+"""A socket that does not introduce itself is closed after this long, s."""
+
+
+class Session:
+    """A viewer from its connection to its end; the robots that it drove then stop and wait."""
+
+    def __init__(
+        self, socket: WebSocket, pictures: Pictures, hub: Hub, desk: Desk, access: Access, constants: dict[str, Any]
+    ) -> None:
+        self._socket, self._pictures, self._hub, self._desk = socket, pictures, hub, desk
+        self._access, self._constants = access, constants
+        self._name = secrets.token_hex(4)
+        self._writes = False
+
+    async def run(self) -> None:
+        """Serves the viewer."""
+        host = self._socket.headers.get("host", "")
+        if not self._access.same_origin(self._socket.headers.get("origin", ""), host):
+            await self._socket.close(NOT_ALLOWED, "this page is not mine")
+            return
+        await self._socket.accept()
+        try:
+            token = await asyncio.wait_for(self._greeting(), GREETING_TIMEOUT)
+            client = self._socket.client.host if self._socket.client else ""
+            self._writes = self._access.may_write(token)
+            if not self._access.may_read(client, host, token):
+                await self._socket.close(NOT_ALLOWED, "from another machine the token is needed")
+                return
+            with self._hub.viewer() as viewer:
+                await self._serve(viewer)
+        except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
+            pass  # it went away, or never said a word; RuntimeError is how a send into a closed socket ends
+        finally:
+            self._desk.lost(self._name, time.monotonic())
+
+    async def _greeting(self) -> str:
+        first = _parse(await self._socket.receive_text())
+        token = first.get("token", "")
+        return token if isinstance(token, str) else ""
+
+    async def _serve(self, viewer: Viewer) -> None:
+        first = self._pictures.picture() | self._constants
+        viewer.put(encode(first | {"you": self._name, "writes": self._writes, "rows": self._pictures.rows()}))
+        viewer.put(seats(self._desk))
+        pump = asyncio.create_task(viewer.pump(self._socket.send_text, self._socket.send_bytes))
+        try:
+            while True:
+                message = _parse(await self._socket.receive_text())
+                if type(message.get("seen")) is int:
+                    viewer.seen(message["seen"])
+                    continue
+                answer = self._answer(message)
+                if answer:
+                    viewer.put(encode(answer))
+        finally:
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                await pump
+
+    def _answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Does what a message says; what to say back, if anything."""
+        if "ping" in message:
+            ping = message["ping"]
+            return {"pong": ping} if isinstance(ping, int | float) and math.isfinite(ping) else None
+        if not self._writes:
+            return {"error": "driving needs the token that the dashboard printed at its start"}
+        try:
+            self._drive(message)
+        except Refused as error:
+            return {"error": str(error)}
+        return None
+
+    def _drive(self, message: dict[str, Any]) -> None:
+        now = time.monotonic()
+        match message:
+            case {"cmd": [str(robot), int() | float() as forward, int() | float() as turn]}:
+                self._desk.command(robot, self._name, forward, turn, now)
+            case {"take": str(robot)}:
+                self._desk.take(robot, self._name, now, over=message.get("over") is True)
+                self._hub.publish(seats(self._desk), {})
+            case {"release": str(robot)}:
+                self._desk.release(robot, self._name, now)
+                self._hub.publish(seats(self._desk), {})
+            case _:
+                raise Refused("not understood; expected take, cmd, release or ping")
+
+
+def seats(desk: Desk) -> str:
+    """Who drives what, encoded: driver, held, moving, stops by the dead-man, round trip in s."""
+    return encode(
+        {
+            "seats": {
+                robot: {
+                    "driver": seat.driver,
+                    "held": seat.held,
+                    "moving": seat.moving,
+                    "stops": seat.stops,
+                    "trip": _rounded(seat.trip.last),
+                    "p50": _rounded(seat.trip.quantile(0.5)),
+                    "p99": _rounded(seat.trip.quantile(0.99)),
+                }
+                for robot, seat in desk.seats.items()
+            }
+        }
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else number(value, 4)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The object in a text; an empty one where there is none."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page in headless Chromium."""
+
+import shutil
+
+import pytest
+from conftest import crowd
+
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.webdriver import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
+    pytest.mark.slow,
+]
+FLAGS = """--headless=new --no-sandbox --no-first-run --disable-background-networking --disable-component-update
+    --disable-sync --disable-quic --use-angle=swiftshader --enable-unsafe-swiftshader --window-size=1000,760"""
+DEAD_MAN = 0.3
+
+
+class Page:
+    def __init__(self, live, driver):
+        self.live, self.driver, self.closed = live, driver, False
+
+    def open(self, fragment="#token=secret"):
+        self.driver.get(f"{self.live.address}/{fragment}")
+        self.until(
+            "document.querySelectorAll('.slice').length >= 4 && document.querySelector('#live.good')", "live page"
+        )
+        return self
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def text(self, css):
+        return self.run("return document.querySelector(arguments[0])?.textContent ?? ''", css)
+
+    def until(self, expression, what, timeout=30):
+        return WebDriverWait(self.driver, timeout, 0.05).until(lambda d: d.execute_script(f"return {expression}"), what)
+
+    def click(self, css):
+        """Presses a button; without the mouse, whose way through a busy software renderer may take a minute."""
+        self.run("document.querySelector(arguments[0]).click()", css)
+
+    def find(self, css):
+        return self.driver.find_element(By.CSS_SELECTOR, css)
+
+
+@pytest.fixture(scope="module")
+def driver():
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(live, driver):
+    """A tab of its own for each test, at whose end the console must be empty."""
+    base = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    page = Page(live, driver)
+    yield page
+    errors = [] if page.closed else driver.get_log("browser")
+    for handle in set(driver.window_handles) - {base}:
+        driver.switch_to.window(handle)
+        driver.close()
+    driver.switch_to.window(base)
+    assert not errors, errors
+
+
+def mark(name):
+    return f"[...document.querySelectorAll('#labels span')].find(s => s.textContent === '{name}')?.style.transform"
+
+
+def test_page_shows_moving_robots_pictures_slices_and_no_errors(page):
+    page.open()
+    shown = page.until("performance.getEntriesByName('first picture')[0]?.startTime", "first picture")
+    assert shown < 3000 * crowd(), f"first picture after {shown:.0f} ms"
+    assert page.run("return document.getElementById('no-gl').hidden")
+    before = page.until(mark("spider"), "label of the spider")
+    page.until(f"{mark('spider')} !== '{before}'", "movement of the spider")
+    page.until(
+        "!document.querySelector('#drive .screen.stale') && document.getElementById('windscreen').width === 320",
+        "picture",
+    )
+    page.until("document.querySelectorAll('.slice .tag.good, .slice .tag.bad').length >= 4", "slices judged")
+    assert "nodes" in page.text("#health") and "RB" in page.text("#carrier")
+    page.until("+document.querySelector('.robot dd').textContent.split(' ')[0] > 0", "distance")
+    painted = "[...document.querySelectorAll('.chart')].every(c => new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer).some(p => p))"  # noqa: E501
+    page.until(painted, "every chart painted")
+
+
+def test_nothing_is_wider_than_a_phone(page):
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page.open()
+    assert page.run("return document.documentElement.scrollWidth") == 390
+
+
+def test_dragging_the_stick_drives_letting_go_and_closing_stop(page):
+    live, stack = page.live, page.live.stack
+    page.open()
+    stick = page.find("#stick")
+    ActionChains(page.driver).click_and_hold(stick).move_by_offset(0, -45).perform()
+    live.until(lambda: any(v > 0.5 for _, v, _ in stack.commands), what="commands ahead")
+    live.until(lambda: not live.controller.enabled, what="held controller")
+    page.until("/ms/.test(document.getElementById('trip').textContent)", "round trip")
+    assert page.text("#seat") == "you drive"
+    count = len(stack.commands)
+    ActionChains(page.driver).release().perform()
+    live.until(lambda: stack.commands[-1][1:] == (0.0, 0.0) and len(stack.commands) > count, what="stop")
+    ActionChains(page.driver).click_and_hold(stick).move_by_offset(0, -45).perform()
+    live.until(lambda: stack.commands[-1][1] > 0.5, what="commands ahead again")
+    page.closed = True
+    page.driver.close()
+    live.until(lambda: stack.commands[-1][1:] == (0.0, 0.0), what="stop")
+    moved = max(t for t, v, _ in stack.commands if v > 0.5)
+    stopped = next(t for t, v, w in stack.commands if t > moved and (v, w) == (0.0, 0.0))
+    assert stopped - moved < DEAD_MAN + 0.1 * crowd()
+    assert not live.controller.enabled  # it stays where it stopped
+
+
+def test_keys_drive_and_losing_focus_stops_and_release_gives_back(page):
+    live, stack = page.live, page.live.stack
+    page.open()
+    page.click("#take")
+    page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
+    ActionChains(page.driver).key_down("w").key_down("a").perform()
+    live.until(lambda: any(v > 0.9 and w > 1.4 for _, v, w in stack.commands), what="ahead and left")
+    page.run("window.dispatchEvent(new Event('blur'))")
+    live.until(lambda: stack.commands[-1][1:] == (0.0, 0.0), what="stop")
+    page.click("#release")
+    live.until(lambda: live.controller.enabled, what="released controller")
+
+
+def test_a_second_page_takes_over(page):
+    page.open()
+    page.click("#take")
+    page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.open()
+    page.until("document.getElementById('seat').textContent === 'somebody else drives'", "other driver")
+    assert page.text("#take") == "Take over"
+    page.click("#take")
+    page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
+    page.driver.switch_to.window(first)
+    page.until("document.getElementById('seat').textContent === 'somebody else drives'", "seat lost")
+
+
+def test_slices_are_made_changed_and_deleted_by_hand(page):
+    live, stack = page.live, page.live.stack
+    page.open()
+    page.click("#new-slice")
+    page.until("document.querySelector('#slice-form[open]')", "form")
+    Select(page.find("[name=template]")).select_by_value("cart")
+    page.find("[name=name]").send_keys("cart_b")
+    page.click("#slice-form button.primary")
+    live.until(lambda: ("create", "cart", "cart_b") in stack.calls, what="service call")
+    page.until("document.querySelector('[data-slice=cart_b]')", "card of the new slice")
+    page.click("[data-slice=cart_b] button")
+    page.until("document.querySelector('#slice-form[open]')", "form")
+    rate = page.find("[name=rate]")
+    assert rate.get_property("value") == "15"
+    rate.clear()
+    rate.send_keys("7.5")
+    page.click("#slice-form button.primary")
+    live.until(lambda: ("modify", "cart_b", 7.5e6) in stack.calls, what="service call")
+    page.until("/7.5 guaranteed/.test(document.querySelector('[data-slice=cart_b]').textContent)", "new rate")
+    page.click("[data-slice=cart_b] button")
+    page.until("document.querySelector('#slice-form[open]')", "form")
+    page.click("#slice-form button.danger")
+    live.until(lambda: ("delete", "cart_b") in stack.calls, what="service call")
+    page.until("!document.querySelector('[data-slice=cart_b]')", "card gone")
+
+
+def test_without_token_the_page_shows_but_does_not_drive(page):
+    page.open("")
+    assert page.text("#access") == "read only"
+    page.click("#take")
+    page.until("!document.getElementById('toast').hidden", "explanation")
+    assert not page.live.stack.commands

