@@ -371,6 +371,7 @@ JUNIT = """<testsuites><testsuite>
 <testcase classname="t" name="bad"><failure message="short">long report</failure></testcase>
 <testcase classname="t" name="broken"><error message="no setup"/></testcase>
 <testcase classname="t" name="out"><skipped message="no ign"/></testcase>
+<testcase name="module"><skipped message="collection skipped">('/a.py', 9, 'Skipped: no ros2')</skipped></testcase>
 </testsuite></testsuites>"""
 
 
@@ -381,8 +382,9 @@ def test_results_are_counted_with_reports_and_reasons(tmp_path):
     results.add_file(tmp_path / "a.xml")
     results.add_file(tmp_path / "b.xml")
     lines = results.report().splitlines()
-    assert lines[-1] == "1 passed, 3 failed, 1 skipped"
-    assert "SKIPPED t.out: no ign" in lines and "    long report" in lines and "    no setup" in lines
+    assert lines[-1] == "1 passed, 3 failed, 2 skipped"
+    assert "SKIPPED t.out: no ign" in lines and "SKIPPED module: no ros2" in lines
+    assert "    long report" in lines and "    no setup" in lines
 
 
 def test_selection_takes_packages_and_pytest_arguments(tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -71,7 +72,7 @@ class Results:
             text = "\n".join(filter(None, ((e.text or e.get("message") or "").strip() for e in bad)))
             self.failures.append((name, text))
         elif skipped is not None:
-            self.skips.append((name, skipped.get("message") or (skipped.text or "").strip()))
+            self.skips.append((name, skip_reason(skipped)))
         else:
             self.passed += 1
 
@@ -88,6 +89,12 @@ class Results:
             lines += [f"FAILED {name}", *(f"    {x}" for x in [*cut, *shown[-FAILURE_LINES:]])]
         lines += [f"SKIPPED {name}: {reason}" for name, reason in self.skips]
         return "\n".join([*lines, self.closing_line()])
+
+
+def skip_reason(skipped: ElementTree.Element) -> str:
+    """Why a test was skipped; for a whole module pytest has that in the text, as ('file', line, 'Skipped: reason')."""
+    inner = re.search(r"Skipped: (.*?)['\"]\)?$", (skipped.text or "").strip())
+    return inner.group(1) if inner else skipped.get("message") or (skipped.text or "").strip()
 
 
 def test(layout: Layout, selected: Selection, environ: Mapping[str, str]) -> int:

@@ -160,7 +160,8 @@ def test_pause_stops_time_and_step_needs_it(ros, start, test_node):
     assert ros.call(test_node, SetBool, "/simulator/pause", SetBool.Request(data=False)).success
     ros.until(lambda: node.simulation.nanoseconds > paused_at + 100_000_000)
     stamps = [to_nanoseconds(m.clock) for m in clocks]
-    assert stamps == sorted(stamps) and set(np.diff(stamps)) == {10_000_000}
+    steps = np.diff(stamps)  # at this pace a busy machine loses some
+    assert (steps > 0).all() and not (steps % 10_000_000).any()
 
 
 def test_robots_are_put_back_while_time_goes_on(ros, start, test_node):

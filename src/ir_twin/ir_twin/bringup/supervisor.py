@@ -140,7 +140,7 @@ class _Process:
             text=True,
             errors="replace",
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
-            preexec_fn=_die_with_parent,
+            preexec_fn=_in_child,
         )
         stream = self._process.stderr if terminal else self._process.stdout
         self._reader = threading.Thread(target=self._read, args=(stream, ended), daemon=True)
@@ -203,6 +203,7 @@ def _file_name(spec: NodeSpec) -> str:
     return spec.full_name.strip("/").replace("/", "_")
 
 
-def _die_with_parent() -> None:
-    """In the child, before exec: be told to end when the supervisor is killed, so that no orphan stays."""
+def _in_child() -> None:
+    """Before exec: end with a supervisor that is killed, and hear SIGINT even where a shell said to ignore it."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
