@@ -75,8 +75,11 @@ class VetoConfig(Config):
     max_veto_share: float = live(
         0.5, gt=0, le=1, description="a threshold over this share of the recent real rewards is not used"
     )
+    trial_steps: int = live(
+        200, ge=50, le=500, description="auto: steps that the twin has predicted before it may veto anything"
+    )
     max_consecutive_vetoes: int = live(
-        20, ge=0, le=1_000_000, description="after so many in a row one proposal is sent as a probe; 0: never"
+        5, ge=0, le=1_000_000, description="after so many in a row one proposal is sent as a probe; 0: never"
     )
     on_no_model: Fallback = live("pass", description="what is sent while the network is not trained yet")
     on_stale_state: Fallback = live("safe", description="what is sent when the robot's state is missing or too old")

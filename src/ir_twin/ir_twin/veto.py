@@ -89,7 +89,8 @@ class Threshold:
     Automatic: :math:`\tau = \min(Q_q(r),\; Q_\alpha(\hat r \mid r \ge Q_q(r)))`. The first term is the q-quantile (2 %)
     of the recent real rewards: only outcomes among the worst that the robots meet are worth a veto. The second bounds
     false vetoes: of the recent steps that turned out well, at most the share :math:`\alpha` (1 %) was predicted under
-    the threshold, with each step predicted before anything was learnt from it. A twin that knows little stays silent.
+    the threshold, with each step predicted before anything was learnt from it; before `trial_steps` of them there is
+    no threshold. A twin that knows little stays silent.
 
     A step under the threshold that was carried out while enforcing was a probe; it stands for the vetoes before it and
     weighs as many. So wrong vetoes are taken back, although what was vetoed is never seen.
@@ -133,7 +134,7 @@ class Threshold:
             self.value = given
         else:
             quantile = self._learnt_quantile(config.threshold_quantile)
-            self.value = float(np.minimum(quantile, self._doubted(quantile, config.false_veto_share)))  # keeps NaN
+            self.value = float(np.minimum(quantile, self._doubted(quantile, config)))  # keeps NaN
         return self.value
 
     def objection(self, threshold: float, max_veto_share: float) -> str | None:
@@ -163,14 +164,14 @@ class Threshold:
                 self._quantile = float(real.min())
         return self._quantile
 
-    def _doubted(self, quantile: float, share: float) -> float:
-        """The highest threshold that leaves at most ``share`` of the steps that turned out well under it."""
-        if len(self._compared) < MIN_REWARDS:
-            return math.nan
+    def _doubted(self, quantile: float, config: VetoConfig) -> float:
+        """The highest threshold that leaves at most `false_veto_share` of the steps that turned out well under it."""
+        if len(self._compared) < config.trial_steps:
+            return math.nan  # a twin earns its veto: wrong ones early on starve it of what it would learn from
         predicted, real, weight = np.array(self._compared).T
         good = real >= quantile
         if not good.any():
             return math.nan
         order = np.argsort(predicted[good])
         under = np.cumsum(weight[good][order])
-        return float(predicted[good][order][np.argmax(under > share * under[-1])])
+        return float(predicted[good][order][np.argmax(under > config.false_veto_share * under[-1])])

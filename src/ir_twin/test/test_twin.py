@@ -142,7 +142,7 @@ def test_robots_of_one_task_share_network_and_rewards() -> None:
     observe(other, 0)
     for step in range(1, 61):
         observe(one, step, reward=1.0, action=[1.0])
-    auto = ENFORCE.model_copy(update={"threshold": "auto"})
+    auto = ENFORCE.model_copy(update={"threshold": "auto", "trial_steps": 50})
     assert one.task.adopt(model(version=2), auto) is None
     for action, accepted in ((1.0, True), (0.95, False)):
         verdict = other.judge(np.array([action]), SECOND, auto)
@@ -150,7 +150,7 @@ def test_robots_of_one_task_share_network_and_rewards() -> None:
 
 
 def test_a_twin_that_predicts_too_little_vetoes_nothing_once_it_has_met_the_evidence() -> None:
-    auto = ENFORCE.model_copy(update={"threshold": "auto"})
+    auto = ENFORCE.model_copy(update={"threshold": "auto", "trial_steps": 50})
     twin = make(auto)
     assert twin.judge(np.array([-1.0]), SECOND, auto).reason is Reason.NO_MODEL  # nothing to compare with yet
     for step in range(1, 61):

@@ -156,7 +156,7 @@ def test_without_a_model_or_a_state_the_verdict_says_so(ros: RosHarness) -> None
 
 
 def test_mode_and_threshold_change_while_it_runs_and_absurd_ones_are_refused(ros: RosHarness) -> None:
-    node, robot = make(ros, mode="shadow", threshold=-1), Robot(ros, "cart", "cart")
+    node, robot = make(ros, mode="shadow", threshold=-1, trial_steps=50), Robot(ros, "cart", "cart")
     node.tasks["cart_navigation"].adopt(predicting_last_action("cart_navigation"), node.parameters.config)
     robot.ready()
     for i in range(60):

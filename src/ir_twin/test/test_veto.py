@@ -21,6 +21,8 @@ CONFIGS = st.builds(
     max_consecutive_vetoes=st.integers(0, 3),
 )  # fmt: skip
 
+SHORT_TRIAL = VetoConfig(trial_steps=MIN_REWARDS)
+
 
 @given(CONFIGS, FINITE, FINITE, FINITE)
 def test_a_higher_threshold_never_accepts_more(config: VetoConfig, reward: float, one: float, other: float) -> None:
@@ -122,14 +124,14 @@ def test_vetoes_before_the_first_quantile_leave_the_lowest_reward() -> None:
     threshold = compared(np.arange(60.0))
     for _ in range(60):
         threshold.add(-math.inf)
-    assert threshold.update(VetoConfig()) == 0.0
+    assert threshold.update(SHORT_TRIAL) == 0.0
 
 
 def test_there_is_no_threshold_without_enough_rewards_and_predictions() -> None:
-    assert math.isnan(compared(np.zeros(MIN_REWARDS - 1)).update(VetoConfig()))
-    assert math.isnan(filled(np.zeros(MIN_REWARDS)).update(VetoConfig()))
-    assert compared(np.zeros(MIN_REWARDS)).update(VetoConfig()) == 0.0
-    assert math.isnan(compared(np.zeros(MIN_REWARDS), np.full(MIN_REWARDS, np.nan)).update(VetoConfig()))
+    assert math.isnan(compared(np.zeros(MIN_REWARDS - 1)).update(SHORT_TRIAL))
+    assert math.isnan(filled(np.zeros(MIN_REWARDS)).update(SHORT_TRIAL))
+    assert compared(np.zeros(MIN_REWARDS)).update(SHORT_TRIAL) == 0.0
+    assert math.isnan(compared(np.zeros(MIN_REWARDS), np.full(MIN_REWARDS, np.nan)).update(SHORT_TRIAL))
 
 
 def test_vetoed_steps_neither_tighten_nor_loosen_the_threshold() -> None:
@@ -166,3 +168,9 @@ def test_a_threshold_that_would_veto_everything_is_said_and_replaced() -> None:
 
 def test_a_given_threshold_is_used_before_there_are_rewards() -> None:
     assert Threshold(100).update(VetoConfig(threshold=-1.5)) == -1.5
+
+
+def test_a_twin_earns_its_veto_by_predicting() -> None:
+    config = VetoConfig(trial_steps=100)
+    assert math.isnan(compared(np.zeros(99)).update(config))
+    assert compared(np.zeros(100)).update(config) == 0.0
