@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, Field
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ir_common.config import Config, live
-from ir_common.ros_node import RELIABLE, run
+from ir_common.ros_node import RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_seconds
 from ir_drl.controller import Controller, Decision, Input
@@ -46,7 +45,7 @@ class ControllerConfig(Config):
     enabled: bool = live(True, description="whether commands are proposed; false leaves the robot to someone else")
 
 
-class ControllerNode(Node):
+class ControllerNode(LeanNode):
     """Proposes a command for every state of its robot, and the safe action when none comes."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState, LaserScan
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
-from ir_common.ros_node import LATCHED, STREAM
+from ir_common.ros_node import LATCHED, STREAM, LeanNode
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Contacts, TaskState, TaskStatus
 from ir_interfaces.srv import ResetRobots
@@ -42,7 +42,7 @@ class RobotsConfig(Config):
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which the safe action is sent")
 
 
-class RobotsNode(Node):
+class RobotsNode(LeanNode):
     """See README.md for topics and parameters."""
 
     def __init__(self) -> None:

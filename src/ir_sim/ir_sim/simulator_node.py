@@ -10,7 +10,6 @@ from typing import Any
 from geometry_msgs.msg import Twist
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool
@@ -18,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError, live
-from ir_common.ros_node import STREAM
+from ir_common.ros_node import STREAM, LeanNode
 from ir_common.ros_time import to_stamp
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
@@ -52,7 +51,7 @@ class SimulatorConfig(Config):
     cameras: bool = Field(True, description="false: no camera pictures")
 
 
-class SimulatorNode(Node):
+class SimulatorNode(LeanNode):
     """See README.md for topics, services and parameters."""
 
     def __init__(self) -> None:

@@ -6,10 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.node import Node
-
 from ir_common.config import ConfigError
-from ir_common.ros_node import LATCHED, RELIABLE, run
+from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import Allocation, CellReport, SliceList, SliceStatus
@@ -20,7 +18,7 @@ from ir_slicing.allocation import POLICY
 from ir_slicing.manager import ManagerConfig, SliceManager
 
 
-class ManagerNode(Node):
+class ManagerNode(LeanNode):
     """Holds the slices, admits new ones, and divides the carrier among them."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -13,12 +13,11 @@ import yaml
 from pydantic import Field
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rich.console import Console
 from rich.live import Live
 
 from ir_common.config import Config
-from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, run
+from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, LeanNode, run
 from ir_common.ros_params import declare
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, TaskStatus, TwinStatus
 from ir_twin.monitor.table import render
@@ -38,7 +37,7 @@ class MonitorConfig(Config):
     plain_period: float = Field(10.0, gt=0, le=3600, description="time between two tables elsewhere, s")
 
 
-class MonitorNode(Node):
+class MonitorNode(LeanNode):
     """Subscribes to what the nodes say about themselves; publishes nothing."""
 
     def __init__(self) -> None:

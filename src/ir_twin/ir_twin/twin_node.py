@@ -14,11 +14,10 @@ from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from ir_common.ros_node import LATCHED, RELIABLE, drain, run
+from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.msg import TaskState, TwinStatus
@@ -41,7 +40,7 @@ _MODES = {"off": VerdictMessage.MODE_OFF, "shadow": VerdictMessage.MODE_SHADOW, 
 _WARN_PERIOD = 5.0
 
 
-class TwinNode(Node):
+class TwinNode(LeanNode):
     """Twins of the configured robots; topics and parameters are in the package's README."""
 
     def __init__(self, **options: Any) -> None:

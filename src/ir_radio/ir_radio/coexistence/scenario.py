@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a coexistence run is asked to be (IoR section IV).
+
+Choices where the paper is silent: docs/radio_coexistence.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from ir_common.config import Config, validate
+
+SLOT = 1_000_000
+"""A slot, ns (IoR section IV)."""
+
+MILLE = 1000
+"""Shares of the computing are counted in thousandths, so that its time stays in whole nanoseconds."""
+
+Scheduler = Literal["puncturing", "putd", "euad", "fifo"]
+LossModel = Literal["linear", "threshold", "convex"]
+PunctureRule = Literal["rotate", "idle_first", "best_channel"]
+
+
+class Scenario(Config):
+    """One base station, some eMBB robots and one URLLC robot, downlink."""
+
+    scheduler: Scheduler = Field("puncturing", description="who may take what from whom")
+    sub_carriers: int = Field(12, gt=0, description="sub-carriers of the air")
+    minislots: int = Field(4, ge=1, description="mini-slots of a slot of 1 ms; a divisor of 10^6")
+    packets_per_minislot: int = Field(8, ge=1, description="M: most URLLC packets of a mini-slot")
+    carried_first: bool = Field(False, description="carried packets go before new ones; else after")
+    puncture: PunctureRule = Field("rotate", description="which usable sub-carriers URLLC takes")
+    loss: LossModel = Field("linear", description="what puncturing costs an eMBB block (Anand et al. 2018)")
+    loss_threshold: int = Field(
+        500, ge=0, le=MILLE, description="threshold model: punctured share that is survived, 1/1000"
+    )
+    loss_exponent: int = Field(2, ge=1, le=4, description="convex model: the lost share is x^exponent")
+    retransmissions: int = Field(3, ge=0, description="of an eMBB block that failed, before its oldest job is dropped")
+
+    embb_robots: int = Field(8, ge=1, description="eMBB robots, each with the same share of the traffic")
+    embb_rate: float = Field(11e6, ge=0, description="eMBB traffic of all robots together, bit/s")
+    embb_job_bits: float = Field(12e3, gt=0, description="mean of an eMBB job, exponential, bit")
+    batch_rate: float = Field(1500.0, ge=0, description="URLLC batches, 1/s")
+    batch_packets: float = Field(6.0, ge=0, description="mean packets of a batch, Poisson")
+    packet_bits: int = Field(256, ge=1, description="bits of a URLLC packet")
+
+    computing_rate: float = Field(16e6, gt=0, description="of the whole base-station computing, bit/s")
+    shared: int = Field(MILLE, ge=1, le=MILLE, description="share of it that URLLC may use, 1/1000; EUAD: URLLC alone")
+    drop_after: float = Field(
+        5e-3, gt=0, description="EUAD: packets that would leave the computing later are dropped, s"
+    )
+
+    urllc_power: float = Field(-90.0, description="mean received power of a sub-carrier at the URLLC robot, dBm")
+    embb_power: float = Field(-90.0, description="mean received power of a sub-carrier at the eMBB robots, dBm")
+    noise_power: float = Field(-110.0, description="noise power of a sub-carrier, dBm")
+    blocklength: int = Field(200, ge=1, description="symbols of a sub-carrier in a mini-slot")
+    epsilon: float = Field(
+        1e-5, gt=0, lt=1, description="greatest error probability at which URLLC takes a sub-carrier"
+    )
+    max_efficiency: float = Field(7.4063, gt=0, description="of the best modulation and coding of eMBB, bit/symbol")
+    coherence_slots: int = Field(10, ge=1, description="slots for which Rayleigh fading stays the same")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Scenario:
+        if SLOT % self.minislots:
+            raise ValueError(
+                f"minislots: {self.minislots} do not divide the slot of {SLOT} ns; give a divisor, such as 4"
+            )
+        if self.sub_carriers * self.minislots > 1000:
+            raise ValueError("sub_carriers x minislots: more than 1000; give fewer")
+        if self.packets_per_minislot > self.sub_carriers:
+            raise ValueError(
+                f"packets_per_minislot: {self.packets_per_minislot} packets need as many sub-carriers, "
+                f"there are {self.sub_carriers}; give at most that"
+            )
+        if self.scheduler == "euad" and self.shared == MILLE:
+            raise ValueError("shared: 1000 leaves eMBB nothing under euad; give at most 999")
+        return self
+
+    @property
+    def minislot(self) -> int:
+        """Length of a mini-slot, ns."""
+        return SLOT // self.minislots
+
+    def but(self, **changes: Any) -> Scenario:
+        """The same scenario with other values.
+
+        Raises:
+            ConfigError: the values do not go together.
+        """
+        return scenario(**(self.model_dump() | changes))
+
+
+def scenario(**values: Any) -> Scenario:
+    """A scenario of plain values.
+
+    Raises:
+        ConfigError: a key is unknown or a value impossible; one line.
+    """
+    return validate(Scenario, values, "scenario")
