@@ -62,6 +62,11 @@ def test_names_are_unique_and_namespaces_follow_the_radio(tmp_path: Path) -> Non
     assert not {"/radio", "/slicing/manager"} & without
 
 
+def test_an_external_robot_gets_no_controller_of_ours(tmp_path: Path) -> None:
+    names = {spec.full_name for spec in described(tmp_path, "external:=cart").nodes}
+    assert "/edge/cart/controller" not in names and "/edge/spider/controller" in names
+
+
 def test_two_sides_make_the_whole(tmp_path: Path) -> None:
     def names(*words: str) -> set[str]:
         return {spec.full_name for spec in described(tmp_path, *words).nodes}
@@ -96,6 +101,7 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
         (["sim:=gz", "real_time_factor:=2"], "real_time_factor"),
         (["world:=robot_feild"], "one of: robot_field"),
         (["policies:=hopper"], "robot=file"),
+        (["external:=dog"], "no robot 'dog'"),
         (["tiwn:=off"], "did you mean 'twin:='"),
     ],
 )

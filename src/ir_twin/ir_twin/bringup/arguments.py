@@ -31,6 +31,7 @@ class BringupArguments(Config):
     )
     slices: Path = Field(Path("slices.yaml"), description="carrier, slice templates and first slices: a YAML file")
     policies: dict[str, Path] = Field({}, description="policy files, separated by commas: robot=file")
+    external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
     side: Literal["all", "robot", "edge"] = Field(
@@ -47,7 +48,7 @@ class BringupArguments(Config):
     duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: run until Ctrl-C")
     report: Path | None = Field(None, description="JSON file for the report, written at the end")
 
-    @field_validator("robots", mode="before")
+    @field_validator("robots", "external", mode="before")
     @classmethod
     def _split_robots(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -118,9 +119,10 @@ def check(arguments: BringupArguments) -> BringupArguments:
     world = compose(resolved.world, resolved.robots)
     words = tuple(r.name if r.name == r.model else f"{r.name}:{r.model}" for r in world.robots.values())
     resolved = resolved.model_copy(update={"robots": words})
-    for robot in resolved.policies:
-        if robot not in resolved.names:
-            raise ConfigError(f"policies:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
+    for argument, robots in (("policies", resolved.policies), ("external", resolved.external)):
+        for robot in robots:
+            if robot not in resolved.names:
+                raise ConfigError(f"{argument}:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
     if resolved.report and not resolved.report.parent.is_dir():
         raise ConfigError(f"report:={resolved.report}: the folder does not exist; make it first")
     for entry in entry_points(group="ir_twin.preflight"):

@@ -46,6 +46,8 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
     sliced = {**clocked, "slices_file": str(arguments.slices)}
     edge_side = []
     for name, robot in zip(arguments.names, arguments.robots, strict=True):
+        if name in arguments.external:
+            continue
         parameters = {
             **clocked,
             "robot": robot,
