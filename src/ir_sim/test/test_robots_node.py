@@ -31,10 +31,10 @@ def start(ros, monkeypatch):
             (robots_node, "RobotsNode", values),
         ):
             overrides = [Parameter(name, value=value) for name, value in {**common, **extra}.items()]
-            original = module.Node.__init__
+            original = module.LeanNode.__init__
             with monkeypatch.context() as patch:
                 patch.setattr(
-                    module.Node,
+                    module.LeanNode,
                     "__init__",
                     lambda self, name, o=overrides, i=original: i(self, name, parameter_overrides=o),
                 )

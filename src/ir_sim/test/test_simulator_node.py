@@ -35,10 +35,12 @@ def start(ros, monkeypatch):
     def make(**values):
         values = {"world": str(WORLD), "bridge_file": str(BRIDGE), "paused": True, "cameras": False, **values}
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        original = simulator_node.Node.__init__
+        original = simulator_node.LeanNode.__init__
         with monkeypatch.context() as patch:
             patch.setattr(
-                simulator_node.Node, "__init__", lambda self, name: original(self, name, parameter_overrides=overrides)
+                simulator_node.LeanNode,
+                "__init__",
+                lambda self, name: original(self, name, parameter_overrides=overrides),
             )
             return ros.add(simulator_node.SimulatorNode())
 
