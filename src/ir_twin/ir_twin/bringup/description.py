@@ -60,10 +60,10 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
     veto = {**clocked, **fleet, "edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
     edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto))
     if arguments.radio == "on":
-        edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", sliced))
+        edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", sliced, nice=5))
         relay = {**sliced, "robots": arguments.names, "edge_namespace": edge}
         edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
-    robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim})]
+    robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}, nice=2)]
     stack = Stack([_monitor(arguments, clocked)])
     if arguments.side != "robot":
         if arguments.dashboard == "on":
@@ -80,7 +80,9 @@ def _add_dashboard(stack: Stack, port: int, parameters: dict[str, Any]) -> None:
     token = secrets.token_urlsafe(12)
     chosen = _free_port(port)
     stack.nodes.append(
-        NodeSpec("ir_dashboard", "dashboard", "dashboard", parameters={**parameters, "port": chosen, "token": token})
+        NodeSpec(
+            "ir_dashboard", "dashboard", "dashboard", parameters={**parameters, "port": chosen, "token": token}, nice=10
+        )
     )
     stack.notes.append(f"live page: http://127.0.0.1:{chosen}/#token={token}")
 
@@ -106,7 +108,7 @@ def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
         "edge_namespace": "/edge" if arguments.radio == "on" else "",
         "arguments": yaml.safe_dump(shown, default_flow_style=True, width=10**6).strip(),
     }
-    return NodeSpec("ir_twin", "monitor", "monitor", parameters=parameters, required=True)
+    return NodeSpec("ir_twin", "monitor", "monitor", parameters=parameters, nice=10, required=True)
 
 
 def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path) -> None:
@@ -118,7 +120,7 @@ def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, A
             "cameras": arguments.rendering,
             "bridge_file": str(share() / "config" / "bridge.yaml"),
         }
-        stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters))
+        stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3))
         return
     if arguments.real_time_factor != 1.0:
         raise ConfigError("real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz")

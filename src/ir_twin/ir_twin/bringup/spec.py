@@ -22,6 +22,7 @@ class NodeSpec:
         parameters: parameter values, plain data.
         arguments: command line of a program that is not one of ours.
         environment: added to the process's environment.
+        nice: niceness; commands on their way to a robot come before what can wait.
         required: the stack ends, in good order, when this process ends with status 0.
     """
 
@@ -32,6 +33,7 @@ class NodeSpec:
     parameters: dict[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    nice: int = 0
     required: bool = False
 
     @property

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -117,7 +118,7 @@ class Supervisor:
 
 
 class _Process:
-    """One process in a session of its own, with its output in a log file."""
+    """One process in a group of its own, with its output in a log file."""
 
     def __init__(self, spec: NodeSpec, run_directory: Path) -> None:
         self.spec = spec
@@ -139,8 +140,7 @@ class _Process:
             stderr=subprocess.PIPE if terminal else subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends them in order
-            preexec_fn=_in_child,
+            preexec_fn=partial(_in_child, self.spec.nice),
         )
         stream = self._process.stderr if terminal else self._process.stdout
         self._reader = threading.Thread(target=self._read, args=(stream, ended), daemon=True)
@@ -203,7 +203,14 @@ def _file_name(spec: NodeSpec) -> str:
     return spec.full_name.strip("/").replace("/", "_")
 
 
-def _in_child() -> None:
-    """Before exec: end with a supervisor that is killed, and hear SIGINT even where a shell said to ignore it."""
+def _in_child(nice: int) -> None:
+    """Before exec.
+
+    A process group of its own: Ctrl-C reaches the supervisor alone, which ends them in order. Not a session: the kernel
+    would share time between sessions, whatever the niceness within. A process ends with a supervisor that is killed,
+    and hears SIGINT even where a shell said to ignore it.
+    """
+    os.setpgid(0, 0)
+    os.nice(nice)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
