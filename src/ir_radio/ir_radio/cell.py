@@ -42,15 +42,17 @@ class Cell:
 
     Args:
         carrier: the radio carrier.
-        slot: length of a slot, ns.
-        mini_slots: mini-slots of a slot.
+        slot: length of a slot, ns; none: the carrier's.
+        mini_slots: mini-slots of a slot; none: the carrier's.
         start: time at the start, ns.
         seed: of shadowing and fading.
     """
 
     def __init__(
-        self, carrier: Carrier, slot: int = 1_000_000, mini_slots: int = 4, start: int = 0, seed: int = 0
+        self, carrier: Carrier, slot: int | None = None, mini_slots: int | None = None, start: int = 0, seed: int = 0
     ) -> None:
+        slot = carrier.slot_time if slot is None else slot
+        mini_slots = carrier.mini_slots if mini_slots is None else mini_slots
         if slot <= 0 or mini_slots <= 0 or slot % mini_slots:
             raise ValueError(f"a slot of {slot} ns cannot be cut into {mini_slots} mini-slots of whole nanoseconds")
         self.carrier = carrier
@@ -60,8 +62,10 @@ class Cell:
         self._now, self._free = self._cell["now"], self._cell["free"]  # views
         self._cell["slot"], self._cell["mini"] = slot, slot // mini_slots
         self._cell["coherence"] = carrier.coherence_slots * slot if carrier.fading == "rayleigh" else 0
-        self._cell["seed"], self._cell["bandwidth"] = seed, carrier.block_bandwidth
-        self._cell["efficiency"] = carrier.max_spectral_efficiency
+        self._cell["seed"] = seed
+        self._cell["bandwidth"] = carrier.block_bandwidth * carrier.efficiency * (1.0 - carrier.overhead)
+        self._cell["efficiency"] = carrier.max_spectral_efficiency / carrier.efficiency
+        self._cell["latency"] = round(carrier.scheduling_latency * _NS)
         self._cell["coverage"] = 10.0 ** (carrier.min_snr / 10.0)
         self._pool = np.zeros(0, tables.MESSAGE)
         self._free[0] = NONE
@@ -186,6 +190,23 @@ class Cell:
         if not self._cell["coherence"][0] or math.isnan(rate):
             rate = float(channel.block_rate(self.carrier, snr))
         self._links.rows[row] = (-1, 10.0 ** (snr / 10.0), rate)  # -1: fading is applied to it at the next start
+
+    def set_measured(self, robot: str, snr: float, rate: float) -> None:
+        """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
+
+        Args:
+            robot: name.
+            snr: dB; messages are let in from the carrier's `min_snr` up.
+            rate: of a resource block, bit/s; what is above the carrier's best counts as that.
+
+        Raises:
+            ValueError: not finite numbers, or a negative rate.
+        """
+        if not (math.isfinite(snr) and math.isfinite(rate) and rate >= 0.0):
+            raise ValueError(f"link of {robot}: {snr} dB and {rate} bit/s are not finite numbers; the last ones hold")
+        best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
+        self._distances.pop(robot, None)
+        self._links.rows[self.add_link(robot)] = (kernel.MEASURED, 10.0 ** (snr / 10.0), min(rate, best))
 
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, for `offer`.
@@ -385,5 +406,8 @@ class Cell:
         return stats.LinkRow(robot, self._distances.get(robot, math.nan), snr, self._mean_rate(robot))
 
     def _mean_rate(self, robot: str) -> float:
-        """Rate of a resource block at the link's mean SNR, bit/s."""
-        return float(channel.block_rate(self.carrier, 10.0 * np.log10(self._links.rows[self.links[robot]]["snr"])))
+        """Rate of a resource block at the link's mean SNR, or as measured, bit/s."""
+        record = self._links.rows[self.links[robot]]
+        if record["era"] == kernel.MEASURED:
+            return float(record["rate"])
+        return float(channel.block_rate(self.carrier, 10.0 * np.log10(record["snr"])))

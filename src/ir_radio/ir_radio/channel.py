@@ -48,7 +48,8 @@ def snr(carrier: Carrier, distance: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
 def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
     """Bit rate of one resource block, MAFL eq. (1): w log2(1 + SNR), at most that of the best modulation and coding.
 
-    Differs from the paper: spectral efficiency is capped by the modulation, and there is none under `min_snr`.
+    r = w (1 - overhead) min(efficiency log2(1 + SNR), max_spectral_efficiency), the truncated Shannon bound of 3GPP
+    TR 36.942, A.1. Differs from the paper: with efficiency 1 and overhead 0 by the cap alone; 0 under `min_snr`.
 
     Args:
         carrier: the carrier.
@@ -58,7 +59,8 @@ def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
         [...] float64, bit/s; 0 out of coverage, NaN where the ratio is.
     """
     snr_db = np.asarray(snr_db, np.float64)
-    efficiency = np.minimum(np.log2(1.0 + 10.0 ** (snr_db / 10.0)), carrier.max_spectral_efficiency)
+    shannon = carrier.efficiency * np.log2(1.0 + 10.0 ** (snr_db / 10.0))
+    efficiency = (1.0 - carrier.overhead) * np.minimum(shannon, carrier.max_spectral_efficiency)
     return carrier.block_bandwidth * np.where(snr_db < carrier.min_snr, 0.0, efficiency)
 
 

@@ -19,6 +19,8 @@ from numba import njit
 _jit = njit(cache=True, error_model="numpy", _nrt=False)
 
 NONE = -1
+MEASURED = -2
+"""Era of a link whose rate was measured: fading is in it already."""
 TINY = 1e-6
 """Bits under which a remainder is rounding, not data."""
 
@@ -151,7 +153,7 @@ def _exponential(seed, link, era):
 def _fade(cell, links, link, start):
     """Rayleigh block fading: at each era (coherence time) the power gain is drawn anew from Exp(1)."""
     era = start // cell[0].coherence
-    if links[link].era != era:
+    if links[link].era not in (era, MEASURED):
         links[link].era = era
         snr = links[link].snr * _exponential(cell[0].seed, link, era)
         efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
@@ -214,7 +216,7 @@ def _water_level(slices, queues, s, blocks, count):
 
 
 @_jit
-def _transmit(slices, queues, pool, links, q, start, duration):
+def _transmit(cell, slices, queues, pool, links, q, start, duration):
     """Sends bits of one queue for `duration` ns from `start`; messages whose last bit goes get their departure."""
     s = queues[q].slice
     block_rate = links[queues[q].link].rate
@@ -226,7 +228,7 @@ def _transmit(slices, queues, pool, links, q, start, duration):
     while queues[q].unsent != NONE and queues[q].left <= send - sent + TINY:
         m = queues[q].unsent
         sent += queues[q].left
-        departure = start + min(math.ceil(sent / rate * 1e9 - 1e-3), duration)
+        departure = start + min(math.ceil(sent / rate * 1e9 - 1e-3), duration) + cell[0].latency
         pool[m].departure = departure
         lifespan = slices[s].lifespan
         pool[m].fate = _EXPIRED if 0 < lifespan < departure - pool[m].arrival else _DELIVERED
@@ -280,7 +282,7 @@ def _serve(cell, slices, queues, flows, drops, delays, pool, links, events, n):
     for s in range(len(slices)):
         q = slices[s].first
         while q != NONE:
-            _transmit(slices, queues, pool, links, q, start, mini)
+            _transmit(cell, slices, queues, pool, links, q, start, mini)
             q = queues[q].next
     cell[0].next = start + mini
     return n
@@ -424,6 +426,6 @@ def next_event(cell, slices, queues, pool, links):
                 rate = max(slices[s].blocks, queue.granted) * best
                 start = cell[0].next if slices[s].urllc or queue.block > 0.0 else next_slot
                 if rate > 0.0:
-                    soonest = min(soonest, start + 1 + int(min(queue.left / rate * 1e9, 1e17)))
+                    soonest = min(soonest, start + 1 + int(min(queue.left / rate * 1e9, 1e17)) + cell[0].latency)
             q = queue.next
     return max(soonest, cell[0].now + 1)

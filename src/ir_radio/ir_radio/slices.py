@@ -34,6 +34,7 @@ _TOPIC = re.compile(r"[a-zA-Z_]\w*(/[a-zA-Z_]\w*)*")
 
 Direction = Literal["uplink", "downlink"]
 SliceType = Literal["embb", "urllc"]
+TraceColumn = Literal["SNR", "CQI", "DL_bitrate", "UL_bitrate"]
 
 
 def _robot_patterns(value: object) -> object:
@@ -51,6 +52,14 @@ def _check_topic(topic: str) -> str:
     if not _TOPIC.fullmatch(topic):
         raise ValueError(f"'{topic}' is no relative topic name; give one such as cmd_vel, without a leading slash")
     return topic
+
+
+def _carrier_of_profile(value: object) -> object:
+    if isinstance(value, str):
+        from ir_radio.profiles import load_profile  # which needs the class below
+
+        return load_profile(value)
+    return value
 
 
 def _check_message_type(message_type: str) -> str:
@@ -81,6 +90,16 @@ class Carrier(Config):
     fading: Literal["none", "rayleigh"] = Field("none", description="block fading of each link")
     coherence_slots: int = Field(10, gt=0, description="slots for which the fading of a link stays the same")
     position: tuple[float, float, float] = Field((0.0, 0.0, 3.0), description="of the base station, map frame, m")
+    slot: float = Field(1e-3, ge=1e-5, le=0.1, description="length of a slot, s")
+    mini_slots: int = Field(4, ge=1, le=50, description="mini-slots of a slot")
+    efficiency: float = Field(1.0, gt=0, le=1, description="reached fraction of Shannon's (3GPP TR 36.942, A.1: alpha)")
+    overhead: float = Field(0.0, ge=0, lt=1, description="fraction of the carrier that carries no user data")
+    scheduling_latency: float = Field(0.0, ge=0, le=1, description="added to each message: request, grant, decoding, s")
+
+    @property
+    def slot_time(self) -> int:
+        """Length of a slot, ns."""
+        return round(self.slot * 1e9)
 
     @property
     def block_bandwidth(self) -> float:
@@ -95,6 +114,10 @@ class Carrier(Config):
                 f"{self.resource_blocks} resource blocks of {self.block_bandwidth / 1e3:g} kHz take "
                 f"{used / 1e6:g} MHz, the bandwidth is {self.bandwidth / 1e6:g} MHz; "
                 f"at most {int(self.bandwidth // self.block_bandwidth)} fit"
+            )
+        if self.slot_time % self.mini_slots:
+            raise ValueError(
+                f"{self.mini_slots} mini-slots do not divide a slot of {self.slot_time} ns; give a divisor"
             )
         return self
 
@@ -154,12 +177,33 @@ InitialSlice = Annotated[
 ]
 
 
+class TraceSpec(Config):
+    """A robot's link in a measured network (`ir_radio.traces`)."""
+
+    robot: str = Field(pattern=NAME, description="name of the robot")
+    trace: str = Field(
+        min_length=1, description="CSV file, or archive.zip/path/in/it.csv; relative to the folder of the slices file"
+    )
+    column: TraceColumn = Field("SNR", description="what of the trace gives the link's rate")
+    loop: bool = Field(True, description="begin anew at the end; else the last value stays")
+    start: float = Field(0.0, ge=0, description="where in the trace to begin, s")
+
+
 class SlicesFile(Config):
     """The whole of `config/slices.yaml`."""
 
-    carrier: Carrier = Field(default_factory=lambda: Carrier.model_validate({}))
+    carrier: Annotated[Carrier, BeforeValidator(_carrier_of_profile)] = Field(
+        default_factory=lambda: Carrier.model_validate({}), description="values, or the name or file of a profile"
+    )
+    traces: tuple[TraceSpec, ...] = Field((), description="links that follow a measured trace, not the robot's pose")
     templates: tuple[SliceSpec, ...] = Field((), description="what a slice can be made from by name")
     slices: tuple[InitialSlice, ...] = Field((), description="slices at the start: template names or whole ones")
+
+    @field_validator("traces")
+    @classmethod
+    def _traces_differ(cls, traces: tuple[TraceSpec, ...]) -> tuple[TraceSpec, ...]:
+        _refuse_twins([trace.robot for trace in traces], "trace of robot")
+        return traces
 
     @field_validator("templates")
     @classmethod

@@ -14,9 +14,11 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 
 # now: ns; next: start of the next mini-slot to be served, ns; mini, slot: lengths, ns; free: first free row of the
 # pool; waiting: queues that hold messages; seed: of the fading; coherence: of the fading, ns, whole slots, 0: none;
-# bandwidth: of a resource block, Hz; efficiency: greatest, bit/s/Hz; coverage: least SNR, linear.
-CELL = _table("now next mini slot free waiting seed coherence", "bandwidth efficiency coverage")
-# era: coherence time for which the rate holds; snr: mean, linear, NaN: no pose; rate: of a resource block, bit/s.
+# latency: added to each message after its last bit, ns; bandwidth: of a resource block, what reaches the user, Hz;
+# efficiency: greatest log2(1 + SNR), bit/s/Hz; coverage: least SNR, linear.
+CELL = _table("now next mini slot free waiting seed coherence latency", "bandwidth efficiency coverage")
+# era: coherence time for which the rate holds, MEASURED: it does not fade; snr: mean, linear, NaN: no pose;
+# rate: of a resource block, bit/s.
 LINK = _table("era", "snr rate")
 # urllc: served at every mini-slot, else at every slot; lifespan: ns, 0 none; limit: bytes per queue; first: of its
 # waiting queues; blocks: resource blocks allocated; used: resource blocks times ns that carried bits.

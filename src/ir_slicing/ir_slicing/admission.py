@@ -152,7 +152,7 @@ class Registry:
         Raises:
             Refused: says what contradicts what.
         """
-        slot = 1e-3 * 15e3 / self.carrier.subcarrier_spacing
+        slot = self.carrier.slot
         if spec.type == "embb" and spec.max_latency < slot:
             raise Refused(
                 f"slice '{spec.name}' contradicts itself: an eMBB slice is served once in a slot of {slot * 1e3:g} ms, "
