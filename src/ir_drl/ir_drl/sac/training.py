@@ -54,6 +54,7 @@ class Epoch:
         evaluation_returns: of the episodes of the evaluation, without exploration, apart from training.
         metrics: of the agent (`SAC.metrics`), and what the hooks added.
         seconds: wall time of the epoch's training, and of its evaluation.
+        cpu_seconds: processor time of the epoch's training, over all threads of the process.
     """
 
     epoch: int
@@ -64,6 +65,7 @@ class Epoch:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass
@@ -167,7 +169,7 @@ class Trainer:
         self._evaluation.close()
 
     def _epoch(self, on_step: Callable[[int], None]) -> Epoch:
-        config, began = self.config, time.perf_counter()
+        config, began, cpu_began = self.config, time.perf_counter(), time.process_time()
         first = len(self.records) * config.epoch_steps
         self.running, total = Running(), 0.0
         observation = self._reset()
@@ -183,7 +185,7 @@ class Trainer:
                 for _ in range(config.updates_per_step):
                     self.agent.update(self.sampler)
             on_step(step)
-        trained = time.perf_counter()
+        trained, cpu_trained = time.perf_counter(), time.process_time()
         evaluation = self.evaluate()
         return Epoch(
             epoch=len(self.records) + 1,
@@ -194,6 +196,7 @@ class Trainer:
             metrics=self.agent.metrics() | self.hooks.metrics(),
             seconds=trained - began,
             evaluation_seconds=time.perf_counter() - trained,
+            cpu_seconds=cpu_trained - cpu_began,
         )
 
     def _step(self, observation: FloatArray, step: int) -> tuple[FloatArray, float, bool, bool]:
