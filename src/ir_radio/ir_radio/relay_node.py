@@ -6,8 +6,10 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from pydantic import AfterValidator, Field
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -15,7 +17,7 @@ from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
@@ -24,13 +26,17 @@ from ir_common.ros_node import LATCHED, RELIABLE, STREAM, run
 from ir_common.ros_params import declare
 from ir_interfaces.msg import Allocation, CellReport, SliceList
 from ir_radio.cell import Cell, FlowKey
+from ir_radio.profiles import load_profile
+from ir_radio.ros_diagnostics import Diagnostics
 from ir_radio.ros_messages import report_to_message, spec_from_message
 from ir_radio.ros_pump import Port, Pump, RosTime, Unexecuted
+from ir_radio.ros_qos import QosWatch, qos_of
 from ir_radio.slices import NAME, FlowSpec, SlicesFile, SliceSpec
+from ir_radio.traces import TracePlayer, load_links
 
 _SWITCH_INTERVAL = 5e-4
 _DISCOVERY_PERIOD = 0.5
-_SLOT = 1_000_000
+_DIAGNOSTICS_PERIOD = 1.0
 
 
 def _check_robots(robots: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,14 +60,17 @@ class RelayConfig(Config):
     robots: Annotated[tuple[str, ...], AfterValidator(_check_robots)] = Field(
         min_length=1, description="names of the robots"
     )
-    slices_file: str = Field(min_length=1, description="YAML file whose carrier is used (config/slices.yaml)")
+    slices_file: str = Field(min_length=1, description="YAML file of carrier and traces (config/slices.yaml)")
+    profile: str = Field(
+        "", description="access profile in place of that carrier: nr, lte, wifi or a file; empty: none"
+    )
     edge_namespace: Annotated[str, AfterValidator(_check_namespace)] = Field(
         "/edge", description="namespace of the edge's side of the radio"
     )
     report_rate: float = live(5.0, gt=0, le=100, description="reports per second of ROS time, Hz")
     pose_topic: str = Field("odom", min_length=1, description="relative topic (nav_msgs/Odometry) of a robot's pose")
     pose_rate: float = Field(20.0, gt=0, le=1000, description="how often poses are read, Hz of ROS time")
-    mini_slots: int = Field(4, ge=1, le=50, description="mini-slots of a slot of 1 ms, a divisor of 1,000,000")
+    mini_slots: int = Field(0, ge=0, le=50, description="mini-slots of a slot; 0: those of the carrier")
     history: int = Field(32, ge=1, description="messages that middleware queues keep per topic")
     qos_grace: float = Field(
         10.0, ge=1, description="deadline and lifespan of URLLC publishers as a multiple of the slice's latency bound"
@@ -74,9 +83,13 @@ class RelayNode(Node):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("radio", **kwargs)
         self._config = declare(self, RelayConfig, self._reconfigure).config
-        self._carrier = load_yaml(self._config.slices_file, SlicesFile).carrier
-        if _SLOT % self._config.mini_slots:
-            raise ConfigError(f"parameter mini_slots: {self._config.mini_slots} does not divide a slot of {_SLOT} ns")
+        file = load_yaml(self._config.slices_file, SlicesFile)
+        self._carrier = load_profile(self._config.profile) if self._config.profile else file.carrier
+        if self._config.mini_slots and self._carrier.slot_time % self._config.mini_slots:
+            slot = self._carrier.slot_time
+            raise ConfigError(f"parameter mini_slots: {self._config.mini_slots} does not divide a slot of {slot} ns")
+        traces = [spec for spec in file.traces if spec.robot in self._config.robots]
+        links = load_links(traces, Path(self._config.slices_file).parent, self._carrier)
         self._specs: dict[str, SliceSpec] = {}
         self._allocation = Allocation()
         self._said: set[str] = set()
@@ -85,28 +98,36 @@ class RelayNode(Node):
         self._time = RosTime(self.get_clock().ros_time_is_active)
         sys.setswitchinterval(_SWITCH_INTERVAL)  # the pump must not wait long for the executor's thread
         start = 0 if self.get_clock().ros_time_is_active else self._time.now()
-        cell = Cell(self._carrier, _SLOT, self._config.mini_slots, start)
+        cell = Cell(self._carrier, mini_slots=self._config.mini_slots or None, start=start)
         for robot in self._config.robots:
             cell.add_link(robot)
+        self._player, self._trace_change = TracePlayer(links, start), 0
         self._pump = Pump(self, cell, self._time.now, self._time.wall_until)
+        self._qos, self._diagnostics = QosWatch(self, self._say), Diagnostics()
+        self._diagnose = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self._report = self.create_publisher(CellReport, "~/report", RELIABLE)
         newest = QoSProfile(depth=1, reliability=STREAM.reliability)
         self._poses = {
-            robot: self._listen(Odometry, f"{robot}/{self._config.pose_topic}", newest) for robot in self._config.robots
+            robot: self._listen(Odometry, f"{robot}/{self._config.pose_topic}", newest)
+            for robot in self._config.robots
+            if robot not in links
         }
         self.create_subscription(SliceList, "/slicing/slices", self._on_slices, LATCHED)
         self.create_subscription(Allocation, "/slicing/allocation", self._on_allocation, LATCHED)
         self._report_timer = self.create_timer(1.0 / self._config.report_rate, self._publish_report)
         self.create_timer(1.0 / self._config.pose_rate, self._read_poses)
-        self.create_timer(_DISCOVERY_PERIOD, self._discover, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_DISCOVERY_PERIOD, self._discover, clock=steady)
+        self.create_timer(_DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_tick,
         )
 
     def close(self) -> None:
-        """Ends the pump."""
+        """Ends the pump, and lets go of what would keep topics alive."""
         self._pump.close()
+        self._qos.close()
 
     # --- time ---
 
@@ -114,8 +135,14 @@ class RelayNode(Node):
         """Every message of /clock is a jump of ROS time."""
         ros = self.get_clock().now().nanoseconds
         if ros > 0 and self._time.tick(ros):  # 0: the clock is set up, no tick came yet
-            self._pump.post(lambda: self._pump.finish(self._pump.cell.reset_time(ros)))
+            self._pump.post(lambda: self._begin(ros))
             self.get_logger().info(f"ROS time begins at {ros / 1e9:.3f} s")
+
+    def _begin(self, ros: int) -> None:
+        """In the pump: time begins, or begins anew."""
+        self._pump.finish(self._pump.cell.reset_time(ros))
+        self._player.begin = ros
+        self._play()
 
     # --- slices ---
 
@@ -146,6 +173,7 @@ class RelayNode(Node):
             if before is None or wanted.get(key) != (before.type, before.max_latency):  # the QoS rests on these
                 cell.close_flow(flow)
                 port = self._pump.shut(flow)
+                self._qos.shut(flow)
                 self.destroy_subscription(port.subscription)
                 self._retired.append(port.publisher)
 
@@ -185,7 +213,7 @@ class RelayNode(Node):
 
     def _discover(self) -> None:
         self._open_flows()
-        self._check_publishers()
+        self._qos.poll()
         if self._retired:
             idle = self._pump.call(lambda: [p for p in self._retired if not self._pump.needs(p)])
             self._retired = [publisher for publisher in self._retired if publisher not in idle]
@@ -223,43 +251,26 @@ class RelayNode(Node):
             return None
 
     def _open(self, key: FlowKey, spec: SliceSpec, kind: Any, source: str, target: str) -> None:
-        qos, publisher_qos = self._qos(spec)
+        qos, publisher_qos = qos_of(spec, self._config.history, self._config.qos_grace)
         publisher = self.create_publisher(
             kind, target, publisher_qos, callback_group=self._group,
             event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
         )  # fmt: skip
         subscription = self._listen(kind, source, qos)
-        self._pump.call(lambda: self._pump.open(Port(self._pump.cell.flow(key), source, subscription, publisher)))
+        port = Port(
+            flow=self._pump.call(lambda: self._pump.cell.flow(key)), name=source, robot=key.robot, slice=key.slice,
+            urllc=spec.type == "urllc", bound=round(spec.max_latency * 1e9), subscription=subscription,
+            publisher=publisher,
+        )  # fmt: skip
+        self._qos.open(port)
+        self._pump.call(lambda: self._pump.open(port))
 
     def _listen(self, kind: Any, topic: str, qos: QoSProfile) -> Subscription:
-        """A subscription of raw messages that the executor leaves alone; mismatches are told by `_check_publishers`."""
+        """A subscription of raw messages that the executor leaves alone; mismatches are told by `_qos`."""
         return self.create_subscription(
             kind, topic, lambda _: None, qos, callback_group=self._group, raw=True,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )  # fmt: skip
-
-    def _qos(self, spec: SliceSpec) -> tuple[QoSProfile, QoSProfile]:
-        """QoS of the subscription and of the publisher of a slice's flows (docs/radio.md)."""
-        depth = self._config.history
-        if spec.type == "embb":
-            return (QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),) * 2
-        bound = Duration(seconds=spec.max_latency * self._config.qos_grace)
-        reliable = ReliabilityPolicy.RELIABLE
-        return (
-            QoSProfile(depth=depth, reliability=reliable),
-            QoSProfile(depth=depth, reliability=reliable, deadline=bound, lifespan=bound),
-        )
-
-    def _check_publishers(self) -> None:
-        for port in list(self._pump.ports.values()):
-            if port.subscription.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
-                continue
-            for info in self.get_publishers_info_by_topic(port.subscription.topic_name):
-                if info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
-                    self._say(
-                        f"{port.name}: {info.node_namespace.rstrip('/')}/{info.node_name} publishes best effort, its "
-                        "URLLC slice asks for reliable: its messages do not get in; make that publisher reliable"
-                    )
 
     # --- poses and reports ---
 
@@ -273,6 +284,8 @@ class RelayNode(Node):
                 poses[robot] = (point.x, point.y, point.z)
         if poses:
             self._pump.post(lambda: self._set_poses(poses))
+        if self._player.traces and self._time.started and self._time.now() >= self._trace_change:
+            self._pump.post(self._play)
 
     def _set_poses(self, poses: dict[str, tuple[float, float, float]]) -> None:
         """In the pump."""
@@ -282,6 +295,19 @@ class RelayNode(Node):
                 self._pump.cell.set_pose(robot, position)
             except ValueError as error:
                 self.get_logger().warning(str(error), throttle_duration_sec=10.0)
+
+    def _play(self) -> None:
+        """In the pump: links follow their traces."""
+        self._pump.settle()
+        self._trace_change = self._player.play(self._pump.cell)
+
+    def _publish_diagnostics(self) -> None:
+        def books() -> Any:
+            return self._pump.settle(), {flow: self._pump.cell.books(flow) for flow in self._pump.ports}
+
+        time, counts = self._pump.call(books)
+        lags = list(self._pump.lags)
+        self._diagnose.publish(self._diagnostics.message(time, self._pump.ports, counts, self._qos.events, lags))
 
     def _publish_report(self) -> None:
         def report() -> Any:

@@ -30,6 +30,7 @@ from ir_radio.sim_clock import TickClock
 _LONGEST_WAIT = 200_000_000
 _SHORTEST_WAIT, _LONGEST_RETRY = 250_000, 20_000_000  # for a clock that stands still
 _WARN_PERIOD = 10_000_000_000
+_LAGS = 4096  # of the last messages
 _BATCH = 64  # messages taken from one subscription before the others get their turn
 
 
@@ -46,14 +47,27 @@ class Unexecuted(CallbackGroup):
         pass
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Port:
-    """Where a flow comes in and goes out."""
+    """Where a flow comes in and goes out.
+
+    Attributes:
+        flow: its number.
+        name: the topic that it comes from.
+        robot, slice, urllc: what it belongs to.
+        bound: latency bound of its slice, ns.
+        late: messages that were published later than the bound after they came in.
+    """
 
     flow: int
     name: str
+    robot: str
+    slice: str
+    urllc: bool
+    bound: int
     subscription: Subscription
     publisher: Publisher
+    late: int = 0
 
 
 class Pump:
@@ -70,7 +84,8 @@ class Pump:
         self._node, self.cell, self._now, self._wall_until = node, cell, now, wait
         self.ports: dict[int, Port] = {}
         self._by_pointer: dict[int, Port] = {}
-        self._held: dict[int, tuple[Publisher, bytes]] = {}
+        self._held: dict[int, tuple[Port, bytes, int]] = {}  # and when it came in, ns
+        self.lags: deque[int] = deque(maxlen=_LAGS)
         self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._guard = GuardCondition(None, None, context=node.context)
         self._stopping = False
@@ -118,7 +133,7 @@ class Pump:
 
     def needs(self, publisher: Publisher) -> bool:
         """Is a message on its way to this publisher?"""
-        return any(held is publisher for held, _ in self._held.values())
+        return any(held.publisher is publisher for held, _, _ in self._held.values())
 
     def settle(self) -> int:
         """Brings the cell up to the present and publishes what is due; returns the time, ns."""
@@ -128,10 +143,13 @@ class Pump:
 
     def finish(self, events: list[Event]) -> None:
         """Publishes messages that arrived and forgets those that were dropped."""
-        for event in events:
-            publisher, data = self._held.pop(event.id)
-            if event.fate == Fate.DELIVERED:
-                publisher.publish(data)
+        for number, _, departure, fate in events:
+            port, data, arrival = self._held.pop(number)
+            if fate == Fate.DELIVERED:
+                port.publisher.publish(data)
+                now = self._now()
+                self.lags.append(now - departure)
+                port.late += now - arrival > port.bound
 
     def _run(self) -> None:
         try:
@@ -182,7 +200,7 @@ class Pump:
             data = taken[0]
             number, fate = self.cell.offer(port.flow, len(data), time_)
             if fate == Fate.ACCEPTED:
-                self._held[number] = (port.publisher, data)
+                self._held[number] = (port, data, time_)
             elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
                 self._warned[port.flow, fate] = time_
                 self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
