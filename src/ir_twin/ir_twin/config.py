@@ -33,6 +33,29 @@ PRESETS: dict[str, NetworkConfig] = {
 """`paper`: IoR section III. `live`: learns as much from a tenth of the arithmetic (docs/twin.md has the figures)."""
 
 
+class EnsembleConfig(Config):
+    """An ensemble of probabilistic predict networks and how it is fitted."""
+
+    members: int = Field(default=5, ge=1, le=100, description="networks")
+    elites: int = Field(default=3, ge=1, le=100, description="members in use: those with the least held-out loss")
+    hidden: tuple[int, ...] = Field(default=(128,) * 3, min_length=1, description="neurons of each hidden layer")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="of Adam")
+    batch: int = Field(default=256, ge=1, description="transitions per gradient step and member")
+    max_log_variance: float = Field(default=0.5, description="upper limit at the start, of standardised outputs")
+    min_log_variance: float = Field(default=-10.0, description="lower limit at the start")
+    max_steps: int = Field(default=2000, ge=0, description="gradient steps of one fit at most")
+    check_steps: int = Field(default=100, ge=1, description="gradient steps between looks at the held-out loss")
+    patience: int = Field(default=5, ge=1, description="looks in a row without a member better than ever end a fit")
+    tolerance: float = Field(default=0.01, ge=0, description="relative: improvements under this do not prolong a fit")
+    heldout_rows: int = Field(default=2000, ge=1, description="held-out transitions of a look at most")
+
+    @model_validator(mode="after")
+    def _members(self) -> EnsembleConfig:
+        if self.elites > self.members:
+            raise ValueError("elites: must be at most members")
+        return self
+
+
 class LearnerConfig(Config):
     """Online training in the learner's process."""
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,6 +104,24 @@ class Trainer:
                 layer.bias.copy_(torch.from_numpy(bias))
         self._scale = [torch.from_numpy(getattr(network, name).copy()) for name in VECTORS]
 
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values from which `load` goes on exactly."""
+        return {
+            "weights": [part.detach().clone() for part in self.net.parameters()],
+            "optimiser": self._optimiser.state(),
+            "scale": [scale.clone() for scale in self._scale],
+            "steps": self.steps,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` of a network of the same shape gave."""
+        with torch.no_grad():
+            for part, saved in zip(self.net.parameters(), state["weights"], strict=True):
+                part.copy_(saved)
+        self._optimiser.load(state["optimiser"])
+        self._scale = [scale.clone() for scale in state["scale"]]
+        self.steps = int(state["steps"])
+
     def _normalised(self, x: Tensor) -> Tensor:
         if not self.config.normalise:
             return x
@@ -134,6 +153,17 @@ class Adam:
                 deviation = (square / (1 - beta2**self._steps)).sqrt_().add_(epsilon)
                 p.addcdiv_(mean, deviation, value=-self._rate / (1 - beta1**self._steps))
                 p.grad = None
+
+    def state(self) -> dict[str, Any]:
+        """Copies of the moments, and the number of steps."""
+        moments = {"mean": self._mean, "square": self._square}
+        return {"steps": self._steps} | {name: [m.clone() for m in ms] for name, ms in moments.items()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` gave."""
+        for ours, theirs in zip((*self._mean, *self._square), (*state["mean"], *state["square"]), strict=True):
+            ours.copy_(theirs)
+        self._steps = int(state["steps"])
 
 
 def _inputs(batch: Transition) -> NDArray[np.float32]:
