@@ -12,7 +12,7 @@ from typing import Any
 
 import rclpy
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_common.ros_executor import LeanExecutor
 from ir_interfaces.msg import NodeStatus
 
 NODE_STATUS_TOPIC = "/ir/node_status"
@@ -78,7 +79,7 @@ def run(factory: Callable[[], Node], args: Sequence[str] | None = None) -> None:
 
 def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
     node: Node | None = None
-    executor: SingleThreadedExecutor | None = None
+    executor: LeanExecutor | None = None
     told_to_end: list[int] = []
     for number in (
         signal.SIGINT,
@@ -89,7 +90,7 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
         node = factory()
         announcer = announce(node)
-        executor = SingleThreadedExecutor()
+        executor = LeanExecutor()
         executor.add_node(node)
         executor.spin()
         del announcer

@@ -44,10 +44,11 @@ class RosHarness:
 
     def __init__(self) -> None:
         import rclpy
-        from rclpy.executors import SingleThreadedExecutor
+
+        from ir_common.ros_executor import LeanExecutor
 
         rclpy.init()
-        self.executor = SingleThreadedExecutor()
+        self.executor = LeanExecutor()
 
     def add(self, node):  # type: ignore[no-untyped-def]
         """Takes a node into the harness and returns it."""

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lean executor serves every kind of entity, follows their coming and going, and ends when it is told to."""
+
+import threading
+
+import pytest
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from std_srvs.srv import SetBool, Trigger
+
+from ir_common.ros_executor import LeanExecutor
+from ir_common.testing import RosHarness
+from ir_interfaces.msg import DropCount
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+
+
+@pytest.fixture
+def spinning(ros: RosHarness):
+    """An executor that spins in a thread of its own, with the harness' nodes elsewhere."""
+    executor = LeanExecutor()
+    thread = threading.Thread(target=executor.spin)
+    yield executor, thread
+    executor.shutdown()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_messages_are_served_in_turn_and_in_order(ros: RosHarness) -> None:
+    node, got = ros.node(), []
+    subscriptions = [
+        node.create_subscription(DropCount, t, lambda m, t=t: got.append((t, m.messages)), 50) for t in "ab"
+    ]
+    publishers = [ros.node("p" + topic).create_publisher(DropCount, topic, 50) for topic in "ab"]
+    ros.until(lambda: all(p.get_subscription_count() == 1 for p in publishers), what="the match")
+    for number in range(20):
+        for publisher in publishers:
+            publisher.publish(DropCount(messages=number))
+    ros.until(lambda: len(got) == 40)
+    for topic in "ab":
+        assert [number for t, number in got if t == topic] == list(range(20))
+    assert len(subscriptions) == 2
+
+
+def test_a_message_with_its_information(ros: RosHarness) -> None:
+    node, got = ros.node(), []
+
+    def take(message, info) -> None:
+        got.append((message.messages, sorted(info)))
+
+    node.create_subscription(DropCount, "x", take, 5)
+    publisher = node.create_publisher(DropCount, "x", 5)
+    ros.until(lambda: publisher.get_subscription_count() == 1)
+    publisher.publish(DropCount(messages=7))
+    ros.until(lambda: got)
+    assert got[0][0] == 7 and "source_timestamp" in got[0][1]
+
+
+def test_services_clients_and_what_follows_an_answer(ros: RosHarness) -> None:
+    node, done = ros.node(), []
+    node.create_service(SetBool, "invert", lambda request, response: _answer(response, not request.data))
+    client = node.create_client(SetBool, "invert")
+    ros.until(client.service_is_ready)
+    futures = [client.call_async(SetBool.Request(data=flag)) for flag in (True, False)]
+    for future in futures:
+        future.add_done_callback(lambda future: done.append(future.result().success))
+    ros.until(lambda: len(done) == 2)
+    assert sorted(done) == [False, True]
+
+
+def _answer(response, success: bool):
+    response.success = success
+    return response
+
+
+def test_an_error_after_an_answer_is_not_swallowed(ros: RosHarness) -> None:
+    node = ros.node()
+    node.create_service(Trigger, "x", lambda request, response: response)
+    client = node.create_client(Trigger, "x")
+    ros.until(client.service_is_ready)
+
+    def fail(_future) -> None:
+        raise RuntimeError("seen")
+
+    client.call_async(Trigger.Request()).add_done_callback(fail)
+    with pytest.raises(RuntimeError, match="seen"):
+        ros.until(lambda: False, timeout=5)
+
+
+def test_entities_may_come_and_go_in_callbacks(ros: RosHarness) -> None:
+    node, got = ros.node(), []
+    publisher = node.create_publisher(DropCount, "x", 5)
+    state = {}
+
+    def take(message) -> None:
+        got.append(message.messages)
+        node.destroy_subscription(state.pop("subscription"))
+
+    def begin() -> None:
+        node.destroy_timer(state.pop("timer"))
+        state["subscription"] = node.create_subscription(DropCount, "x", take, 5)
+
+    state["timer"] = node.create_timer(0.01, begin, clock=STEADY)
+    ros.until(lambda: publisher.get_subscription_count() == 1, what="the subscription")
+    for number in range(3):
+        publisher.publish(DropCount(messages=number))
+    ros.until(lambda: got and not state)
+    assert got == [0]  # the others found nobody there
+
+
+def test_a_coroutine_and_a_guard_are_run(ros: RosHarness) -> None:
+    node, seen = ros.node(), []
+
+    async def later() -> None:
+        seen.append("coroutine")
+
+    timer = node.create_timer(0.01, later, clock=STEADY)
+    guard = node.create_guard_condition(lambda: seen.append("guard"))
+    guard.trigger()
+    ros.until(lambda: {"coroutine", "guard"} <= set(seen))
+    node.destroy_timer(timer)
+
+
+def test_another_thread_may_add_work_and_end_it(spinning, ros: RosHarness) -> None:
+    executor, thread = spinning
+    node, seen = rclpy.create_node("threaded"), threading.Event()
+    executor.add_node(node)
+    thread.start()
+    node.create_timer(0.01, seen.set, clock=STEADY)  # wakes the executor, which waits
+    assert seen.wait(5)
+
+
+def test_the_end_of_the_context_ends_the_spinning(ros_domain: int) -> None:
+    rclpy.init()
+    executor, node, ended = LeanExecutor(), rclpy.create_node("ends"), threading.Event()
+    executor.add_node(node)
+
+    def spin() -> None:
+        with pytest.raises(ExternalShutdownException):
+            executor.spin()
+        ended.set()
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    rclpy.shutdown()
+    assert ended.wait(5)
+    thread.join(5)
