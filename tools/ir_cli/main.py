@@ -24,6 +24,7 @@ usage: ./ir COMMAND [arguments]
 
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
   run PACKAGE EXECUTABLE [args]    run one program of a package
+  slice VERB [arguments]           list, create, modify, delete or watch network slices
   test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
   bench [NAME [--quick] [--seeds N] [--out DIR]]
                                    run a benchmark; without a name: list them
@@ -83,6 +84,10 @@ def _up(layout: Layout, rest: list[str]) -> int:
     return _run(layout, ["ir_twin", "up", *rest])
 
 
+def _slice(layout: Layout, rest: list[str]) -> int:
+    return _run(layout, ["ros2slice", "slice", *rest])
+
+
 def _run(layout: Layout, rest: list[str]) -> int:
     if rest and rest[0] in ("-h", "--help"):
         print("usage: ./ir run PACKAGE EXECUTABLE [args]")
@@ -139,6 +144,7 @@ def _doctor(layout: Layout, rest: list[str]) -> int:
 COMMANDS = {
     "up": _up,
     "run": _run,
+    "slice": _slice,
     "test": _test,
     "bench": _bench,
     "shell": _shell,
