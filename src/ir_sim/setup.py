@@ -28,6 +28,7 @@ setup(
         "console_scripts": [
             "simulator = ir_sim.simulator_node:main",
             "robots = ir_sim.robots_node:main",
+            "robot_state = ir_sim.robot_state_node:main",
             "gz_adapter = ir_sim.gz_adapter_node:main",
         ],
     },

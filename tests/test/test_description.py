@@ -13,6 +13,7 @@ from ir_dashboard.config import DashboardConfig
 from ir_drl.controller_node import ControllerConfig
 from ir_radio.relay_node import RelayConfig
 from ir_sim.gz_adapter_node import AdapterConfig
+from ir_sim.robot_state_node import RobotStateConfig
 from ir_sim.robots_node import RobotsConfig
 from ir_sim.sdf import compose
 from ir_sim.simulator_node import SimulatorConfig
@@ -27,6 +28,7 @@ CONFIGS: dict[tuple[str, str], type[Config]] = {
     ("ir_drl", "controller"): ControllerConfig,
     ("ir_radio", "relay"): RelayConfig,
     ("ir_sim", "gz_adapter"): AdapterConfig,
+    ("ir_sim", "robot_state"): RobotStateConfig,
     ("ir_sim", "robots"): RobotsConfig,
     ("ir_sim", "simulator"): SimulatorConfig,
     ("ir_slicing", "manager"): ManagerConfig,
@@ -85,6 +87,14 @@ def test_gazebo_gets_a_world_and_a_bridge_for_the_chosen_robots(tmp_path: Path) 
     assert any("/cart/scan" in note for note in stack.notes)
 
 
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")])
+def test_the_page_listens_where_it_is_told_and_its_address_is_told(tmp_path: Path, host: str, shown: str) -> None:
+    stack = described(tmp_path, f"host:={host}")
+    (page,) = [spec for spec in stack.nodes if spec.executable == "dashboard"]
+    assert page.parameters["host"] == host
+    assert f"http://{shown}:{page.parameters['port']}/#token={page.parameters['token']}" in stack.notes[0]
+
+
 def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -102,6 +112,7 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
         (["world:=robot_feild"], "one of: robot_field"),
         (["policies:=hopper"], "robot=file"),
         (["external:=dog"], "no robot 'dog'"),
+        (["host:=203.0.113.9"], "cannot listen there"),
         (["tiwn:=off"], "did you mean 'twin:='"),
     ],
 )

@@ -74,6 +74,18 @@ def test_packages_are_found_by_name_and_ignored_folders_are_not(tmp_path):
     assert [p.name for p in workspace.packages(tmp_path)] == ["one", "two"]
 
 
+def test_vendored_packages_are_built_only_where_ros_lacks_them(tmp_path):
+    add_package(tmp_path, "one")
+    for name in ("lacking", "present"):
+        (tmp_path / "vendor" / name).mkdir(parents=True)
+        (tmp_path / "vendor" / name / "package.xml").touch()
+    (tmp_path / "ros" / "share" / "present").mkdir(parents=True)
+    (tmp_path / "ros" / "share" / "present" / "package.xml").touch()
+    assert [p.name for p in workspace.to_build(tmp_path, [tmp_path / "ros"])] == ["one", "lacking"]
+    assert [p.name for p in workspace.to_build(tmp_path, [])] == ["one", "lacking", "present"]
+    assert [p.name for p in workspace.packages(tmp_path)] == ["one"]
+
+
 def test_two_packages_of_one_name_are_refused(tmp_path):
     add_package(tmp_path, "one")
     (add_package(tmp_path, "two") / "package.xml").write_text("<package><name>one</name></package>")

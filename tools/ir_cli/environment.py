@@ -25,7 +25,7 @@ from . import console, lock, preflight, variables, wheels
 from .console import Progress, run_logged, say
 from .layout import Layout, base_python
 from .stamps import Stamps, hash_of
-from .workspace import PLACES, Package, packages
+from .workspace import PLACES, VENDOR, Package, to_build
 
 AGAIN = "Then run the same command again: it goes on where it stopped. ./ir doctor checks this machine."
 Command = Sequence[str | Path]
@@ -56,7 +56,7 @@ def keys(layout: Layout) -> dict[str, str]:
     found["wheels"] = hash_of([found["venv"], *files])
     native = [f for f in files if f.name in ("build.txt", f"{layout.distro}.txt")]
     found["base"] = hash_of([found["venv"], *native, *wheels.lines_of("numpy", layout.requirements / "stack.txt")])
-    built = {f"build-{p.name}": p.key(layout.root, found["base"]) for p in packages(layout.root)}
+    built = {f"build-{p.name}": p.key(layout.root, found["base"]) for p in to_build(layout.root, layout.underlay)}
     return found | built | {"variables": hash_of(built.values())}
 
 
@@ -167,7 +167,7 @@ class _Setup:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _build(self, wanted: Mapping[str, str]) -> None:
-        found = packages(self.layout.root)
+        found = to_build(self.layout.root, self.layout.underlay)
         todo = [p for p in found if not self._is_built(p, wanted[f"build-{p.name}"])]
         self._prune({p.name for p in found})
         if not todo:
@@ -222,6 +222,7 @@ def build_command(layout: Layout, names: list[str]) -> list[str | Path]:
     return [
         *(layout.python, "-m", "colcon", "--log-base", layout.log, "build", "--base-paths"),
         *(place for place in PLACES if (layout.root / place).is_dir()),
+        *map(str, sorted((layout.root / VENDOR).glob("*/"))),
         *("--build-base", layout.build, "--install-base", layout.install, "--symlink-install"),
         *(
             "--packages-select",

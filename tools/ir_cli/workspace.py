@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from .errors import UserError
 from .stamps import hash_of
 
 PLACES = ("src", "tests")  # folders in which colcon looks for packages
+VENDOR = "vendor"  # packages of ROS that a place may lack; built there alone, and unseen by a plain colcon build
 SHARED = ("launch", "worlds", "config", "docker")  # folders at the root from which a package's setup.py may install
 _MANIFESTS = {"package.xml", "setup.py", "setup.cfg", "CMakeLists.txt"}
 _INTERFACES = {".msg", ".srv", ".action", ".idl", ".cmake", ".in", ".em"}
@@ -56,6 +57,13 @@ def files(folder: Path) -> Iterator[Path]:
     for path, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f not in _UNSEEN and f[0] != "." and not f.endswith(".egg-info"))
         yield from (Path(path, n) for n in sorted(names) if n[0] != "." and not n.endswith(".pyc"))
+
+
+def to_build(root: Path, underlay: Iterable[Path]) -> list[Package]:
+    """The packages of the workspace, and those of VENDOR that none of the underlay's prefixes has."""
+    vendored = [Package(p.parent.name, p.parent) for p in sorted(root.glob(f"{VENDOR}/*/package.xml"))]
+    lacking = [p for p in vendored if not any((u / "share" / p.name / "package.xml").exists() for u in underlay)]
+    return packages(root) + lacking
 
 
 def packages(root: Path) -> list[Package]:

@@ -16,13 +16,13 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM, run
 from ir_common.ros_params import declare
+from ir_common.ros_poll import BUFFERED, NEWEST, Poll
 from ir_common.ros_time import to_seconds
 from ir_dashboard.access import Access
 from ir_dashboard.config import DashboardConfig
 from ir_dashboard.driving import Desk, Limits
 from ir_dashboard.hub import Hub
 from ir_dashboard.ros_driving import DrivingPort
-from ir_dashboard.ros_poll import BUFFERED, NEWEST, Poll
 from ir_dashboard.ros_slices import SliceServices
 from ir_dashboard.scene import read_scene
 from ir_dashboard.server import Server

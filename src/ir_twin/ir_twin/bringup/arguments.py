@@ -38,6 +38,7 @@ class BringupArguments(Config):
         "all", description="what runs on this machine: everything, the robots, or radio, slices, twin and controllers"
     )
     dashboard: Literal["on", "off"] = Field("on", description="the live page")
+    host: str = Field("127.0.0.1", min_length=1, description="address that the live page listens on; 0.0.0.0: all")
     port: int = Field(8080, ge=1, le=65535, description="of the live page; another one is taken when it is in use")
     headless: bool = Field(False, description="true: Gazebo without its window; MuJoCo has none, see the live page")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the simulator, the policies and the twin")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
@@ -64,10 +65,11 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
         relay = {**sliced, "robots": arguments.names, "edge_namespace": edge}
         edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
     robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}, nice=2)]
+    robot_side.append(NodeSpec("ir_sim", "robot_state", "robot_state", parameters=dict(fleet), nice=10))
     stack = Stack([_monitor(arguments, clocked)])
     if arguments.side != "robot":
         if arguments.dashboard == "on":
-            _add_dashboard(stack, arguments.port, {**fleet, "edge_namespace": edge})
+            _add_dashboard(stack, arguments, {**fleet, "edge_namespace": edge})
         stack.nodes += edge_side
     if arguments.side != "edge":
         stack.nodes += robot_side
@@ -75,25 +77,33 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
     return stack
 
 
-def _add_dashboard(stack: Stack, port: int, parameters: dict[str, Any]) -> None:
+def _add_dashboard(stack: Stack, arguments: BringupArguments, parameters: dict[str, Any]) -> None:
     """The live page. Port and token are chosen here, so that they stay when the node is started again."""
-    token = secrets.token_urlsafe(12)
-    chosen = _free_port(port)
-    stack.nodes.append(
-        NodeSpec(
-            "ir_dashboard", "dashboard", "dashboard", parameters={**parameters, "port": chosen, "token": token}, nice=10
-        )
-    )
-    stack.notes.append(f"live page: http://127.0.0.1:{chosen}/#token={token}")
+    token, host = secrets.token_urlsafe(12), arguments.host
+    chosen = {"host": host, "port": _free_port(host, arguments.port), "token": token}
+    stack.nodes.append(NodeSpec("ir_dashboard", "dashboard", "dashboard", parameters={**parameters, **chosen}, nice=10))
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    stack.notes.append(f"live page: http://{shown}:{chosen['port']}/#token={token}")
 
 
-def _free_port(preferred: int) -> int:
-    with socket.socket() as probe:
+def _free_port(host: str, preferred: int) -> int:
+    """The preferred port, or a free one where it is taken.
+
+    Raises:
+        ConfigError: the host is no address of this machine.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
+        for port in (preferred, 0):
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise ConfigError(
+                        f"host:={host}: cannot listen there ({error.strerror}); give 127.0.0.1 or 0.0.0.0"
+                    ) from None
+            else:
+                break
         return int(probe.getsockname()[1])
 
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames and descriptions as a late joiner hears them."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from tf2_msgs.msg import TFMessage
+
+from ir_common.ros_node import LATCHED
+from ir_sim.robot_state_node import TF_QOS, TF_STATIC_QOS, RobotStateNode
+
+WORLD = Path(__file__).parents[3] / "worlds" / "robot_field.sdf"
+
+
+@pytest.fixture
+def node(ros):
+    values = {"world": str(WORLD), "robots": ["cart", "hopper"], "rate": 50.0}
+    return ros.add(RobotStateNode(parameter_overrides=[Parameter(name, value=v) for name, v in values.items()]))
+
+
+def test_a_late_joiner_gets_static_frames_and_descriptions(ros, node):
+    peer = ros.node("rviz")
+    heard, texts = {}, {}
+    peer.create_subscription(
+        TFMessage, "/tf_static", lambda m: heard.update({t.child_frame_id: t for t in m.transforms}), TF_STATIC_QOS
+    )
+    for name in ("cart", "hopper"):
+        topic = f"/{name}/robot_description"
+        peer.create_subscription(String, topic, lambda m, n=name: texts.update({n: m.data}), LATCHED)
+    ros.until(lambda: heard and len(texts) == 2, what="frames and descriptions")
+    assert heard["cart/odom"].header.frame_id == "map" and heard["cart/odom"].transform.rotation.w == 1.0
+    assert heard["cart/lidar"].header.frame_id == "cart/base_link"
+    assert heard["cart/lidar"].transform.translation.z == pytest.approx(0.2)
+    assert heard["hopper/torso"].header.frame_id == "hopper/base_link"
+    links = {link.get("name") for link in ElementTree.fromstring(texts["cart"]).findall("link")}
+    assert {"cart/base_link", "cart/left_wheel"} <= links
+
+
+def test_odometry_and_joint_states_become_transforms_with_their_stamps(ros, node):
+    peer = ros.node("simulator")
+    heard = {}
+    peer.create_subscription(
+        TFMessage, "/tf", lambda m: heard.update({t.child_frame_id: t for t in m.transforms}), TF_QOS
+    )
+    odometry, states = (
+        peer.create_publisher(k, f"/cart/{t}", 10) for k, t in ((Odometry, "odom"), (JointState, "joint_states"))
+    )
+    pose = Odometry()
+    pose.header.stamp = Time(sec=7)
+    pose.pose.pose.position.x, pose.pose.pose.orientation.z, pose.pose.pose.orientation.w = 3.0, 0.6, 0.8
+    joints = JointState(name=["left_wheel_joint", "unknown"], position=[0.5, 1.0])
+    joints.header.stamp = Time(sec=8)
+
+    def both():
+        odometry.publish(pose)
+        states.publish(joints)
+        return {"cart/base_link", "cart/left_wheel"} <= heard.keys()
+
+    ros.until(both, what="transforms")
+    base, wheel = heard["cart/base_link"], heard["cart/left_wheel"]
+    assert (base.header.frame_id, base.header.stamp.sec, base.transform.translation.x) == ("cart/odom", 7, 3.0)
+    assert (base.transform.rotation.z, base.transform.rotation.w) == (0.6, 0.8)
+    assert (wheel.header.frame_id, wheel.header.stamp.sec) == ("cart/base_link", 8)
+    assert wheel.transform.translation.y == pytest.approx(0.15)
+    assert not any("unknown" in frame for frame in heard) and "hopper/base_link" not in heard
