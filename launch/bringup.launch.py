@@ -49,7 +49,7 @@ def _actions(spec: NodeSpec) -> list:
         "respawn_max_retries": MAX_RESTARTS,
         "additional_env": spec.environment,
         "output": "screen",
-        "prefix": f"nice -n {spec.nice}" if spec.nice else None,
+        "prefix": f"chrt --batch 0 nice -n {spec.nice}" if spec.nice else None,
     }
     if spec.package:
         process = Node(

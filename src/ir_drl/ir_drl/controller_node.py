@@ -46,7 +46,7 @@ class ControllerConfig(Config):
 
 
 class ControllerNode(LeanNode):
-    """Proposes a command for every state of its robot, and the safe action when none comes."""
+    """Proposes a command for every state of its robot, and the safe action when no more come."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("controller", **kwargs)
@@ -60,11 +60,13 @@ class ControllerNode(LeanNode):
         side = f"{config.edge_namespace}/{robot}"
         self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
         self._timer = self.create_timer(config.input_timeout, self._on_timeout)
+        self._timer.cancel()  # the first good state starts it: until then there is nothing to stop
         self.create_subscription(TaskState, f"{side}/state", self._on_state, NEWEST)
 
     def _configure(self, config: ControllerConfig) -> None:
         self._controller.restart()
-        self._timer.reset()
+        if not self._timer.is_canceled():
+            self._timer.reset()
 
     def _on_state(self, state: TaskState) -> None:
         if not self._declared.config.enabled:

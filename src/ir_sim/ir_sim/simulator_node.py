@@ -47,7 +47,7 @@ class SimulatorConfig(Config):
         1.0, ge=0.0, le=1000.0, description="simulated seconds per second, 0: as fast as it can"
     )
     paused: bool = Field(False, description="starts paused, for lockstep by the step service")
-    clock_rate: float = Field(100.0, gt=0.0, le=1000.0, description="rate of /clock in simulated time, Hz")
+    clock_rate: float = Field(50.0, gt=0.0, le=1000.0, description="rate of /clock in simulated time, Hz")
     cameras: bool = Field(True, description="false: no camera pictures")
 
 

@@ -141,7 +141,8 @@ class LearnerProcess:
                 [sys.executable, "-m", "ir_twin.learner", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
             )  # fmt: skip
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, self._config.learner_nice)  # its imports are costly too
+        os.sched_setscheduler(self._process.pid, os.SCHED_BATCH, os.sched_param(0))  # its imports are costly too
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, self._config.learner_nice)
         self._channel = Channel(ours)
         for task in self._tasks.values():
             task.begun = False

@@ -22,7 +22,8 @@ class NodeSpec:
         parameters: parameter values, plain data.
         arguments: command line of a program that is not one of ours.
         environment: added to the process's environment.
-        nice: niceness; commands on their way to a robot come before what can wait.
+        nice: niceness; commands on their way to a robot come before what can wait. Over 0, the process is also a
+            batch to the scheduler: it gets its share, but does not interrupt the others when it wakes up.
         required: the stack ends, in good order, when this process ends with status 0.
     """
 

@@ -211,6 +211,8 @@ def _in_child(nice: int) -> None:
     and hears SIGINT even where a shell said to ignore it.
     """
     os.setpgid(0, 0)
+    if nice:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, it interrupts nobody
     os.nice(nice)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
