@@ -25,6 +25,7 @@ usage: ./ir COMMAND [arguments]
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
   run PACKAGE EXECUTABLE [args]    run one program of a package
   slice VERB [arguments]           list, create, modify, delete or watch network slices
+  bag record|play|info [arguments] record topics into a rosbag2 bag, play it, say what is in it
   test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
   bench [NAME [--quick] [--seeds N] [--out DIR]]
                                    run a benchmark; without a name: list them
@@ -88,6 +89,16 @@ def _slice(layout: Layout, rest: list[str]) -> int:
     return _run(layout, ["ros2slice", "slice", *rest])
 
 
+def _bag(layout: Layout, rest: list[str]) -> int:
+    verbs = ("record", "play", "info")
+    if not rest or rest[0] in ("-h", "--help"):
+        print("usage: ./ir bag " + "|".join(verbs) + " [arguments]; each has a --help of its own")
+        return 0
+    if rest[0] not in verbs:
+        raise UserError(f"./ir bag has no {rest[0]}. {programs.hint(rest[0], verbs)}There are: {', '.join(verbs)}")
+    return _run(layout, ["ir_bag", *rest])
+
+
 def _run(layout: Layout, rest: list[str]) -> int:
     if rest and rest[0] in ("-h", "--help"):
         print("usage: ./ir run PACKAGE EXECUTABLE [args]")
@@ -145,6 +156,7 @@ COMMANDS = {
     "up": _up,
     "run": _run,
     "slice": _slice,
+    "bag": _bag,
     "test": _test,
     "bench": _bench,
     "shell": _shell,

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs of this package do the same way: errors in one line, an end in good order, figures."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from ir_bag.writer import DiskFull
+from ir_common.config import EXIT_CONFIG, ConfigError
+
+
+def run(program: Callable[[], int]) -> None:
+    """Runs a program and exits with its status; 78 after a mistake of the user's, 1 when the disk is full."""
+    try:
+        status = program()
+        sys.stdout.flush()
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        status = EXIT_CONFIG
+    except DiskFull as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        status = 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    sys.exit(status)
+
+
+def told_to_end() -> threading.Event:
+    """Set by SIGINT and SIGTERM, which do nothing else from now on."""
+    event = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: event.set())
+    return event
+
+
+def size(count: float) -> str:
+    """Bytes, in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.4g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"
