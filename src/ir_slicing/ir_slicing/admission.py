@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ir_common.config import ConfigError, load_yaml, validate
 from ir_radio.channel import block_rate, snr
 from ir_radio.slices import Carrier, SlicesFile, SliceSpec, doubled_flow
+from ir_slicing.lifecycle import State
 
 BlockRate = Callable[[SliceSpec], float]
 """bit/s that one resource block carries now on the links of a slice, positive."""
@@ -26,10 +27,17 @@ class Slice:
     Attributes:
         spec: what it is asked to be.
         created: ns of ROS time.
+        active: it holds resources and carries messages; an inactive one is only defined.
     """
 
     spec: SliceSpec
     created: int
+    active: bool = True
+
+    @property
+    def state(self) -> State:
+        """ACTIVE or INACTIVE."""
+        return State.ACTIVE if self.active else State.INACTIVE
 
     @property
     def expires(self) -> int | None:
@@ -89,12 +97,24 @@ class Registry:
             Refused: there is no such template.
             ConfigError: the name cannot be one.
         """
-        template = self.templates.get(template_name)
-        if template is None:
-            known = ", ".join(self.templates) or "none"
-            raise Refused(f"unknown slice template '{template_name}'; templates are: {known}")
+        template = self.template(template_name)
         changes = {"template_name": template_name, "name": name or template.name}
         return validate(SliceSpec, template.model_dump() | changes, "slice request")
+
+    def template(self, name: str) -> SliceSpec:
+        """A template by name.
+
+        Raises:
+            Refused: there is none.
+        """
+        if name not in self.templates:
+            raise Refused(f"unknown slice template '{name}'; templates are: {', '.join(self.templates) or 'none'}")
+        return self.templates[name]
+
+    @property
+    def active(self) -> dict[str, Slice]:
+        """The slices that hold resources."""
+        return {name: entry for name, entry in self.slices.items() if entry.active}
 
     def create(self, spec: SliceSpec, now: int, rate: BlockRate) -> Slice:
         """Adds a slice at ``now`` (ns).
@@ -114,11 +134,42 @@ class Registry:
         Raises:
             Refused: there is no such slice, another slice carries one of its topics, or the new one does not fit.
         """
-        before = self._get(spec.name)
-        self._check(spec, rate)
+        before = self.get(spec.name)
+        (self._check if before.active else self.check_sense)(spec, rate)
         created = now if spec.lifetime > 0.0 else before.created
-        self.slices[spec.name] = Slice(spec, created)
+        self.slices[spec.name] = Slice(spec, created, before.active)
         return self.slices[spec.name]
+
+    def set_active(self, name: str, active: bool, rate: BlockRate) -> Slice:
+        """Activates or deactivates a slice; what an inactive one held, topics too, others may have meanwhile.
+
+        Raises:
+            Refused: there is no such slice, it is so already, or it no longer fits.
+        """
+        entry = self.get(name)
+        if entry.active == active:
+            raise Refused(f"slice '{name}' is {entry.state} already")
+        if active:
+            self._check(entry.spec, rate)
+        self.slices[name] = replace(entry, active=active)
+        return self.slices[name]
+
+    def set_template(self, template: SliceSpec, rate: BlockRate) -> None:
+        """Adds a template or replaces the one of its name.
+
+        Raises:
+            Refused: it contradicts itself.
+        """
+        self.check_sense(template, rate)
+        self.templates[template.name] = template.model_copy(update={"template_name": ""})
+
+    def delete_template(self, name: str) -> SliceSpec:
+        """Removes a template and returns it; slices made from it stay.
+
+        Raises:
+            Refused: there is no such template.
+        """
+        return self.templates.pop(self.template(name).name)
 
     def delete(self, name: str) -> Slice:
         """Removes a slice and returns it.
@@ -126,21 +177,31 @@ class Registry:
         Raises:
             Refused: there is no such slice.
         """
-        self._get(name)
+        self.get(name)
         return self.slices.pop(name)
 
-    def expire(self, now: int) -> list[str]:
-        """Removes the slices whose lifetime is over at ``now`` (ns); returns their names."""
-        over = [name for name, entry in self.slices.items() if entry.expires is not None and entry.expires <= now]
-        for name in over:
-            del self.slices[name]
-        return over
+    def expired(self, now: int) -> list[Slice]:
+        """The slices whose lifetime is over at ``now`` (ns)."""
+        return [entry for entry in self.slices.values() if entry.expires is not None and entry.expires <= now]
 
-    def begin_lifetimes(self, now: int) -> None:
-        """Counts all lifetimes from ``now`` (ns) on: the clock has started, or was set back."""
-        self.slices = {name: Slice(entry.spec, now) for name, entry in self.slices.items()}
+    def begin_lifetimes(self, now: int, kept: bool = False) -> None:
+        """Counts all lifetimes from ``now`` (ns) on: the clock has started, or was set back.
 
-    def _get(self, name: str) -> Slice:
+        Args:
+            now: ns of ROS time.
+            kept: those that began on this clock, before a restart of the manager, go on.
+        """
+        self.slices = {
+            name: entry if kept and 0 < entry.created <= now else replace(entry, created=now)
+            for name, entry in self.slices.items()
+        }
+
+    def get(self, name: str) -> Slice:
+        """A slice by name.
+
+        Raises:
+            Refused: there is none.
+        """
         if name not in self.slices:
             known = ", ".join(self.slices) or "none"
             raise Refused(f"there is no slice '{name}'; slices are: {known}")
@@ -158,6 +219,11 @@ class Registry:
                 f"slice '{spec.name}' contradicts itself: an eMBB slice is served once in a slot of {slot * 1e3:g} ms, "
                 f"its latency bound is {spec.max_latency * 1e3:g} ms; raise max_latency or make it urllc"
             )
+        if 0.0 < spec.lifetime <= spec.max_latency:
+            raise Refused(
+                f"slice '{spec.name}' contradicts itself: it lives {spec.lifetime:g} s, "
+                f"its messages may take {spec.max_latency:g} s"
+            )
         needed, total = self.blocks(spec, rate), self.carrier.resource_blocks
         if spec.share is not None and needed * rate(spec) < spec.rate:
             raise Refused(
@@ -172,7 +238,7 @@ class Registry:
 
     def _check(self, spec: SliceSpec, rate: BlockRate) -> None:
         self.check_sense(spec, rate)
-        others = [entry.spec for name, entry in self.slices.items() if name != spec.name]
+        others = [entry.spec for name, entry in self.active.items() if name != spec.name]
         for other in others:
             if twice := doubled_flow([*other.flows, *spec.flows]):
                 raise Refused(

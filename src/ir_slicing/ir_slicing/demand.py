@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """What a slice did in the last report period.
+    """What the radio did for a slice in a report period.
 
     Attributes:
-        offered_rate: bit/s that came in.
+        offered: bit/s that came in.
         queued: bit that wait.
-        block_rate: bit/s that one resource block carries on its links now, positive.
+        missed: messages were dropped, or came after the latency bound, or none came though some wait.
     """
 
-    offered_rate: float
-    queued: float
-    block_rate: float
+    offered: float
+    queued: float = 0.0
+    missed: bool = False
 
 
 def mean_block_rate(rates: Iterable[float], otherwise: float) -> float:

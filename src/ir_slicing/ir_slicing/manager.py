@@ -1,25 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slice manager without ROS: slices, demand and allocation, as numbers in and decisions out."""
+"""The slice manager without ROS: slices, demand, requests and allocation, as numbers in and decisions out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from ir_common.config import Config, live
+from ir_common.config import ConfigError, live
 from ir_radio.slices import SliceSpec
 from ir_slicing.admission import load_registry
+from ir_slicing.agent_requests import AgentRequests, TrustConfig
+from ir_slicing.agent_weights import TRAINED
 from ir_slicing.allocation import Hysteresis, Request, divide
-from ir_slicing.demand import DemandFilter, mean_block_rate
+from ir_slicing.demand import DemandFilter, Load, mean_block_rate
+from ir_slicing.lifecycle import MANAGER, AuditTrail, State
+from ir_slicing.orchestration import Orchestrator
+from ir_slicing.state_file import ManagerState, SavedModel, SavedSlice, load, save
+
+Policy = Literal["proportional", "learned", "static"]
 
 
-class ManagerConfig(Config):
+class ManagerConfig(TrustConfig):
     """Parameters of the slice manager."""
 
     slices_file: Path = Field(description="slices file: carrier, templates and initial slices")
+    state_file: Path | None = Field(
+        None, description="templates, slices and learnt weights, kept there over a restart; empty: nowhere"
+    )
+    weights_file: Path = Field(TRAINED, description="what the agents' weights are before the first round: an NPZ file")
+    federation_period: float = Field(
+        20.0, ge=0.1, le=86400, description="tau of MAFL: time between two federated rounds, s of ROS time"
+    )
+    federation_timeout: float = Field(
+        2.0, ge=0.1, le=600, description="a round is closed after so long without the updates that are missing, s"
+    )
+    policy: Policy = Field(
+        "proportional",
+        description="who says what slices need: their measured demand, their agents, or (static) their guarantees",
+    )
     allocation_period: float = Field(0.2, ge=0.01, le=60.0, description="time between decisions, s of ROS time")
     reference_distance: float = Field(
         20.0, gt=0.0, description="until links report, a block carries what it carries at this distance, m"
@@ -37,6 +59,18 @@ class ManagerConfig(Config):
         0.1, ge=0.0, le=1.0, description="an allocation stays while no slice's differs by more than this fraction"
     )
 
+    @field_validator("state_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("state_file")
+    @classmethod
+    def _has_folder(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ValueError(f"the folder of {path} does not exist; make it first")
+        return path
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -45,10 +79,12 @@ class Allocation:
     Attributes:
         sequence: counts them, from 1.
         blocks: RB of each slice.
+        policies: what decided for each slice.
     """
 
     sequence: int
     blocks: dict[str, float]
+    policies: dict[str, Policy]
 
 
 class SliceManager:
@@ -66,14 +102,57 @@ class SliceManager:
         self.registry, self._nominal = load_registry(
             config.slices_file, config.urllc_margin, config.reference_distance, now
         )
+        self.trail = AuditTrail()
+        self.orchestrator = Orchestrator(self.registry, self.trail, self.block_rate)
+        self.requests = AgentRequests(config, self.registry.carrier.resource_blocks, self.trail)
+        self.model: SavedModel | None = None
         self._links: dict[str, float] = {}
+        self._loads: dict[str, Load] = {}
         self._offered: dict[str, float] = {}
-        self._queued: dict[str, float] = {}
+        self._reported = now
         self._now = now
         self._filter = DemandFilter(config.demand_time_constant)
         self._hysteresis = Hysteresis(config.hysteresis)
         self.configure(config)
-        self.allocation = Allocation(0, {})
+        self.allocation = Allocation(0, {}, {})
+        if config.state_file:
+            self._restore(config.state_file, now)
+
+    def _restore(self, path: Path, now: int) -> None:
+        """Goes on where the manager before this one ended; what is no longer possible is put on record."""
+        try:
+            state = load(path)
+        except ConfigError as error:
+            reason = f"{error}; going on with {self.config.slices_file}"
+            self.trail.add(now, "restore", "", None, MANAGER, reason, State.PREPARATION, accepted=False)
+            return
+        if state is None:
+            return
+        # admitted once: links that are not known yet revoke nothing, as links that got worse do not
+        self.registry.templates = {template.name: template for template in state.templates}
+        self.registry.slices = {entry.spec.name: entry for entry in state.entries()}
+        for name, entry in self.registry.slices.items():
+            reason = f"as it was before the restart, from {path}"
+            self.trail.add(now, "restore", name, entry.spec, MANAGER, reason, entry.state)
+        self.model = state.model
+        self.allocation = Allocation(state.sequence, {}, {})
+
+    def save(self) -> None:
+        """Writes the state file, where there is one.
+
+        Raises:
+            OSError: it cannot be written; the one before is untouched.
+        """
+        if self.config.state_file:
+            slices = tuple(
+                SavedSlice(spec=entry.spec, created=entry.created, active=entry.active)
+                for entry in self.registry.slices.values()
+            )
+            templates = tuple(self.registry.templates.values())
+            state = ManagerState(
+                sequence=self.allocation.sequence, templates=templates, slices=slices, model=self.model
+            )
+            save(self.config.state_file, state)
 
     def configure(self, config: ManagerConfig) -> None:
         """Takes over the live parameters."""
@@ -86,50 +165,67 @@ class SliceManager:
         own = [rate for robot, rate in self._links.items() if any(flow.carries(robot) for flow in spec.flows)]
         return mean_block_rate(own, mean_block_rate(self._links.values(), self._nominal))
 
-    def report(
-        self, now: int, offered: Mapping[str, float], queued: Mapping[str, float], links: Mapping[str, float]
-    ) -> None:
+    def report(self, now: int, loads: Mapping[str, Load], links: Mapping[str, float]) -> None:
         """Takes in what the radio did.
 
         Args:
             now: ns of ROS time of the report.
-            offered: bit/s offered to each slice.
-            queued: bit that wait in each slice.
+            loads: of each slice.
             links: bit/s of one resource block on each robot's link; NaN where unknown.
         """
-        self._offered = self._filter.update(now * 1e-9, offered)
-        self._queued = dict(queued)
-        self._links = dict(links)
+        self._offered = self._filter.update(now * 1e-9, {name: load.offered for name, load in loads.items()})
+        self._loads, self._links = dict(loads), dict(links)
+        seconds, self._reported = max(now - self._reported, 0) * 1e-9, now
+        for name, entry in self.registry.active.items():
+            if name in loads:
+                demand = min(self._demand(entry.spec), self.registry.carrier.resource_blocks)
+                self.requests.judge(name, seconds, loads[name].missed, demand)
 
     def tick(self, now: int) -> bool:
         """Lets time (ns) go on; returns whether the slices changed: lifetimes ended or were begun anew."""
         started, back = self._now == 0 < now, now < self._now
         if started or back:
-            self.registry.begin_lifetimes(now)
+            self.registry.begin_lifetimes(now, kept=started)
+        if back:
+            self.requests.forget_times()
         self._now = now
-        return bool(self.registry.expire(now)) or started or back
+        return self.orchestrator.expire(now) or started or back
 
     def allocate(self) -> bool:
-        """Decides on the allocation; returns whether it changed."""
-        slices = [entry.spec for entry in self.registry.slices.values()]
+        """Decides on the allocation; returns whether it changed, in its numbers or in who decided."""
+        slices = {name: entry.spec for name, entry in self.registry.active.items()}
         carrier = self.registry.carrier.resource_blocks
-        blocks = divide([self._request(spec) for spec in slices], carrier)
-        names = [spec.name for spec in slices]
-        if not self._hysteresis.changed(names, blocks, carrier):
+        self.requests.set_slices(list(slices))
+        asked = self.requests.trusted(self._now * 1e-9) if self.config.policy == "learned" else {}
+        fallback: Policy = "static" if self.config.policy == "static" else "proportional"
+        policies: dict[str, Policy] = {name: "learned" if name in asked else fallback for name in slices}
+        blocks = divide([self._request(spec, asked.get(name)) for name, spec in slices.items()], carrier)
+        if (
+            not self._hysteresis.changed(list(slices), blocks, carrier) and policies == self.allocation.policies
+        ):  # fmt: skip
             return False
-        self.allocation = Allocation(self.allocation.sequence + 1, dict(zip(names, blocks.tolist(), strict=True)))
+        given = dict(zip(slices, blocks.tolist(), strict=True))
+        self.allocation = Allocation(self.allocation.sequence + 1, given, policies)
         return True
 
     def room(self) -> str:
         """How much of the carrier is guaranteed now, in words."""
         total = self.registry.carrier.resource_blocks
-        taken = sum(self.registry.blocks(entry.spec, self.block_rate) for entry in self.registry.slices.values())
+        taken = sum(self.registry.blocks(entry.spec, self.block_rate) for entry in self.registry.active.values())
         return f"{taken:.1f} of {total} resource blocks are guaranteed now"
 
-    def _request(self, spec: SliceSpec) -> Request:
-        rate = self.block_rate(spec)
+    def _request(self, spec: SliceSpec, asked: float | None) -> Request:
+        """The need of a slice: what its agent asks for, or what the policy says."""
         guaranteed = self.registry.blocks(spec, self.block_rate)
-        bits = self.config.headroom * self._offered.get(spec.name, 0.0)
-        bits += self._queued.get(spec.name, 0.0) / self.config.drain_time
+        if self.config.policy == "static":
+            return Request(spec.name, guaranteed, guaranteed, guaranteed, spec.priority)
         reserved = guaranteed if spec.type == "urllc" else self.config.reserve * guaranteed
-        return Request(spec.name, guaranteed, reserved, bits / rate, spec.priority)
+        demand = self._demand(spec) if asked is None else asked
+        return Request(spec.name, guaranteed, reserved, demand, spec.priority)
+
+    def _demand(self, spec: SliceSpec) -> float:
+        """RB that the proportional policy asks for."""
+        bits = self.config.headroom * self._offered.get(spec.name, 0.0)
+        if spec.name in self._loads:
+            bits += self._loads[spec.name].queued / self.config.drain_time
+        return bits / self.block_rate(spec)

@@ -8,6 +8,7 @@ import pytest
 
 from ir_common.config import ConfigError
 from ir_slicing.allocation import QUANTUM
+from ir_slicing.demand import Load
 from ir_slicing.manager import ManagerConfig, SliceManager
 from ir_slicing.preflight import check
 
@@ -18,6 +19,10 @@ LINKS = {"cart": 1e6, "spider": 1e6, "hopper": 1e6}
 
 def make(now=0, **parameters):
     return SliceManager(ManagerConfig(slices_file=CONFIG, demand_time_constant=0.01, **parameters), now)
+
+
+def report(manager, now, offered):
+    manager.report(now, {name: Load(rate) for name, rate in offered.items()}, LINKS)
 
 
 def guarantees(manager):
@@ -37,13 +42,13 @@ def test_allocation_follows_demand():
     """At 1 Mb/s per block: video offers 150 Mb/s, so asks for 180 blocks; the idle ones keep their reserve."""
     manager = make()
     manager.allocate()
-    manager.report(SECOND, {"video": 150e6, "spider": 0.0, "cart": 0.0, "control": 1e6}, {}, LINKS)
+    report(manager, SECOND, {"video": 150e6, "spider": 0.0, "cart": 0.0, "control": 1e6})
     assert manager.allocate()
     video = manager.allocation.blocks
     assert video["video"] == pytest.approx(180, abs=1)
     assert video["control"] >= 5 * 1.25, "the guarantee of URLLC stays whole"
     assert video["spider"] >= 3.5 - QUANTUM
-    manager.report(2 * SECOND, {"video": 0.0, "spider": 150e6, "cart": 0.0, "control": 1e6}, {}, LINKS)
+    report(manager, 2 * SECOND, {"video": 0.0, "spider": 150e6, "cart": 0.0, "control": 1e6})
     assert manager.allocate()
     assert manager.allocation.blocks["spider"] == pytest.approx(180, abs=1)
     assert manager.allocation.sequence == 3
@@ -51,8 +56,7 @@ def test_allocation_follows_demand():
 
 def test_queue_is_demand():
     manager = make(drain_time=0.1)
-    offered = dict.fromkeys(["video", "spider", "cart", "control"], 0.0)
-    manager.report(SECOND, offered, {"cart": 10e6}, LINKS)
+    manager.report(SECOND, {"video": Load(0.0), "cart": Load(0.0, 10e6)}, LINKS)
     manager.allocate()
     assert manager.allocation.blocks["cart"] >= 100, "10 Mbit in 0.1 s at 1 Mb/s per block"
 
@@ -60,10 +64,10 @@ def test_queue_is_demand():
 def test_jitter_changes_nothing():
     manager = make()
     base = {"video": 20e6, "spider": 10e6, "cart": 5e6, "control": 1e6}
-    manager.report(SECOND, base, {}, LINKS)
+    report(manager, SECOND, base)
     manager.allocate()
     for k, factor in enumerate([1.03, 0.97, 1.04, 1.0]):
-        manager.report((2 + k) * SECOND, {n: r * factor for n, r in base.items()}, {}, LINKS)
+        report(manager, (2 + k) * SECOND, {n: r * factor for n, r in base.items()})
         assert not manager.allocate()
     assert manager.allocation.sequence == 1
 
@@ -71,10 +75,10 @@ def test_jitter_changes_nothing():
 def test_block_rate_is_that_of_the_slices_robots():
     manager = make()
     nominal = manager.block_rate(manager.registry.slices["cart"].spec)
-    manager.report(SECOND, {}, {}, {"cart": 0.5e6, "cart_2": 1e6, "spider": 2e6, "hopper": math.nan})
+    manager.report(SECOND, {}, {"cart": 0.5e6, "cart_2": 1e6, "spider": 2e6, "hopper": math.nan})
     assert manager.block_rate(manager.registry.slices["cart"].spec) == pytest.approx(2e6 / 3)
     assert manager.block_rate(manager.registry.slices["spider"].spec) == pytest.approx(2e6)
-    manager.report(SECOND, {}, {}, {"cart": math.nan})
+    manager.report(SECOND, {}, {"cart": math.nan})
     assert manager.block_rate(manager.registry.slices["cart"].spec) == nominal
 
 

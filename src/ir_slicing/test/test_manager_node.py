@@ -13,9 +13,9 @@ from rclpy.parameter import Parameter
 from ir_common.config import ConfigError
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.ros_time import to_stamp
-from ir_interfaces.msg import Allocation, CellReport, LinkReport, SliceList, SliceReport, SliceSpec
-from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
-from ir_slicing.manager_node import ManagerNode
+from ir_interfaces.msg import Allocation, CellReport, LinkReport, SliceEvent, SliceList, SliceReport, SliceSpec
+from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
+from ir_slicing.manager_node import AUDIT, ManagerNode
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 BLOCKS = 216
@@ -151,6 +151,43 @@ def test_lifetime_ends(ros, stack):
     ros.until(lambda: "extra" not in stack.names() and "extra" not in stack.blocks(), what="end of the slice")
 
 
+def test_audit_trail_tells_late_joiners_everything(ros, stack):
+    """Who did what, when, why, and from which state to which; refusals too, in order."""
+    stack.call(CreateSlice, "create_slice", spec=message(differentiator=77), requester="anna")
+    stack.call(CreateSlice, "create_slice", spec=message(rate=300e6, name="big"), requester="ben")
+    stack.call(SetSliceActive, "set_slice_active", name="extra", active=False, requester="anna")
+    ros.until(lambda: "extra" not in stack.names(), what="an inactive slice carries nothing")
+    listed = stack.call(ListSlices, "list_slices").slices
+    assert (listed[-1].spec.name, listed[-1].state) == ("extra", "INACTIVE")
+    events = []
+    ros.node("late").create_subscription(SliceEvent, "/slicing/events", events.append, AUDIT)
+    ros.until(lambda: len(events) >= 8, what="the whole trail")
+    assert [e.sequence for e in events] == list(range(1, 9))
+    assert [(e.action, e.slice, e.accepted) for e in events[:4]] == [
+        ("create", name, True) for name in ("video", "spider", "cart", "control")
+    ]
+    told = [(e.action, e.slice, e.requester, e.accepted, e.state_before, e.state_after) for e in events[4:]]
+    assert told == [
+        ("create", "extra", "anna", True, "PREPARATION", "INACTIVE"),
+        ("activate", "extra", "anna", True, "INACTIVE", "ACTIVE"),
+        ("create", "big", "ben", False, "PREPARATION", "PREPARATION"),
+        ("deactivate", "extra", "anna", True, "ACTIVE", "INACTIVE"),
+    ]
+    assert (events[4].sst, events[4].sd) == (1, 77)
+    assert "can never fit: 300 Mb/s" in events[6].reason
+
+
+def test_template_is_set_used_and_deleted(stack):
+    bad = message("tiny", lifetime=0.01)
+    answer = stack.call(SetTemplate, "set_template", spec=bad)
+    assert not answer.success and "contradicts itself" in answer.message
+    assert stack.call(SetTemplate, "set_template", spec=message("tiny", rate=1e5)).success
+    answer = stack.call(CreateSlice, "create_slice", template_name="tiny")
+    assert answer.success and answer.slice.spec.template_name == "tiny"
+    assert stack.call(DeleteSlice, "delete_template", name="tiny").success
+    assert not stack.call(CreateSlice, "create_slice", template_name="tiny", spec=SliceSpec(name="again")).success
+
+
 def test_live_parameters_are_checked(stack):
     result = stack.manager.set_parameters([Parameter("hysteresis", value=2.0)])[0]
     assert not result.successful
@@ -180,6 +217,47 @@ def test_process_ends_with_78_and_one_line(ros_domain):
     _, error = process.communicate(timeout=30)
     assert process.returncode == 78
     assert "/nowhere/slices.yaml" in error and "Traceback" not in error
+
+
+def test_slices_return_after_kill_9(ros, tmp_path):
+    """A manager is killed without warning; the next one has the slices and templates of the first."""
+    seen, peer = [], ros.node()
+    peer.create_subscription(SliceList, "/slicing/slices", seen.append, LATCHED)
+    arguments = ("-p", f"slices_file:={CONFIG}", "-p", f"state_file:={tmp_path / 'state.json'}")
+    first = run_manager(*arguments)
+    try:
+        ros.until(lambda: seen, timeout=30, what="first manager")
+        fields = {"template_name": "", "spec": message("extra", rate=2e6, lifetime=3600.0)}
+        assert ros.call(peer, CreateSlice, "/slicing/create_slice", CreateSlice.Request(**fields)).success
+        assert ros.call(peer, DeleteSlice, "/slicing/delete_slice", DeleteSlice.Request(name="cart")).success
+    finally:
+        first.kill()
+        first.wait()
+    seen.clear()
+    second = run_manager(*arguments)
+    try:
+        ros.until(lambda: seen, timeout=30, what="second manager")
+        created = {s.spec.name: s.created.sec for s in seen[-1].slices}
+        assert list(created) == ["video", "spider", "control", "extra"]
+        assert created["extra"] <= created["video"] + 60, "its lifetime runs on from its creation"
+        events = []
+        peer.create_subscription(SliceEvent, "/slicing/events", events.append, AUDIT)
+        ros.until(lambda: len(events) >= 4, what="the trail")
+        assert {e.action for e in events} == {"restore"}
+    finally:
+        second.kill()
+        second.wait()
+
+
+def test_truncated_state_is_one_clear_line(ros, tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text('{"sequence": 3, "templ')
+    manager = ros.add(ManagerNode(parameter_overrides=parameters(state_file=str(path))))
+    events = []
+    ros.node().create_subscription(SliceEvent, "/slicing/events", events.append, AUDIT)
+    ros.until(lambda: events, what="event")
+    assert not events[0].accepted and str(path) in events[0].reason and "going on with" in events[0].reason
+    assert list(manager._manager.registry.slices) == ["video", "spider", "cart", "control"]
 
 
 def test_process_ends_with_0_on_sigterm(ros):

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the radio's reports to what manager and agents reckon with. Counters of a report run since the radio's start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ir_interfaces.msg import Books, CellReport, SliceReport
+from ir_slicing.demand import Load
+
+
+def dropped(books: Books) -> int:
+    """Messages dropped since the start, for whatever reason."""
+    return sum(row.messages for row in books.dropped)
+
+
+@dataclass
+class LoadReader:
+    """Loads of the slices, report by report."""
+
+    _dropped: dict[str, int] = field(default_factory=dict)
+
+    def read(self, report: CellReport, bounds: dict[str, float]) -> dict[str, Load]:
+        """One report.
+
+        Args:
+            report: from the radio.
+            bounds: latency bound of each slice, s.
+        """
+        before, self._dropped = self._dropped, {row.slice: dropped(row.books) for row in report.slices}
+        return {
+            row.slice: Load(
+                row.offered_rate,
+                8.0 * row.books.queued_bytes,
+                missed(row, bounds.get(row.slice, float("inf")))
+                or self._dropped[row.slice] > before.get(row.slice, self._dropped[row.slice]),
+            )
+            for row in report.slices
+        }
+
+
+def missed(row: SliceReport, bound: float) -> bool:
+    """Whether messages came after the bound (s) in the report period, or none came though some wait."""
+    return row.recent_delay.p99 > bound or (row.delivered_rate == 0.0 and row.books.queued_bytes > 0)
