@@ -56,6 +56,32 @@ class EnsembleConfig(Config):
         return self
 
 
+class GANConfig(Config):
+    """A generative adversarial network of (state, action) pairs, and when its pairs are good enough to use."""
+
+    hidden: int = Field(default=100, ge=1, description="neurons of each hidden layer")
+    generator_blocks: int = Field(default=4, ge=1, description="blocks of linear, batch norm, LeakyReLU")
+    critic_blocks: int = Field(default=1, ge=1, description="blocks of linear, LeakyReLU before the last linear")
+    latent: int = Field(default=32, ge=1, description="normal random numbers behind a pair")
+    batch: int = Field(default=64, ge=2, description="pairs per gradient step")
+    learning_rate: float = Field(default=5e-5, gt=0, le=1, description="of RMSprop, for generator and critic")
+    critic_steps: int = Field(default=5, ge=1, description="critic steps for each generator step")
+    normalise: bool = Field(default=False, description="standardised pairs; generated ones stay in the range of real")
+    max_distance_ratio: float = Field(
+        default=3.0, gt=1, description="passes: sliced Wasserstein distance to real pairs, over that of real to real"
+    )
+    max_accuracy: float = Field(
+        default=0.75, gt=0.5, le=1, description="passes: accuracy of a classifier that tells real pairs from generated"
+    )
+
+
+GAN_PRESETS: dict[str, GANConfig] = {
+    "paper": GANConfig(),
+    "improved": GANConfig(critic_blocks=2, batch=256, learning_rate=5e-4, normalise=True),
+}
+"""`paper`: IoR section III. `improved`: standardised pairs, ten times the rate (docs/twin.md has the figures)."""
+
+
 class LearnerConfig(Config):
     """Online training in the learner's process."""
 

@@ -13,6 +13,8 @@ from ir_twin.config import EnsembleConfig
 from ir_twin.ensemble import Ensemble, _loss
 from ir_twin.transitions import Layout, Rows, heldout_mask
 
+torch.set_num_threads(1)  # of such small pieces a second thread makes more work than it takes
+
 LAYOUT = Layout(num_state=2, num_action=1)
 SMALL = EnsembleConfig(
     members=4, elites=2, hidden=(32, 32), batch=64, learning_rate=3e-3, max_steps=300, check_steps=50
