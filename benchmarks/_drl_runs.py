@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from harness import RESULTS
 
-from ir_drl.sac.training import Epoch, Trainer, TrainingConfig
+from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
+from ir_drl.sac.training import Epoch, Trainer
 
 TASK = "Hopper-v5"
-ALGORITHMS = ("sac",)
 CODE = ("src/ir_drl/ir_drl", "src/ir_twin/ir_twin", "benchmarks/_drl_runs.py")
 KEPT = RESULTS / "runs"
 RUNS = RESULTS.parents[1] / ".ir" / "drl-runs"
@@ -39,21 +39,23 @@ class Run:
 
     algorithm: str
     seed: int
+    quick: bool = False
 
     @property
     def name(self) -> str:
         """Of its folder and file."""
         return f"{TASK.lower()}-{self.algorithm}-{self.seed}"
 
-    def config(self, epochs: int) -> TrainingConfig:
+    def config(self, epochs: int) -> AssistedConfig:
         """The issue's protocol: 1,000 steps an epoch, everything else as the algorithm has it by default."""
-        return TrainingConfig(seed=self.seed, epochs=epochs)
+        config = AssistedConfig(algorithm=self.algorithm, seed=self.seed, epochs=epochs)
+        return AssistedConfig.model_validate(config.model_dump() | smoke(config)) if self.quick else config
 
     def train(self, epochs: int, runs: Path = RUNS, kept: Path = KEPT) -> dict[str, Any]:
         """Goes on until the run has ``epochs`` epochs, and returns what is kept of it; on one thread."""
         torch.set_num_threads(1)
         config, folder = self.config(epochs), runs / self.name
-        trainer = Trainer(lambda: gymnasium.make(TASK), config, TASK)
+        trainer = make_trainer(lambda: gymnasium.make(TASK), config, TASK)
         checkpoint, parts = folder / "checkpoint.pt", folder / "parts.json"
         if checkpoint.exists():
             trainer.load(checkpoint)
@@ -97,6 +99,19 @@ class Run:
                 key: [float(f"{r.metrics[key]:.4g}") if key in r.metrics else None for r in records] for key in metrics
             },
         }
+
+
+def smoke(config: AssistedConfig) -> dict[str, Any]:
+    """What a smoke run has otherwise: little of everything."""
+    small = {"first_fit_steps": 5, "fit_steps": 5, "starts": 50, "gan_steps": 2}
+    return {
+        "sac": {"hidden": (16, 16), "batch": 16},
+        "epoch_steps": 300,
+        "start_steps": 200,
+        "evaluation_episodes": 1,
+        "updates_per_step": 1,
+        "twin": config.twin.model_dump() | small,
+    }
 
 
 def progress(name: str, record: Epoch) -> str:

@@ -19,9 +19,10 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,14 @@ class Options:
         quick: a smoke run; its numbers prove nothing.
         seeds: number of seeds; seed s is ``first_seed + s``.
         out: folder of the results.
+        flags: those of the benchmark's own flags that were given.
     """
 
     quick: bool
     seeds: int
     out: Path
     first_seed: int = 1000
+    flags: frozenset[str] = frozenset()
 
     @property
     def seed_list(self) -> list[int]:
@@ -119,20 +122,28 @@ def main(
     seeds: int = 5,
     quick_seeds: int = 2,
     arguments: Sequence[str] | None = None,
+    first_seed: int = 1000,
+    flags: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Runs one benchmark from the command line and writes ``<out>/<name>.json`` and ``<out>/<name>.png``."""
+    """Runs one benchmark from the command line and writes ``<out>/<name>.json`` and ``<out>/<name>.png``.
+
+    ``flags`` are further options without values, each with its description.
+    """
     parser = argparse.ArgumentParser(
         prog=f"./ir bench {name}", description=(sys.modules["__main__"].__doc__ or "").strip()
     )
     parser.add_argument("--quick", action="store_true", help="a smoke run; its numbers prove nothing")
     parser.add_argument("--seeds", type=int, help=f"number of seeds [{seeds}, quick: {quick_seeds}]")
     parser.add_argument("--out", type=Path, help="folder of the results [benchmarks/results, quick: a folder in .ir]")
+    for flag, about in flags.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=about)
     given = parser.parse_args(arguments)
     if given.seeds is not None and given.seeds < 1:
         parser.error("--seeds: must be at least 1")
     out = given.out or (RESULTS.parents[1] / ".ir" / "quick" if given.quick else RESULTS)
     out.mkdir(parents=True, exist_ok=True)
-    options = Options(given.quick, given.seeds or (quick_seeds if given.quick else seeds), out)
+    chosen = frozenset(flag for flag in flags if getattr(given, flag.replace("-", "_")))
+    options = Options(given.quick, given.seeds or (quick_seeds if given.quick else seeds), out, first_seed, chosen)
     began = time.perf_counter()
     result = run(options)
     write(name, result, options, time.perf_counter() - began)

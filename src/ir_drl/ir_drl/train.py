@@ -19,10 +19,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
+from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
 from ir_drl.sac.training import Epoch, Trainer, TrainingConfig
 
 CHECKPOINT, RECORDS, PLOT, LOGS = "checkpoint.pt", "records.json", "training.png", "tensorboard"
 INTERRUPTED = 130
+TWIN = {
+    "twin_error": "twin error",
+    "twin_transitions": "dreamt",
+    "rollout_steps": "rollouts",
+    "gan_distance": "GAN distance",
+    "generated_share": "generated",
+    "vetoes": "vetoes",
+}
+"""What the live table shows of the twin, where the algorithm has it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("environment", help="Gymnasium id, such as Hopper-v5; module:id imports the module first")
-    parser.add_argument("--config", type=Path, help="YAML file with the fields of TrainingConfig")
-    parser.add_argument("--out", type=Path, help="folder of the run [runs/ENVIRONMENT-SEED]")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, help="see docs/dt_training.md [sac, or the file's]")
+    parser.add_argument("--config", type=Path, help="YAML file with the fields of AssistedConfig")
+    parser.add_argument("--out", type=Path, help="folder of the run [runs/ENVIRONMENT-ALGORITHM-SEED]")
     parser.add_argument("--seed", type=int, help="of every random number [0, or the file's]")
     parser.add_argument("--epochs", type=int, help="number of epochs [120, or the file's]")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
@@ -53,14 +64,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config(given: argparse.Namespace) -> TrainingConfig:
-    config = load_yaml(given.config, TrainingConfig) if given.config else TrainingConfig()
-    changes = {key: getattr(given, key) for key in ("seed", "epochs") if getattr(given, key) is not None}
-    return validate(TrainingConfig, config.model_dump() | changes, "command line")
+def _config(given: argparse.Namespace) -> AssistedConfig:
+    config = load_yaml(given.config, AssistedConfig) if given.config else AssistedConfig()
+    changes = {key: getattr(given, key) for key in ("algorithm", "seed", "epochs") if getattr(given, key) is not None}
+    if given.algorithm not in (None, config.algorithm) and "algorithm" in config.model_fields_set:
+        raise ConfigError(f"--algorithm {given.algorithm}: {given.config} says {config.algorithm}; leave one out")
+    values = config.model_dump(exclude_unset=True)  # the rest is as the algorithm has it
+    return validate(AssistedConfig, values | changes, "command line")
 
 
 def _folder(given: argparse.Namespace) -> Path:
-    return given.out or Path("runs") / f"{given.environment.replace('/', '-')}-{_config(given).seed}"
+    config = _config(given)
+    return given.out or Path("runs") / f"{given.environment.replace('/', '-')}-{config.algorithm}-{config.seed}"
 
 
 def _train(given: argparse.Namespace) -> None:
@@ -69,7 +84,7 @@ def _train(given: argparse.Namespace) -> None:
         if given.threads < 1:
             raise ConfigError(f"--threads: must be at least 1 (given: {given.threads})")
         torch.set_num_threads(given.threads)
-    trainer = Trainer(_maker(given.environment), config, given.environment, _device(given.device))
+    trainer = make_trainer(_maker(given.environment), config, given.environment, _device(given.device))
     path = folder / CHECKPOINT
     if given.resume:
         trainer.load(path)
@@ -170,8 +185,9 @@ class _Display:
         shown = "  ".join(
             f"{name} {np.mean(values):8.2f}" if values else f"{name}        -" for name, values in columns.items()
         )
+        twin = "".join(f"  {label} {epoch.metrics[key]:.3g}" for key, label in TWIN.items() if key in epoch.metrics)
         self._progress.console.print(
-            f"epoch {epoch.epoch:4d}  {shown}  falls {epoch.falls:4d}  {epoch.seconds:.1f} s",
+            f"epoch {epoch.epoch:4d}  {shown}  falls {epoch.falls:4d}{twin}  {epoch.seconds:.1f} s",
             highlight=False,
             soft_wrap=True,
         )

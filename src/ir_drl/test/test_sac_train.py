@@ -55,6 +55,7 @@ def test_trains_resumes_and_plots(tmp_path: Path, config: str, capsys: pytest.Ca
         (["NoSuch-v1"], "NoSuch-v1: environment cannot be made"),
         (["no_such_module:X-v0"], "environment cannot be made"),
         (["CartPole-v1"], "must be vectors"),
+        (["Pendulum-v1", "--algorithm", "gan", "--config", "FILE"], "run.yaml says sac; leave one out"),
         (["Pendulum-v1", "--device", "warp"], "--device warp: cannot be used"),
         (["Pendulum-v1", "--epochs", "0"], "command line: epochs"),
         (["Pendulum-v1", "--threads", "0"], "--threads"),
@@ -65,6 +66,8 @@ def test_trains_resumes_and_plots(tmp_path: Path, config: str, capsys: pytest.Ca
 def test_a_mistake_is_one_line_and_status_78(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "run.yaml").write_text("algorithm: sac\n")
+    options = [str(tmp_path / "run.yaml") if option == "FILE" else option for option in options]
     with pytest.raises(SystemExit) as ended:
         main([*options, "--out", str(tmp_path / "run")])
     error = capsys.readouterr().err
@@ -78,3 +81,14 @@ def test_a_run_is_not_overwritten(tmp_path: Path, config: str, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         main(["Pendulum-v1", "--config", config, "--out", str(tmp_path)])
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_trains_with_a_twin(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    twin = "{period: 20, first_fit_steps: 3, fit_steps: 3, starts: 8, max_error: 1000, veto: none, preset: live}"
+    Path(config).write_text(f"{SETTINGS}twin: {twin}\n")
+    options = ["Pendulum-v1", "--config", config, "--out", str(tmp_path / "a"), "--algorithm", "predict"]
+    main([*options, "--epochs", "1"])
+    main([*options, "--epochs", "2", "--resume"])
+    shown = capsys.readouterr().out
+    assert "twin error" in shown and "dreamt 24" in shown
+    assert records(tmp_path / "a")[1]["metrics"]["rollout_steps"] == 1.0  # type: ignore[index]

@@ -256,7 +256,7 @@ class Trainer:
         """
         content = checkpoint.load(path, self.task)
         try:
-            self._check_same(path, TrainingConfig.model_validate_json(content["config"]), content["layout"])
+            self._check_same(path, type(self.config).model_validate_json(content["config"]), content["layout"])
             self.agent.load(content["agent"])
             self.replay.load(content["replay"])
             self._random.load(content["random"])
@@ -275,12 +275,24 @@ class Trainer:
                 f"{path}: checkpoint has {layout[0]} observations and {layout[1]} actions, task {self.task} has "
                 f"{self.layout.observations} and {self.layout.actions}"
             )
-        for key in TrainingConfig.model_fields.keys() - {"epochs"}:
-            if getattr(saved, key) != getattr(self.config, key):
-                raise ConfigError(
-                    f"{path}: checkpoint was made with {key} = {getattr(saved, key)}, asked for is "
-                    f"{getattr(self.config, key)}; give the same or train anew"
-                )
+        before, now = (config.model_dump(mode="json", exclude={"epochs"}) for config in (saved, self.config))
+        if difference := _difference(before, now):
+            key, one, other = difference
+            raise ConfigError(
+                f"{path}: checkpoint was made with {key} = {one}, asked for is {other}; give the same or train anew"
+            )
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first key, with dots, whose values differ in two configurations of one kind, and the values."""
+    for key, one in before.items():
+        other = now[key]
+        if isinstance(one, dict) and isinstance(other, dict):
+            if below := _difference(one, other):
+                return f"{key}.{below[0]}", *below[1:]
+        elif one != other:
+            return key, one, other
+    return None
 
 
 def evaluate(

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training with a digital twin: sac, predict, gan, best; docs/dt_training.md explains it."""
+
+from ir_drl.assisted.assistant import Assistant, make_trainer
+from ir_drl.assisted.config import ALGORITHMS, AssistedConfig, TwinTraining
+
+__all__ = ["ALGORITHMS", "Assistant", "AssistedConfig", "TwinTraining", "make_trainer"]

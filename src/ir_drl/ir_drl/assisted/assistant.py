@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The twin's part in training: it learns from the robot's transitions, dreams up others, and vetoes actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ir_drl.assisted.config import AssistedConfig
+from ir_drl.assisted.generated import GeneratedStarts
+from ir_drl.assisted.rollouts import branch
+from ir_drl.assisted.twins import Termination, make_twin
+from ir_drl.assisted.veto import WINDOW, RewardVeto, make_veto
+from ir_drl.sac.generators import Generators
+from ir_drl.sac.replay import MixedSampler, ReplayBuffer
+from ir_drl.sac.training import Hooks, Trainer
+from ir_sim.tasks import HopperHop
+
+Array = NDArray[Any]
+TERMINATIONS: dict[str, Termination] = {"Hopper-v5": HopperHop().terminated}
+"""Tasks whose end is a known function of the next observation."""
+
+
+class Assistant(Hooks):
+    """Everything that an algorithm adds to plain SAC, on the trainer's seams (`Hooks`, `Trainer.sampler`).
+
+    Args:
+        trainer: gets its sampler and hooks from here; with an `AssistedConfig` whose algorithm is not sac.
+        termination: the task's own rule of when it ends; none: see `make_twin`.
+
+    Attributes:
+        buffer: transitions that the twin foresaw.
+        generated: the GAN's part, or None.
+    """
+
+    def __init__(self, trainer: Trainer, config: AssistedConfig, termination: Termination | None) -> None:
+        self._trainer, self._config, self._settings = trainer, config, config.twin
+        self._random = Generators(config.seed, "twin", "starts")
+        self.twin = make_twin(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)), termination)
+        self.generated = None
+        if self._settings.generated_share > 0:
+            self.generated = GeneratedStarts(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)))
+        self.buffer = ReplayBuffer(self._settings.capacity, trainer.layout)
+        self._veto = make_veto(self._settings, self.twin, self._act)
+        self._fits = 0
+        self._vetoes, self._notes = 0, dict[str, list[float]]()
+        trainer.hooks = self
+        trainer.sampler = MixedSampler(
+            trainer.replay, self.buffer, self._settings.share, trainer.agent.random["replay"]
+        )
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the twin is good enough to be learnt from and asked."""
+        return self.twin.error <= self._settings.max_error
+
+    def propose(self, observation: Array, action: Array) -> Array:
+        """See `Hooks`."""
+        if self._veto is None or not self.trusted:
+            return action
+        done = self._veto.judge(observation, action)
+        self._vetoes += done is not action
+        return done
+
+    def before_updates(self, step: int) -> None:
+        """See `Hooks`: every `period` steps the twin learns and, if it may be trusted, gives new experience."""
+        if (step - self._config.start_steps - 1) % self._settings.period:
+            return
+        rows = self._trainer.replay.rows
+        self.twin.fit(rows, self._settings.fit_steps if self._fits else self._settings.first_fit_steps)
+        self._fits += 1
+        if self._veto is not None:
+            self._veto.update(self._recent_rewards())
+        if np.isfinite(self.twin.error):
+            self._note("twin_error", self.twin.error)
+        if self.generated is not None:
+            for name, value in self.generated.fit(rows).items():
+                self._note(name, value)
+        if self.trusted:
+            self._dream((step - 1) // self._config.epoch_steps + 1)
+        self._note("twin_transitions", len(self.buffer))
+
+    def _dream(self, epoch: int) -> None:
+        settings, layout = self._settings, self._trainer.layout
+        made, generated = 0, self.generated
+        length, parts = settings.rollout_length(epoch), []
+        if generated is not None and generated.passes:
+            made = round(settings.generated_share * settings.starts)
+            observation, action = generated.draw(made)
+            parts.append(branch(self.twin, self._explore, layout, observation, length, actions=action))
+        if made < settings.starts:
+            drawn = np.empty((settings.starts - made, layout.width), np.float32)
+            self._trainer.replay.fill(drawn, self._random["starts"])
+            starts, quantile = drawn[:, layout.observation], settings.disagreement_quantile
+            parts.append(branch(self.twin, self._explore, layout, starts, length, quantile))
+        for rows in parts:
+            self._keep(rows)
+        self._note("rollout_steps", sum(map(len, parts)) / settings.starts)
+        if generated is not None:
+            self._note("generated_share", made / settings.starts)
+
+    def _keep(self, rows: Array) -> None:
+        layout = self._trainer.layout
+        self.buffer.add(
+            rows[:, layout.observation],
+            rows[:, layout.action],
+            rows[:, layout.reward],
+            rows[:, layout.next_observation],
+            rows[:, layout.terminated],
+        )
+
+    def _recent_rewards(self) -> Array:
+        replay = self._trainer.replay
+        return replay.rows[-WINDOW:, replay.layout.reward]
+
+    def _act(self, observation: Array, explore: bool) -> Array:
+        """The agent's actions for [n, n_obs], computed for a power of two of rows: it keeps room for every size."""
+        count = len(observation)
+        padded = np.zeros((1 << (count - 1).bit_length(), observation.shape[1]), np.float32)
+        padded[:count] = observation
+        return self._trainer.agent.act(padded, explore)[:count]
+
+    def _explore(self, observation: Array) -> Array:
+        return self._act(observation, True)
+
+    def _note(self, name: str, value: float) -> None:
+        self._notes.setdefault(name, []).append(float(value))
+
+    def metrics(self) -> dict[str, float]:
+        """Means over the epoch, and the number of vetoes in it."""
+        means = {name: float(np.mean(values)) for name, values in self._notes.items()}
+        if self._veto is not None:
+            means["vetoes"] = float(self._vetoes)
+        self._notes, self._vetoes = {}, 0
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """See `Hooks`."""
+        buffer = self.buffer.state()
+        return {
+            "twin": self.twin.state(),
+            "buffer": buffer | {"rows": torch.from_numpy(buffer["rows"])},
+            "random": self._random.state(),
+            "generated": None if self.generated is None else self.generated.state(),
+            "fits": self._fits,
+            "threshold": self._veto.threshold if isinstance(self._veto, RewardVeto) else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """See `Hooks`."""
+        self.twin.load(state["twin"])
+        self.buffer.load(state["buffer"])
+        self._random.load(state["random"])
+        if self.generated is not None:
+            self.generated.load(state["generated"])
+        self._fits = int(state["fits"])
+        if isinstance(self._veto, RewardVeto):
+            self._veto.threshold = float(state["threshold"])
+
+
+def make_trainer(
+    make_environment: Callable[[], gymnasium.Env[Any, Any]],
+    config: AssistedConfig,
+    task: str,
+    device: str | torch.device = "cpu",
+) -> Trainer:
+    """A trainer for the configured algorithm; arguments as for `Trainer`. The twin itself is always on the CPU."""
+    trainer = Trainer(make_environment, config, task, device)
+    if config.algorithm != "sac":
+        Assistant(trainer, config, TERMINATIONS.get(task))
+    return trainer

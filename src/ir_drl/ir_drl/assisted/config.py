@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training with a twin is made of, and the four algorithms as sets of defaults."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from ir_common.config import Config
+from ir_drl.sac.training import TrainingConfig
+from ir_twin.config import GAN_PRESETS, EnsembleConfig, GANConfig
+
+Algorithm = Literal["sac", "predict", "gan", "best"]
+ALGORITHMS: tuple[str, ...] = typing.get_args(Algorithm)
+
+
+class TwinTraining(Config):
+    """How the twin learns and what the agent has of it."""
+
+    model: Literal["network", "ensemble"] = Field(
+        default="network", description="IoR's predict network, or the probabilistic ensemble"
+    )
+    preset: Literal["paper", "paper_normalised", "live"] = Field(
+        default="paper_normalised", description="of the predict network (ir_twin.config.PRESETS)"
+    )
+    ensemble: EnsembleConfig = Field(default_factory=EnsembleConfig, description="of the ensemble")
+    period: int = Field(default=250, ge=1, description="environment steps from one fit, with its rollouts, to the next")
+    first_fit_steps: int = Field(default=1000, ge=1, description="gradient steps of the first fit, at most")
+    fit_steps: int = Field(default=250, ge=1, description="gradient steps of each later fit, at most")
+    max_error: float = Field(
+        default=1.0, gt=0, description="of predicted states on held-out transitions, relative to that of 'nothing "
+        "changes', and of rewards, to their spread; a twin above it is neither learnt from nor asked"
+    )  # fmt: skip
+    share: float = Field(default=0.5, ge=0, le=1, description="part of each batch that the twin gives")
+    capacity: int = Field(default=100_000, ge=1, description="transitions that the twin's buffer keeps")
+    starts: int = Field(default=2000, ge=1, description="rollouts after each fit")
+    length: tuple[int, int] = Field(default=(1, 1), description="steps of a rollout, at first and at last")
+    length_epochs: tuple[int, int] = Field(
+        default=(1, 2), description="epochs between which the length grows in proportion"
+    )
+    disagreement_quantile: float | None = Field(
+        default=None, gt=0, le=1, description="a rollout ends where the members disagree more than they do for this "
+        "share of the rollouts' first steps; none: never (ensemble only)"
+    )  # fmt: skip
+    generated_share: float = Field(
+        default=0.0, ge=0, le=1, description="part of the rollouts that start from the GAN's states and actions once "
+        "these pass; the others start from real states"
+    )  # fmt: skip
+    gan: GANConfig = Field(default=GAN_PRESETS["paper"], description="the GAN and its gate")
+    gan_steps: int = Field(default=100, ge=1, description="generator steps after each fit")
+    veto: Literal["none", "reward", "fall"] = Field(
+        default="none", description="reward: IoR's threshold on the predicted one; fall: predicted falls"
+    )
+    veto_candidates: int = Field(default=8, ge=1, description="actions tried where the proposed one is vetoed")
+    reward_quantile: float = Field(
+        default=0.02, gt=0, lt=1, description="of the last 5,000 real rewards: the reward veto's threshold"
+    )
+    fall_steps: int = Field(default=10, ge=1, description="steps that the fall veto looks ahead")
+    fall_particles: int = Field(default=6, ge=1, description="futures of each candidate that the fall veto draws")
+    fall_share: float = Field(
+        default=0.3, gt=0, le=1, description="an action is vetoed when this share of its futures, or more, falls"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TwinTraining:
+        if min(self.length) < 1 or min(self.length_epochs) < 1:
+            raise ValueError("length and length_epochs: must be at least 1")
+        if self.length_epochs[1] <= self.length_epochs[0]:
+            raise ValueError("length_epochs: the second must be greater than the first")
+        if self.disagreement_quantile is not None and self.model != "ensemble":
+            raise ValueError("disagreement_quantile: only the ensemble knows how much it disagrees")
+        return self
+
+    def rollout_length(self, epoch: int) -> int:
+        """Steps of the rollouts in an epoch (1 for the first)."""
+        (first, last), (begin, end) = self.length, self.length_epochs
+        done = min(max((epoch - begin) / (end - begin), 0.0), 1.0)
+        return round(first + done * (last - first))
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "sac": {},
+    "predict": {"twin": {"veto": "reward"}},
+    "gan": {"twin": {"veto": "reward", "generated_share": 0.5}},
+    "best": {
+        "sac": {"hidden": (128, 128), "batch": 128},
+        "updates_per_step": 5,
+        "twin": {
+            "model": "ensemble",
+            "share": 0.9,
+            "starts": 10_000,
+            "capacity": 200_000,
+            "length": (1, 10),
+            "length_epochs": (5, 30),
+            "disagreement_quantile": 0.95,
+        },
+    },
+}
+"""What an algorithm has otherwise than the fields' own defaults; docs/dt_training.md says why."""
+
+
+class AssistedConfig(TrainingConfig):
+    """A training run; what is not given is as the algorithm has it."""
+
+    algorithm: Algorithm = Field(
+        default="sac", description="sac: no twin; predict: IoR without GAN; gan: IoR's proposal; best: what works best"
+    )
+    twin: TwinTraining = Field(default_factory=TwinTraining, description="the twin; sac has none")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, given: Any) -> Any:
+        return _merged(DEFAULTS.get(given.get("algorithm", "sac"), {}), given) if isinstance(given, dict) else given
+
+
+def _merged(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in given.items():
+        both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
+        merged[key] = _merged(defaults[key], value) if both else value
+    return merged

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training with a twin: rollouts, mixing, the gate, the vetoes, exact resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from ir_common.config import ConfigError, validate
+from ir_drl.assisted import ALGORITHMS, Assistant, AssistedConfig, TwinTraining, make_trainer
+from ir_drl.assisted.rollouts import branch
+from ir_drl.assisted.twins import Foreseen, make_twin, twin_rows
+from ir_drl.assisted.veto import FallVeto, RewardVeto
+from ir_drl.sac.replay import Layout
+from ir_drl.sac.training import TrainingConfig
+
+torch.set_num_threads(1)  # the networks are too small for more
+LAYOUT = Layout(observations=2, actions=1)
+EDGE = 1.5
+
+
+class Cart(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A mass on a line, pushed by the action; beyond 1.5 it has fallen. Linear dynamics, see `advance`."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.state, self.steps = self.np_random.uniform(-0.5, 0.5, 2), 0
+        return self.state, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        following, reward = advance(self.state[None], np.asarray(action, float)[None])
+        self.state, self.steps = following[0], self.steps + 1
+        return self.state, float(reward[0]), bool(fallen(self.state)), self.steps >= 30, {}
+
+
+def advance(state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x' = x + 0.3 v, v' = 0.9 v + 0.5 a, r = -x' of a batch."""
+    following = np.stack([state[:, 0] + 0.3 * state[:, 1], 0.9 * state[:, 1] + 0.5 * action[:, 0]], axis=1)
+    return following, -following[:, 0]
+
+
+def fallen(state: np.ndarray) -> np.ndarray:
+    return np.abs(np.asarray(state)[..., 0]) > EDGE
+
+
+class KnownTwin:
+    """The cart itself as its twin; it is unsure where it is fast."""
+
+    error = 0.5
+
+    def foresee(self, observation: np.ndarray, action: np.ndarray, disagreement: bool = False) -> Foreseen:
+        following, reward = advance(observation, action)
+        return Foreseen(following, reward, fallen(following), np.abs(observation[:, 1]))
+
+    def fit(self, rows: np.ndarray, max_steps: int) -> None:
+        self.fitted = len(rows)
+
+
+def transitions(count: int, seed: int = 1) -> np.ndarray:
+    """Rows of the cart from random states and actions."""
+    rng = np.random.default_rng(seed)
+    rows = np.empty((count, LAYOUT.width), np.float32)
+    rows[:, LAYOUT.observation] = rng.uniform(-1.6, 1.6, (count, 2))
+    rows[:, LAYOUT.action] = rng.uniform(-1, 1, (count, 1))
+    following, rows[:, LAYOUT.reward] = advance(rows[:, LAYOUT.observation], rows[:, LAYOUT.action])
+    rows[:, LAYOUT.next_observation], rows[:, LAYOUT.terminated] = following, fallen(following)
+    return rows
+
+
+def settings(algorithm: str, **changes: Any) -> AssistedConfig:
+    given: dict[str, Any] = {
+        "algorithm": algorithm,
+        "sac": {"hidden": (16, 16), "batch": 20},
+        "seed": 3,
+        "epochs": 3,
+        "epoch_steps": 80,
+        "start_steps": 90,
+        "updates_per_step": 1,
+        "capacity": 1000,
+        "evaluation_episodes": 1,
+        "twin": {
+            "preset": "live",
+            "period": 40,
+            "first_fit_steps": 30,
+            "fit_steps": 10,
+            "starts": 64,
+            "capacity": 200,
+            "max_error": 1e6,
+            "ensemble": {"members": 2, "elites": 1, "hidden": (16,), "batch": 32, "check_steps": 10},
+        },
+    }
+    given["twin"] |= changes.pop("twin", {})
+    return AssistedConfig.model_validate(given | changes)
+
+
+def make(algorithm: str, **changes: Any) -> Any:
+    return make_trainer(Cart, settings(algorithm, **changes), "cart")
+
+
+def policy(observation: np.ndarray) -> np.ndarray:
+    return np.tanh(observation[:, :1] - observation[:, 1:])
+
+
+def test_rollouts_are_those_of_known_dynamics() -> None:
+    """Against a loop that follows each start by itself."""
+    starts = np.random.default_rng(2).uniform(-1.4, 1.4, (50, 2)).astype(np.float32)
+    rows = branch(KnownTwin(), policy, LAYOUT, starts, 6)
+    expected = []
+    for start in starts:
+        state, step = start[None], 0
+        while step < 6:
+            action = policy(state)
+            following, reward = advance(state, action)
+            end = fallen(following)[0]
+            expected.append((step, np.concatenate([state[0], action[0], following[0], reward, [end]])))
+            state, step = following.astype(np.float32), 6 if end else step + 1
+    expected.sort(key=lambda pair: pair[0])
+    np.testing.assert_allclose(rows, [row for _, row in expected], rtol=1e-5, atol=1e-6)
+    assert 0 < rows[:, LAYOUT.terminated].sum() < len(starts)
+
+
+def test_rollouts_start_with_given_actions() -> None:
+    starts, actions = np.zeros((4, 2), np.float32), np.full((4, 1), 0.25, np.float32)
+    rows = branch(KnownTwin(), policy, LAYOUT, starts, 2, actions=actions)
+    assert (rows[:4, LAYOUT.action] == 0.25).all()
+    np.testing.assert_allclose(rows[4:, LAYOUT.action], np.tanh(-0.125), rtol=1e-5)
+
+
+def test_rollouts_end_before_what_the_twin_does_not_know() -> None:
+    """Disagreement is |v|: the limit is that of 80 % of the starts, and a NaN is never kept."""
+    starts = np.stack([np.zeros(100), np.linspace(0.0, 1.0, 100)], axis=1).astype(np.float32)
+    rows = branch(KnownTwin(), lambda observation: np.ones((len(observation), 1)), LAYOUT, starts, 4, 0.8)
+    assert np.abs(rows[:, 1]).max() <= np.quantile(starts[:, 1], 0.8)
+    assert 80 < len(rows) < 4 * 80
+    starts[7] = np.nan
+    rows = branch(KnownTwin(), policy, LAYOUT, starts, 1)
+    assert len(rows) == 99 and np.isfinite(rows).all()
+
+
+def test_rows_go_to_the_twin_as_it_lays_them_out() -> None:
+    rows = transitions(30)
+    layout, given = twin_rows(LAYOUT, rows)
+    seen = layout.unpack(given)
+    assert (seen.state == rows[:, :2]).all() and (seen.action == rows[:, 2:3]).all()
+    assert (seen.reward == rows[:, LAYOUT.reward]).all() and (seen.next_state == rows[:, 3:5]).all()
+    assert (seen.terminated == (rows[:, LAYOUT.terminated] == 1)).all() and seen.terminated.any()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"model": "network", "preset": "live"},
+        {"model": "ensemble", "ensemble": {"members": 3, "elites": 2, "hidden": (32, 32), "learning_rate": 3e-3}},
+    ],
+)
+def test_twins_learn_the_dynamics(model: dict[str, Any]) -> None:
+    """Their held-out error falls far below that of 'nothing changes', and what they foresee is near the truth."""
+    twin = make_twin(TwinTraining.model_validate(model), LAYOUT, 1, fallen)
+    assert twin.error == np.inf
+    twin.fit(transitions(1500), 400)
+    assert twin.error < 0.2
+    rows = transitions(200, seed=5)
+    foreseen = twin.foresee(rows[:, LAYOUT.observation], rows[:, LAYOUT.action], True)
+    assert np.abs(foreseen.next_observation - rows[:, LAYOUT.next_observation]).mean() < 0.1
+    assert np.abs(foreseen.reward - rows[:, LAYOUT.reward]).mean() < 0.15
+    assert (foreseen.terminated == fallen(foreseen.next_observation)).all()
+
+
+def test_an_ensemble_learns_when_a_task_ends() -> None:
+    ensemble = {"members": 3, "elites": 2, "hidden": (32, 32), "learning_rate": 3e-3}
+    config = TwinTraining.model_validate({"model": "ensemble", "ensemble": ensemble})
+    twin = make_twin(config, LAYOUT, 1, None)
+    twin.fit(transitions(2000), 500)
+    rows = transitions(400, seed=5)
+    ended, truth = twin.foresee(rows[:, LAYOUT.observation], rows[:, LAYOUT.action]).terminated, rows[:, -1] == 1
+    assert ended[truth].mean() - ended[~truth].mean() > 0.2  # 0 without knowledge, and never 1: it is drawn
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.9])
+def test_batches_mix_robot_and_twin_as_configured(share: float) -> None:
+    trainer = make("predict", epochs=2, twin={"share": share, "veto": "none"})
+    list(trainer.run())
+    batch = np.empty((20, trainer.layout.width), np.float32)
+    trainer.hooks.buffer.rows[:, trainer.layout.reward] = 99.0
+    trainer.sampler.fill(batch)
+    assert (batch[:, trainer.layout.reward] == 99.0).sum() == round(20 * share)
+    assert trainer.records[-1].metrics["twin_transitions"] > 0
+
+
+class Doubtful(KnownTwin):
+    error = 1.01
+
+
+def test_a_twin_that_is_not_good_enough_is_neither_learnt_from_nor_asked() -> None:
+    trainer = make("predict", twin={"max_error": 1.0})
+    trainer.hooks.twin = Doubtful()
+    trainer.hooks._veto.judge = None  # would fail if it were asked
+    list(trainer.run())
+    assert len(trainer.hooks.buffer) == 0 and trainer.hooks.twin.fitted > 90
+    Doubtful.error = 0.99
+    assert trainer.hooks.trusted
+    trainer.hooks.before_updates(91)
+    assert len(trainer.hooks.buffer) == 64
+
+
+def test_the_twin_learns_and_dreams_in_periods() -> None:
+    trainer = make("predict", twin={"veto": "none", "length": (1, 3), "length_epochs": (1, 3), "capacity": 10_000})
+    trainer.hooks.twin = KnownTwin()
+    told = [record.metrics for record in trainer.run()]
+    assert "twin_error" not in told[0]  # random actions in the first 90 steps
+    assert 1.5 < told[1]["rollout_steps"] <= 2.0 < told[2]["rollout_steps"] <= 3.0
+    assert trainer.hooks._fits == 4 and trainer.agent.updates == 150
+
+
+def test_reward_veto_takes_a_better_action() -> None:
+    """r = -(x + 0.3 v) - 0 does not depend on the action of this step: so look at a twin whose reward is the action."""
+    twin = KnownTwin()
+    twin.foresee = lambda s, a, d=False: Foreseen(s, a[:, 0], s[:, 0] > 9, s[:, 0])  # type: ignore[method-assign]
+    drawn = np.array([[-0.9], [0.1], [0.5], [-1.0]])
+    veto = RewardVeto(TwinTraining(veto_candidates=4, reward_quantile=0.5), twin, lambda s, explore: drawn)
+    action = np.array([-0.5])
+    assert veto.judge(np.zeros(2), action) is action  # no threshold yet
+    veto.update(np.zeros(600))
+    assert veto.threshold == 0.0
+    assert veto.judge(np.zeros(2), action) == 0.1  # the first that passes
+    assert veto.judge(np.zeros(2), np.array([0.0])) == 0.0
+    veto.threshold = 0.7
+    assert veto.judge(np.zeros(2), action) == 0.5  # none passes: the best
+
+
+def test_fall_veto_looks_ahead() -> None:
+    """At x = 1, v = 1 the first push decides: braking fully ends before the edge, pushing on does not."""
+    config = TwinTraining(veto="fall", fall_steps=6, fall_particles=2, veto_candidates=3)
+
+    def calm_or_not(state: np.ndarray, explore: bool) -> np.ndarray:
+        return np.full((len(state), 1), 0.3 if explore else -1.0)
+
+    veto = FallVeto(config, KnownTwin(), calm_or_not)
+    state = np.array([1.0, 1.0])
+    np.testing.assert_array_equal(veto.risks(state, np.array([[1.0], [-1.0]])), [1.0, 0.0])
+    assert veto.judge(state, np.array([1.0])) == -1.0
+    action = np.array([-0.9])
+    assert veto.judge(state, action) is action
+
+
+def outcome(trainer: Any) -> list[Any]:
+    kept = [(r.epoch, r.falls, r.training_returns, r.evaluation_returns, r.metrics) for r in trainer.records]
+    return [*trainer.agent.critics.flat.flatten().tolist(), *trainer.hooks.buffer.rows.flatten().tolist(), *kept]
+
+
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "sac"])
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(algorithm: str, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "epochs": 3,
+        "twin": {"veto": "fall" if algorithm == "best" else "reward", "reward_quantile": 0.3},
+    }
+    whole = make(algorithm, **changes)
+    list(whole.run())
+    first = make(algorithm, **changes | {"epochs": 2})
+    list(first.run())
+    first.save(tmp_path / "a.pt")
+    second = make(algorithm, **changes)
+    second.load(tmp_path / "a.pt")
+    list(second.run())
+    assert outcome(second) == outcome(whole)
+    assert whole.records[-1].metrics["vetoes"] > 0 or algorithm == "best"
+    assert len(whole.hooks.buffer) == 200
+
+
+def test_sac_is_plain_sac_and_takes_its_old_checkpoints(tmp_path: Path) -> None:
+    from ir_drl.sac.training import Trainer
+
+    config = settings("sac", epochs=1)
+    plain = TrainingConfig(**config.model_dump(exclude={"algorithm", "twin"}))
+    old = Trainer(Cart, plain, "cart")
+    list(old.run())
+    old.save(tmp_path / "a.pt")
+    new = make("sac", epochs=1)
+    assert not isinstance(new.hooks, Assistant)
+    list(new.run())
+    assert torch.equal(new.agent.critics.flat, old.agent.critics.flat)
+    again = make("sac", twin={"share": 0.5}, epochs=1)
+    with pytest.raises(ConfigError, match=r"twin\.\w+ = "):
+        again.load(tmp_path / "a.pt")
+    make_trainer(Cart, AssistedConfig(**plain.model_dump()), "cart").load(tmp_path / "a.pt")
+
+
+def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path: Path) -> None:
+    trainer = make("predict", epochs=1)
+    list(trainer.run())
+    trainer.save(tmp_path / "a.pt")
+    with pytest.raises(ConfigError, match="algorithm = predict, asked for is gan"):
+        make("gan", epochs=1).load(tmp_path / "a.pt")
+
+
+def test_an_algorithm_is_a_set_of_defaults() -> None:
+    assert AssistedConfig() == AssistedConfig(algorithm="sac")
+    assert AssistedConfig(algorithm="predict").twin.veto == "reward"
+    assert AssistedConfig(algorithm="gan").twin.generated_share == 0.5
+    best = AssistedConfig.model_validate({"algorithm": "best", "twin": {"share": 0.5}})
+    assert best.twin.model == "ensemble" and best.twin.share == 0.5
+    assert AssistedConfig.model_validate_json(best.model_dump_json()) == best
+    assert [TwinTraining(length=(1, 5), length_epochs=(10, 20)).rollout_length(e) for e in (1, 10, 15, 20, 99)] == [
+        1, 1, 3, 5, 5,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"algorithm": "bets"}, "algorithm"),
+        ({"twin": {"shared": 0.5}}, "did you mean 'share'"),
+        ({"twin": {"length": (0, 1)}}, "at least 1"),
+        ({"twin": {"length_epochs": (5, 5)}}, "must be greater"),
+        ({"twin": {"disagreement_quantile": 0.9}}, "only the ensemble"),
+    ],
+)
+def test_wrong_settings_are_told(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(AssistedConfig, given, "run.yaml")
