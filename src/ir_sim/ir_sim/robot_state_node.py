@@ -20,7 +20,7 @@ from ir_common.ros_node import LATCHED, LeanNode
 from ir_common.ros_poll import NEWEST, Poll
 from ir_sim.sdf import Robot, compose
 from ir_sim.sdf.poses import Pose
-from ir_sim.sdf.urdf import BASE, Branch, to_urdf, tree
+from ir_sim.sdf.urdf import BASE, Branch, scenery_to_urdf, to_urdf, tree
 
 TF_QOS = QoSProfile(depth=100)
 TF_STATIC_QOS = QoSProfile(
@@ -49,15 +49,16 @@ class RobotStateNode(LeanNode):
         static = self.create_publisher(TFMessage, "/tf_static", TF_STATIC_QOS)
         self._robots = [_RobotFrames(robot, config.map_frame) for robot in world.robots.values()]
         static.publish(TFMessage(transforms=[one for robot in self._robots for one in robot.fixed]))
-        self._descriptions = []
+        self._describe("/world_description", scenery_to_urdf(world, config.map_frame))
         for frames in self._robots:
             name = frames.name
-            publisher = self.create_publisher(String, f"/{name}/robot_description", LATCHED)
-            publisher.publish(String(data=to_urdf(name, world.robots[name].description)))
-            self._descriptions.append(publisher)
+            self._describe(f"/{name}/robot_description", to_urdf(name, world.robots[name].description))
             self._poll.add(Odometry, f"/{name}/odom", NEWEST, frames.take_odometry)
             self._poll.add(JointState, f"/{name}/joint_states", NEWEST, frames.take_joints)
         self.create_timer(1.0 / config.rate, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _describe(self, topic: str, urdf: str) -> None:
+        self.create_publisher(String, topic, LATCHED).publish(String(data=urdf))
 
     def _tick(self) -> None:
         if not self._tf.get_subscription_count():  # nobody looks

@@ -30,14 +30,18 @@ def test_a_late_joiner_gets_static_frames_and_descriptions(ros, node):
     peer.create_subscription(
         TFMessage, "/tf_static", lambda m: heard.update({t.child_frame_id: t for t in m.transforms}), TF_STATIC_QOS
     )
-    for name in ("cart", "hopper"):
-        topic = f"/{name}/robot_description"
+    for name in ("cart", "hopper", "world"):
+        topic = "/world_description" if name == "world" else f"/{name}/robot_description"
         peer.create_subscription(String, topic, lambda m, n=name: texts.update({n: m.data}), LATCHED)
-    ros.until(lambda: heard and len(texts) == 2, what="frames and descriptions")
+    ros.until(lambda: heard and len(texts) == 3, what="frames and descriptions")
     assert heard["cart/odom"].header.frame_id == "map" and heard["cart/odom"].transform.rotation.w == 1.0
     assert heard["cart/lidar"].header.frame_id == "cart/base_link"
     assert heard["cart/lidar"].transform.translation.z == pytest.approx(0.2)
     assert heard["hopper/torso"].header.frame_id == "hopper/base_link"
+    (world,) = ElementTree.fromstring(texts["world"]).findall("link")
+    shapes = {visual.get("name"): visual.find("origin").get("xyz") for visual in world.findall("visual")}
+    assert world.get("name") == "map" and shapes["wall_north/visual"] == "0 6 0.3"
+    assert not any(name.startswith("ground/") for name in shapes)
     links = {link.get("name") for link in ElementTree.fromstring(texts["cart"]).findall("link")}
     assert {"cart/base_link", "cart/left_wheel"} <= links
 

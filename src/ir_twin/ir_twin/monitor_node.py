@@ -10,6 +10,7 @@ from collections import deque
 from pathlib import Path
 
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pydantic import Field
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
@@ -20,6 +21,7 @@ from ir_common.config import Config
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, LeanNode, run
 from ir_common.ros_params import declare
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, TaskStatus, TwinStatus
+from ir_twin.monitor.health import Health, Status
 from ir_twin.monitor.table import render
 from ir_twin.monitor.totals import Totals
 
@@ -34,11 +36,12 @@ class MonitorConfig(Config):
     started: float = Field(0.0, ge=0, description="start of the run, seconds since the epoch, 0: start of this node")
     arguments: str = Field("{}", description="arguments of the bringup as YAML, copied into the report")
     period: float = Field(0.5, gt=0, le=60, description="time between two tables on a terminal, s")
+    diagnostics_period: float = Field(1.0, gt=0, le=60, description="time between two diagnoses, s of wall time")
     plain_period: float = Field(10.0, gt=0, le=3600, description="time between two tables elsewhere, s")
 
 
 class MonitorNode(LeanNode):
-    """Subscribes to what the nodes say about themselves; publishes nothing."""
+    """Subscribes to what the nodes say about themselves; publishes /diagnostics."""
 
     def __init__(self) -> None:
         super().__init__("monitor")
@@ -64,6 +67,9 @@ class MonitorNode(LeanNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.05, self._tick, clock=steady)
         terminal = self._console.is_terminal
+        self._health = Health(time.monotonic())
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
+        self.create_timer(self._config.diagnostics_period, self._diagnose, clock=steady)
         show = self._redraw if terminal else self._print
         self.create_timer(self._config.period if terminal else self._config.plain_period, show, clock=steady)
 
@@ -73,6 +79,14 @@ class MonitorNode(LeanNode):
             self._totals.update_clock(now / 1e9)
         if 0 < self._config.duration <= self._totals.simulated_seconds:
             raise Finished(0)
+
+    def _diagnose(self) -> None:
+        present = {f"{space.rstrip('/')}/{name}" for name, space in self.get_node_names_and_namespaces()}
+        now = self.get_clock().now()
+        found = self._health.look(self._totals.processes, present, now.nanoseconds / 1e9, time.monotonic())
+        message = DiagnosticArray(status=[_diagnostic(one) for one in found])
+        message.header.stamp = now.to_msg()
+        self._diagnostics.publish(message)
 
     def _log(self, log: Log) -> None:
         if log.level >= Log.WARN and log.name != self.get_name():
@@ -104,6 +118,16 @@ class MonitorNode(LeanNode):
             report = self._totals.as_dict(self._wall(), yaml.safe_load(self._config.arguments))
             write_whole(Path(self._config.report), json.dumps(report, indent=2) + "\n")
             self._console.print(f"report: {self._config.report}")
+
+
+def _diagnostic(status: Status) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        name=status.name,
+        level=bytes([status.level]),
+        message=status.message,
+        hardware_id=status.host,
+        values=[KeyValue(key=key, value=value) for key, value in status.values.items()],
+    )
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ir_sim.sdf.description import Geometry, Joint, Link, Model
 from ir_sim.sdf.poses import Pose
+from ir_sim.sdf.world import GROUND, World
 
 BASE = "base_link"
 _KINDS = {"revolute": "revolute", "continuous": "continuous", "prismatic": "prismatic", "fixed": "fixed"}
@@ -93,7 +94,29 @@ def to_urdf(name: str, model: Model) -> str:
         _add_link(root, branch.child, branch.link, shift)
         _add_joint(root, branch)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def scenery_to_urdf(world: World, frame: str) -> str:
+    """URDF of what stands still in a world, but for its ground: one link, the frame `frame`, with all the shapes."""
+    root = ElementTree.Element("robot", name=world.name)
+    link = ElementTree.SubElement(root, "link", name=frame)
+    for name, placed in world.scenery.items():
+        for part in placed.model.links.values() if name != GROUND else ():
+            _add_visuals(link, part, placed.pose @ part.pose, name)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _add_visuals(element: ElementTree.Element, link: Link, at: Pose, owner: str) -> None:
+    for visual in link.visuals:
+        for number, (pose, shape) in enumerate(_shapes(visual.geometry)):
+            shown = _add_shape(
+                element, "visual", f"{owner}/{visual.name}{number or ''}", at @ visual.pose @ pose, shape
+            )
+            colour = " ".join(_text(value) for value in visual.colour)
+            material = ElementTree.SubElement(shown, "material", name=f"{owner}/{visual.name}")
+            ElementTree.SubElement(material, "color", rgba=colour)
 
 
 def _add_link(root: ElementTree.Element, name: str, link: Link | None, shift: Pose) -> None:
@@ -107,13 +130,7 @@ def _add_link(root: ElementTree.Element, name: str, link: Link | None, shift: Po
         a + b: _text(link.inertia["xyz".index(a), "xyz".index(b)]) for a, b in ("xx", "xy", "xz", "yy", "yz", "zz")
     }
     ElementTree.SubElement(inertial, "inertia", {f"i{axes}": value for axes, value in values.items()})
-    for visual in link.visuals:
-        for number, (pose, shape) in enumerate(_shapes(visual.geometry)):
-            shown = _add_shape(element, "visual", f"{visual.name}{number or ''}", shift @ visual.pose @ pose, shape)
-            colour = " ".join(_text(value) for value in visual.colour)
-            ElementTree.SubElement(
-                ElementTree.SubElement(shown, "material", name=f"{name}/{visual.name}"), "color", rgba=colour
-            )
+    _add_visuals(element, link, shift, name)
     for collision in link.collisions:
         for number, (pose, shape) in enumerate(_shapes(collision.geometry)):
             _add_shape(element, "collision", f"{collision.name}{number or ''}", shift @ collision.pose @ pose, shape)

@@ -137,7 +137,8 @@ class Totals:
         self.slices: dict[str, SliceTotals] = {}
         self.allocation_changes = 0
         self.simulated_seconds = 0.0
-        self._processes: dict[str, list[tuple[str, int]]] = {}
+        self.processes: dict[str, list[tuple[str, int]]] = {}
+        """(host, process id) of each start of each node."""
         self._clock: float | None = None
         self._allocation: tuple[int, int] = (0, 0)
 
@@ -166,14 +167,14 @@ class Totals:
 
     def update_node(self, status: Any) -> None:
         """Takes one `NodeStatus`."""
-        known = self._processes.setdefault(status.name, [])
+        known = self.processes.setdefault(status.name, [])
         process = (status.host, int(status.process_id))
         if process not in known:
             known.append(process)
 
     def restarts(self) -> dict[str, int]:
         """How often each node was started again, nodes that never were included."""
-        return {name: len(processes) - 1 for name, processes in sorted(self._processes.items())}
+        return {name: len(processes) - 1 for name, processes in sorted(self.processes.items())}
 
     def as_dict(self, wall_seconds: float, arguments: dict[str, Any]) -> dict[str, Any]:
         """The report, ready for JSON (no NaN: a figure that is not there is null)."""
