@@ -61,29 +61,79 @@ def generate(config: TrafficConfig, steps: int, envs: int, seed: int) -> NDArray
     traffic = np.empty((steps, envs, len(config.rates), config.devices), np.float32)
     for env in range(envs):
         for index, rate in enumerate(config.rates):
-            traffic[:, env, index] = rate * _slice(config, steps, np.random.default_rng([seed, env, index]))
+            traffic[:, env, index] = rate * Source(config, steps, np.random.default_rng([seed, env, index])).traffic
     return traffic
 
 
-def _slice(config: TrafficConfig, steps: int, rng: np.random.Generator) -> Floats:
-    """[step, device]: traffic of one slice, 1 on average."""
-    devices, lines, c = config.devices, config.lines, config.correlation
-    line = rng.integers(lines, size=devices)
-    stations = rng.integers(config.max_lag + 1, size=(lines, config.stations))
-    lag = stations[line, rng.integers(config.stations, size=devices)]
-    total = steps + config.max_lag
-    then = np.arange(steps)[:, None] + config.max_lag - lag  # [step, device]: when the line's work was at its entrance
-    common, own = _ar1(config.memory, total, lines, rng), _ar1(config.memory, steps, devices, rng)
-    work = np.exp(config.spread * (np.sqrt(c) * common[then, line] + np.sqrt(1.0 - c) * own) - config.spread**2 / 2.0)
-    arrivals = _bursts(config.burst_rate, config.burst_size, (total, lines), rng)[then, line]
-    arrivals = arrivals * (rng.random((steps, devices)) < c)
-    arrivals += _bursts(config.burst_rate * (1.0 - c), config.burst_size, (steps, devices), rng)
-    bursts = lfilter([1.0], [1.0, -config.burst_memory], arrivals, axis=0)
-    mean_burst = config.burst_rate * config.burst_size / (1.0 - config.burst_memory)
-    phase = rng.uniform(0.0, 2.0 * np.pi)
-    day = 1.0 + config.day_amplitude * np.sin(2.0 * np.pi * np.arange(steps) / config.day + phase)
-    mean = np.exp(config.device_spread * rng.standard_normal(devices))
-    return mean / mean.mean() * day[:, None] * (work + bursts) / (1.0 + mean_burst)
+class Source:
+    """What makes the traffic of one slice, and so what could be known of its future.
+
+    Args:
+        config: validated.
+        steps: number of them.
+        rng: source of everything.
+
+    Attributes:
+        traffic: [step, device] float64, 1 on average.
+    """
+
+    def __init__(self, config: TrafficConfig, steps: int, rng: np.random.Generator) -> None:
+        self.config = config
+        devices, lines, c = config.devices, config.lines, config.correlation
+        self._line = rng.integers(lines, size=devices)
+        stations = rng.integers(config.max_lag + 1, size=(lines, config.stations))
+        self._lag = stations[self._line, rng.integers(config.stations, size=devices)]
+        total = steps + config.max_lag
+        self._common, self._own = _ar1(config.memory, total, lines, rng), _ar1(config.memory, steps, devices, rng)
+        then = self._entered(np.arange(steps))
+        z = np.sqrt(c) * self._common[then, self._line] + np.sqrt(1.0 - c) * self._own
+        work = np.exp(config.spread * z - config.spread**2 / 2.0)
+        self._arrivals = _bursts(config.burst_rate, config.burst_size, (total, lines), rng)
+        arrivals = self._arrivals[then, self._line] * (rng.random((steps, devices)) < c)
+        arrivals += _bursts(config.burst_rate * (1.0 - c), config.burst_size, (steps, devices), rng)
+        self._bursts = lfilter([1.0], [1.0, -config.burst_memory], arrivals, axis=0)
+        phase = rng.uniform(0.0, 2.0 * np.pi)
+        self._day = 1.0 + config.day_amplitude * np.sin(2.0 * np.pi * np.arange(steps) / config.day + phase)
+        mean = np.exp(config.device_spread * rng.standard_normal(devices))
+        mean_burst = config.burst_rate * config.burst_size / (1.0 - config.burst_memory)
+        self._mean = mean / mean.mean() / (1.0 + mean_burst)
+        self.traffic = self._mean * self._day[:, None] * (work + self._bursts)
+
+    def _entered(self, steps: NDArray[np.integer]) -> NDArray[np.int64]:
+        """[k] steps -> [k, device]: when the work that is at the device was at the entrance of its line."""
+        return np.asarray(steps)[:, None] + self.config.max_lag - self._lag
+
+    def best(self, last: NDArray[np.integer], horizons: tuple[int, ...]) -> Floats:
+        """Forecast by one who sees what no forecaster does: [k, horizon, device], E[d(t + h) | all hidden until t].
+
+        It knows the law, each device's own process and bursts, and the work on each line as far as it has come to the
+        line's first device. Past traffic is a function of these, so no forecast from it has a lower mean squared error.
+
+        Args:
+            last: [k], steps t, t + h within the traffic.
+            horizons: steps ahead.
+        """
+        config, c = self.config, self.config.correlation
+        first = np.array(
+            [np.min(self._lag[self._line == line], initial=config.max_lag) for line in range(config.lines)]
+        )
+        seen = self._entered(last) + self._lag - first[self._line]  # newest work on the line that anyone has met
+        rate = config.burst_rate * config.burst_size
+        out = np.empty((len(last), len(horizons), config.devices))
+        for i, h in enumerate(horizons):
+            wanted = self._entered(np.asarray(last) + h)
+            common, own = config.memory ** np.maximum(wanted - seen, 0), config.memory**h
+            mean = np.sqrt(c) * common * self._common[np.minimum(wanted, seen), self._line]
+            mean += np.sqrt(1.0 - c) * own * self._own[last]
+            variance = c * (1.0 - common**2) + (1.0 - c) * (1.0 - own**2)
+            bursts = config.burst_memory**h * self._bursts[last]
+            for k in range(1, h + 1):
+                step = self._entered(np.asarray(last) + k)
+                known = np.where(step <= seen, self._arrivals[np.minimum(step, seen), self._line], rate)
+                bursts = bursts + config.burst_memory ** (h - k) * (c * known + (1.0 - c) * rate)
+            work = np.exp(config.spread * mean + config.spread**2 * (variance - 1.0) / 2.0)
+            out[:, i] = self._mean * self._day[np.asarray(last) + h][:, None] * (work + bursts)
+        return out
 
 
 def _ar1(memory: float, steps: int, count: int, rng: np.random.Generator) -> Floats:

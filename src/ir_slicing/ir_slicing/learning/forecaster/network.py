@@ -2,6 +2,7 @@
 """The network of the slice twin: MAFL section III, eqs. (8) to (12).
 
 window [batch, Z, T, N] -> feature CNN -> graph (9) -> graph attention (10), (11) -> head (12) -> [batch, horizon, N]
+Beside them stand two linear parts (`linear`), and how much of each is used was decided on held-out steps (`training`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ir_common.config import Config
+from ir_slicing.learning.forecaster.linear import LagGraph, SeasonalHead
 
 GraphForm = Literal["two_embeddings", "printed", "none"]
 
@@ -29,6 +31,10 @@ class TwinConfig(Config):
     graph: GraphForm = Field("two_embeddings", description="eq. (9): as it works, as printed (no edges), or left out")
     dropout: float = Field(0.1, ge=0, lt=1, description="of the features that go into graph and head while it trains")
     head: Literal["linear", "softmax"] = Field("linear", description="eq. (12): linear, or softmax as printed")
+    linear: bool = Field(
+        True, description="a seasonal linear head and a lag graph beside the printed parts; softmax goes without"
+    )
+    order: int = Field(4, ge=1, description="steps of its own past that the seasonal head sees")
 
     @model_validator(mode="after")
     def _fits(self) -> TwinConfig:
@@ -36,6 +42,8 @@ class TwinConfig(Config):
             raise ValueError(f"features {self.features} must be a multiple of heads {self.heads}")
         if min(self.horizons) < 1 or list(self.horizons) != sorted(set(self.horizons)):
             raise ValueError(f"horizons {self.horizons} must rise from 1 or more")
+        if self.order >= self.window:
+            raise ValueError(f"order {self.order} must be less than window {self.window}")
         return self
 
 
@@ -52,8 +60,7 @@ class FeatureNet(nn.Module):
 
     def forward(self, window: Tensor) -> Tensor:
         folded = self.convolve(window).permute(0, 3, 1, 2).flatten(2)  # [batch, N, width (T - 2)]
-        raw = window[:, :2].permute(0, 3, 1, 2).flatten(2)  # [batch, N, 2 T]: what a linear model would see
-        return torch.relu(self.flatten(torch.cat([folded, raw], dim=-1)))
+        return torch.relu(self.flatten(torch.cat([folded, _raw(window)], dim=-1)))
 
 
 class GraphLearner(nn.Module):
@@ -114,16 +121,22 @@ class GraphAttention(nn.Module):
 
 
 class SliceTwin(nn.Module):
-    """The whole: features, graph, attention, head.
+    """The whole: what a device's own past says, what its neighbours add, and what was decided of each.
 
-    The forecast is the sum of what the device's own past says and of what its neighbours add. The last layer of the
-    second part starts at zero, so that without anything to learn from neighbours it stays a model of single devices.
+    forecast = blend own + (1 - blend) seasonal + lags + gate attention, each [batch, N, horizon].
+
+    own is the feature CNN with a head; attention is (9) to (12), whose last layer starts at zero; seasonal and lags are
+    the linear parts, zero until they are fitted. blend and gate, one number a horizon, start at 1: a fresh twin is a
+    model of single devices.
 
     Args:
         config: validated.
         nodes: N, devices.
         channels: Z, of the input; channel 0 is the normalised traffic.
     """
+
+    blend: Tensor
+    gate: Tensor
 
     def __init__(self, config: TwinConfig, nodes: int, channels: int) -> None:
         super().__init__()
@@ -132,6 +145,11 @@ class SliceTwin(nn.Module):
         self.features = FeatureNet(config, channels)
         self.linear = nn.Linear(2 * config.window, h)
         self.own = nn.Sequential(nn.Linear(f, f), nn.ReLU(), nn.Linear(f, h))
+        self.register_buffer("blend", torch.ones(h))
+        self.register_buffer("gate", torch.ones(h))
+        if config.linear:
+            self.seasonal = SeasonalHead(nodes, h, config.order)
+            self.lags = LagGraph(nodes, h, config.order, config.window)
         if config.graph != "none":
             self.graph = GraphLearner(config, nodes)
             self.place = nn.Parameter(0.3 * torch.randn(nodes, e))
@@ -152,19 +170,32 @@ class SliceTwin(nn.Module):
         if window.shape[2] != self.config.window:
             raise ValueError(f"a window of {window.shape[2]} steps; the twin looks back {self.config.window}")
         features = self.features(window)
-        raw = window[:, :2].permute(0, 3, 1, 2).flatten(2)  # [batch, N, 2 T]
-        out = self.linear(raw) + self.own(features)  # [batch, N, horizon]
+        out = self.alone(window, features)
+        if self.config.linear:
+            out = self.blend * out + (1.0 - self.blend) * self.seasonal(window) + self.lags(window)
         if self.config.graph != "none":
-            place = self.place.expand(len(window), -1, -1)
-            x = self.drop(nn.functional.elu(self.mix(torch.cat([features, raw, place], dim=-1))))
-            neighbours = self.attend(x, self.graph(features))
-            out = out + self.head(torch.cat([neighbours, x, place], dim=-1))
-            readout = torch.einsum("ne,efh->nfh", self.place, self.adapt)  # psi of (12), of each device's own
-            out = out + torch.einsum("bnf,nfh->bnh", neighbours, readout)
+            out = out + self.gate * self.attention(window, features)
         return self._finish(out, window).transpose(1, 2)
+
+    def alone(self, window: Tensor, features: Tensor) -> Tensor:
+        """What the own past says: windows and their features [batch, N, F] -> [batch, N, horizon]."""
+        return self.linear(_raw(window)) + self.own(features)
+
+    def attention(self, window: Tensor, features: Tensor) -> Tensor:
+        """What the attention over neighbours adds, (9) to (12): as `alone`."""
+        place = self.place.expand(len(window), -1, -1)
+        x = self.drop(nn.functional.elu(self.mix(torch.cat([features, _raw(window), place], dim=-1))))
+        neighbours = self.attend(x, self.graph(features))
+        readout = torch.einsum("ne,efh->nfh", self.place, self.adapt)  # psi of (12), of each device's own
+        return self.head(torch.cat([neighbours, x, place], dim=-1)) + torch.einsum("bnf,nfh->bnh", neighbours, readout)
 
     def _finish(self, out: Tensor, window: Tensor) -> Tensor:
         """Eq. (12) as printed can only divide a total among the devices; it takes the last total that was seen."""
         if self.config.head == "linear":
             return out
         return torch.softmax(out, dim=1) * window[:, 0, -1].sum(dim=-1)[:, None, None]
+
+
+def _raw(window: Tensor) -> Tensor:
+    """[batch, N, 2 T]: traffic and its logarithm, as a linear model would see them."""
+    return window[:, :2].permute(0, 3, 1, 2).flatten(2)

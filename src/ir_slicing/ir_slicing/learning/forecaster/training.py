@@ -35,7 +35,7 @@ class FitConfig(Config):
     day: int = Field(96, ge=2, description="steps of a day: the phase is an input")
     train: float = Field(0.7, gt=0, lt=1, description="share of the steps to train on; they come first")
     validate_: float = Field(0.1, gt=0, lt=1, alias="validate", description="share of the steps after them, to stop by")
-    epochs: int = Field(15, ge=1, description="at most")
+    epochs: int = Field(15, ge=1, description="at most; a twin of several parts needs no more than five")
     patience: int = Field(6, ge=1, description="epochs without a better validation loss before it stops")
     batch: int = Field(32, ge=1, description="windows")
     rate: float = Field(5e-3, gt=0, description="peak learning rate (one cycle); the paper's 0.1 does not train")
@@ -44,6 +44,7 @@ class FitConfig(Config):
     )
     decay: float = Field(1e-4, ge=0, description="weight decay")
     device_weight: float = Field(0.5, ge=0, description="weight of the loss of single devices beside the slice's (13)")
+    graph_epochs: int = Field(4, ge=0, description="at most, of the attention over what that and the lag graph left")
     seed: int = Field(0, ge=0, description="of weights and order")
 
     @model_validator(mode="after")
@@ -161,23 +162,50 @@ def fit(network: nn.Module, traffic: Floats, window: int, horizons: tuple[int, .
     Raises:
         ValueError: too few steps for a window.
     """
-    end, test = config.split(len(traffic))
-    ahead = max(horizons)
-    if end - ahead - window < 1 or test - end <= ahead:
-        raise ValueError(f"{len(traffic)} steps are too few for windows of {window} and horizons to {ahead}")
-    scale = Scale.of(traffic[:end])
+    places, held = split_places(len(traffic), window, horizons, config)
+    scale = Scale.of(traffic[: config.split(len(traffic))[0]])
     windows = Windows(traffic, scale, window, horizons, config.day)
     deviation = torch.from_numpy(scale.deviation)
-    rng = np.random.default_rng(config.seed)
-    optimiser = torch.optim.AdamW(_groups(network, config), lr=config.rate, weight_decay=config.decay)
-    steps = config.epochs * -(-(end - ahead - window + 1) // config.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [g["lr"] for g in optimiser.param_groups], total_steps=steps, pct_start=0.15
-    )
-    places, held = np.arange(window - 1, end - ahead), np.arange(end, test - ahead)
 
     def loss(last: NDArray[np.integer]) -> Tensor:
         return slice_loss(network(windows.inputs(last)), windows.targets(last), deviation, config.device_weight)
+
+    history = descend(network, loss, places, held, config.epochs, config)
+    return Forecaster(network, scale, window, horizons, config.day, history)
+
+
+def split_places(
+    steps: int, window: int, horizons: tuple[int, ...], config: FitConfig
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Last steps of the windows to train on and of those to validate on.
+
+    Raises:
+        ValueError: too few steps for a window.
+    """
+    end, test = config.split(steps)
+    ahead = max(horizons)
+    if end - ahead - window < 1 or test - end <= ahead:
+        raise ValueError(f"{steps} steps are too few for windows of {window} and horizons to {ahead}")
+    return np.arange(window - 1, end - ahead), np.arange(end, test - ahead)
+
+
+def descend(
+    network: nn.Module, loss: Callable[[NDArray[np.integer]], Tensor], places: NDArray[np.integer],
+    held: NDArray[np.integer], epochs: int, config: FitConfig,
+) -> list[float]:  # fmt: skip
+    """Adam on a loss of windows; the network is left in its state of least loss on the windows ``held``.
+
+    Returns:
+        that loss after each epoch.
+    """
+    rng = np.random.default_rng(config.seed)
+    optimiser = torch.optim.AdamW(_groups(network, config), lr=config.rate, weight_decay=config.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        [g["lr"] for g in optimiser.param_groups],
+        total_steps=epochs * -(-len(places) // config.batch),
+        pct_start=0.15,
+    )
 
     def epoch() -> float:
         network.train()
@@ -192,35 +220,41 @@ def fit(network: nn.Module, traffic: Floats, window: int, horizons: tuple[int, .
         with torch.no_grad():
             return float(loss(held))
 
-    history = _until_no_better(network, epoch, config)
-    return Forecaster(network, scale, window, horizons, config.day, history)
+    return _until_no_better(network, epoch, epochs, config.patience)
 
 
 def _groups(network: nn.Module, config: FitConfig) -> list[dict[str, Any]]:
     """The devices' embeddings, of which each window moves only little, learn faster than what all devices share."""
-    fast = {name: p for name, p in network.named_parameters() if name in EMBEDDINGS}
-    rest = [p for name, p in network.named_parameters() if name not in EMBEDDINGS]
-    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.rate}]
-    return [*groups, {"params": list(fast.values()), "lr": config.rate * config.embedding_rate}] if fast else groups
+    learnt = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    fast = [p for name, p in learnt if name in EMBEDDINGS]
+    groups: list[dict[str, Any]] = [{"params": [p for name, p in learnt if name not in EMBEDDINGS], "lr": config.rate}]
+    return [*groups, {"params": fast, "lr": config.rate * config.embedding_rate}] if fast else groups
 
 
-def _until_no_better(network: nn.Module, epoch: Callable[[], float], config: FitConfig) -> list[float]:
-    """Runs epochs until none was better for `patience` of them; the network is left in its best state."""
+def _until_no_better(network: nn.Module, epoch: Callable[[], float], epochs: int, patience: int) -> list[float]:
+    """Runs epochs until none was better for ``patience`` of them; the network is left in its best state."""
     history: list[float] = []
     best = copy.deepcopy(network.state_dict())
-    for _ in range(config.epochs):
+    for _ in range(epochs):
         history.append(epoch())
         if history[-1] <= min(history):
             best = copy.deepcopy(network.state_dict())
-        elif len(history) - 1 - int(np.argmin(history)) >= config.patience:
+        elif len(history) - 1 - int(np.argmin(history)) >= patience:
             break
     network.load_state_dict(best)
     return history
 
 
 def fit_twin(traffic: Floats, twin: TwinConfig, config: FitConfig) -> Forecaster:
-    """Trains a slice twin on [step, device] bit/s; same seed, same weights."""
+    """Trains a slice twin on [step, device] bit/s; same seed, same weights.
+
+    With the linear parts it goes part by part (`staged.fit_parts`), otherwise all at once as `fit` does.
+    """
+    from ir_slicing.learning.forecaster.staged import fit_parts  # it needs this module's tools
+
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         network = SliceTwin(twin, traffic.shape[1], CHANNELS)
+        if twin.linear and twin.head == "linear":
+            return fit_parts(network, traffic, config)
         return fit(network, traffic, twin.window, twin.horizons, config)
