@@ -144,9 +144,12 @@ def run(options: Options) -> Result:
         naive = Naive(scene, naive_slots, seed)
         speeds["SimPy"].append([naive_slots * scene.minislots / (time.process_time() - began)])
         delays["SimPy"].append((1e3 * float(np.mean(naive.urllc_delays)), 1e3 * float(np.mean(naive.embb_delays))))
-    began = time.process_time()
-    simulate(scene, 10 * slots, 0)
-    long_run = 10 * slots * scene.minislots / (time.process_time() - began)
+    longs = []
+    for seed in range(1 if options.quick else 3):
+        began = time.process_time()
+        simulate(scene, 10 * slots, seed)
+        longs.append(10 * slots * scene.minislots / (time.process_time() - began))
+    long_run = float(np.median(longs))
     median = {name: float(np.median(values)) for name, values in speeds.items()}
     ratio = float(np.median(np.array(speeds["batch engine"]) / np.array(speeds["SimPy"])))
     return Result(
@@ -158,10 +161,11 @@ def run(options: Options) -> Result:
         goals=[
             Goal("mini-slots per second on one core, median", "2000000", round(median["batch engine"]),
                  median["batch engine"] >= 2e6),
+            Goal(f"the same in one run of {10 * slots} slots, median", "2000000", round(long_run), long_run >= 2e6),
             Goal("times SimPy, median", "100", round(ratio), ratio >= 100),
         ],
         tables={
-            f"mini-slots per second in one run of {10 * slots} slots (memory not reused)": round(long_run),
+            f"mini-slots per second in runs of {10 * slots} slots": [round(x) for x in longs],
             "mini-slots per second of wall time, batch engine": [round(w) for w in walls],
             "mean delay of URLLC and of eMBB, ms (the models agree)": {n: interval(v) for n, v in delays.items()},
         },

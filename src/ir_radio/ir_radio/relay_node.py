@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import re
 import sys
@@ -71,7 +72,7 @@ class RelayConfig(Config):
     pose_topic: str = Field("odom", min_length=1, description="relative topic (nav_msgs/Odometry) of a robot's pose")
     pose_rate: float = Field(20.0, gt=0, le=1000, description="how often poses are read, Hz of ROS time")
     mini_slots: int = Field(0, ge=0, le=50, description="mini-slots of a slot; 0: those of the carrier")
-    history: int = Field(32, ge=1, description="messages that middleware queues keep per topic")
+    history: int = Field(256, ge=1, description="messages that middleware queues keep per topic")
     qos_grace: float = Field(
         10.0, ge=1, description="deadline and lifespan of URLLC publishers as a multiple of the slice's latency bound"
     )
@@ -123,6 +124,8 @@ class RelayNode(Node):
             JumpThreshold(min_forward=Duration(nanoseconds=1), min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_tick,
         )
+        gc.collect()
+        gc.freeze()  # a full collection of all that was imported would stop the pump for some 10 ms
 
     def close(self) -> None:
         """Ends the pump, and lets go of what would keep topics alive."""

@@ -54,7 +54,7 @@ def run(scene, packets, jobs, rates, errors):
 def test_equals_the_reference_exactly(case):
     p, j, grants, traces, _ = run(*case)
     packet_end, job_end, left, grid, plans = reference(*case, SLOTS)
-    assert [NAMES.get(int(e), int(e)) for e in p["end"]] == packet_end
+    assert [NAMES.get(int(e), int(e)) for e in p.end] == packet_end
     assert [NAMES.get(int(e), int(e)) for e in j["end"]] == job_end
     assert j["left"].tolist() == left
     assert grants.tolist() == plans
@@ -68,12 +68,12 @@ def test_books_balance_and_rules_hold(case):
     scene, mini = case[0], case[0].minislot
     p, j, _, traces, failed = run(*case)
     on_air = traces[traces >= 0]
-    assert len(set(on_air.tolist())) == len(on_air) == np.sum((p["end"] > 0) | (p["end"] == LOST))
-    fates = [np.sum(p["end"] == f) for f in (QUEUED, DROPPED, LOST)]
-    assert sum(fates) + np.sum(p["end"] > 0) == len(p)
+    assert len(set(on_air.tolist())) == len(on_air) == np.sum((p.end > 0) | (p.end == LOST))
+    fates = [np.sum(p.end == f) for f in (QUEUED, DROPPED, LOST)]
+    assert sum(fates) + np.sum(p.end > 0) == len(p.ready)
     assert (failed > 0) == (fates[1] > 0)
-    gone = p["end"] > 0
-    wait = p["end"][gone] - p["ready"][gone]
+    gone = p.end > 0
+    wait = p.end[gone] - p.ready[gone]
     assert np.all(wait >= mini)
     if scene.scheduler != "fifo":
         assert (traces >= 0).sum(axis=2).max() <= scene.packets_per_minislot
@@ -90,7 +90,7 @@ def test_urllc_never_waits_behind_embb(case, seed):
     scene, packets, jobs, rates, errors = case
     scene = scene.but(scheduler="puncturing" if scene.scheduler == "fifo" else scene.scheduler)
     packets = [(t, 1.0) for t, _ in packets]
-    ends = [run(scene, packets, other, rates, errors)[0]["end"].tolist() for other in (jobs, jobs[: seed % 3], [])]
+    ends = [run(scene, packets, other, rates, errors)[0].end.tolist() for other in (jobs, jobs[: seed % 3], [])]
     assert ends[0] == ends[1] == ends[2]
 
 
@@ -106,14 +106,14 @@ def burst(count, **changes):
 )
 def test_five_packets_at_two_a_minislot(scheduler, ends):
     p, *_, failed = burst(5, scheduler=scheduler)
-    assert p["end"].tolist() == ends
+    assert p.end.tolist() == ends
     assert failed == 1
 
 
 def test_fifo_waits_for_its_turn():
     """The job was first and takes the whole slot; the packets go one after another on one sub-carrier of the next."""
     p, *_ = burst(5, scheduler="fifo")
-    assert p["end"].tolist() == [1_250_000, 1_500_000, 1_750_000, 2_000_000, 1_250_000]
+    assert p.end.tolist() == [1_250_000, 1_500_000, 1_750_000, 2_000_000, 1_250_000]
 
 
 @pytest.mark.parametrize(("loss", "left"), [("linear", 1000), ("convex", 250), ("threshold", 0)])
@@ -122,7 +122,7 @@ def test_four_of_sixteen_units_punctured(loss, left):
     scene = scenario(sub_carriers=4, packets_per_minislot=2, embb_robots=1, loss=loss)
     p, j, *_ = run(scene, [(1, 1.0)] * 4, [(0, 0, 4000), (900_000, 0, 5)], np.full((3, 1, 4), 1000), np.zeros((3, 4)))
     first = min(4000, 4000 - left)
-    assert (p["end"] > 0).all()
+    assert (p.end > 0).all()
     assert j["end"].tolist() == ([1_000_000, 2_000_000] if first == 4000 else [2_000_000, 2_000_000])
 
 

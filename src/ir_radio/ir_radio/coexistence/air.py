@@ -8,6 +8,8 @@ watches only the file of the function that it caches.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -32,8 +34,15 @@ _LOSSES = {"linear": _LINEAR, "threshold": _THRESHOLD, "convex": _CONVEX}
 _ROTATE, _IDLE_FIRST, _BEST = 0, 1, 2
 _RULES = {"rotate": _ROTATE, "idle_first": _IDLE_FIRST, "best_channel": _BEST}
 
-PACKET = np.dtype([("ready", "i8"), ("luck", "f8"), ("end", "i8")])
-"""A URLLC packet: ready, ns; luck in [0, 1), lost where it is under the error probability; end, ns or a fate."""
+
+class Packets(NamedTuple):
+    """URLLC packets, [n] each: ready, ns; luck in [0, 1), lost where it is under the error; end, ns or a fate."""
+
+    ready: NDArray[np.int64]
+    luck: NDArray[np.float64]
+    end: NDArray[np.int64]
+
+
 JOB = np.dtype([("ready", "i8"), ("user", "i8"), ("bits", "i8"), ("left", "i8"), ("next", "i8"), ("end", "i8")])
 """An eMBB job; `left` are the bits not delivered."""
 USER = np.dtype(
@@ -127,7 +136,7 @@ def _send(users, packets, i, errors, plan, c, end, trace):
     """Sends packet i on sub-carrier c."""
     if plan[c] >= 0:
         users[plan[c]].punctured += 1
-    packets[i].end = LOST if packets[i].luck < errors[c] else end
+    packets.end[i] = LOST if packets.luck[i] < errors[c] else end
     if len(trace):
         trace[c] = i
 
@@ -159,7 +168,7 @@ def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
     """Serves a mini-slot: sends up to M packets, carries or drops the excess."""
     first, fresh = s[0].carried, s[0].fresh
     last = fresh
-    while last < len(packets) and packets[last].ready <= now:
+    while last < len(packets.ready) and packets.ready[last] <= now:
         last += 1
     if last == first:
         return
@@ -177,11 +186,11 @@ def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
     for k in range(new):
         _send(users, packets, fresh + k, errors, plan, chosen[old + k], now + s[0].mini, trace)
     for i in range(first + old, fresh):
-        packets[i].end = DROPPED  # its second mini-slot has passed it by
+        packets.end[i] = DROPPED  # its second mini-slot has passed it by
     s[0].carried, s[0].fresh = fresh + new, last
     if fresh + new < last and s[0].mode == _PUTD:
         for i in range(fresh + new, last):
-            packets[i].end = DROPPED
+            packets.end[i] = DROPPED
         s[0].carried = last
     s[0].failed += s[0].carried > first + old + new
 
@@ -215,7 +224,7 @@ def _plan_fifo(s, users, jobs, packets, rates, errors, plan, order, start, trace
             if users[u].cursor != QUEUED and jobs[users[u].cursor].ready < oldest:
                 pick, oldest = u, jobs[users[u].cursor].ready
         i = s[0].fresh
-        if i < len(packets) and packets[i].ready <= min(oldest, start) and not blocked:
+        if i < len(packets.ready) and packets.ready[i] <= min(oldest, start) and not blocked:
             if mini == s[0].minis:  # a new sub-carrier, the first usable one that is free
                 while place < s[0].usable and plan[order[place]] != IDLE:
                     place += 1
@@ -302,11 +311,27 @@ def _run(s, users, jobs, packets, rates, errors, plan, order, chosen, slots, gra
         _deliver(s, users, jobs, start + s[0].mini * s[0].minis)
 
 
-def make_packets(ready: NDArray[np.int64], luck: NDArray[np.float64]) -> NDArray[np.void]:
-    """[n] PACKET of the times at which they are ready, ns, sorted, and their luck."""
-    packets = np.zeros(len(ready), PACKET)
-    packets["ready"], packets["luck"], packets["end"] = ready, luck, QUEUED
-    return packets
+@_jit
+def _starts(ready, mini, minis):
+    """The number of mini-slots, of `minis` of length `mini`, before whose start new packets became ready."""
+    count, last = 0, -1
+    for i in range(len(ready)):
+        start = -(-ready[i] // mini)
+        if start >= minis:
+            break
+        count += start != last
+        last = start
+    return count
+
+
+def offered_minislots(ready: NDArray[np.int64], scene: Scenario, slots: int) -> int:
+    """Mini-slots of a run at whose start packets were new: ready, ns, sorted."""
+    return int(_starts(ready, scene.minislot, slots * scene.minislots))
+
+
+def make_packets(ready: NDArray[np.int64], luck: NDArray[np.float64]) -> Packets:
+    """Packets of the times at which they are ready, ns, sorted, and their luck."""
+    return Packets(ready, luck, np.full(len(ready), QUEUED))
 
 
 def make_jobs(ready: NDArray[np.int64], user: NDArray[np.int64], bits: NDArray[np.int64]) -> NDArray[np.void]:
@@ -319,7 +344,7 @@ def make_jobs(ready: NDArray[np.int64], user: NDArray[np.int64], bits: NDArray[n
 
 def transmit(
     scene: Scenario,
-    packets: NDArray[np.void],
+    packets: Packets,
     jobs: NDArray[np.void],
     rates: NDArray[np.int64],
     errors: NDArray[np.float64],

@@ -39,18 +39,19 @@ def _first_come(arrival, work, share, patience, end):
 
 
 @_jit
-def _below(arrival, work, busy_from, busy_to, share, end):
-    """The lower class: rate 1, but 1 - share while the upper class is there."""
-    free, b, n = 0, 0, len(busy_from)
+def _below(arrival, work, upper, busy_to, share, end):
+    """The lower class: rate 1, but 1 - share while one of the upper class, which came at `upper`, is served."""
+    free, b, n = 0, 0, len(upper)
     for i in range(len(arrival)):
         now, left = max(arrival[i], free), work[i] * MILLE
         while True:
             while b < n and (busy_to[b] == DROPPED or busy_to[b] <= now):
                 b += 1
-            if b < n and busy_from[b] <= now:
+            busy_from = _NEVER if b == n else upper[b] if b == 0 else max(upper[b], busy_to[b - 1])
+            if busy_from <= now:
                 rate, until = MILLE - share, busy_to[b]
             else:
-                rate, until = MILLE, busy_from[b] if b < n else _NEVER
+                rate, until = MILLE, busy_from
             if rate > 0 and -(-left // rate) <= until - now:
                 break
             left -= rate * (until - now)
@@ -93,7 +94,5 @@ def compute(
         _first_come(*embb, MILLE - shared, _NEVER, end_e)
     else:
         _first_come(*urllc, shared, _NEVER, end_u)
-        begin = urllc[0].copy()  # a packet is served from here on, so the class is there from here on
-        begin[1:] = np.maximum(begin[1:], end_u[:-1])
-        _below(*embb, begin, end_u, shared, end_e)
+        _below(*embb, urllc[0], end_u, shared, end_e)
     return end_u, end_e

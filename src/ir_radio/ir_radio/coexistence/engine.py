@@ -17,6 +17,8 @@ from ir_radio.traffic import compound_poisson, poisson
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_PIECE = 1000
+
 DROPPED_IN_COMPUTING = -4
 """End of a packet that euad's computing dropped."""
 
@@ -105,13 +107,31 @@ def draw(scene: Scenario, slots: int, seed: int) -> Draw:
     users = sizes.integers(0, scene.embb_robots, len(jobs))
     bits = np.ceil(sizes.exponential(scene.embb_job_bits, len(jobs))).astype(np.int64)
     eras = -(-slots // scene.coherence_slots)
-    mean = scene.embb_power - scene.noise_power, scene.urllc_power - scene.noise_power
-    ratio = 10.0 ** (0.1 * (mean[0] + rayleigh_fading(channel, (eras, scene.embb_robots, scene.sub_carriers))))
-    efficiency = np.minimum(np.log2(1.0 + ratio), scene.max_efficiency)
-    rates = (efficiency * (scene.blocklength * scene.minislots)).astype(np.int64)
-    ratio = 10.0 ** (0.1 * (mean[1] + rayleigh_fading(channel, (eras, scene.sub_carriers))))
-    errors = blocklength.error(ratio, scene.blocklength, scene.packet_bits)
+    rates, errors = _rates(scene, eras, channel), _errors(scene, eras, channel)
     return Draw(packets, luck.random(len(packets)), jobs, users, np.maximum(bits, 1), rates, errors, slots)
+
+
+def _pieces(eras: int) -> list[slice]:
+    """Few eras at a time: fresh memory costs more than what is computed in it."""
+    return [slice(start, min(start + _PIECE, eras)) for start in range(0, eras, _PIECE)]
+
+
+def _rates(scene: Scenario, eras: int, rng: np.random.Generator) -> Ints:
+    rates = np.empty((eras, scene.embb_robots, scene.sub_carriers), np.int64)
+    for piece in _pieces(eras):
+        fading = rayleigh_fading(rng, rates[piece].shape)
+        ratio = 10.0 ** (0.1 * (scene.embb_power - scene.noise_power + fading))
+        efficiency = np.minimum(np.log2(1.0 + ratio), scene.max_efficiency)
+        rates[piece] = efficiency * (scene.blocklength * scene.minislots)
+    return rates
+
+
+def _errors(scene: Scenario, eras: int, rng: np.random.Generator) -> Floats:
+    errors = np.empty((eras, scene.sub_carriers))
+    for piece in _pieces(eras):
+        ratio = 10.0 ** (0.1 * (scene.urllc_power - scene.noise_power + rayleigh_fading(rng, errors[piece].shape)))
+        errors[piece] = blocklength.error(ratio, scene.blocklength, scene.packet_bits)
+    return errors
 
 
 def work(bits: Ints | float, scene: Scenario) -> Ints:
@@ -131,14 +151,16 @@ def process(scene: Scenario, chance: Draw) -> tuple[Ints, Ints]:
 def radiate(scene: Scenario, chance: Draw, ready: tuple[Ints, Ints]) -> Outcome:
     """The air part of a run, after `process`."""
     through = ready[0] >= 0
-    at_air = ready[0][through]
-    packets = air.make_packets(at_air, chance.luck[through])
+    whole = bool(through.all())
+    at_air, luck = (ready[0], chance.luck) if whole else (ready[0][through], chance.luck[through])
+    packets = air.make_packets(at_air, luck)
     jobs = air.make_jobs(ready[1], chance.users, chance.bits)
     failed = air.transmit(scene, packets, jobs, chance.rates, chance.errors, chance.slots)
-    end = np.full(len(through), DROPPED_IN_COMPUTING)
-    end[through] = packets["end"]
-    minis = -(-at_air[at_air <= (chance.slots * scene.minislots - 1) * scene.minislot] // scene.minislot)
-    offered = int(np.count_nonzero(np.diff(minis))) + 1 if len(minis) else 0  # sorted: as many as there are values
+    end = packets.end
+    if not whole:
+        end = np.full(len(through), DROPPED_IN_COMPUTING)
+        end[through] = packets.end
+    offered = air.offered_minislots(at_air, scene, chance.slots)
     return Outcome(chance, end, jobs["end"], jobs["left"], failed, offered)
 
 
