@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 EXIT_CONFIG = 78
 """Exit status of a process whose configuration is wrong (EX_CONFIG of sysexits.h): starting it again cannot help."""
 
+RESTARTS_VARIABLE = "IR_RESTARTS"
+"""Environment variable by which a launcher tells a process how often it was started before."""
+
 
 class ConfigError(ValueError):
     """A user's mistake, told in one line: what is wrong, where, and what to do."""

@@ -19,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
-from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
 from ir_common.ros_executor import LeanExecutor
 from ir_interfaces.msg import NodeStatus
 
@@ -125,6 +125,7 @@ def announce(node: Node) -> Any:
             stamp=node.get_clock().now().to_msg(),
             name=node.get_fully_qualified_name(),
             process_id=os.getpid(),
+            restarts=int(os.environ.get(RESTARTS_VARIABLE, 0)),
             host=socket.gethostname(),
         )
     )

@@ -55,10 +55,14 @@ def test_the_stack_ends_with_its_required_process(tmp_path: Path) -> None:
 
 def test_a_dead_process_comes_back_and_it_is_said(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    code = f"open({str(marks)!r}, 'a').write('x'); import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    code = (
+        "import os, signal\n"
+        f"open({str(marks)!r}, 'a').write(os.environ['IR_RESTARTS'] + ' ')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
     said: list[str] = []
     assert Supervisor([program("radio", code)], tmp_path, said.append).run() == 1
-    assert marks.read_text() == "x" * (1 + module.MAX_RESTARTS)
+    assert marks.read_text().split() == [str(count) for count in range(1 + module.MAX_RESTARTS)]
     assert "/radio ended by signal SIGKILL; starting it again (1 of" in said[0]
     assert "after 10 restarts" in said[-2]
 

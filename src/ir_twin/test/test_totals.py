@@ -81,6 +81,8 @@ def test_a_second_process_of_a_node_is_a_restart() -> None:
         totals.update_node(NodeStatus(name="/radio", process_id=process, host="h"))
     totals.update_node(NodeStatus(name="/twin", process_id=4, host="h"))
     assert totals.restarts() == {"/radio": 2, "/twin": 0}
+    totals.update_node(NodeStatus(name="/twin", process_id=5, host="h", restarts=3))
+    assert totals.restarts()["/twin"] == 3, "two were killed before they could say anything"
 
 
 def test_allocation_changes_go_on_over_a_new_manager() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
-from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
 
 STOP_SECONDS = 4.0
@@ -134,7 +134,7 @@ class _Process:
         terminal = self.spec.required and not self.spec.arguments  # the monitor draws on it
         self._process = subprocess.Popen(
             arguments,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.spec.environment},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", RESTARTS_VARIABLE: str(self.restarts), **self.spec.environment},
             stdin=subprocess.DEVNULL,
             stdout=None if terminal else subprocess.PIPE,
             stderr=subprocess.PIPE if terminal else subprocess.STDOUT,

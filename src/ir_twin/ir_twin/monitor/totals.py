@@ -139,6 +139,7 @@ class Totals:
         self.simulated_seconds = 0.0
         self.processes: dict[str, list[tuple[str, int]]] = {}
         """(host, process id) of each start of each node."""
+        self._restarts: dict[str, int] = {}
         self._clock: float | None = None
         self._allocation: tuple[int, int] = (0, 0)
 
@@ -171,10 +172,11 @@ class Totals:
         process = (status.host, int(status.process_id))
         if process not in known:
             known.append(process)
+            self._restarts[status.name] = max(len(known) - 1, status.restarts)  # one that died young told nothing
 
     def restarts(self) -> dict[str, int]:
         """How often each node was started again, nodes that never were included."""
-        return {name: len(processes) - 1 for name, processes in sorted(self.processes.items())}
+        return dict(sorted(self._restarts.items()))
 
     def as_dict(self, wall_seconds: float, arguments: dict[str, Any]) -> dict[str, Any]:
         """The report, ready for JSON (no NaN: a figure that is not there is null)."""

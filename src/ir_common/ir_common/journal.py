@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A journal: the calls to an engine in their order, as text, so that another engine of the kind can repeat them.
+
+A node's engine is a plain object whose state follows from the calls to it alone. Who has the calls has the run: the
+messages of a bag do not say when, and in which order, a node took them, its journal does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+
+class Journal:
+    """Takes calls in; gives them as lines of JSON. Adding is cheap, the text is made in `take`.
+
+    Args:
+        engine: which kind of engine, told to who reads it.
+        begin: what the engine was made of, the first line.
+    """
+
+    def __init__(self, engine: str, begin: Mapping[str, Any]) -> None:
+        self.engine = engine
+        self.count = 0
+        self._entries: deque[tuple[Any, ...]] = deque([("begin", begin)])
+        self._inside = False
+
+    def add(self, *entry: Any) -> None:
+        """Adds one call: its name, then its arguments; those must not be changed afterwards."""
+        self._entries.append(entry)
+
+    def watch(self, engine: Any, *names: str, first: Callable[[], Any] | None = None) -> None:
+        """Has calls of these methods of `engine` added before they are made; calls from within such a call are not.
+
+        Args:
+            engine: an object with a dictionary of its own.
+            names: of methods that are called from one thread.
+            first: gives a value that is put before the arguments.
+        """
+        for name in names:
+            setattr(engine, name, self._watched(name, getattr(engine, name), first))
+
+    def _watched(self, name: str, method: Callable[..., Any], first: Callable[[], Any] | None) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(*arguments: Any) -> Any:
+            if self._inside:
+                return method(*arguments)
+            self._entries.append((name, *arguments) if first is None else (name, first(), *arguments))
+            self._inside = True
+            try:
+                return method(*arguments)
+            finally:
+                self._inside = False
+
+        return call
+
+    def take(self) -> tuple[int, str]:
+        """(number of the first line, lines) of what was added since the last call; may run in another thread."""
+        first, lines = self.count, []
+        while self._entries:
+            lines.append(json.dumps(self._entries.popleft(), default=plain, separators=(",", ":")))
+        self.count += len(lines)
+        return first, "\n".join(lines)
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold of arrays, configurations, dataclasses and mappings.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "tolist"):  # array.array, the type of number sequences in messages
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} does not go into a journal")
