@@ -6,7 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from ir_common.config import validate
+from ir_common.config import load_yaml, validate
+from ir_radio.slices import SlicesFile
+from ir_radio.traces import load_links
 from ir_slicing.admission import load_registry
 from ir_slicing.manager import ManagerConfig
 
@@ -20,10 +22,12 @@ class Arguments(Protocol):
 
 
 def check(arguments: Arguments) -> None:
-    """Reads the slices file and admits its initial slices, as the manager will with its default parameters.
+    """Reads the slices file with its traces and admits its slices, as the manager will with its default parameters.
 
     Raises:
         ConfigError: the file is wrong or its slices do not fit; names file and place.
     """
     config = validate(ManagerConfig, {"slices_file": arguments.slices}, "slice manager")
     load_registry(config.slices_file, config.urllc_margin, config.reference_distance)
+    file = load_yaml(config.slices_file, SlicesFile)
+    load_links(file.traces, config.slices_file.parent, file.carrier)

@@ -109,3 +109,7 @@ def test_preflight_reads_the_slices_file(tmp_path):
     Arguments.slices = tmp_path / "missing.yaml"
     with pytest.raises(ConfigError, match="missing.yaml"):
         check(Arguments())
+    Arguments.slices = tmp_path / "traced.yaml"
+    Arguments.slices.write_text("traces:\n  - {robot: cart, trace: lost.csv}\n")
+    with pytest.raises(ConfigError, match=r"lost\.csv: there is no such file"):
+        check(Arguments())
