@@ -11,6 +11,7 @@ from ir_common.config import Config, live
 
 Mode = Literal["off", "shadow", "enforce"]
 Fallback = Literal["pass", "safe"]
+Rule = Literal["reward", "risk"]
 
 
 class NetworkConfig(Config):
@@ -85,7 +86,9 @@ GAN_PRESETS: dict[str, GANConfig] = {
 class LearnerConfig(Config):
     """Online training in the learner's process."""
 
-    preset: Literal["paper", "paper_normalised", "live"] = Field(default="live", description="network, see PRESETS")
+    preset: Literal["paper", "paper_normalised", "live", "ensemble"] = Field(
+        default="live", description="network, see PRESETS; ensemble: EnsembleConfig"
+    )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="of weights and batches")
     replay_capacity: int = Field(default=60_000, ge=100, le=10_000_000, description="transitions kept per task")
     heldout_capacity: int = Field(default=2_000, ge=10, le=1_000_000, description="held-out transitions kept per task")
@@ -100,6 +103,12 @@ class LearnerConfig(Config):
     learner_nice: int = Field(default=5, ge=0, le=19, description="niceness of the learner's process")
     publish_period: float = Field(
         default=2.0, ge=0.1, le=3600, description="s of wall time between two versions of a model"
+    )
+    worse_by: float = Field(
+        default=0.05, ge=0, description="relative held-out error over the best so far at which a version is rolled back"
+    )
+    checkpoints: str = Field(
+        default="", description="folder of one checkpoint a task, gone on from at the start; empty: none"
     )
     max_restarts: int = Field(default=5, ge=0, le=1000, description="times that a dead learner is started again")
     outbox_limit: int = Field(
@@ -130,6 +139,18 @@ class VetoConfig(Config):
     max_consecutive_vetoes: int = live(
         5, ge=0, le=1_000_000, description="after so many in a row one proposal is sent as a probe; 0: never"
     )
+    rule: Rule = live(
+        "reward", description="reward: predicted reward under the threshold; risk: predicted termination (ensemble)"
+    )
+    risk_limit: float = live(0.5, gt=0, lt=1, description="risk: probability of a terminal state that is vetoed")
+    risk_steps: int = live(2, ge=1, le=20, description="risk: control steps that the twin looks ahead")
+    risk_candidates: int = live(
+        8, ge=0, le=256, description="risk: actions drawn around a vetoed one that are tried before the safe action"
+    )
+    risk_spread: float = live(0.3, gt=0, le=2, description="risk: deviation of those, in halves of each action's range")
+    foresight_steps: int = live(
+        5, ge=1, le=50, description="a verdict was right where a terminal state follows within so many control steps"
+    )
     on_no_model: Fallback = live("pass", description="what is sent while the network is not trained yet")
     on_stale_state: Fallback = live("safe", description="what is sent when the robot's state is missing or too old")
     on_no_prediction: Fallback = live("safe", description="what is sent when the prediction is not finite")
@@ -157,6 +178,12 @@ class TwinConfig(VetoConfig, LearnerConfig):
     io_period: float = Field(
         default=0.05, ge=0.01, le=10, description="s of wall time between exchanges with the learner"
     )
+
+    @model_validator(mode="after")
+    def _risk_has_its_network(self) -> TwinConfig:
+        if self.rule == "risk" and self.preset != "ensemble":
+            raise ValueError("rule: risk needs terminations to be predicted: give preset ensemble, or rule reward")
+        return self
 
     @model_validator(mode="after")
     def _fleet(self) -> TwinConfig:

@@ -8,6 +8,7 @@ What a user needs, with rows [n, `Layout.width`] float32 as `ir_twin.transitions
     sample = model.sample(states, actions, torch.Generator().manual_seed(1))
     sample.next_state, sample.reward, sample.terminated, sample.disagreement
     model.load(saved := model.state())  # exactly the same from there on
+    model.export()  # an `EnsembleNetwork`: NumPy alone, for serving
 
 Method: Chua et al. 2018 (PETS) for members and loss, Janner et al. 2019 (MBPO) for elites and early stopping, on the
 inputs and outputs of IoR's predict network (section III).
@@ -28,7 +29,8 @@ from torch.nn import functional
 
 from ir_common.config import ConfigError
 from ir_twin.config import EnsembleConfig
-from ir_twin.predict_network import MAX_DEVIATION, spread
+from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.predict_network import MAX_DEVIATION, VECTORS, PredictNetwork, spread
 from ir_twin.training import Adam
 from ir_twin.transitions import Layout, Rows, heldout_mask
 
@@ -108,7 +110,7 @@ class Ensemble:
         for part, gradient in zip(self._parts, gradients, strict=True):
             part.requires_grad_().grad = gradient
         self._initialise()
-        self._optimiser = Adam([self._flat], config.learning_rate)
+        self.optimiser = Adam([self._flat], config.learning_rate)
         self._scale = [torch.zeros(widths[0]), torch.ones(widths[0])]
         self._scale += [torch.zeros(self._outputs), torch.ones(self._outputs)]
         self._normalised_with = 0
@@ -133,7 +135,9 @@ class Ensemble:
         for given in (rows, heldout):
             if given.ndim != 2 or given.shape[1] != self.layout.width or not np.isfinite(given).all() or not len(given):
                 raise ValueError(f"rows of shape {given.shape} are none, not finite, or not {self.layout.width} wide")
-        self._normalise(rows)
+        if len(rows) >= 2 * self._normalised_with:
+            self.normalise(rows)
+            self._normalised_with = len(rows)
         stride = -(-len(heldout) // self.config.heldout_rows)
         inputs, targets, ended = self._tensors(rows)
         judged = tuple(t.expand(self.config.members, *t.shape) for t in self._tensors(heldout[::stride]))
@@ -158,6 +162,57 @@ class Ensemble:
         self.steps += steps
         self.elites = tuple(loss.argsort()[: self.config.elites].tolist())
         return FitReport(steps, loss.double().numpy(), self.elites)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that `step` takes."""
+        return self.config.members * self.config.batch
+
+    def normalise(self, rows: Rows) -> None:
+        """Takes means and scales from rows [n, width]."""
+        batch = self.layout.unpack(rows)
+        inputs = np.concatenate([batch.state, batch.action], axis=1)
+        targets = np.concatenate([batch.next_state - batch.state, np.asarray(batch.reward)[:, None]], axis=1)
+        scales = inputs.mean(axis=0), spread(inputs), targets.mean(axis=0), spread(targets, 1e-9)
+        self._scale = [torch.from_numpy(scale.astype(np.float32)) for scale in scales]
+
+    def step(self, rows: Rows) -> float:
+        """One gradient step, of each member on its share of rows [`rows_per_step`, width]; returns the mean loss."""
+        parts = (part.unflatten(0, (self.config.members, -1)) for part in self._tensors(rows))
+        self.steps += 1
+        return self._step(*parts) / self.config.members
+
+    def select(self, heldout: Rows) -> None:
+        """Chooses the elites by their loss on held-out rows [n, width]."""
+        judged = tuple(t.expand(self.config.members, *t.shape) for t in self._tensors(heldout))
+        self.elites = tuple(self._heldout_loss(judged).argsort()[: self.config.elites].tolist())
+
+    def export(self) -> EnsembleNetwork:
+        """The present members as plain arrays (copies), the elites first, best first."""
+        order = [*self.elites, *sorted(set(range(self.config.members)) - set(self.elites))]
+        *layers, upper, lower = (part.detach()[order].numpy() for part in self._parts)
+        vectors = {name: v.numpy().copy() for name, v in zip(VECTORS, self._scale, strict=True)}
+        return EnsembleNetwork(
+            weights=tuple(layers[::2]), biases=tuple(layers[1::2]), limits=np.concatenate([upper, lower], axis=1),
+            elites=len(self.elites), clip=MAX_DEVIATION, **vectors,
+        )  # fmt: skip
+
+    def adopt(self, network: PredictNetwork | EnsembleNetwork) -> None:
+        """Goes on from an exported network of the same shape (the optimiser's moments stay).
+
+        Raises:
+            ValueError: it is no ensemble, or its layers are others.
+        """
+        if not isinstance(network, EnsembleNetwork):
+            raise ValueError("a single predict network is not an ensemble")
+        limits = network.limits[:, :1], network.limits[:, 1:]
+        arrays = [a for pair in zip(network.weights, network.biases, strict=True) for a in pair] + list(limits)
+        if [a.shape for a in arrays] != [tuple(part.shape) for part in self._parts]:
+            raise ValueError(f"an ensemble of layers {[w.shape for w in network.weights]} is not one of this shape")
+        for part, array in zip(self._parts, arrays, strict=True):
+            part.detach().copy_(torch.from_numpy(array.copy()))
+        self._scale = [torch.from_numpy(getattr(network, name).copy()) for name in VECTORS]
+        self.elites = tuple(range(network.elites))
 
     def predict(self, states: Any, actions: Any) -> Outcome:
         """What every member expects of states [batch, num_state] and actions [batch, num_action] (arrays, tensors)."""
@@ -191,7 +246,7 @@ class Ensemble:
             "config": self.config.model_dump_json(),
             "layout": [self.layout.num_state, self.layout.num_action],
             "weights": self._flat.detach().clone(),
-            "optimiser": self._optimiser.state(),
+            "optimiser": self.optimiser.state(),
             "scale": [scale.clone() for scale in self._scale],
             "normalised_with": self._normalised_with,
             "elites": list(self.elites),
@@ -215,7 +270,7 @@ class Ensemble:
             if EnsembleConfig.model_validate_json(state["config"]) != self.config:
                 raise ConfigError("ensemble: saved with another configuration; give the same, or train anew")
             self._flat.data.copy_(state["weights"])
-            self._optimiser.load(state["optimiser"])
+            self.optimiser.load(state["optimiser"])
             self._scale = [scale.clone() for scale in state["scale"]]
             self._normalised_with, self.steps = int(state["normalised_with"]), int(state["steps"])
             self.elites = tuple(state["elites"])
@@ -234,14 +289,15 @@ class Ensemble:
             self._parts[-2].fill_(self.config.max_log_variance)
             self._parts[-1].fill_(self.config.min_log_variance)
 
-    def _step(self, inputs: Tensor, targets: Tensor, ended: Tensor) -> None:
+    def _step(self, inputs: Tensor, targets: Tensor, ended: Tensor) -> float:
         self._gradient.zero_()
         mean, log_variance, logit = self._forward(inputs)
         limits = (self._parts[-2] - self._parts[-1]).sum()
-        loss = _loss(mean, log_variance, logit, targets, ended).sum() + 0.01 * limits / self._outputs
-        loss.backward()
+        loss = _loss(mean, log_variance, logit, targets, ended).sum()
+        (loss + 0.01 * limits / self._outputs).backward()
         self._flat.grad = self._gradient
-        self._optimiser.step()
+        self.optimiser.step()
+        return float(loss.detach())
 
     def _forward(self, x: Tensor, members: Sequence[int] | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised mean and log variance [members, batch, outputs] and logit [members, batch]."""
@@ -249,7 +305,7 @@ class Ensemble:
         *hidden, weight, bias, upper, lower = parts
         for w, b in zip(hidden[::2], hidden[1::2], strict=True):
             x = functional.silu(torch.baddbmm(b, x, w))
-        mean, raw, logit = torch.baddbmm(bias, x, weight).split([self._outputs, self._outputs, 1], dim=2)
+        mean, logit, raw = torch.baddbmm(bias, x, weight).split([self._outputs, 1, self._outputs], dim=2)
         log_variance = upper - functional.softplus(upper - raw)
         log_variance = lower + functional.softplus(log_variance - lower)
         return mean, log_variance, logit.squeeze(2)
@@ -302,17 +358,6 @@ class Ensemble:
         change = torch.as_tensor(batch.next_state) - states
         targets = torch.cat([change, torch.as_tensor(batch.reward)[:, None]], dim=1)
         return inputs, (targets - self._scale[2]) / self._scale[3], torch.as_tensor(batch.terminated).float()
-
-    def _normalise(self, rows: Rows) -> None:
-        """Takes means and scales from the rows, where they have become twice as many since that was done."""
-        if len(rows) < 2 * self._normalised_with:
-            return
-        batch = self.layout.unpack(rows)
-        inputs = np.concatenate([batch.state, batch.action], axis=1)
-        targets = np.concatenate([batch.next_state - batch.state, np.asarray(batch.reward)[:, None]], axis=1)
-        scales = inputs.mean(axis=0), spread(inputs), targets.mean(axis=0), spread(targets, 1e-9)
-        self._scale = [torch.from_numpy(scale.astype(np.float32)) for scale in scales]
-        self._normalised_with = len(rows)
 
 
 def _loss(mean: Tensor, log_variance: Tensor, logit: Tensor, targets: Tensor, ended: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ other end of its socket does.
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import sys
@@ -17,10 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ir_twin import checkpoint
 from ir_twin.channel import Channel
-from ir_twin.config import PRESETS, LearnerConfig
-from ir_twin.learner_process import Begin
-from ir_twin.predict_network import ModelVersion, PredictNetwork, spread
+from ir_twin.config import PRESETS, EnsembleConfig, LearnerConfig
+from ir_twin.ensemble import Ensemble
+from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.learner_process import Begin, Notice, RolledBack
+from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork, spread
 from ir_twin.training import Trainer
 from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask
 
@@ -42,9 +46,11 @@ class TaskLearner:
         self.heldout = ReplayBuffer(self._layout.width, config.heldout_capacity)
         seeds = np.random.SeedSequence(config.seed).spawn(2)
         self._rng = np.random.default_rng(seeds[0])
-        self._trainer = Trainer(PRESETS[config.preset], self._layout, int(seeds[1].generate_state(1)[0]))
+        self._trainer = make_trainer(config.preset, self._layout, int(seeds[1].generate_state(1)[0]))
+        self._best, self._moments = begin.network, self._trainer.optimiser.state()
         if begin.network is not None:
             self._trainer.adopt(begin.network)
+        self.rollbacks = 0
         self._since_normalised = 0
         self._published_steps = -1
 
@@ -76,20 +82,44 @@ class TaskLearner:
             stride = -(-len(rows) // _NORMALISER_ROWS)
             self._trainer.normalise(rows[::stride])
             self._since_normalised = self.transitions
-        return self._trainer.step(self.replay.sample(self._rng, self._trainer.config.batch))
+        return self._trainer.step(self.replay.sample(self._rng, self._trainer.rows_per_step))
 
     def publishable(self) -> bool:
         """There is a network worth a version that was not published yet."""
         return self.steps >= self.config.initial_steps and self.steps > self._published_steps and len(self.heldout) > 0
 
-    def publish(self, busy: float = float("nan")) -> ModelVersion:
-        """The present network as a new version, judged on the held-out transitions."""
-        network: PredictNetwork = self._trainer.export()
-        heldout = self._layout.unpack(self.heldout.rows)
-        error = network.errors(heldout, spread(self._layout.unpack(self.replay.rows).next_state))
+    def publish(self, busy: float = float("nan")) -> ModelVersion | RolledBack:
+        """The present network as a new version, judged on the held-out transitions; or what became of it instead.
+
+        Where it is worse there by over `worse_by` than the best network so far, that one is gone back to. Better and
+        worse are by the root mean square of state and reward error, each in standard deviations.
+        """
+        if len(self.heldout) > 0:
+            self._trainer.select(self.heldout.rows)
+        network, self._published_steps = self._trainer.export(), self.steps
+        error, score = self._judged(network)
+        best = math.inf if self._best is None else self._judged(self._best)[1]
+        if self._best is not None and not score <= best * (1 + self.config.worse_by):  # NaN is worse
+            self._trainer.adopt(self._best)
+            self._trainer.optimiser.load(self._moments)
+            self.rollbacks += 1
+            return RolledBack(self.task, self.rollbacks, score, best)
+        if score <= best:
+            self._best, self._moments = network, self._trainer.optimiser.state()
         self.version += 1
-        self._published_steps = self.steps
         return ModelVersion(self.task, self.version, network, self.transitions, self.steps, error, busy)
+
+    def _judged(self, network: PredictNetwork | EnsembleNetwork) -> tuple[PredictionError, float]:
+        """Errors on the held-out transitions, and their root mean square in standard deviations."""
+        real = self._layout.unpack(self.replay.rows)
+        error = network.errors(self._layout.unpack(self.heldout.rows), spread(real.next_state))
+        reward = error.reward / float(spread(np.asarray(real.reward)[:, None])[0])
+        return error, math.sqrt((error.state**2 + reward**2) / 2)
+
+
+def make_trainer(preset: str, layout: Layout, seed: int) -> Trainer | Ensemble:
+    """What trains the network of a preset."""
+    return Ensemble(EnsembleConfig(), layout, seed) if preset == "ensemble" else Trainer(PRESETS[preset], layout, seed)
 
 
 class Budget:
@@ -162,11 +192,23 @@ def serve(channel: Channel, learner: Learner, budget: Budget) -> None:
             now = time.monotonic()
             for task in learner.tasks.values():
                 if not channel.busy and task.publishable() and now >= next_publish.get(task.task, 0.0):
-                    channel.send(task.publish(budget.share))
+                    outcome = task.publish(budget.share)
+                    channel.send(outcome)
+                    if isinstance(outcome, ModelVersion):
+                        _keep(outcome, learner.config, channel)
                     next_publish[task.task] = now + learner.config.publish_period
             channel.wait(0.0 if worked else max(rest, 0.01))
     except EOFError:
         return
+
+
+def _keep(model: ModelVersion, config: LearnerConfig, channel: Channel) -> None:
+    """Writes the checkpoint of a version, where there is a folder for it."""
+    if config.checkpoints:
+        try:
+            checkpoint.save(checkpoint.file_of(config.checkpoints, model.task), model, config.preset)
+        except OSError as error:
+            channel.send(Notice(f"checkpoint of {model.task} not written: {error}"))
 
 
 def main(arguments: list[str] | None = None) -> None:

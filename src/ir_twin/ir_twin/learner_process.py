@@ -17,6 +17,7 @@ import numpy as np
 
 from ir_twin.channel import Channel
 from ir_twin.config import LearnerConfig
+from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.predict_network import ModelVersion, PredictNetwork
 from ir_twin.transitions import Layout, Rows, Transition
 
@@ -29,7 +30,27 @@ class Begin:
     num_state: int
     num_action: int
     version: int = 0
-    network: PredictNetwork | None = None
+    network: PredictNetwork | EnsembleNetwork | None = None
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A network that was worse on held-out transitions than the best before it, which was gone back to."""
+
+    task: str
+    count: int
+    """Of this task since the learner's start."""
+    error: float
+    """Root mean square of held-out state and reward error, in standard deviations."""
+    best: float
+    """The same of the network gone back to."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One line for the log."""
+
+    text: str
 
 
 @dataclass
@@ -40,6 +61,7 @@ class _Task:
     begun: bool = False
     sent: int = 0
     dropped: int = 0
+    rollbacks: int = 0
 
 
 class LearnerProcess:
@@ -85,6 +107,14 @@ class LearnerProcess:
         """Makes a task known."""
         self._tasks.setdefault(task, _Task(layout, deque(maxlen=self._config.outbox_limit)))
 
+    def rollbacks(self, task: str) -> int:
+        """Versions of a task that were worse than the best before them and were not taken."""
+        return self._tasks[task].rollbacks
+
+    def resume(self, model: ModelVersion) -> None:
+        """Lets the learner go on from a version of a declared task; call it before the first transition."""
+        self._tasks[model.task].latest = model
+
     def add(self, task: str, transition: Transition) -> None:
         """Queues one transition; where the queue is full the oldest is dropped and counted."""
         entry = self._tasks[task]
@@ -105,11 +135,11 @@ class LearnerProcess:
         assert self._channel is not None
         try:
             self._send(self._channel)
-            versions = [self._received(version) for version in self._channel.receive()]
+            received = [self._received(item) for item in self._channel.receive()]
         except EOFError:
             self._bury()
             return []
-        return versions
+        return [version for version in received if version is not None]
 
     def close(self) -> None:
         """Ends the process."""
@@ -129,9 +159,21 @@ class LearnerProcess:
                 task.sent += len(task.outbox)
                 task.outbox.clear()
 
-    def _received(self, version: ModelVersion) -> ModelVersion:
-        self._tasks[version.task].latest = version
-        return version
+    def _received(self, item: ModelVersion | RolledBack | Notice) -> ModelVersion | None:
+        if isinstance(item, Notice):
+            self._say(item.text)
+            return None
+        task = self._tasks[item.task]
+        if isinstance(item, ModelVersion):
+            task.latest = item
+            return item
+        task.rollbacks += 1
+        if task.rollbacks & (task.rollbacks - 1) == 0:  # 1, 2, 4, 8 …: said, and not at every period
+            self._say(
+                f"{item.task}: a new version was worse on held-out transitions ({item.error:.3g}, best {item.best:.3g} "
+                f"standard deviations) and was rolled back, {task.rollbacks} so far"
+            )
+        return None
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()

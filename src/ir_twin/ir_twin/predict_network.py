@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ir_twin.transitions import Transition
 
+if TYPE_CHECKING:
+    from ir_twin.ensemble_network import EnsembleNetwork
+
 Vector = NDArray[np.float32]
 MAX_DEVIATION = 10.0
 """Standardised inputs are clipped to this many standard deviations: far outside its data the network stays bounded."""
 VECTORS = ("input_mean", "input_scale", "output_mean", "output_scale")
 """Names of the normalisation's arrays."""
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Prediction(NamedTuple):
@@ -116,46 +122,24 @@ class PredictNetwork:
         return Prediction(next_state, y[:, -1])
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-        """Errors on a batch of transitions; ``state_scale`` [num_state]: the standard deviation of each dimension."""
-        predicted = self.predict(transitions.state, transitions.action)
-        deviation = (predicted.next_state - transitions.next_state) / np.asarray(state_scale)
-        dimensions = np.sqrt(np.mean(np.square(deviation, dtype=np.float64), axis=0))
-        reward = np.sqrt(np.mean(np.square(predicted.reward - transitions.reward, dtype=np.float64)))
-        return PredictionError(float(reward), float(np.sqrt(np.mean(dimensions**2))), dimensions)
+        """See `prediction_errors`."""
+        return prediction_errors(self.predict(transitions.state, transitions.action), transitions, state_scale)
 
-    def save(self, path: str | Path) -> None:
-        """Writes the network to an .npz file that `load` reads back exactly."""
-        arrays: dict[str, Any] = {f"weight_{i}": w for i, w in enumerate(self.weights)}
-        arrays |= {f"bias_{i}": b for i, b in enumerate(self.biases)}
-        arrays |= {name: getattr(self, name) for name in VECTORS}
-        meta = {
-            "format": _FORMAT, "layers": len(self.weights), "activation": self.activation,
-            "difference": self.difference, "clip": self.clip,
-        }  # fmt: skip
-        with Path(path).open("wb") as file:
-            np.savez(file, **arrays, meta=np.array(json.dumps(meta)))
+    def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
+        """Writes the network to an .npz file that `load` reads back exactly; ``about``: plain values kept with it."""
+        meta = {"activation": self.activation, "difference": self.difference, "clip": self.clip}
+        write_network(file, "predict", meta, self.weights, self.biases, self, about)
 
     @classmethod
-    def load(cls, path: str | Path) -> PredictNetwork:
+    def load(cls, file: str | Path | BinaryIO) -> PredictNetwork:
         """Reads what `save` wrote.
 
         Raises:
             ValueError: the file is missing, truncated, of another format, or its shapes do not fit together.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"]))
-                if meta["format"] != _FORMAT:
-                    raise ValueError(f"has format {meta['format']}, this version reads {_FORMAT}")
-                count = meta["layers"]
-                network = cls(
-                    tuple(file[f"weight_{i}"] for i in range(count)), tuple(file[f"bias_{i}"] for i in range(count)),
-                    meta["activation"], bool(meta["difference"]), **{name: file[name] for name in VECTORS},
-                    clip=float(meta["clip"]),
-                )  # fmt: skip
-                network.check()
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: is not a predict network: {error}") from None
+        with reading(file, "predict") as (meta, layers, vectors):
+            network = cls(*layers, meta["activation"], bool(meta["difference"]), **vectors, clip=float(meta["clip"]))
+            network.check()
         return network
 
     def check(self) -> None:
@@ -171,14 +155,60 @@ class PredictNetwork:
             raise ValueError("a weight is not finite")
 
 
+def prediction_errors(predicted: Prediction, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
+    """Errors on a batch of transitions; ``state_scale`` [num_state]: the standard deviation of each dimension."""
+    deviation = (predicted.next_state - transitions.next_state) / np.asarray(state_scale)
+    dimensions = np.sqrt(np.mean(np.square(deviation, dtype=np.float64), axis=0))
+    reward = np.sqrt(np.mean(np.square(predicted.reward - transitions.reward, dtype=np.float64)))
+    return PredictionError(float(reward), float(np.sqrt(np.mean(dimensions**2))), dimensions)
+
+
+def write_network(
+    file: str | Path | BinaryIO, kind: str, meta: dict[str, Any], weights: tuple[Vector, ...],
+    biases: tuple[Vector, ...], vectors: object, about: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    """Writes layers, the normalisation that ``vectors`` has as attributes, and plain values, for `reading`."""
+    arrays: dict[str, Any] = {f"weight_{i}": w for i, w in enumerate(weights)}
+    arrays |= {f"bias_{i}": b for i, b in enumerate(biases)}
+    arrays |= {name: getattr(vectors, name) for name in VECTORS}
+    meta = {"format": _FORMAT, "kind": kind, "layers": [len(weights), len(biases)], "about": about or {}} | meta
+    with open(file, "wb") if isinstance(file, str | Path) else nullcontext(file) as target:
+        np.savez(target, **arrays, meta=np.array(json.dumps(meta)))
+
+
+@contextmanager
+def reading(
+    file: str | Path | BinaryIO, kind: str
+) -> Iterator[tuple[dict[str, Any], tuple[tuple[Vector, ...], tuple[Vector, ...]], dict[str, Any]]]:
+    """Gives the meta, (weights, biases) and normalisation of a network's file.
+
+    Raises:
+        ValueError: the file is missing, truncated, of another format or kind, or the caller found it not to fit.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            meta = json.loads(str(content["meta"]))
+            if meta["format"] != _FORMAT:
+                raise ValueError(f"has format {meta['format']}, this version reads {_FORMAT}")
+            if meta["kind"] != kind:
+                raise ValueError(f"holds a network of the kind {meta['kind']}, not {kind}")
+            weights, biases = (
+                tuple(content[f"{name}_{i}"] for i in range(count))
+                for name, count in zip(("weight", "bias"), meta["layers"], strict=True)
+            )
+            yield meta, (weights, biases), {name: content[name] for name in VECTORS}
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{file}: is not a predict network: {error}") from None
+
+
 @dataclass(frozen=True)
 class ModelVersion:
     """One published state of a task's network, with how good it was when it was made."""
 
     task: str
     version: int
-    """Counts from 1 over the life of the twin node."""
-    network: PredictNetwork
+    """Counts from 1; goes on from that of a checkpoint."""
+    network: PredictNetwork | EnsembleNetwork
     transitions: int
     """Transitions seen so far, the held-out ones included."""
     steps: int

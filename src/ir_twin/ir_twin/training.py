@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ir_twin.config import NetworkConfig
+from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.predict_network import MAX_DEVIATION, VECTORS, PredictNetwork, spread
 from ir_twin.transitions import Layout, Rows, Transition
 
@@ -40,9 +41,14 @@ class Trainer:
         for layer in self._linear:
             modules += [layer, activation()]
         self.net = nn.Sequential(*modules[:-1])
-        self._optimiser = Adam(list(self.net.parameters()), config.learning_rate)
+        self.optimiser = Adam(list(self.net.parameters()), config.learning_rate)
         self._scale = [torch.zeros(widths[0]), torch.ones(widths[0]), torch.zeros(widths[-1]), torch.ones(widths[-1])]
         self.steps = 0
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that `step` takes."""
+        return self.config.batch
 
     def normalise(self, rows: Rows) -> None:
         """Takes means and scales from rows [n, width]; does nothing where the configuration has no normalisation."""
@@ -57,7 +63,7 @@ class Trainer:
         """One gradient step on rows [batch, width]; returns the loss before it (in normalised units)."""
         loss = self.loss(rows)
         loss.backward()
-        self._optimiser.step()
+        self.optimiser.step()
         self.steps += 1
         return float(loss.detach())
 
@@ -89,12 +95,17 @@ class Trainer:
             **vectors,
         )
 
-    def adopt(self, network: PredictNetwork) -> None:
-        """Goes on from an exported network of the same shape (the optimiser starts anew).
+    def select(self, heldout: Rows) -> None:
+        """There is one network: nothing to choose."""
+
+    def adopt(self, network: PredictNetwork | EnsembleNetwork) -> None:
+        """Goes on from an exported network of the same shape (the optimiser's moments stay).
 
         Raises:
             ValueError: its layers are others.
         """
+        if not isinstance(network, PredictNetwork):
+            raise ValueError("an ensemble is not a single predict network")
         shapes = [tuple(layer.weight.shape[::-1]) for layer in self._linear]
         if [w.shape for w in network.weights] != shapes or network.activation != self.config.activation:
             raise ValueError(f"a network of layers {[w.shape for w in network.weights]} is not one of {shapes}")
@@ -108,7 +119,7 @@ class Trainer:
         """Tensors and plain values from which `load` goes on exactly."""
         return {
             "weights": [part.detach().clone() for part in self.net.parameters()],
-            "optimiser": self._optimiser.state(),
+            "optimiser": self.optimiser.state(),
             "scale": [scale.clone() for scale in self._scale],
             "steps": self.steps,
         }
@@ -118,7 +129,7 @@ class Trainer:
         with torch.no_grad():
             for part, saved in zip(self.net.parameters(), state["weights"], strict=True):
                 part.copy_(saved)
-        self._optimiser.load(state["optimiser"])
+        self.optimiser.load(state["optimiser"])
         self._scale = [scale.clone() for scale in state["scale"]]
         self.steps = int(state["steps"])
 

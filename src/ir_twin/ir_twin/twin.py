@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ir_twin.config import VetoConfig
+from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion
 from ir_twin.transitions import Layout, Transition, TransitionMaker
-from ir_twin.veto import Lack, Reason, Threshold, decide
+from ir_twin.veto import VETOES, Decision, Lack, Reason, Sent, Threshold, decide
 
 Array = NDArray[np.float64]
 RECENT_VERDICTS = 200
@@ -33,6 +36,7 @@ class TaskTwin:
     def __init__(self, name: str, layout: Layout, reward_window: int) -> None:
         self.name, self.layout = name, layout
         self.threshold = Threshold(reward_window)
+        self.risk_limit = RiskLimit()
         self.model: ModelVersion | None = None
         self._fresh: list[Transition] = []
 
@@ -63,20 +67,43 @@ class TaskTwin:
             real = np.array([step.reward for step in self._fresh])
             self.threshold.compare(self.model.network.predict(states, actions).reward, real, config)
             self._fresh.clear()
+        self.risk_limit.update(config)
         before = self.threshold.refused
         self.threshold.update(config)
         return self.threshold.refused if before is None else None
 
-    def ready(self) -> bool:
-        """There is a network and a threshold."""
-        return self.model is not None and math.isfinite(self.threshold.value)
+    def limit(self, config: VetoConfig) -> float:
+        """Threshold or risk limit of the rule in use; NaN: none yet."""
+        return self.risk_limit.value if config.rule == "risk" else self.threshold.value
+
+    def forecast(self, states: Array, actions: Array, safe_action: Array, config: VetoConfig) -> list[Forecast]:
+        """What the network in use expects of states [batch, num_state] and actions [batch, num_action].
+
+        Under the risk rule, what is done after ``actions`` is the safe action.
+        """
+        network = self.model.network if self.model else None
+        if isinstance(network, EnsembleNetwork) and config.rule == "risk":
+            risk, reward = network.risk(states, actions, safe_action, config.risk_steps)
+            return [Forecast(*pair) for pair in zip(reward.tolist(), risk.tolist(), strict=True)]
+        if network is None or config.rule == "risk":
+            return [Forecast()] * len(actions)
+        return [Forecast(reward) for reward in network.predict(states, actions).reward.tolist()]
+
+
+class Forecast(NamedTuple):
+    """What is expected of one action."""
+
+    reward: float = math.nan
+    """Of the next step, dimensionless."""
+    risk: float = math.nan
+    """Probability of a terminal state within `risk_steps`; NaN under the reward rule."""
 
 
 class Verdict(NamedTuple):
     """What the twin says about one proposal, and the action to send."""
 
     accepted: bool
-    sent_safe_action: bool
+    sent_as: Sent
     reason: Reason
     predicted_reward: float
     """NaN without a prediction."""
@@ -85,6 +112,33 @@ class Verdict(NamedTuple):
     sent: Array
     """[num_action], units by the task."""
     model_version: int
+    risk: float = math.nan
+    """Of the proposal; NaN without a prediction, and under the reward rule."""
+    risk_limit: float = math.nan
+    sent_risk: float = math.nan
+    """Of what was sent in the proposal's place, as far as it was tried."""
+
+    @property
+    def sent_safe_action(self) -> bool:
+        """The safe action was sent in the proposal's place."""
+        return self.sent_as is Sent.SAFE
+
+
+def judge_all(
+    twins: Sequence[RobotTwin], actions: Sequence[Array | None], now: int, config: VetoConfig
+) -> list[Verdict]:
+    """Verdicts on one proposal each of robots of one task, from one batched pass; see `RobotTwin.judge`."""
+    lacks = [twin.lack(action, now, config) for twin, action in zip(twins, actions, strict=True)]
+    asked = [i for i, lack in enumerate(lacks) if lack is None and config.mode != "off"]
+    forecasts = [Forecast()] * len(twins)
+    if asked:
+        states, tried = zip(*(twins[i].question(actions[i]) for i in asked), strict=True)
+        first = twins[asked[0]]
+        answers = first.task.forecast(np.stack(states), np.stack(tried), first.safe_action, config)
+        for i, answer in zip(asked, answers, strict=True):
+            forecasts[i] = answer
+    each = zip(twins, actions, lacks, forecasts, strict=True)
+    return [twin.settle(action, lack, forecast, config) for twin, action, lack, forecast in each]
 
 
 class RobotTwin:
@@ -110,7 +164,13 @@ class RobotTwin:
         self.counts = dict.fromkeys(Reason, 0)
         self.accepted = self.probes = self.vetoes_in_a_row = 0
         self.latency = LatencyHistogram()
+        self.foresight = Foresight()
+        self._config = VetoConfig()  # as at the last verdict
         self._stamp = 0
+        everywhere = np.full(len(self.safe_action), np.inf)
+        self._bounds = clip(-everywhere), clip(everywhere)
+        self._sent = self.safe_action
+        self._rng = np.random.default_rng(zlib.crc32(robot.encode()))  # the same candidates when a run is repeated
         self._recent: deque[bool] = deque(maxlen=RECENT_VERDICTS)
         self._alarmed = False
 
@@ -129,22 +189,65 @@ class RobotTwin:
         self._stamp = stamp
         if transition is not None:
             self.task.experience(transition)
+            for judged, fell in self.foresight.advance(bool(transition.terminated), self._config):
+                self.task.risk_limit.add(judged, fell)
+        if transition is None or self.chain.state is None:
+            self.foresight.interrupt()
         return transition
 
     def judge(self, action: Array | None, now: int, config: VetoConfig) -> Verdict:
         """The verdict on a proposed action [num_action] at ``now``, ns of ROS time; None: not a valid command."""
-        lack = self._lack(action, now, config)
-        predicted, task = math.nan, self.task
-        if lack is None and config.mode != "off" and action is not None and task.model is not None:
-            state = self.chain.state
-            assert state is not None
-            predicted = float(task.model.network.predict(state[None], self._clip(action)[None]).reward[0])
-        decision = decide(config, predicted, task.threshold.value, self.vetoes_in_a_row, lack)
-        self._record(decision.reason, decision.accepted, decision.send_safe, config)
-        sent = self.safe_action if decision.send_safe or action is None else action
+        return judge_all([self], [action], now, config)[0]
+
+    def question(self, action: Array | None) -> tuple[Array, Array]:
+        """State and action as the network is asked about them."""
+        assert self.chain.state is not None and action is not None
+        return self.chain.state, self._clip(action)
+
+    def settle(self, action: Array | None, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> Verdict:
+        """The verdict, given what is expected of the action or why nothing is."""
+        limit, by_risk = self.task.limit(config), config.rule == "risk"
+        if by_risk:
+            decision = decide(config, -forecast.risk, -limit, self.vetoes_in_a_row, lack, Reason.HIGH_RISK)
+        else:
+            decision = decide(config, forecast.reward, limit, self.vetoes_in_a_row, lack)
+        sent, sent_as, sent_risk = action, Sent.PROPOSAL, math.nan
+        if decision.send_safe or action is None:
+            sent, sent_as = self.safe_action, Sent.SAFE
+            if decision.reason is Reason.HIGH_RISK:
+                assert action is not None
+                sent, sent_as, sent_risk = self._substitute(action, config)
+        self._record(decision, forecast, config)
+        assert sent is not None
+        self._sent, self._config = sent, config
         return Verdict(
-            decision.accepted, decision.send_safe, decision.reason, predicted, task.threshold.value, sent, task.version
-        )
+            decision.accepted, sent_as, decision.reason, forecast.reward, self.task.threshold.value, sent,
+            self.task.version, forecast.risk, limit if by_risk else math.nan, sent_risk,
+        )  # fmt: skip
+
+    def _substitute(self, action: Array, config: VetoConfig) -> tuple[Array, Sent, float]:
+        """What to send in place of a vetoed action: the nearest of the tried ones whose risk is within the limit.
+
+        Tried are actions between it and the safe one, what was sent last, and some drawn around it. Where none is
+        within the limit, the least risky of these and the safe one. Returns it, what it is, and its risk.
+        """
+        low, high = self._bounds
+        reach = np.where(np.isfinite(high - low), (high - low) / 2, 1.0)
+        proposal = self._clip(action)
+        scaled = [self.safe_action + share * (proposal - self.safe_action) for share in (0.75, 0.5, 0.25)]
+        noise = self._rng.normal(size=(config.risk_candidates, len(action)))
+        drawn = [self._clip(proposal + config.risk_spread * reach * one) for one in noise]
+        kinds = [Sent.SAFE] + [Sent.SCALED] * 3 + [Sent.PREVIOUS] + [Sent.SAMPLED] * len(drawn)
+        tried = np.stack([self.safe_action, *scaled, self._clip(self._sent), *drawn])
+        states = np.broadcast_to(self.question(action)[0], (len(tried), self.task.layout.num_state))
+        risk = np.array([f.risk for f in self.task.forecast(states, tried, self.safe_action, config)])
+        far = np.linalg.norm((tried - proposal) / reach, axis=1)
+        within = risk[1:] <= self.task.limit(config)
+        if within.any():
+            best = 1 + int(np.argmin(np.where(within, far[1:], np.inf)))
+        else:
+            best = int(np.argmin(np.where(np.isfinite(risk), risk, np.inf)))
+        return tried[best], kinds[best], float(risk[best])
 
     def alarm(self, config: VetoConfig) -> str | None:
         """One line when nearly all recent proposals fell under the threshold; said once until it is over."""
@@ -156,30 +259,37 @@ class RobotTwin:
             return None
         probing = config.mode == "enforce" and config.max_consecutive_vetoes > 0
         way_out = f"; one in {config.max_consecutive_vetoes + 1} is sent as a probe" if probing else ""
+        what = "over the risk limit" if config.rule == "risk" else "under the threshold"
         return (
-            f"{self.robot}: {share:.0%} of the last {len(self._recent)} proposals are under the threshold "
-            f"{self.task.threshold.value:.3g}: the controller or the twin is far off{way_out}"
+            f"{self.robot}: {share:.0%} of the last {len(self._recent)} proposals are {what} "
+            f"{self.task.limit(config):.3g}: the controller or the twin is far off{way_out}"
         )
 
-    def _lack(self, action: Array | None, now: int, config: VetoConfig) -> Lack | None:
+    def lack(self, action: Array | None, now: int, config: VetoConfig) -> Lack | None:
+        """Why an action cannot be tested, if so."""
         if action is None or action.shape != self.safe_action.shape or not np.isfinite(action).all():
             return Reason.INVALID_COMMAND
-        if not self.task.ready():
+        if self.task.model is None or not math.isfinite(self.task.limit(config)):
             return Reason.NO_MODEL
         if self.chain.state is None or abs(now - self._stamp) > config.state_timeout * 1e9:
             return Reason.STALE_STATE
         return None
 
-    def _record(self, reason: Reason, accepted: bool, send_safe: bool, config: VetoConfig) -> None:
+    def _record(self, decision: Decision, forecast: Forecast, config: VetoConfig) -> None:
+        reason, vetoed = decision.reason, decision.reason in VETOES
         self.counts[reason] += 1
-        self.accepted += accepted
-        if reason in (Reason.ACCEPTED, Reason.LOW_REWARD):
-            self._recent.append(reason is Reason.LOW_REWARD)
-        if reason is not Reason.LOW_REWARD:
+        self.accepted += decision.accepted
+        if vetoed or reason is Reason.ACCEPTED:
+            self._recent.append(vetoed)
+            probe = vetoed and config.mode == "enforce"
+            weight = 1.0 + config.max_consecutive_vetoes * probe
+            self.foresight.judged(None if decision.send_safe else Judged(vetoed, forecast.risk, weight))
+        if not vetoed:
             self.vetoes_in_a_row = 0
-        elif send_safe:
+        elif decision.send_safe:
             self.vetoes_in_a_row += 1
-            self.task.threshold.add(-math.inf)
+            if reason is Reason.LOW_REWARD:
+                self.task.threshold.add(-math.inf)
         elif config.mode == "enforce":
             self.probes += 1
             self.vetoes_in_a_row = 0

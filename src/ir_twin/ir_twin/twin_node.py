@@ -25,11 +25,12 @@ from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, make_task
+from ir_twin import checkpoint
 from ir_twin.config import TwinConfig
 from ir_twin.learner_process import LearnerProcess
 from ir_twin.transitions import Layout
 from ir_twin.twin import RobotTwin, TaskTwin, Verdict
-from ir_twin.veto import Reason
+from ir_twin.veto import VETOES, Reason, Sent
 
 COMMANDS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Only the newest commands matter."""
@@ -60,12 +61,24 @@ class TwinNode(LeanNode):
             shared = self.tasks.setdefault(task.name, TaskTwin(task.name, layout, config.reward_window))
             self.learner.declare(task.name, layout)
             self.robots.append(RobotPort(self, task, RobotTwin(name, shared, task.safe_action, task.clip)))
+        if config.checkpoints:
+            for shared in self.tasks.values():
+                self._resume(shared, config)
         self.add_on_set_parameters_callback(self._check_threshold)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(config.io_period, self._exchange, clock=wall)
         self.create_timer(1.0, self._report, clock=wall)
         gc.collect()
         gc.freeze()  # what stands now lives on: later collections do not walk over it
+
+    def _resume(self, task: TaskTwin, config: TwinConfig) -> None:
+        """Goes on from the task's checkpoint, where there is one."""
+        path = checkpoint.file_of(config.checkpoints, task.name)
+        if path.exists():
+            model = checkpoint.load(path, task.name, task.layout, config.preset)
+            task.adopt(model, config)
+            self.learner.resume(model)
+            self.get_logger().info(f"{task.name}: goes on from version {model.version} of {path}")
 
     def close(self) -> None:
         """Ends the learner."""
@@ -154,7 +167,7 @@ class RobotPort:
         now = self.node.get_clock().now()
         verdict = self.twin.judge(action, now.nanoseconds, config)
         stamp = now.to_msg()
-        if verdict.sent_safe_action:
+        if verdict.sent_as is not Sent.PROPOSAL:
             message = action_to_command(self.task, verdict.sent, stamp)
         self._command.publish(message)  # what passes is the very message that came
         latency = time.perf_counter() - arrived
@@ -172,6 +185,8 @@ class RobotPort:
         message.accepted, message.sent_safe_action = verdict.accepted, verdict.sent_safe_action
         message.reason, message.model_version = int(verdict.reason), verdict.model_version
         message.predicted_reward, message.threshold = verdict.predicted_reward, verdict.threshold
+        message.sent_as, message.sent_risk = int(verdict.sent_as), verdict.sent_risk
+        message.risk, message.risk_limit = verdict.risk, verdict.risk_limit
         message.proposed = array("d", () if action is None else action)
         message.sent = array("d", verdict.sent)
         message.latency = latency
@@ -180,7 +195,8 @@ class RobotPort:
     def report(self) -> None:
         """Publishes the status."""
         twin, model = self.twin, self.twin.task.model
-        invalid, vetoed = twin.counts[Reason.INVALID_COMMAND], twin.counts[Reason.LOW_REWARD]
+        invalid, vetoed = twin.counts[Reason.INVALID_COMMAND], sum(twin.counts[veto] for veto in VETOES)
+        config, foresight = self.node.parameters.config, twin.foresight
         message = TwinStatus(
             task=self.task.name,
             model_version=twin.task.version,
@@ -196,6 +212,14 @@ class RobotPort:
             untested=twin.proposals - twin.counts[Reason.ACCEPTED] - vetoed - invalid,
             latency_p50=twin.latency.quantile(0.5),
             latency_p99=twin.latency.quantile(0.99),
+            rollbacks=self.node.learner.rollbacks(self.task.name),
+            risk_limit=twin.task.risk_limit.value if config.rule == "risk" else float("nan"),
+            foresight_steps=config.foresight_steps,
+            foresight_judged=foresight.resolved,
+            foresight_terminal=foresight.counts[0][1] + foresight.counts[1][1],
+            foresight_flagged=sum(foresight.counts[1]),
+            foresight_precision=foresight.precision,
+            foresight_recall=foresight.recall,
         )
         message.header.stamp = self.node.get_clock().now().to_msg()
         message.header.frame_id = twin.robot

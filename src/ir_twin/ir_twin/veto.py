@@ -29,6 +29,23 @@ class Reason(enum.IntEnum):
     STALE_STATE = 4
     NO_PREDICTION = 5
     UNTESTED = 6
+    HIGH_RISK = 7
+
+
+VETOES = (Reason.LOW_REWARD, Reason.HIGH_RISK)
+
+
+class Sent(enum.IntEnum):
+    """What was sent (numbers of ir_interfaces/msg/Verdict)."""
+
+    PROPOSAL = 0
+    SCALED = 1
+    """Between the proposal and the safe action."""
+    PREVIOUS = 2
+    """What was sent before."""
+    SAMPLED = 3
+    """Drawn around the proposal."""
+    SAFE = 4
 
 
 class Decision(NamedTuple):
@@ -45,9 +62,10 @@ Lack = Literal[Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE]
 
 
 def decide(
-    config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0, lack: Lack | None = None
-) -> Decision:
-    r"""The rule: accepted where :math:`\hat r \ge` threshold.
+    config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0, lack: Lack | None = None,
+    veto: Reason = Reason.LOW_REWARD,
+) -> Decision:  # fmt: skip
+    r"""The rule: accepted where :math:`\hat r \ge` threshold. (Of risk and limit: both are given with a minus.)
 
     An invalid command is replaced by the safe action in every mode. Otherwise mode off passes everything, shadow passes
     everything and says what it would have done, enforce replaces what is not accepted. Where nothing can be predicted
@@ -60,6 +78,7 @@ def decide(
         vetoes_in_a_row: of this robot until now; after ``max_consecutive_vetoes`` one proposal is sent as a probe
             (not accepted, yet not replaced), so that a twin that is wrong meets the evidence.
         lack: why there is no prediction, if so.
+        veto: the reason where it is not accepted.
     """
     if lack is Reason.INVALID_COMMAND:
         return Decision(False, True, lack)
@@ -73,7 +92,7 @@ def decide(
     if predicted_reward >= threshold:
         return Decision(True, False, Reason.ACCEPTED)
     probe = 0 < config.max_consecutive_vetoes <= vetoes_in_a_row
-    return Decision(False, enforce and not probe, Reason.LOW_REWARD)
+    return Decision(False, enforce and not probe, veto)
 
 
 _FALLBACKS = {

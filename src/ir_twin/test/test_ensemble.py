@@ -45,8 +45,8 @@ def reference(model: Ensemble, member: int, x: torch.Tensor) -> tuple[torch.Tens
     for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
         x = functional.silu(x @ weight + bias)
     out = x @ layers[-2] + layers[-1]
-    log_variance = upper - functional.softplus(upper - out[:, 3:6])
-    return out[:, :3], lower + functional.softplus(log_variance - lower), out[:, 6]
+    log_variance = upper - functional.softplus(upper - out[:, 4:])
+    return out[:, :3], lower + functional.softplus(log_variance - lower), out[:, 3]
 
 
 def test_the_batched_pass_is_what_each_member_computes(trained: Ensemble) -> None:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints come back exactly or are refused clearly; a version that got worse is not taken."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_learner import BEGIN, CONFIG, LAYOUT, toy
+
+from ir_common.config import ConfigError
+from ir_twin import checkpoint
+from ir_twin.config import EnsembleConfig
+from ir_twin.ensemble import Ensemble
+from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.learner import TaskLearner
+from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
+from ir_twin.predict_network import ModelVersion
+from ir_twin.transitions import Layout
+
+torch.set_num_threads(1)
+SMALL = EnsembleConfig(members=4, elites=2, hidden=(32, 32), batch=64)
+
+
+def version(preset: str) -> ModelVersion:
+    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), BEGIN)
+    learner.add(toy(300))
+    for _ in range(3):
+        learner.step()
+    made = learner.publish()
+    assert isinstance(made, ModelVersion)
+    return made
+
+
+@pytest.mark.parametrize("preset", ["live", "ensemble"])
+def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
+    model, path = version(preset), checkpoint.file_of(tmp_path / "new" / "folder", "toy")
+    checkpoint.save(path, model, preset)
+    again = checkpoint.load(path, "toy", LAYOUT, preset)
+    assert (again.version, again.transitions, again.steps) == (model.version, model.transitions, model.steps)
+    assert again.error.reward == model.error.reward
+    batch = LAYOUT.unpack(toy(20, seed=1))
+    for was, is_ in zip(model.network.predict(*batch[:2]), again.network.predict(*batch[:2]), strict=True):
+        np.testing.assert_array_equal(was, is_)
+    assert [file.name for file in path.parent.iterdir()] == ["toy.npz"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "task", "preset", "widths", "format"])
+def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "toy.npz"
+    if damage == "format":
+        monkeypatch.setattr("ir_twin.predict_network._FORMAT", 99)
+    checkpoint.save(path, version("live"), "live")
+    monkeypatch.undo()
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    if damage == "text":
+        path.write_text("weights")
+    task = "other" if damage == "task" else "toy"
+    layout = Layout(3, 1) if damage == "widths" else LAYOUT
+    with pytest.raises(ConfigError, match=r"toy\.npz: .*; (move it away|give another folder)"):
+        checkpoint.load(path, task, layout, "paper" if damage == "preset" else "live")
+
+
+def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
+    model, batch = Ensemble(SMALL, LAYOUT, seed=1), LAYOUT.unpack(toy(40, seed=1))
+    model.fit(toy(600), max_steps=100)
+    model.export().save(tmp_path / "e.npz")
+    served = EnsembleNetwork.load(tmp_path / "e.npz").outlook(batch.state, batch.action)
+    outcome, elites = model.predict(batch.state, batch.action), list(model.elites)
+    np.testing.assert_allclose(served.next_state, outcome.mean[elites][..., :-1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(served.reward, outcome.mean[elites][..., -1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(served.termination, outcome.termination[elites], rtol=1e-4, atol=1e-5)
+    other = Ensemble(SMALL, LAYOUT, seed=9)
+    other.adopt(model.export())
+    adopted = other.predict(batch.state, batch.action)
+    torch.testing.assert_close(adopted.mean[: len(elites)], outcome.mean[elites])
+    torch.testing.assert_close(adopted.deviation[: len(elites)], outcome.deviation[elites])
+    with pytest.raises(ValueError, match="is not one"):
+        Ensemble(SMALL, Layout(3, 1), 1).adopt(model.export())
+
+
+@pytest.mark.parametrize("preset", ["live", "ensemble"])
+def test_a_version_that_got_worse_is_rolled_back(preset: str) -> None:
+    """Between two versions the training data are garbage, the held-out ones are not."""
+    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), BEGIN)
+    learner.add(toy(600))
+    for _ in range(150):
+        learner.step()
+    good = learner.publish()
+    assert isinstance(good, ModelVersion)
+    sound = learner.replay.rows.copy()
+    learner.replay.rows[:, 4:6] *= -50
+    for _ in range(60):
+        learner.step()
+    learner.replay.rows[:] = sound
+    outcome = learner.publish()
+    assert isinstance(outcome, RolledBack)
+    assert (outcome.count, learner.rollbacks, learner.version) == (1, 1, 1)
+    assert outcome.error > 1.05 * outcome.best
+    for _ in range(60):
+        learner.step()  # goes on from the good one
+    after = learner.publish()
+    assert isinstance(after, ModelVersion)
+    assert after.version == 2
+    assert after.error.reward < 2 * good.error.reward
+
+
+def test_nan_weights_are_rolled_back() -> None:
+    learner = TaskLearner(CONFIG, BEGIN)
+    learner.add(toy(300))
+    learner.step()
+    assert isinstance(learner.publish(), ModelVersion)
+    learner.step()
+    learner._trainer._linear[0].weight.data.fill_(float("nan"))  # type: ignore[union-attr]
+    assert isinstance(learner.publish(), RolledBack)
+    assert np.isfinite(learner.step())
+
+
+def test_a_rollback_is_counted_and_said() -> None:
+    said: list[str] = []
+    process = LearnerProcess(CONFIG, said.append)
+    process.declare("toy", LAYOUT)
+    for count in range(1, 9):
+        process._received(RolledBack("toy", count, 0.5, 0.1))
+    assert process.rollbacks("toy") == 8
+    assert [line.rpartition(", ")[2] for line in said] == ["1 so far", "2 so far", "4 so far", "8 so far"]
+
+
+def test_the_learner_goes_on_from_a_checkpoint() -> None:
+    model = replace(version("live"), version=41)
+    learner = TaskLearner(CONFIG, Begin("toy", 2, 1, model.version, model.network))
+    learner.add(toy(300))
+    made = learner.publish()
+    assert isinstance(made, ModelVersion)
+    assert made.version == 42
+    np.testing.assert_array_equal(made.network.weights[0], model.network.weights[0])
