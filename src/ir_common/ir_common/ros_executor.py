@@ -49,6 +49,16 @@ class LeanExecutor(SingleThreadedExecutor):
         self._changed = True
         super().wake()
 
+    def add_node(self, node: Any) -> bool:
+        """As of the stock executor."""
+        self._changed = True
+        return super().add_node(node)
+
+    def remove_node(self, node: Any) -> None:
+        """As of the stock executor."""
+        self._changed = True
+        super().remove_node(node)
+
     def spin(self) -> None:
         """Serves the nodes until the executor is shut down.
 
