@@ -51,6 +51,18 @@ def delay_satisfaction(tau: Floats, tolerated: Floats, steepness: float) -> Floa
     return sigmoid(steepness * (1.0 - tau / tolerated))
 
 
+def rate_for_delay(offered: Floats, packet: Floats, tolerated: Floats, margin: float) -> Floats:
+    """bit/s with which the mean delay is (1 - margin) of the tolerated one: r = d + L / (tau_max (1 - margin)).
+
+    Args:
+        offered: [...] float, bit/s: d.
+        packet: [...] float, bit: L.
+        tolerated: [...] float, s: tau_max.
+        margin: `headroom` of the satisfaction that is wanted.
+    """
+    return offered + packet / (tolerated * (1.0 - margin))
+
+
 def headroom(target: float, steepness: float) -> float:
     """x with sigmoid(steepness x) = target: how far from its bound, relative to it, a device must be."""
     return float(np.log(target / (1.0 - target)) / steepness)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one live slice: needs, requests, learning, updates; and its twin."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ir_common.config import ConfigError
+from ir_slicing.agent_weights import AgentWeights, load, save
+from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.federation.messages import Global, Update
+from ir_slicing.learning.federation.server import Server, ServerConfig
+from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
+from ir_slicing.slice_agent import SliceAgent, SliceAgentConfig, SliceView
+
+VIEW = SliceView(
+    time=1.0, devices=("cart/scan", "cart_2/scan"), offered=np.array([1e6, 2e6]), packet=np.array([1e4, 1e4]),
+    block_rate=np.array([1e6, 0.5e6]), queued=0.0, allocated=50.0, delay=0.005, delivered=10, dropped=0, slices=4,
+    carrier=200.0,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def fresh(hidden=(8,), seed=0):
+    agent = DDPG(DDPGConfig(hidden=hidden), 1, seed)
+    return AgentWeights(hidden, agent.architecture, agent.weights()[0])
+
+
+def make(weights=None, twin=None, bound=0.1, **config):
+    twin = twin or LiveTwin(LiveTwinConfig(), 0, train=False)
+    config = SliceAgentConfig(**({"warm_up": 8, "noise": 0.0} | config))
+    return SliceAgent("cart", bound, config, weights or fresh(), twin, 0)
+
+
+def test_need_by_hand():
+    """r = d + L / (tau (1 - x)) with x = ln(19) / 20; then blocks of 1 and of 0.5 Mb/s."""
+    extra = 1e4 / (0.1 * (1.0 - math.log(19.0) / 20.0))
+    agent = make()
+    assert agent.need(VIEW, VIEW.offered) == pytest.approx((1e6 + extra) / 1e6 + (2e6 + extra) / 0.5e6)
+    idle = agent.need(VIEW, np.array([0.0, 0.0]))
+    assert idle == 0.25, "an idle slice keeps the least share"
+
+
+def test_need_counts_what_is_late_and_leaves_unknown_links_to_the_mean():
+    agent = make()
+    base = agent.need(VIEW, VIEW.offered)
+    bound = 0.1 * 3e6  # what may wait
+    assert agent.need(replace(VIEW, queued=bound), VIEW.offered) == pytest.approx(base)
+    late = agent.need(replace(VIEW, queued=bound + 1e6), VIEW.offered)
+    assert late == pytest.approx(base + 1e6 / 0.1 / 0.75e6)
+    known = replace(VIEW, block_rate=np.array([1e6, 0.0]))
+    assert agent.need(known, VIEW.offered) < base
+    assert agent.need(replace(VIEW, block_rate=np.zeros(2)), VIEW.offered) == 0.25
+
+
+def test_request_is_a_bounded_change_of_what_is_held():
+    agent = make()
+    first = agent.step(VIEW)
+    assert 50.0 / 1.5 <= first <= 50.0 * 1.5
+    second = agent.step(replace(VIEW, time=1.2, allocated=30.0))
+    assert 30.0 / 1.5 <= second <= 30.0 * 1.5
+    assert agent.step(replace(VIEW, time=1.4, allocated=0.0)) >= 0.25
+
+
+@pytest.mark.parametrize(
+    ("changes", "low", "high"),
+    [
+        ({}, 0.99, 1.0),
+        ({"delay": 0.1}, 0.49, 0.51),
+        ({"delay": 0.5}, 0.0, 1e-6),
+        ({"dropped": 10}, 0.49, 0.5),
+        ({"delivered": 0, "delay": math.nan}, 1.0, 1.0),
+        ({"delivered": 0, "delay": math.nan, "queued": 1e5}, 0.0, 0.0),
+        ({"delivered": 0, "delay": math.nan, "dropped": 3}, 0.0, 0.0),
+    ],
+)
+def test_satisfaction(changes, low, high):
+    assert low <= make().satisfaction(replace(VIEW, **changes)) <= high
+
+
+def test_it_learns_and_its_update_holds_the_change():
+    weights = fresh()
+    agent = make(weights, noise=0.3)
+    assert agent.update(0) is None, "nothing is learnt yet"
+    for k in range(20):
+        agent.step(replace(VIEW, time=1.0 + 0.2 * k, offered=VIEW.offered * (1 + 0.1 * (k % 3))))
+    assert agent.learn()
+    data = agent.update(0)
+    message = Update.from_bytes(data)
+    assert (message.round, message.slice, message.samples, message.architecture) == (
+        0,
+        "cart",
+        19,
+        weights.architecture,
+    )
+    assert len(data) < 4 * len(weights.values)
+    assert agent.update(0) is None, "one update a round"
+    assert agent.update(1) is None, "of another round than its weights"
+    server = Server(ServerConfig(), weights.values, weights.architecture, ("cart",))
+    assert server.receive(data) == ""
+    assert agent.apply(server.close().to_bytes()) and agent.round == 1
+
+
+def test_model_of_another_architecture_or_round_is_refused_and_counted():
+    weights, other = fresh(), fresh((16,))
+    agent = make(weights)
+    before = agent.step(VIEW)
+    server = Server(ServerConfig(), weights.values, weights.architecture, ())
+    server.close()
+    assert not agent.apply(server.close().to_bytes()), "a change of a round that it missed"
+    assert not agent.apply(Server(ServerConfig(), other.values, other.architecture, ()).whole().to_bytes())
+    assert not agent.apply(b"nonsense")
+    bad = np.full_like(weights.values, np.nan)
+    assert not agent.apply(Global(5, 5, weights.architecture, b"F" + bad.tobytes()).to_bytes())
+    assert agent.refused == {"model": 4} and agent.round == 0
+    agent.asked = None
+    assert agent.step(replace(VIEW, time=1.2)) == pytest.approx(before), "it goes on with the last good weights"
+
+
+def test_weights_of_other_networks_are_a_configuration_error(tmp_path):
+    weights = fresh()
+    with pytest.raises(ConfigError, match="do not fit"):
+        make(AgentWeights((16,), weights.architecture, weights.values))
+    path = tmp_path / "w.npz"
+    save(path, weights)
+    assert np.array_equal(load(path).values, weights.values) and load(path).hidden == (8,)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ConfigError, match=r"w.npz: "):
+        load(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.npz")
+
+
+class WrongTwin(LiveTwin):
+    answer = np.zeros(3)
+
+    def forecast(self):
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [np.zeros(3), np.array([1.0, np.nan]), np.array([1.0, -1.0])])
+def test_forecast_of_the_wrong_width_is_refused_and_counted(answer):
+    twin = WrongTwin(LiveTwinConfig(), 0, train=False)
+    twin.answer = answer
+    agent, plain = make(twin=twin), make()
+    assert agent.step(VIEW) == plain.step(VIEW), "the present stands in"
+    assert agent.refused == {"forecast": 1}
+
+
+def test_twin_is_used_only_where_it_beats_persistence():
+    t = np.arange(240)
+    wave = np.stack([1e6 * (1.2 + np.sin(2 * np.pi * (t - 3 * i) / 24)) for i in range(3)], axis=1)
+    twin = LiveTwin(LiveTwinConfig(), 0, train=False)
+    for row in wave:
+        twin.push(("a", "b", "c"), row)
+    assert twin.forecast() is None
+    twin.fit(wave)
+    assert twin.gain < 0.7
+    ahead = np.array([1e6 * (1.2 + np.sin(2 * np.pi * (240 - 3 * i) / 24)) for i in range(3)])
+    assert np.abs(twin.forecast() - ahead).mean() < np.abs(wave[-1] - ahead).mean()
+    for _ in range(20):
+        twin.push(("a", "b"), np.ones(2))
+    assert twin.forecast().shape == (3,), "of another width: the agent refuses it"
+    twin.fit(np.ones((20, 2)))
+    assert twin.refused["too short"] == 1
