@@ -29,7 +29,7 @@ setup(
         ("share/" + NAME, ["package.xml"]),
         *shared("launch", "*.launch.py"),
         *shared("worlds", "*.sdf", "*.config"),
-        *shared("config", "*.yaml"),
+        *shared("config", "*.yaml", "*.rviz", "*.json"),
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},

@@ -58,7 +58,7 @@ class LiveState:
         self.links: dict[str, dict[str, float | None]] = {}
         self.policy = ""
         self._clock = 0.0
-        self._specs: dict[str, dict[str, Any]] = {}
+        self._specs: dict[str, dict[str, Any]] | None = None
         self._rates: dict[str, dict[str, Any]] = {}
         self._outages: dict[str, deque[tuple[float, int, int]]] = {}
         self._nodes: dict[str, dict[str, Any]] = {}
@@ -187,8 +187,8 @@ class LiveState:
 
     def slices(self) -> dict[str, dict[str, Any]]:
         """Each slice's agreement and what the radio made of it."""
-        names = [*self._specs, *(name for name in self._rates if name not in self._specs)]
-        return {name: {**self._specs.get(name, {}), **self._rates.get(name, {})} for name in names}
+        names = self._rates if self._specs is None else self._specs  # the radio reports on deleted ones too
+        return {name: {**(self._specs or {}).get(name, {}), **self._rates.get(name, {})} for name in names}
 
     def robots(self) -> dict[str, dict[str, Any]]:
         """Totals of each robot and its twin."""

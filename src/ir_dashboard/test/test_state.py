@@ -115,3 +115,13 @@ def test_nodes_tell_restarts_and_age_in_the_clock_that_they_live_in(state):
 
 def test_number():
     assert number(1.23456) == 1.2346 and number(NAN) is None and number(math.inf) is None
+
+
+def test_a_deleted_slice_goes_though_the_radio_still_reports_on_it(state):
+    state.take_report(report(offered=100, delivered=90, expired=10), 0.0)
+    assert list(state.slices()) == ["control"]  # no list yet
+    spec = Is(name="video", type=1, template_name="", rate=1e6, max_latency=0.1, reliability=0.9, priority=1)
+    state.take_slices(Is(slices=[Is(spec=spec, resource_blocks=3.0)]))
+    assert list(state.slices()) == ["video"]
+    state.take_slices(Is(slices=[]))
+    assert state.slices() == {}

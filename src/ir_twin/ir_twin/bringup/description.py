@@ -118,7 +118,8 @@ def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
         "edge_namespace": "/edge" if arguments.radio == "on" else "",
         "arguments": yaml.safe_dump(shown, default_flow_style=True, width=10**6).strip(),
     }
-    return NodeSpec("ir_twin", "monitor", "monitor", parameters=parameters, nice=10, required=True)
+    name = "monitor" if arguments.side == "all" else f"monitor_{arguments.side}"  # two sides share one graph
+    return NodeSpec("ir_twin", "monitor", name, parameters=parameters, nice=10, required=True)
 
 
 def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path) -> None:
