@@ -151,9 +151,9 @@ def test_the_end_of_the_context_ends_the_spinning(ros_domain: int) -> None:
 def test_a_node_that_comes_later_is_served(ros: RosHarness) -> None:
     """Its entities were made before the executor knew it, so that nothing but its coming tells of them."""
     executor, seen = LeanExecutor(), threading.Event()
-    executor.add_node(rclpy.create_node("first"))
+    first, late = rclpy.create_node("first"), rclpy.create_node("late")
+    executor.add_node(first)
     executor.spin_once(0.0)
-    late = rclpy.create_node("late")
     late.create_timer(0.01, seen.set, clock=STEADY)
     executor.add_node(late)
     for _ in range(500):
@@ -162,3 +162,5 @@ def test_a_node_that_comes_later_is_served(ros: RosHarness) -> None:
             break
     assert seen.is_set()
     executor.shutdown()
+    for node in (first, late):
+        node.destroy_node()
