@@ -81,7 +81,7 @@ def _scheduled(sent: Sent, topic: str) -> tuple[Any, Any]:
 def run(options: Options) -> Result:
     """All loads through both relays, in turns."""
     own_domain()
-    seconds = 2.0 if options.quick else 3.0
+    seconds = 1.5 if options.quick else 2.0
     cases = loads()
     found: dict[str, dict[str, list[dict[str, float]]]] = {name: {"relay": [], "plain rclpy": []} for name in cases}
     with Live() as live:
