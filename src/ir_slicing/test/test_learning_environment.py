@@ -102,12 +102,25 @@ def test_idle_and_uncovered_devices():
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.floats(0.0, 200.0), min_size=4, max_size=4), st.floats(0.01, 5.0), st.floats(0.2, 1.0))
-def test_constraint_7_always_holds(requested, low, share):
-    env = small(steps=2, min_blocks=low, max_share=share)
+@given(
+    st.lists(st.floats(0.0, 200.0), min_size=4, max_size=4),
+    st.floats(0.01, 5.0),
+    st.floats(0.2, 1.0),
+    st.sampled_from(["fair", "scaled"]),
+)
+def test_constraint_7_always_holds(requested, low, share, form):
+    env = small(steps=2, min_blocks=low, max_share=share, overload=form)
     granted = env.fit(np.reshape(requested, (2, 2)))
     assert (granted >= low - 1e-9).all() and (granted <= env.config.max_blocks + 1e-9).all()
     assert (granted.sum(axis=-1) <= env.config.blocks + 1e-9).all()
+
+
+def test_requests_beyond_the_carrier_by_hand():
+    """50 RB of which each slice keeps 2: fair fills the small request, scaled divides 46 as 8 : 48."""
+    asked = np.array([[10.0, 50.0], [45.0, 45.0]])
+    fair, scaled = (small(steps=2, min_blocks=2.0, overload=form).fit(asked) for form in ("fair", "scaled"))
+    assert fair == pytest.approx(np.array([[10.0, 40.0], [25.0, 25.0]]))
+    assert scaled == pytest.approx(np.array([[2 + 46 * 8 / 56, 2 + 46 * 48 / 56], [25.0, 25.0]]))
 
 
 def test_a_request_that_fits_is_granted_as_it_is_and_actions_are_relative():
