@@ -156,6 +156,13 @@ class RelayNode(Node):
                 specs[status.spec.name] = spec_from_message(status.spec)
             except ConfigError as error:
                 self._say(f"slice list: {error}; this slice is left out")
+        latency = self._carrier.scheduling_latency
+        for spec in specs.values():
+            if spec.max_latency <= latency:
+                self._say(
+                    f"slice {spec.name}: its latency bound is {spec.max_latency * 1e3:g} ms, scheduling on this "
+                    f"carrier takes {latency * 1e3:g} ms: all its messages come late, or expire; raise max_latency"
+                )
         self._pump.call(lambda: self._set_slices(specs))
         self._specs = specs
         self._open_flows()

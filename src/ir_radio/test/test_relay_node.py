@@ -432,6 +432,14 @@ def test_profile_in_place_of_the_carrier(bench):
     assert 0.0005 < b.flow("camera").delay.mean < 0.0011  # scheduling latency of 0.5 ms and the wait for a slot
 
 
+def test_bound_that_a_profile_cannot_keep_is_told(bench):
+    b = bench(profile="lte")
+    b.ready(CONTROL.model_copy(update={"max_latency": 0.01}))
+    assert any(
+        "slice control: its latency bound is 10 ms, scheduling on this carrier takes 11 ms" in w for w in b.warnings
+    )
+
+
 TRACE = "Timestamp,Speed,RSRP,RSRQ,SNR,CQI,DL_bitrate,UL_bitrate\n" + "".join(
     f"2019.12.16_13.40.{s:02d},0,-90,-9,{snr},9,1,1\n" for s, snr in enumerate((20, 3))
 )

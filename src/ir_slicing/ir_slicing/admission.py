@@ -219,6 +219,13 @@ class Registry:
                 f"slice '{spec.name}' contradicts itself: an eMBB slice is served once in a slot of {slot * 1e3:g} ms, "
                 f"its latency bound is {spec.max_latency * 1e3:g} ms; raise max_latency or make it urllc"
             )
+        latency = self.carrier.scheduling_latency
+        if spec.max_latency <= latency:
+            raise Refused(
+                f"slice '{spec.name}' asks for what this access cannot give: its latency bound is "
+                f"{spec.max_latency * 1e3:g} ms, scheduling alone takes {latency * 1e3:g} ms; raise max_latency or "
+                "take another carrier"
+            )
         if 0.0 < spec.lifetime <= spec.max_latency:
             raise Refused(
                 f"slice '{spec.name}' contradicts itself: it lives {spec.lifetime:g} s, "

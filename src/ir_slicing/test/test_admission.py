@@ -183,3 +183,11 @@ def test_impossible_file_names_file_and_place(tmp_path, line, reason):
     path.write_text(f"# slices\n{line}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=rf"slices.yaml:\d+: .*{reason}"):
         load_registry(path, 0.25, 20.0)
+
+
+def test_bound_within_the_scheduling_latency_is_refused():
+    slow = CARRIER.model_copy(update={"scheduling_latency": 0.011})
+    registry = Registry(slow, [], urllc_margin=0.25)
+    with pytest.raises(Refused, match="latency bound is 10 ms, scheduling alone takes 11 ms"):
+        registry.create(spec(type="urllc", max_latency=0.01), 0, one_megabit)
+    registry.create(spec(type="urllc", max_latency=0.012), 0, one_megabit)
