@@ -29,6 +29,7 @@ setup(
             "record = ir_bag.record:main",
             "play = ir_bag.play:main",
             "info = ir_bag.info:main",
+            "replay = ir_bag.replay:main",
         ],
     },
 )

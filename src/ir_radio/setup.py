@@ -25,6 +25,7 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
+        "ir_bag.replay": ["cell = ir_radio.journal:CellReplay"],
         "console_scripts": [
             "relay = ir_radio.relay_node:main",
         ],

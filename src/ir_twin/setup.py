@@ -35,6 +35,7 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
+        "ir_bag.replay": ["twin = ir_twin.journal:TwinReplay"],
         "console_scripts": [
             "twin = ir_twin.twin_node:main",
             "monitor = ir_twin.monitor_node:main",

@@ -25,7 +25,7 @@ usage: ./ir COMMAND [arguments]
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
   run PACKAGE EXECUTABLE [args]    run one program of a package
   slice VERB [arguments]           list, create, modify, delete or watch network slices
-  bag record|play|info [arguments] record topics into a rosbag2 bag, play it, say what is in it
+  bag record|play|info|replay …    record topics into a rosbag2 bag, play it, compute a run again
   test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
   bench [NAME [--quick] [--seeds N] [--out DIR]]
                                    run a benchmark; without a name: list them
@@ -90,7 +90,7 @@ def _slice(layout: Layout, rest: list[str]) -> int:
 
 
 def _bag(layout: Layout, rest: list[str]) -> int:
-    verbs = ("record", "play", "info")
+    verbs = ("record", "play", "info", "replay")
     if not rest or rest[0] in ("-h", "--help"):
         print("usage: ./ir bag " + "|".join(verbs) + " [arguments]; each has a --help of its own")
         return 0

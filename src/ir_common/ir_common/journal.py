@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -49,8 +50,12 @@ class Journal:
             setattr(engine, name, self._watched(name, getattr(engine, name), first))
 
     def _watched(self, name: str, method: Callable[..., Any], first: Callable[[], Any] | None) -> Callable[..., Any]:
+        signature = inspect.signature(method)
+
         @functools.wraps(method)
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if named:
+                arguments = signature.bind(*arguments, **named).args
             if self._inside:
                 return method(*arguments)
             self._entries.append((name, *arguments) if first is None else (name, first(), *arguments))

@@ -23,10 +23,12 @@ from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
 from ir_common.config import Config, ConfigError, live, load_yaml
+from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, run
 from ir_common.ros_params import declare
 from ir_interfaces.msg import Allocation, CellReport, SliceList
 from ir_radio.cell import Cell, FlowKey
+from ir_radio.journal import keep
 from ir_radio.profiles import load_profile
 from ir_radio.ros_diagnostics import Diagnostics
 from ir_radio.ros_messages import report_to_message, spec_from_message
@@ -99,7 +101,9 @@ class RelayNode(Node):
         self._time = RosTime(self.get_clock().ros_time_is_active)
         sys.setswitchinterval(_SWITCH_INTERVAL)  # the pump must not wait long for the executor's thread
         start = 0 if self.get_clock().ros_time_is_active else self._time.now()
-        cell = Cell(self._carrier, mini_slots=self._config.mini_slots or None, start=start)
+        mini_slots = self._config.mini_slots or None
+        cell = Cell(self._carrier, mini_slots=mini_slots, start=start)
+        self._journal = JournalPublisher(self, keep(cell, mini_slots, start))
         for robot in self._config.robots:
             cell.add_link(robot)
         self._player, self._trace_change = TracePlayer(links, start), 0
@@ -324,7 +328,9 @@ class RelayNode(Node):
             self._pump.settle()
             return self._pump.cell.report()
 
-        self._report.publish(report_to_message(self._pump.call(report), self._carrier, self._allocation.sequence))
+        message = report_to_message(self._pump.call(report), self._carrier, self._allocation.sequence)
+        self._journal.flush()
+        self._report.publish(message)
 
     def _reconfigure(self, config: RelayConfig) -> None:
         self._config = config

@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from ir_common.config import ConfigError
+from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds, to_seconds, to_stamp
@@ -17,8 +18,9 @@ from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice,
 from ir_radio.ros_messages import spec_from_message, spec_to_message
 from ir_slicing.admission import Refused, Slice
 from ir_slicing.agent_requests import REASONS
+from ir_slicing.journal import keep
 from ir_slicing.lifecycle import MANAGER, State
-from ir_slicing.manager import ManagerConfig, SliceManager
+from ir_slicing.manager import ManagerConfig
 from ir_slicing.ros_federation import FederationServer
 from ir_slicing.ros_reports import LoadReader
 
@@ -34,7 +36,8 @@ class ManagerNode(LeanNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("manager", namespace="/slicing", **kwargs)
         parameters = declare(self, ManagerConfig, self._configure)
-        self._manager = SliceManager(parameters.config, self._now())
+        self._manager, journal = keep(parameters.config, self._now())
+        self._journal = JournalPublisher(self, journal)
         self._loads = LoadReader()
         self._slices_publisher = self.create_publisher(SliceList, "slices", LATCHED)
         self._allocation_publisher = self.create_publisher(Allocation, "allocation", LATCHED)
@@ -84,7 +87,7 @@ class ManagerNode(LeanNode):
         self._manager.report(
             to_nanoseconds(report.header.stamp),
             self._loads.read(report, bounds),
-            links={row.robot: row.rate for row in report.links},
+            {row.robot: row.rate for row in report.links},
         )
         self._reported = True
 
@@ -120,6 +123,7 @@ class ManagerNode(LeanNode):
         """Decides on the allocation and publishes what changed; slices go first, so that readers know the names."""
         manager = self._manager
         allocated = manager.allocate()
+        self._journal.flush()
         stamp = to_stamp(self._now())
         if slices_changed or allocated:
             message = SliceList(slices=[self._status(entry) for entry in manager.registry.active.values()])

@@ -17,6 +17,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds
@@ -27,6 +28,7 @@ from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, make_task
 from ir_twin import checkpoint
 from ir_twin.config import TwinConfig
+from ir_twin.journal import TwinJournal
 from ir_twin.learner_process import LearnerProcess
 from ir_twin.transitions import Layout
 from ir_twin.twin import RobotTwin, TaskTwin, Verdict
@@ -64,6 +66,7 @@ class TwinNode(LeanNode):
         if config.checkpoints:
             for shared in self.tasks.values():
                 self._resume(shared, config)
+        self.journal = JournalPublisher(self, TwinJournal(config, [(port.twin, port.task) for port in self.robots]))
         self.add_on_set_parameters_callback(self._check_threshold)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(config.io_period, self._exchange, clock=wall)
@@ -113,6 +116,7 @@ class TwinNode(LeanNode):
 
     def _report(self) -> None:
         self._on_change(self.parameters.config)
+        self.journal.flush()
         for port in self.robots:
             port.report()
 

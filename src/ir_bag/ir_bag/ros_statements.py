@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the messages of a bag to pages of journals and statements of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rclpy.serialization import deserialize_message
+
+from ir_bag.reader import BagReader
+from ir_bag.rerun import Page, Said
+from ir_common.config import ConfigError
+from ir_common.ros_time import to_nanoseconds
+from ir_interfaces.msg import Allocation, Books, CellReport, FlowReport, Journal, Verdict
+
+_JOURNAL = "ir_interfaces/msg/Journal"
+_DIRECTIONS = {FlowReport.UPLINK: "uplink", FlowReport.DOWNLINK: "downlink"}
+
+
+def pages(bag: BagReader) -> Iterator[Page]:
+    """The pages of all journals.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    topics = [topic.name for topic in bag.summary.topics.values() if topic.type == _JOURNAL]
+    if not topics:
+        raise ConfigError(f"{bag.path}: holds no journals (topics of type {_JOURNAL}); record with -a, or name them")
+    for message in bag.messages(topics):
+        page = deserialize_message(message.data, Journal)
+        yield Page(message.topic, page.engine, page.first, page.lines)
+
+
+def statements(bag: BagReader) -> Iterator[Said]:
+    """What the nodes said in the bag, of the types that engines repeat."""
+    kinds = {topic.name: topic.type for topic in bag.summary.topics.values() if topic.type in _READERS}
+    for message in bag.messages(kinds.keys()):
+        kind, read = _READERS[kinds[message.topic]]
+        key, content = read(deserialize_message(message.data, kind))
+        yield Said(message.topic, key, content)
+
+
+def _report(message: CellReport) -> tuple[int, dict[str, Any]]:
+    slices = {row.slice: _books(row.books) | {"delay_max": row.delay.max} for row in message.slices}
+    flows = {
+        f"{row.robot}/{row.topic} {_DIRECTIONS[row.direction]} {row.slice}": _books(row.books) for row in message.flows
+    }
+    return to_nanoseconds(message.header.stamp), {"slices": slices, "flows": flows}
+
+
+def _books(books: Books) -> dict[str, Any]:
+    names = ("offered", "delivered", "queued")
+    pairs = {
+        name: {"messages": getattr(books, f"{name}_messages"), "bytes": getattr(books, f"{name}_bytes")}
+        for name in names
+    }
+    return pairs | {"dropped": {row.reason: {"messages": row.messages, "bytes": row.bytes} for row in books.dropped}}
+
+
+def _verdict(message: Verdict) -> tuple[int, dict[str, Any]]:
+    names = ("reason", "accepted", "sent_safe_action", "predicted_reward", "threshold", "model_version")
+    return message.sequence, {name: getattr(message, name) for name in names} | {"sent": message.sent.tolist()}
+
+
+def _allocation(message: Allocation) -> tuple[int, dict[str, Any]]:
+    blocks = dict(zip(message.slices, message.resource_blocks.tolist(), strict=True))
+    return message.sequence, {"policy": message.policy, "resource_blocks": blocks}
+
+
+_READERS: dict[str, tuple[Any, Callable[[Any], tuple[int, dict[str, Any]]]]] = {
+    "ir_interfaces/msg/CellReport": (CellReport, _report),
+    "ir_interfaces/msg/Verdict": (Verdict, _verdict),
+    "ir_interfaces/msg/Allocation": (Allocation, _allocation),
+}

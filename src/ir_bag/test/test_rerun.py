@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Repeating journals: order, gaps, restarts, and how the comparison reads."""
+
+import json
+
+import pytest
+
+from ir_bag.against import differences
+from ir_bag.rerun import Page, Rerun, Said
+from ir_common.config import ConfigError
+
+NAN = float("nan")
+
+
+class Adder:
+    """An engine that says its sum."""
+
+    def __init__(self, start):
+        self.sum = start
+
+    def apply(self, call, *arguments):
+        if call != "add":
+            raise ValueError(f"no call {call}")
+        self.sum += arguments[0]
+        yield "/sum", int(arguments[1]), {"sum": self.sum, "odd": {"is": bool(self.sum % 2), "share": NAN}}
+
+    def totals(self):
+        return {"sum": self.sum}
+
+
+def page(first, *entries):
+    return Page("/adder/journal", "adder", first, "\n".join(map(json.dumps, entries)))
+
+
+def said(key, value):
+    return Said("/sum", key, {"sum": value, "odd": {"is": bool(value % 2), "share": NAN}})
+
+
+def test_statements_are_compared_one_by_one():
+    rerun = Rerun({"adder": Adder})
+    rerun.read(page(0, ["begin", {"start": 10}], ["add", 1, 1]))
+    rerun.read(page(2, ["add", 2, 2], ["add", 3, 3], ["add", 1, 4]))
+    checks = rerun.compare([said(1, 11), said(2, 13), said(3, 17), said(9, 1)])
+    check = checks["/sum"]
+    assert (check.equal, check.different, check.missing, check.beyond) == (2, 1, 1, 1)
+    assert (
+        check.first_difference == "3: odd.is is False again, True in the bag" or "sum is 16" in check.first_difference
+    )
+    assert rerun.totals() == {"sum": 17}
+
+
+def test_a_node_that_was_started_again_is_another_engine():
+    rerun = Rerun({"adder": Adder})
+    rerun.read(page(0, ["begin", {"start": 0}], ["add", 5, 7]))
+    rerun.read(page(0, ["begin", {"start": 0}], ["add", 1, 1]))
+    check = rerun.compare([said(7, 5), said(1, 1)])["/sum"]
+    assert (check.equal, check.different, check.missing) == (2, 0, 0)
+    assert rerun.journals["/adder/journal"].starts == 2 and rerun.totals() == {"sum": 1}
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        ([page(3, ["add", 1, 1])], "lines from 3 on are in the bag, and nothing before"),
+        ([page(0, ["begin", {"start": 0}]), page(2, ["add", 1, 1])], "and lines to 1: what is between is missing"),
+        ([page(0, ["add", 1, 1])], "begins with 'add'"),
+        ([page(0, ["begin", {"speed": 1}])], "is of another version of the stack"),
+        ([page(0, ["begin", {"start": 0}], ["sing"])], r"line 1 \(sing\) cannot be repeated"),
+        ([page(0, ["begin", {"start": 0}], ["add"])], "cannot be repeated"),
+        ([Page("/j", "other", 0, '["begin", {}]')], "nothing here repeats a journal of 'other'; there are: adder"),
+        ([Page("/j", "adder", 0, "[")], "is damaged"),
+    ],
+)
+def test_what_cannot_be_repeated_is_told_in_a_line(pages, told):
+    rerun = Rerun({"adder": Adder})
+    *before, last = pages
+    for one in before:
+        rerun.read(one)
+    with pytest.raises(ConfigError, match=told):
+        rerun.read(last)
+
+
+def counts(offered):
+    pair = {"messages": offered, "bytes": 10 * offered}
+    return {"video": {"offered": pair, "delivered": pair, "queued": {"messages": 0, "bytes": 0}, "dropped": {}}}
+
+
+def test_the_runs_report_is_found_at_its_moment():
+    moments = {("/radio/report", 1, key): {"slices": counts(key), "flows": {}} for key in (5, 6, 7)}
+    reasons = [3, 0, 0, 1, 2, 0, 7]
+    moments |= {("/edge/cart/verdict", 1, i + 1): {"reason": reason} for i, reason in enumerate(reasons)}
+    moments |= {("/slicing/allocation", 1, key): {} for key in (1, 2)}
+    verdicts = {"proposals": 5, "accepted": 2, "vetoed": 1, "invalid": 1, "untested": 1}
+    report = {"slices": counts(6), "robots": {"cart": {"verdicts": verdicts}}, "allocation_changes": 2}
+    assert differences(report, moments) == []
+    assert "slices: none of 3" in differences(report | {"slices": counts(8)}, moments)[0]
+    [line] = differences(report | {"robots": {"cart": {"verdicts": verdicts | {"vetoed": 2}}}}, moments)
+    assert line.startswith("cart: verdicts are")
+    assert "allocation changes" in differences(report | {"allocation_changes": 3}, moments)[0]

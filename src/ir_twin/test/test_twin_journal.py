@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Twins that are told the journal of others say the same, to the last bit."""
+
+import json
+import math
+
+import numpy as np
+
+from ir_sim.tasks import make_task
+from ir_twin.config import PRESETS, TwinConfig
+from ir_twin.journal import TwinJournal, TwinReplay
+from ir_twin.predict_network import ModelVersion, PredictionError
+from ir_twin.training import Trainer
+from ir_twin.transitions import Layout
+from ir_twin.twin import RobotTwin, TaskTwin
+
+
+def test_repeated_twins_give_the_same_verdicts():
+    task = make_task("hopper", None)
+    n, m = len(task.observation_names), len(task.action_names)
+    layout = Layout(n, m)
+    config = TwinConfig(
+        robots=("hopper", "other:hopper"), mode="enforce", reward_window=500, threshold=0.0, max_veto_share=1.0
+    )
+    shared = TaskTwin(task.name, layout, config.reward_window)
+    twins = [RobotTwin(name, shared, task.safe_action, task.clip) for name in ("hopper", "other")]
+    journal = TwinJournal(config, [(twin, task) for twin in twins])
+    rng = np.random.default_rng(5)
+    trainer = Trainer(PRESETS["live"], layout, 7)
+    verdicts = []
+    for step in range(400):
+        now = (step + 1) * 8_000_000
+        if step % 50 == 20:
+            nothing = PredictionError(math.nan, math.nan, np.full(n, math.nan))
+            model = ModelVersion(task.name, step // 50 + 1, trainer.export(), step, step, nothing, 0.0)
+            shared.adopt(model, config)
+            trainer = Trainer(PRESETS["live"], layout, step)
+        if step == 200:
+            config = config.model_copy(update={"max_consecutive_vetoes": 2})
+            shared.reconsider(config)
+        for twin in twins:
+            action = rng.normal(size=m) * 2
+            twin.observe(
+                now, task.name, episode=step // 90, step=step % 90, observation=rng.normal(size=n),
+                action=rng.normal(size=m) if step % 90 else [], reward=float(rng.normal()), terminated=step % 90 == 89,
+                truncated=False,
+            )  # fmt: skip
+            verdicts.append(twin.judge(None if step == 111 else action, now, config))
+    (_, begin), *entries = map(json.loads, journal.take()[1].splitlines())
+    replay = TwinReplay(**begin)
+    said = [content for call, *arguments in entries for _, _, content in replay.apply(call, *arguments)]
+    assert len({verdict.reason for verdict in verdicts}) >= 4  # accepted, vetoed, invalid, no model
+    for verdict, content in zip(verdicts, said, strict=True):
+        found = dict(content)
+        assert found.pop("reason") == int(verdict.reason)
+        assert found.pop("sent") == verdict.sent.tolist()
+        for name, value in found.items():
+            np.testing.assert_equal(value, getattr(verdict, name), name)
+    counts = replay.totals()["robots"]["hopper"]["verdicts"]
+    assert counts["proposals"] == 400 and counts["vetoed"] > 0 and counts["invalid"] == 1
