@@ -16,7 +16,7 @@ setup(
     maintainer="The IR stack maintainers",
     maintainer_email=MANIFEST.find("maintainer").get("email"),
     packages=find_packages(exclude=["test"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "learning/weights/*.npz"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
         ("share/" + NAME, ["package.xml"]),
@@ -25,9 +25,10 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
-        "ir_bag.replay": ["slice_manager = ir_slicing.journal:ManagerReplay"],
         "console_scripts": [
             "manager = ir_slicing.manager_node:main",
+            "slice_agents = ir_slicing.slice_agents_node:main",
+            "train_agents = ir_slicing.train_agents:main",
         ],
         "ir_twin.preflight": [
             "slices = ir_slicing.preflight:check",

@@ -18,6 +18,7 @@ from ir_sim.robots_node import RobotsConfig
 from ir_sim.sdf import compose
 from ir_sim.simulator_node import SimulatorConfig
 from ir_slicing.manager import ManagerConfig
+from ir_slicing.slice_agents_node import SliceAgentsConfig
 from ir_twin.bringup.arguments import parse
 from ir_twin.bringup.description import Stack, describe
 from ir_twin.config import TwinConfig
@@ -32,6 +33,7 @@ CONFIGS: dict[tuple[str, str], type[Config]] = {
     ("ir_sim", "robots"): RobotsConfig,
     ("ir_sim", "simulator"): SimulatorConfig,
     ("ir_slicing", "manager"): ManagerConfig,
+    ("ir_slicing", "slice_agents"): SliceAgentsConfig,
     ("ir_twin", "monitor"): MonitorConfig,
     ("ir_twin", "twin"): TwinConfig,
 }
@@ -42,7 +44,9 @@ def described(folder: Path, *words: str) -> Stack:
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("radio:=off",), ("sim:=gz",), ("robots:=cart,cart_2:cart", "twin:=off")], ids=lambda w: " ".join(w)
+    "words",
+    [(), ("radio:=off",), ("sim:=gz",), ("robots:=cart,cart_2:cart", "twin:=off"), ("slicing:=learned",)],
+    ids=lambda w: " ".join(w),
 )
 def test_every_parameter_is_one_that_its_node_declares_and_takes(tmp_path: Path, words: tuple[str, ...]) -> None:
     for spec in described(tmp_path, *words).nodes:

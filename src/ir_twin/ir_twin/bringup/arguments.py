@@ -34,6 +34,9 @@ class BringupArguments(Config):
     external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
+    slicing: Literal["proportional", "learned", "static"] = Field(
+        "proportional", description="who divides the carrier: measured demand, the slices' learning agents, or nobody"
+    )
     side: Literal["all", "robot", "edge"] = Field(
         "all", description="what runs on this machine: everything, the robots, or radio, slices, twin and controllers"
     )

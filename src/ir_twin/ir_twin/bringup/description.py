@@ -61,7 +61,11 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
     veto = {**clocked, **fleet, "edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
     edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto))
     if arguments.radio == "on":
-        edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", sliced, nice=5))
+        state = {"policy": arguments.slicing, "state_file": str(run_directory / "slices.json")}
+        edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", {**sliced, **state}, nice=5))
+        if arguments.slicing == "learned":
+            learning = {**clocked, "seed": arguments.seed}
+            edge_side.append(NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10))
         relay = {**sliced, "robots": arguments.names, "edge_namespace": edge}
         edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
     robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}, nice=2)]
