@@ -160,7 +160,7 @@ class OnBoard:
         self._action, self._command_at = self.task.safe_action, None
 
     def _control(self, nanoseconds: int) -> tuple[Step, ...]:
-        if nanoseconds < self.now:  # time was set back: the simulation was reset
+        if nanoseconds <= self.now:  # time was set back, maybe by one reading: the simulation was reset
             self._episode.abandon()
             self._due, self._since, self._command_at = 0, 0, None
             self.needs_reset = self._returning = False

@@ -115,6 +115,14 @@ def test_time_set_back_starts_a_new_episode(cart):
     assert cart.totals.distance == 0.0
 
 
+def test_a_reset_that_sets_time_back_by_one_reading_is_one(cart):
+    cart.odometry(50 * MS, at(0.0))
+    first = cart.scan(100 * MS, clear())
+    cart.odometry(50 * MS, at(0.0))
+    again = cart.scan(100 * MS, clear())
+    assert [s.step for s in first + again] == [0, 0] and again[0].episode == first[0].episode + 1
+
+
 def test_joint_states_in_another_order_and_missing_joints():
     task = HopperHop()
     onboard = OnBoard("hopper", task, START, np.empty((0, 2)), 0.5)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A robot's task over ROS topics, in lockstep with a simulator node."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.qos import QoSProfile
+
+from ir_common.ros_node import LeanNode
+from ir_drl.environments.ros_lockstep import GzLockstep, Lockstep, MujocoLockstep, Peer
+from ir_drl.environments.spaces import spaces
+from ir_drl.environments.task_env import default_world
+from ir_interfaces.msg import TaskState
+from ir_sim.ros_messages import COMMAND_TYPES, action_to_command
+from ir_sim.sdf import compose
+from ir_sim.tasks import make_task
+
+MAX_SEED = 2**31
+STATES = QoSProfile(depth=100)
+GRACE = 0.05  #: s of wall time that a first state may be on its way before the simulation is run on for it
+BEGIN_PERIODS = 400  #: control periods within which an episode begins
+Array = NDArray[np.float64]
+
+
+class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
+    """One robot of a running simulation; a step is one control period of simulated time, however long it takes.
+
+    Needs the simulator and the node `robots` (executables of ir_sim), and nobody else who commands the robot. The
+    simulation is paused by it and runs only inside `reset` and `step`. Observations, rewards and ends of episodes are
+    those that `robots` publishes, from noisy sensors.
+
+    Args:
+        model: robot model.
+        robot: the robot's name; None: its model's.
+        world: the SDF world that the simulator runs; None: the one that comes with the stack.
+        sim: simulator: `mujoco`, the embedded one, or `gz`.
+        simulator: name of the embedded simulator's node.
+        timeout: s of wall time after which a peer that does not answer is given up.
+
+    Raises:
+        TimeoutError: nobody answers.
+        ConfigError: the world has no such robot model, or ``sim="gz"`` lacks its interfaces.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(
+        self,
+        model: str,
+        robot: str | None = None,
+        world: str | Path | None = None,
+        sim: Literal["mujoco", "gz"] = "mujoco",
+        simulator: str = "/simulator",
+        timeout: float = 10.0,
+    ) -> None:
+        self.robot = robot or model
+        described = compose(world or default_world(), [f"{self.robot}:{model}"])
+        self.task = make_task(model, described)
+        self.observation_space, self.action_space = spaces(self.task)
+        nanoseconds = round(described.time_step * 1e9)
+        self._count = round(self.task.control_period * 1e9 / nanoseconds)
+        self._owns_context = not rclpy.ok()
+        if self._owns_context:
+            rclpy.init()
+        node = LeanNode(f"gymnasium_{self.robot}")
+        self._peer = Peer(node, timeout)
+        topic, kind = COMMAND_TYPES[self.task.command]
+        self._commands = node.create_publisher(kind, f"/{self.robot}/{topic}", 10)
+        node.create_subscription(TaskState, f"/{self.robot}/state", self._take, STATES)
+        self._states: deque[TaskState] = deque()
+        self._last: TaskState | None = None
+        self._newest = 0  # episode
+        self._lockstep: Lockstep = (
+            MujocoLockstep(self._peer, simulator)
+            if sim == "mujoco"
+            else GzLockstep(self._peer, described.name, nanoseconds)
+        )
+        who = f"the simulator and `robots` for {self.robot}"
+        self._peer.wait(lambda: self._commands.get_subscription_count() >= 2, who)
+        self._peer.wait(lambda: node.count_publishers(f"/{self.robot}/state") >= 1, who)
+
+    def _take(self, state: TaskState) -> None:
+        self._states.append(state)
+        self._newest = state.episode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Resets the whole simulation; the same seed gives the same start."""
+        super().reset(seed=seed)
+        if self._last is None or self._last.terminated or self._last.truncated:
+            # so that `robots` has had its sensors' first readings, and the robot is not put back once more by it later
+            self._run_until_begun()
+        self._states.clear()
+        before = self._newest
+        self._lockstep.reset(int(self.np_random.integers(MAX_SEED)))
+        self._lockstep.step(self._count)
+        self._peer.wait(lambda: self._begun(before), f"the first state of {self.robot}")
+        self._last = self._states.popleft()
+        return np.array(self._last.observation), {"cause": ""}
+
+    def _run_until_begun(self) -> None:
+        """Runs the simulation on until an episode begins."""
+        before = self._last.episode if self._last else 0
+        for _ in range(BEGIN_PERIODS):
+            self._lockstep.step(self._count)
+            try:
+                self._peer.wait(lambda: self._begun(before), "state", GRACE)
+            except TimeoutError:
+                continue
+            return
+        raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
+
+    def _begun(self, before: int) -> bool:
+        """Whether a state of a later episode than ``before`` has come; drops those of earlier ones."""
+        while self._states and self._states[0].episode <= before:
+            self._states.popleft()
+        return bool(self._states)
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Carries out an action [n_act] in the task's units, clipped to its bounds, for one control period.
+
+        Raises:
+            RuntimeError: the episode has ended, or somebody else commands the robot.
+            ValueError: the action is not finite.
+            TimeoutError: the next state does not come.
+        """
+        last = self._last
+        if last is None or last.terminated or last.truncated:
+            raise RuntimeError("no episode is under way: call reset first")
+        taken = self.task.clip(np.asarray(action, np.float64))
+        if not np.isfinite(taken).all():
+            raise ValueError(f"action must be finite, got {taken.tolist()}")
+        self._commands.publish(action_to_command(self.task, taken, last.header.stamp))
+        self._lockstep.step(self._count)
+        self._peer.wait(lambda: self._states, f"state of {self.robot} after step {last.step}")
+        state = self._states.popleft()
+        if (state.episode, state.step) != (last.episode, last.step + 1):
+            raise RuntimeError(
+                f"{self.robot}: step {state.step} of episode {state.episode} follows on step {last.step} of episode "
+                f"{last.episode}: states were lost, or somebody else runs the simulation"
+            )
+        if not np.allclose(state.action, taken, atol=1e-6):
+            raise RuntimeError(
+                f"{self.robot} carried out {list(state.action)} instead of {taken.tolist()}: somebody else commands it"
+            )
+        self._last = state
+        return (
+            np.array(state.observation), float(state.reward), bool(state.terminated), bool(state.truncated),
+            {"cause": state.cause},
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Ends the node; the simulation stays paused."""
+        self._peer.close()
+        if self._owns_context:
+            rclpy.try_shutdown()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulators that are run on step by step over ROS services."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rclpy.client import Client
+from rclpy.node import Node
+from std_srvs.srv import SetBool
+
+from ir_common.config import ConfigError
+from ir_common.ros_executor import LeanExecutor
+from ir_common.ros_time import to_nanoseconds
+from ir_interfaces.srv import ResetSimulation, StepSimulation
+
+
+class Peer:
+    """A node that waits: for answers, and for conditions that its subscriptions fulfil.
+
+    Args:
+        node: the node.
+        timeout: s of wall time after which waiting is given up.
+    """
+
+    def __init__(self, node: Node, timeout: float) -> None:
+        self.node, self._timeout = node, timeout
+        self._executor = LeanExecutor()
+        self._executor.add_node(node)
+
+    def wait(self, condition: Callable[[], object], what: str, timeout: float | None = None) -> None:
+        """Serves the node until the condition holds.
+
+        Raises:
+            TimeoutError: it does not within the timeout.
+        """
+        limit = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        while not condition():
+            left = deadline - time.monotonic()
+            if left <= 0.0:
+                raise TimeoutError(f"{what} not seen within {limit:g} s")
+            self._executor.spin_once(left)
+
+    def call(self, client: Client, request: Any) -> Any:
+        """Calls a service and waits for the answer.
+
+        Raises:
+            TimeoutError: it is not there, or does not answer in time.
+        """
+        self.wait_for(client)
+        future = client.call_async(request)
+        self.wait(future.done, f"an answer of {client.srv_name}")
+        return future.result()
+
+    def wait_for(self, client: Client) -> None:
+        """Waits until a service is there."""
+        if not client.wait_for_service(self._timeout):
+            raise TimeoutError(f"no service {client.srv_name} within {self._timeout:g} s; is the simulator running?")
+
+    def close(self) -> None:
+        """Ends the executor and the node."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+
+class Lockstep(Protocol):
+    """A paused simulator that runs when it is told to."""
+
+    def reset(self, seed: int) -> None:
+        """The world as at its start, time at zero."""
+
+    def step(self, count: int) -> None:
+        """Runs physics steps and returns when they are done."""
+
+
+class MujocoLockstep:
+    """The embedded simulator's services."""
+
+    def __init__(self, peer: Peer, simulator: str) -> None:
+        self._peer = peer
+        self._step = peer.node.create_client(StepSimulation, f"{simulator}/step")
+        self._reset = peer.node.create_client(ResetSimulation, f"{simulator}/reset")
+        pause = peer.node.create_client(SetBool, f"{simulator}/pause")
+        _check(peer.call(pause, SetBool.Request(data=True)))
+
+    def reset(self, seed: int) -> None:
+        """See `Lockstep`."""
+        _check(self._peer.call(self._reset, ResetSimulation.Request(seed=seed)))
+
+    def step(self, count: int) -> None:
+        """See `Lockstep`."""
+        _check(self._peer.call(self._step, StepSimulation.Request(steps=count)))
+
+
+class GzLockstep:
+    """Gazebo's world control through ros_gz_bridge. It answers when it accepts, so the clock tells when it is done.
+
+    Gazebo resets nothing that is random in the models, so the seed has no effect there.
+    """
+
+    def __init__(self, peer: Peer, world: str, step_nanoseconds: int) -> None:
+        try:
+            from ros_gz_interfaces.srv import ControlWorld  # type: ignore[import-not-found]
+        except ImportError:
+            raise ConfigError(
+                'sim="gz" needs ros_gz_interfaces; install it, or use the embedded simulator: sim="mujoco"'
+            ) from None
+        from rosgraph_msgs.msg import Clock
+
+        self._peer, self._type, self._period = peer, ControlWorld, step_nanoseconds
+        self._now = -1
+        peer.node.create_subscription(Clock, "/clock", self._tick, 10)
+        self._client = peer.node.create_client(ControlWorld, f"/world/{world}/control")
+        self._control(pause=True)
+
+    def _tick(self, message: Any) -> None:
+        self._now = to_nanoseconds(message.clock)
+
+    def _control(self, **fields: Any) -> None:
+        request = self._type.Request()
+        for name, value in fields.items():
+            setattr(request.world_control, name, value)
+        _check(self._peer.call(self._client, request))
+
+    def reset(self, seed: int) -> None:
+        """See `Lockstep`."""
+        request = self._type.Request()
+        request.world_control.pause, request.world_control.reset.all = True, True
+        _check(self._peer.call(self._client, request))
+        self._now = -1
+        self.step(1)
+
+    def step(self, count: int) -> None:
+        """See `Lockstep`."""
+        target = max(self._now, 0) + count * self._period
+        self._control(pause=True, multi_step=count)
+        self._peer.wait(lambda: self._now >= target, f"/clock at {target * 1e-9:g} s")
+
+
+def _check(answer: Any) -> None:
+    if not answer.success:
+        raise RuntimeError(f"the simulator refused: {getattr(answer, 'message', 'no reason given')}")
