@@ -28,7 +28,8 @@ from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
 from ir_drl.sac.training import Epoch, Trainer
 
 TASK = "Hopper-v5"
-CODE = ("src/ir_drl/ir_drl", "src/ir_twin/ir_twin", "benchmarks/_drl_runs.py")
+TWIN = (f"src/ir_twin/ir_twin/{name}.py" for name in ("ensemble", "gan", "predict_network", "training", "transitions"))
+CODE = ("src/ir_drl/ir_drl/sac", "src/ir_drl/ir_drl/assisted", "benchmarks/_drl_runs.py", *TWIN)
 KEPT = RESULTS / "runs"
 RUNS = RESULTS.parents[1] / ".ir" / "drl-runs"
 

@@ -18,6 +18,7 @@ from ir_drl.assisted.twins import Foreseen, make_twin, twin_rows
 from ir_drl.assisted.veto import FallVeto, RewardVeto
 from ir_drl.sac.replay import Layout
 from ir_drl.sac.training import TrainingConfig
+from ir_twin.gan import GAN, Closeness
 
 torch.set_num_threads(1)  # the networks are too small for more
 LAYOUT = Layout(observations=2, actions=1)
@@ -94,6 +95,8 @@ def settings(algorithm: str, **changes: Any) -> AssistedConfig:
             "starts": 64,
             "capacity": 200,
             "max_error": 1e6,
+            "gan": {"hidden": 8, "batch": 16, "critic_steps": 1},
+            "gan_steps": 3,
             "ensemble": {"members": 2, "elites": 1, "hidden": (16,), "batch": 32, "check_steps": 10},
         },
     }
@@ -143,6 +146,31 @@ def test_rollouts_end_before_what_the_twin_does_not_know() -> None:
     starts[7] = np.nan
     rows = branch(KnownTwin(), policy, LAYOUT, starts, 1)
     assert len(rows) == 99 and np.isfinite(rows).all()
+
+
+def test_rollouts_to_the_end_give_the_value_of_many_steps() -> None:
+    """reward + gamma (1 - terminated) V(next) is the discounted sum along the rollout and V at its end, by a loop."""
+    gamma, length = 0.9, 5
+    starts = np.random.default_rng(2).uniform(-1.4, 1.4, (80, 2)).astype(np.float32)
+    rows = branch(KnownTwin(), policy, LAYOUT, starts, length, disagreement_quantile=0.9, discount=gamma)
+    limit = np.quantile(np.abs(starts[:, 1]), 0.9)
+    expected = []
+    for start in starts:
+        state, path = start[None], []
+        while len(path) < length and abs(state[0, 1]) <= limit:
+            following, reward = advance(state, policy(state))
+            path.append((state[0], following[0], reward[0], fallen(following)[0]))
+            state = following.astype(np.float32)
+            if path[-1][-1]:
+                break
+        for step in range(len(path)):
+            total = sum(gamma**i * reward for i, (*_, reward, _) in enumerate(path[step:]))
+            left = 0.0 if path[-1][-1] else gamma ** (len(path) - step - 1)
+            expected.append((step, np.concatenate([path[step][0], path[-1][1], [total, 1 - left]])))
+    expected.sort(key=lambda pair: pair[0])
+    found = np.delete(rows, LAYOUT.action, axis=1)
+    np.testing.assert_allclose(found, [row for _, row in expected], rtol=1e-4, atol=1e-5)
+    assert len(np.unique(found[:, -1])) > 3
 
 
 def test_rows_go_to_the_twin_as_it_lays_them_out() -> None:
@@ -251,13 +279,35 @@ def test_fall_veto_looks_ahead() -> None:
     assert veto.judge(state, action) is action
 
 
+def judged_as(monkeypatch: pytest.MonkeyPatch, passes: bool) -> None:
+    """Spares the time and the transitions that a real judgement of the GAN takes."""
+    monkeypatch.setattr("ir_drl.assisted.generated.MIN_HELDOUT", 1)
+    monkeypatch.setattr(GAN, "judge", lambda self, rows: Closeness(0.2, 0.1, 0.6, passes))
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_generated_starts_are_used_only_once_they_pass(passes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged_as(monkeypatch, passes)
+    trainer = make("gan", epochs=2, twin={"generated_share": 0.25, "veto": "none"})
+    metrics = list(trainer.run())[-1].metrics
+    assert metrics["generated_share"] == (0.25 if passes else 0.0) and metrics["gan_distance"] == 2.0
+    rows, layout = trainer.hooks.buffer.rows, trainer.layout
+    real = {tuple(row) for row in trainer.replay.rows[:, layout.observation]}
+    assert metrics["rollout_steps"] == 1.0 and np.abs(rows[:, layout.action]).max() <= 1.0
+    made_up = sum(tuple(row) not in real for row in rows[:, layout.observation])
+    assert made_up >= 32 if passes else made_up == 0
+
+
 def outcome(trainer: Any) -> list[Any]:
     kept = [(r.epoch, r.falls, r.training_returns, r.evaluation_returns, r.metrics) for r in trainer.records]
     return [*trainer.agent.critics.flat.flatten().tolist(), *trainer.hooks.buffer.rows.flatten().tolist(), *kept]
 
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "sac"])
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(algorithm: str, tmp_path: Path) -> None:
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as(monkeypatch, True)
     changes: dict[str, Any] = {
         "epochs": 3,
         "twin": {"veto": "fall" if algorithm == "best" else "reward", "reward_quantile": 0.3},

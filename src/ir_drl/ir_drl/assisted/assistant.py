@@ -92,17 +92,20 @@ class Assistant(Hooks):
         if generated is not None and generated.passes:
             made = round(settings.generated_share * settings.starts)
             observation, action = generated.draw(made)
-            parts.append(branch(self.twin, self._explore, layout, observation, length, actions=action))
+            parts.append(self._branch(observation, length, None, action))
         if made < settings.starts:
             drawn = np.empty((settings.starts - made, layout.width), np.float32)
             self._trainer.replay.fill(drawn, self._random["starts"])
-            starts, quantile = drawn[:, layout.observation], settings.disagreement_quantile
-            parts.append(branch(self.twin, self._explore, layout, starts, length, quantile))
+            parts.append(self._branch(drawn[:, layout.observation], length, settings.disagreement_quantile))
         for rows in parts:
             self._keep(rows)
         self._note("rollout_steps", sum(map(len, parts)) / settings.starts)
         if generated is not None:
             self._note("generated_share", made / settings.starts)
+
+    def _branch(self, starts: Array, length: int, quantile: float | None, actions: Array | None = None) -> Array:
+        discount = self._config.sac.discount if self._settings.to_the_end else None
+        return branch(self.twin, self._explore, self._trainer.layout, starts, length, quantile, actions, discount)
 
     def _keep(self, rows: Array) -> None:
         layout = self._trainer.layout

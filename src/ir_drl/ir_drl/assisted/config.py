@@ -40,6 +40,9 @@ class TwinTraining(Config):
     length_epochs: tuple[int, int] = Field(
         default=(1, 2), description="epochs between which the length grows in proportion"
     )
+    to_the_end: bool = Field(
+        default=False, description="each transition of a rollout goes on to its end (n-step returns in the twin)"
+    )
     disagreement_quantile: float | None = Field(
         default=None, gt=0, le=1, description="a rollout ends where the members disagree more than they do for this "
         "share of the rollouts' first steps; none: never (ensemble only)"
@@ -83,17 +86,20 @@ class TwinTraining(Config):
 DEFAULTS: dict[str, dict[str, Any]] = {
     "sac": {},
     "predict": {"twin": {"veto": "reward"}},
-    "gan": {"twin": {"veto": "reward", "generated_share": 0.5}},
+    "gan": {"twin": {"veto": "reward", "generated_share": 0.5, "gan": GAN_PRESETS["improved"].model_dump()}},
     "best": {
-        "sac": {"hidden": (128, 128), "batch": 128},
-        "updates_per_step": 5,
+        "sac": {"hidden": (256, 256), "batch": 128},
+        "updates_per_step": 4,
+        "start_steps": 500,
         "twin": {
             "model": "ensemble",
-            "share": 0.9,
+            "first_fit_steps": 1500,
+            "share": 0.8,
             "starts": 10_000,
             "capacity": 200_000,
-            "length": (1, 10),
-            "length_epochs": (5, 30),
+            "length": (4, 8),
+            "length_epochs": (2, 20),
+            "to_the_end": True,
             "disagreement_quantile": 0.95,
         },
     },

@@ -22,6 +22,7 @@ def branch(
     length: int,
     disagreement_quantile: float | None = None,
     actions: Array | None = None,
+    discount: float | None = None,
 ) -> Rows:
     """Transitions that the twin foresees.
 
@@ -33,11 +34,13 @@ def branch(
         starts: [n, n_obs].
         disagreement_quantile: too much is more than for this share of the first steps; none: no limit.
         actions: [n, n_act], the first; none: the policy's.
+        discount: gamma; given: each transition goes on to the end of its rollout, see `to_the_end`.
 
     Returns:
         [m, width], all first steps, then all second ones, and so on.
     """
-    kept, limit, gated = [], np.inf, disagreement_quantile is not None
+    kept, limit, gated = list[Rows](), np.inf, disagreement_quantile is not None
+    parents = [np.arange(len(starts))]
     observation = np.asarray(starts, np.float32)
     for step in range(length):
         action = actions if step == 0 and actions is not None else policy(observation)
@@ -52,7 +55,29 @@ def branch(
                 limit = float(np.quantile(foreseen.disagreement, disagreement_quantile))
             good &= foreseen.disagreement <= limit
         kept.append(rows[good])
-        observation = kept[-1][kept[-1][:, layout.terminated] == 0.0][:, layout.next_observation]
+        parents[-1] = parents[-1][good]
+        parents.append(np.flatnonzero(kept[-1][:, layout.terminated] == 0.0))
+        observation = kept[-1][parents[-1]][:, layout.next_observation]
         if not len(observation):
             break
+    if discount is not None:
+        to_the_end(kept, parents, layout, discount)
     return np.concatenate(kept)
+
+
+def to_the_end(steps: list[Rows], parents: list[NDArray[np.intp]], layout: Layout, discount: float) -> None:
+    r"""Makes each transition one of n steps, n to the end of its rollout, in place.
+
+    The critics' target is then :math:`\sum_{i<n} \gamma^i r_i + \gamma^n (1 - d) V(s_n)`: the policy's own rollouts
+    need no correction, and rewards reach back n steps in one update. (The entropy of the steps between is left out.)
+    In a row, reward is the sum, next observation is s_n, and ``terminated`` is :math:`1 - \gamma^{n-1} (1 - d)`: the
+    agent's target is reward + gamma (1 - terminated) V.
+
+    Args:
+        steps: of each step k the rows [m_k, width].
+        parents: of each step k, for each of its rows, which row of step k - 1 it follows.
+    """
+    for before, after, parent in zip(steps[-2::-1], steps[:0:-1], parents[len(steps) - 1 : 0 : -1], strict=True):
+        before[parent, layout.reward] += discount * after[:, layout.reward]
+        before[parent, layout.next_observation] = after[:, layout.next_observation]
+        before[parent, layout.terminated] = 1.0 - discount * (1.0 - after[:, layout.terminated])

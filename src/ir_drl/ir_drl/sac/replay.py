@@ -51,7 +51,10 @@ class Layout:
 
     @property
     def terminated(self) -> int:
-        """Column that is 1 where the episode ended in the task itself (a fall), 0 else, at a time limit too."""
+        """Column that is 1 where the episode ended in the task itself (a fall), 0 else, at a time limit too.
+
+        Between them: 1 minus what counts of the next value, for a transition of many steps.
+        """
         return self.width - 1
 
 
