@@ -38,6 +38,7 @@ setup(
         "ir_bag.replay": ["twin = ir_twin.journal:TwinReplay"],
         "console_scripts": [
             "twin = ir_twin.twin_node:main",
+            "train = ir_twin.train:main",
             "monitor = ir_twin.monitor_node:main",
             "up = ir_twin.bringup.up:main",
         ],

@@ -36,7 +36,7 @@ from ir_twin.transitions import Layout, Rows, heldout_mask
 
 _CHUNK = 2048
 """Rows of a pass: more leave the cache."""
-_FORMAT = 1
+_FORMAT = 2
 
 
 class FitReport(NamedTuple):

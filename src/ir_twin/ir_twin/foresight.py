@@ -24,6 +24,8 @@ class Judged(NamedTuple):
     """Predicted probability of a terminal state; NaN under the reward rule."""
     weight: float
     """Steps that it stands for."""
+    on_trial: bool = False
+    """There was no limit yet, and so no verdict."""
 
 
 class Foresight:
@@ -57,7 +59,7 @@ class Foresight:
             began, judged = self._pending.popleft()
             known.append((judged, terminated and self._step - began <= config.foresight_steps))
         if config.mode == "shadow":
-            for judged, fell in known:
+            for judged, fell in ((judged, fell) for judged, fell in known if not judged.on_trial):
                 self.counts[judged.flagged][fell] += 1
         return known
 

@@ -129,7 +129,11 @@ def judge_all(
 ) -> list[Verdict]:
     """Verdicts on one proposal each of robots of one task, from one batched pass; see `RobotTwin.judge`."""
     lacks = [twin.lack(action, now, config) for twin, action in zip(twins, actions, strict=True)]
-    asked = [i for i, lack in enumerate(lacks) if lack is None and config.mode != "off"]
+    tests = None, *([Reason.NO_MODEL] if config.rule == "risk" else [])  # a risk on trial is not acted on but noted
+    asked = [
+        i for i, (twin, lack) in enumerate(zip(twins, lacks, strict=True))
+        if lack in tests and twin.task.model is not None and config.mode != "off"
+    ]  # fmt: skip
     forecasts = [Forecast()] * len(twins)
     if asked:
         states, tried = zip(*(twins[i].question(actions[i]) for i in asked), strict=True)
@@ -269,11 +273,12 @@ class RobotTwin:
         """Why an action cannot be tested, if so."""
         if action is None or action.shape != self.safe_action.shape or not np.isfinite(action).all():
             return Reason.INVALID_COMMAND
-        if self.task.model is None or not math.isfinite(self.task.limit(config)):
+        unready = not math.isfinite(self.task.limit(config))
+        if self.task.model is None or (unready and config.rule == "reward"):
             return Reason.NO_MODEL
         if self.chain.state is None or abs(now - self._stamp) > config.state_timeout * 1e9:
             return Reason.STALE_STATE
-        return None
+        return Reason.NO_MODEL if unready else None
 
     def _record(self, decision: Decision, forecast: Forecast, config: VetoConfig) -> None:
         reason, vetoed = decision.reason, decision.reason in VETOES
@@ -284,6 +289,8 @@ class RobotTwin:
             probe = vetoed and config.mode == "enforce"
             weight = 1.0 + config.max_consecutive_vetoes * probe
             self.foresight.judged(None if decision.send_safe else Judged(vetoed, forecast.risk, weight))
+        elif not decision.send_safe and math.isfinite(forecast.risk):
+            self.foresight.judged(Judged(False, forecast.risk, 1.0, on_trial=True))
         if not vetoed:
             self.vetoes_in_a_row = 0
         elif decision.send_safe:

@@ -63,10 +63,10 @@ class TwinNode(LeanNode):
             shared = self.tasks.setdefault(task.name, TaskTwin(task.name, layout, config.reward_window))
             self.learner.declare(task.name, layout)
             self.robots.append(RobotPort(self, task, RobotTwin(name, shared, task.safe_action, task.clip)))
+        self.journal = JournalPublisher(self, TwinJournal(config, [(port.twin, port.task) for port in self.robots]))
         if config.checkpoints:
             for shared in self.tasks.values():
                 self._resume(shared, config)
-        self.journal = JournalPublisher(self, TwinJournal(config, [(port.twin, port.task) for port in self.robots]))
         self.add_on_set_parameters_callback(self._check_threshold)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(config.io_period, self._exchange, clock=wall)

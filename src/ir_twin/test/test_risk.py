@@ -119,6 +119,19 @@ def test_without_a_finite_prediction_the_configured_behaviour_applies() -> None:
     assert twin.judge(np.array([1.0]), SECOND, RISK).reason is Reason.NO_MODEL
 
 
+def test_a_twin_on_trial_notes_its_risks_acts_on_none_and_gets_a_limit_after_enough_outcomes() -> None:
+    twin = make(0.5)
+    twin.task.risk_limit.value = math.nan
+    for step in range(1, 70):
+        verdict = twin.judge(np.array([-0.5]), SECOND, RISK)
+        assert (verdict.reason, verdict.sent_as) == (Reason.NO_MODEL, Sent.PROPOSAL)
+        observe(twin, step)
+    twin.task.reconsider(RISK)
+    assert twin.task.risk_limit.value == RISK.risk_limit
+    assert twin.foresight.resolved == 0
+    assert twin.judge(np.array([-0.5]), SECOND, RISK).reason is Reason.ACCEPTED
+
+
 def test_many_robots_in_one_pass_get_the_verdicts_of_each_alone() -> None:
     rng = np.random.default_rng(1)
     proposals = [rng.uniform(-1, 1, 1) for _ in range(30)]

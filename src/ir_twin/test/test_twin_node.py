@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -21,7 +23,10 @@ from ir_common.testing import RosHarness
 from ir_interfaces.msg import TaskState, TwinStatus, Verdict
 from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.tasks import make_task
-from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_twin import checkpoint
+from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.foresight import Judged
+from ir_twin.predict_network import VECTORS, ModelVersion, PredictionError, PredictNetwork
 from ir_twin.twin_node import TwinNode
 
 
@@ -129,6 +134,42 @@ def test_every_proposal_gets_its_verdict_and_its_command(ros: RosHarness, mode: 
     np.testing.assert_allclose(verdict.proposed, bad)
     assert verdict.sequence == 2
     assert 0 < verdict.latency < 1
+
+
+def falling_with_the_last_action(task_name: str) -> ModelVersion:
+    """An ensemble of one that predicts s' = s and a terminal state where the action's last number is over 0.6."""
+    version = predicting_last_action(task_name)
+    n, inputs = version.network.num_state, len(version.network.input_mean)
+    weight, bias = np.zeros((1, inputs, 2 * n + 3), np.float32), np.zeros((1, 1, 2 * n + 3), np.float32)
+    weight[0, -1, n + 1], bias[0, 0, n + 1] = 100.0, -60.0
+    vectors = {name: getattr(version.network, name) for name in VECTORS}
+    limits = np.zeros((1, 2, n + 1), np.float32)
+    return replace(version, network=EnsembleNetwork((weight,), (bias,), limits, 1, **vectors, clip=math.inf))
+
+
+def test_the_risk_rule_sends_a_candidate_in_place_of_a_fall_and_goes_on_from_a_checkpoint(
+    ros: RosHarness, tmp_path: Path
+) -> None:
+    checkpoint.save(checkpoint.file_of(tmp_path, "hopper_hop"), falling_with_the_last_action("hopper_hop"), "ensemble")
+    node = make(ros, mode="enforce", rule="risk", preset="ensemble", checkpoints=str(tmp_path), risk_candidates=0)
+    robot, twin = Robot(ros, "jumper", "hopper"), node.robots[1].twin
+    for _ in range(200):  # it has earned its veto
+        twin.task.risk_limit.add(Judged(False, 0.1, 1.0), False)
+    twin.task.reconsider(node.parameters.config)
+    robot.ready()
+    robot.observe()
+    ros.until(lambda: twin.chain.state is not None)
+    verdict = robot.propose([0.0, 0.0, 1.0])
+    assert (verdict.reason, verdict.accepted, verdict.model_version) == (Verdict.REASON_HIGH_RISK, False, 4)
+    assert (verdict.sent_as, verdict.sent_safe_action) == (Verdict.SENT_SCALED, False)
+    assert verdict.risk > 0.99 > verdict.risk_limit == 0.5 > verdict.sent_risk
+    np.testing.assert_allclose(robot.commands[-1], [0.0, 0.0, 0.5])
+    assert robot.propose([0.0, 0.0, 0.1]).accepted
+    ros.until(lambda: robot.statuses and robot.statuses[-1].proposals == 2, what="a status")
+    status = robot.statuses[-1]
+    assert (status.vetoed, status.accepted, status.model_version, status.rollbacks) == (1, 1, 4, 0)
+    assert (status.foresight_steps, status.foresight_judged) == (5, 0)
+    assert math.isnan(status.foresight_precision)
 
 
 @pytest.mark.parametrize("mode", ["off", "shadow", "enforce"])
@@ -284,9 +325,15 @@ def test_the_process_learns_outlives_its_learner_and_ends_in_good_order(
         (["robots:=[cart, 'cart:hopper']"], "each once"),
         (["robots:=[cart]", "world:=/nowhere/world.sdf"], "/nowhere/world.sdf"),
         (["robots:=[cart]", "threshold:=.nan"], "threshold"),
+        (["robots:=[cart]", "rule:=risk"], "preset ensemble"),
+        (["robots:=[cart]", "checkpoints:=DAMAGED"], "cart_navigation.npz: is no undamaged checkpoint"),
     ],
 )
-def test_wrong_parameters_end_the_start_with_one_line(ros_domain: int, words: list[str], said: str) -> None:
+def test_wrong_parameters_end_the_start_with_one_line(
+    ros_domain: int, words: list[str], said: str, tmp_path: Path
+) -> None:
+    checkpoint.file_of(tmp_path, "cart_navigation").write_bytes(b"PK")
+    words = [word.replace("DAMAGED", str(tmp_path)) for word in words]
     command = [sys.executable, "-m", "ir_twin.twin_node", "--ros-args", *(w for word in words for w in ("-p", word))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ)
     assert done.returncode == EXIT_CONFIG, done.stderr
