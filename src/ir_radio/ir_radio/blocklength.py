@@ -11,10 +11,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from ir_radio.compiled import jit
+
 Floats = NDArray[np.float64]
+_LOG2_E = math.log2(math.e)
 
 
 def rate(snr: ArrayLike, blocklength: int, error: float) -> Floats:
@@ -61,8 +65,36 @@ def error(snr: ArrayLike, blocklength: int, bits: float) -> Floats:
         return ndtr(-margin / _deviation(snr, blocklength))
 
 
-def _deviation(snr: Floats, blocklength: int) -> Floats:
-    return np.sqrt((1.0 - (1.0 + snr) ** -2.0) / blocklength) * math.log2(math.e)
+@register_jitable  # plain NumPy here, compiled where compiled code calls it
+def _deviation(snr, blocklength):
+    return np.sqrt((1.0 - (1.0 + snr) ** -2.0) / blocklength) * _LOG2_E
+
+
+@jit
+def symbols(snr: float, bits: float, quantile: float) -> float:
+    """Fewest symbols, a real number, in which `bits` go: the inverse of `rate`, a quadratic equation in sqrt(n).
+
+    Args:
+        snr: linear, positive.
+        bits: positive.
+        quantile: Q^-1(error).
+    """
+    capacity, spread = math.log2(1.0 + snr), quantile * _deviation(snr, 1.0)
+    root = (spread + math.sqrt(spread * spread + 4.0 * capacity * bits)) / (2.0 * capacity)
+    return root * root
+
+
+@jit
+def payload(snr: float, blocklength: float, quantile: float) -> float:
+    """Bits that `blocklength` symbols carry: `rate` of one packet times its symbols; may be negative."""
+    return blocklength * (math.log2(1.0 + snr) - quantile * _deviation(snr, blocklength))
+
+
+@jit
+def packet_error(snr: float, blocklength: float, bits: float) -> float:
+    """`error` of one packet, for compiled code; `snr` is positive."""
+    margin = math.log2(1.0 + snr) - bits / blocklength
+    return 0.5 * math.erfc(margin / _deviation(snr, blocklength) / math.sqrt(2.0))
 
 
 def _check(blocklength: int) -> None:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ir_radio import channel, kernel, stats, tables
-from ir_radio.kernel import NONE, Fate
-from ir_radio.ledger import NOTHING, FlowKey, Ledger, Totals
+from ir_radio.accounts import Accounts
+from ir_radio.ledger import FlowKey, Ledger
+from ir_radio.mobility import Mobility, Place
+from ir_radio.settings import settings
 from ir_radio.slices import Carrier, Direction, SliceSpec
-from ir_radio.tables import Table
+from ir_radio.tables import MEASURED, NONE, Fate, Table
 
 NEVER = int(np.iinfo(np.int64).max)
 _NS = 1_000_000_000
@@ -58,33 +60,29 @@ class Cell:
         self.carrier = carrier
         self._slices, self._queues = Table(tables.SLICE), Table(tables.QUEUE)
         self._links, self._ledger = Table(tables.LINK), Ledger()
-        self._cell = np.zeros(1, tables.CELL)
+        self._cell = settings(carrier, slot, mini_slots, seed)
         self._now, self._free = self._cell["now"], self._cell["free"]  # views
-        self._cell["slot"], self._cell["mini"] = slot, slot // mini_slots
-        self._cell["coherence"] = carrier.coherence_slots * slot if carrier.fading == "rayleigh" else 0
-        self._cell["seed"] = seed
-        self._cell["bandwidth"] = carrier.block_bandwidth * carrier.efficiency * (1.0 - carrier.overhead)
-        self._cell["efficiency"] = carrier.max_spectral_efficiency / carrier.efficiency
-        self._cell["latency"] = round(carrier.scheduling_latency * _NS)
-        self._cell["coverage"] = 10.0 ** (carrier.min_snr / 10.0)
+        count = 1 + len(carrier.neighbours)
+        self._stations = np.zeros(count, tables.STATION)
+        for name in ("first", "last", "embb_first", "embb_last"):
+            self._stations[name] = NONE
+        self._grid = np.full((2 * count + 1, carrier.resource_blocks), NONE)
+        self._grid[-1] = np.arange(carrier.resource_blocks)
         self._pool = np.zeros(0, tables.MESSAGE)
-        self._free[0] = NONE
         self._events = np.zeros(64, tables.EVENT)
         self._arrival = np.zeros(1, tables.ARRIVAL)
         self._no_arrivals = self._arrival[:0]
         self.specs: dict[str, SliceSpec] = {}
-        self._slice_rows: dict[str, int] = {}
+        self._types: dict[str, str] = {}
+        self._slice_rows: dict[str, list[int]] = {}
         self._queue_rows: dict[tuple[str, str, Direction], int] = {}
         self._keys: dict[int, FlowKey] = {}
         self.links: dict[str, int] = {}
-        self._shadows: dict[str, channel.Shadowing] = {}
-        self._seed = seed
-        self._distances: dict[str, float] = {}
+        self._mobility = Mobility(carrier, seed)
+        self._places: dict[str, Place] = {}
+        self._accounts = Accounts(carrier, self._ledger, self._slices, self._links, self._slice_rows, self._types)
         self._last_id = 0
         self._pending: list[NDArray[Any]] = []
-        self._accounted = self._reported = start
-        self._allocated: dict[str, float] = {}  # resource blocks times ns
-        self._before: dict[str, Totals] = {}
         self._start(start)
         self._flush(NONE, Fate.TIME_JUMP)  # nothing to drop: loads the compiled kernel now, not at the first message
         self.next_event()
@@ -97,20 +95,23 @@ class Cell:
     def _start(self, time: int) -> None:
         mini = int(self._cell["mini"][0])
         self._now[0], self._cell["next"] = time, -(-time // mini) * mini
-        self._start_period()
+        self._stations["slot"], self._stations["busy"], self._stations["clock"] = NONE, 0, time
+        self._accounts.begin(time)
 
     # --- slices, allocation, links ---
 
     def set_slice(self, spec: SliceSpec) -> None:
         """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued."""
-        row = self._slice_rows.get(spec.name)
-        if row is None:
-            row = self._slice_rows[spec.name] = self._slices.add()
-            self._slices.rows[row]["first"] = NONE
-        record = self._slices.rows[row]
-        record["active"], record["urllc"] = 1, spec.type == "urllc"
-        record["lifespan"], record["limit"] = round(spec.lifespan * _NS), spec.queue_limit
-        self.specs[spec.name] = spec
+        if spec.name not in self._slice_rows:
+            self._slice_rows[spec.name] = [self._slices.add() for _ in self._stations]
+            for station, row in enumerate(self._slice_rows[spec.name]):
+                self._slices.rows[row]["station"], self._slices.rows[row]["first"] = station, NONE
+        for row in self._slice_rows[spec.name]:
+            record = self._slices.rows[row]
+            record["active"], record["limit"] = 1, spec.queue_limit
+            record["urllc"] = spec.type == "urllc" and self.carrier.air.scheduler != "fifo"
+            record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
+        self.specs[spec.name], self._types[spec.name] = spec, spec.type
 
     def remove_slice(self, name: str) -> list[Event]:
         """Removes a slice now: its queued messages are dropped (slice_deleted), its flows closed.
@@ -123,10 +124,11 @@ class Cell:
             KeyError: there is no such slice.
         """
         del self.specs[name]
-        row = self._slice_rows[name]
-        events = self._flush(row, Fate.SLICE_DELETED)
-        self._account(self.now)
-        self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
+        rows = self._slice_rows[name]
+        events = [event for row in rows for event in self._flush(row, Fate.SLICE_DELETED)]
+        self._accounts.account(self.now)
+        for row in rows:
+            self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
         self._ledger.close(name)
         self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
         retired = [name for name in self._slice_rows if name not in self.specs]
@@ -138,12 +140,13 @@ class Cell:
         self._ledger.forget(name)
         for key in [key for key in self._queue_rows if key[0] == name]:
             self._queues.release(self._queue_rows.pop(key))
-        row = self._slice_rows.pop(name)
-        self._slices.release(row)
-        self._slices.rows[row]["first"] = NONE
+        for row in self._slice_rows.pop(name):
+            self._slices.release(row)
+            self._slices.rows[row]["first"] = NONE
+        del self._types[name]
 
     def set_allocation(self, blocks: Mapping[str, float]) -> None:
-        """Gives each slice its resource blocks from its next slot (mini-slot) on; slices not named get none.
+        """Gives each slice its resource blocks, at every station, from its next slot (mini-slot) on; others get none.
 
         Raises:
             ValueError: a slice is unknown, a number is negative or not finite, or the sum is more than the carrier's.
@@ -157,17 +160,17 @@ class Cell:
         total = sum(blocks.values())
         if total > self.carrier.resource_blocks * (1.0 + 1e-9):
             raise ValueError(f"allocation of {total:g} resource blocks; the carrier has {self.carrier.resource_blocks}")
-        self._account(self.now)
+        self._accounts.account(self.now)
         for name in self.specs:
-            self._slices.rows[self._slice_rows[name]]["blocks"] = blocks.get(name, 0.0)
+            for row in self._slice_rows[name]:
+                self._slices.rows[row]["blocks"] = blocks.get(name, 0.0)
 
     def add_link(self, robot: str) -> int:
         """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (-1, math.nan, math.nan)
-            rng = np.random.default_rng([self._seed, row])
-            self._shadows[robot] = channel.Shadowing(self.carrier, rng)
+            self._links.rows[row] = (-1, 0, math.nan, math.nan, math.nan)
+            self._places[robot] = self._mobility.add(row)
         return self.links[robot]
 
     def set_pose(self, robot: str, position: ArrayLike) -> None:
@@ -180,16 +183,26 @@ class Cell:
         Raises:
             ValueError: the position is not three finite numbers.
         """
+        row = self.add_link(robot)
+        place, record = self._places[robot], self._links.rows[row]
         position = np.asarray(position, np.float64)
         if position.shape != (3,) or not np.isfinite(position).all():
+            place.bad_poses += 1
             raise ValueError(f"pose of {robot}: {position.tolist()} is not three finite numbers; the last one holds")
-        row = self.add_link(robot)
-        self._distances[robot] = distance = float(channel.distance_to(self.carrier, position))
-        snr = channel.snr(self.carrier, distance, self._shadows[robot].at(position))
-        rate = float(self._links.rows[row]["rate"])
-        if not self._cell["coherence"][0] or math.isnan(rate):
-            rate = float(channel.block_rate(self.carrier, snr))
-        self._links.rows[row] = (-1, 10.0 ** (snr / 10.0), rate)  # -1: fading is applied to it at the next start
+        snr = self._mobility.move(place, position, self.now)
+        if place.station != record["station"]:
+            self._hand_over(robot, place.station)
+        linear = 10.0 ** (snr / 10.0)
+        if not self._cell["coherence"][0] or math.isnan(record["rate"]):
+            record["rate"], record["faded"] = channel.block_rate(self.carrier, snr), linear
+        record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
+
+    def _hand_over(self, robot: str, station: int) -> None:
+        """The queues of a robot go on at another station, with what they hold."""
+        self._links.rows[self.links[robot]]["station"] = station
+        for (name, owner, _), queue in self._queue_rows.items():
+            if owner == robot:
+                kernel.move(*self._tables(), queue, self._slice_rows[name][station], self._events)
 
     def set_measured(self, robot: str, snr: float, rate: float) -> None:
         """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
@@ -205,8 +218,9 @@ class Cell:
         if not (math.isfinite(snr) and math.isfinite(rate) and rate >= 0.0):
             raise ValueError(f"link of {robot}: {snr} dB and {rate} bit/s are not finite numbers; the last ones hold")
         best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
-        self._distances.pop(robot, None)
-        self._links.rows[self.add_link(robot)] = (kernel.MEASURED, 10.0 ** (snr / 10.0), min(rate, best))
+        linear, record = 10.0 ** (snr / 10.0), self._links.rows[self.add_link(robot)]
+        self._places[robot].distance = math.nan
+        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, min(rate, best)
 
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, for `offer`.
@@ -232,7 +246,9 @@ class Cell:
         if queue_key not in self._queue_rows:
             row = self._queue_rows[queue_key] = self._queues.add()
             record = self._queues.rows[row]
-            record["slice"], record["link"] = self._slice_rows[key.slice], self.add_link(key.robot)
+            record["link"] = link = self.add_link(key.robot)
+            record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
+            record["downlink"] = key.direction == "downlink"
             record["head"] = record["unsent"] = record["tail"] = record["next"] = NONE
         return self._queue_rows[queue_key]
 
@@ -268,7 +284,7 @@ class Cell:
         if self._pending:
             return self.now
         rows = self._slices.rows, self._queues.rows
-        return int(kernel.next_event(self._cell, *rows, self._pool, self._links.rows))
+        return int(kernel.next_event(self._cell, self._stations, *rows, self._pool, self._links.rows))
 
     def run(self, flows: ArrayLike, sizes: ArrayLike, times: ArrayLike, until: int) -> tuple[Any, Any]:
         """Batch: offers n messages and runs on to `until`.
@@ -304,15 +320,19 @@ class Cell:
         self._start(time)
         return events
 
+    def _tables(self) -> tuple[Any, ...]:
+        """What the kernel works on, the fields of `tables.Tables` but for the events."""
+        return (
+            self._cell, self._stations, self._slices.rows, self._queues.rows, self._ledger.flows.rows,
+            self._ledger.drops.rows, self._ledger.delays.rows, self._pool, self._links.rows, self._grid,
+        )  # fmt: skip
+
     def _run(self, arrivals: Any, until: int) -> None:
         if until < self.now:
             raise ValueError(f"the cell is at {self.now} ns and cannot go back to {until} ns; use reset_time")
         done = False
         while not done:
-            taken, count, done = kernel.run(
-                self._cell, self._slices.rows, self._queues.rows, self._ledger.flows.rows, self._ledger.drops.rows,
-                self._ledger.delays.rows, self._pool, self._links.rows, arrivals, until, self._events,
-            )  # fmt: skip
+            taken, count, done = kernel.run(*self._tables(), arrivals, until, self._events)
             if count:
                 self._pending.append(self._events[:count].copy())
             arrivals = arrivals[taken:]
@@ -337,10 +357,7 @@ class Cell:
 
     def _flush(self, row: int, fate: Fate) -> list[Event]:
         events = np.zeros(int(self._ledger.flows.rows["queued"].sum()), tables.EVENT)
-        count = kernel.flush(
-            self._cell, self._slices.rows, self._queues.rows, self._ledger.flows.rows,
-            self._ledger.drops.rows, self._ledger.delays.rows, self._pool, row, int(fate), events,
-        )  # fmt: skip
+        count = kernel.flush(*self._tables(), row, int(fate), events)
         self._pending.append(events[:count])
         return self.advance(self.now)
 
@@ -350,64 +367,16 @@ class Cell:
         """The books of one flow, or of all flows of the cell."""
         return self._ledger.books(list(self._ledger.rows.values()) if flow is None else [flow])
 
-    def _totals(self, name: str) -> Totals:
-        return self._ledger.totals(name, float(self._slices.rows[self._slice_rows[name]]["used"]))
-
-    def _account(self, time: int) -> None:
-        for name, row in self._slice_rows.items():
-            blocks = float(self._slices.rows[row]["blocks"])
-            self._allocated[name] = self._allocated.get(name, 0.0) + blocks * (time - self._accounted)
-        self._accounted = time
-
     def report(self) -> stats.Report:
         """What the cell did up to now; starts a new report period. Removed slices are in it, without blocks."""
-        self._account(self.now)
-        period = (self.now - self._reported) / _NS
-        report = stats.Report(
-            self.now,
-            period,
-            tuple(self._slice_row(name, period) for name in self._slice_rows),
-            tuple(
-                stats.FlowRow(*key, books=self._ledger.books([row]), delay=self._ledger.delay([row]))
-                for key, row in self._ledger.rows.items()
-            ),
-            tuple(self._link_row(robot, row) for robot, row in self.links.items()),
-        )
-        self._start_period()
-        return report
+        return self._accounts.report(self.now, self.links, self._places)
 
-    def _start_period(self) -> None:
-        self._accounted = self._reported = self.now
-        self._allocated = dict.fromkeys(self._slice_rows, 0.0)
-        self._before = {name: self._totals(name) for name in self._slice_rows}
+    def grid(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+        """The blocks of the mini-slot served last, of each station; not under `reserved`.
 
-    def _slice_row(self, name: str, period: float) -> stats.SliceRow:
-        now, before, rows = self._totals(name), self._before.get(name, NOTHING), self._ledger.of_slice(name)
-        allocated = self._allocated.get(name, 0.0)
-        record = self._slices.rows[self._slice_rows[name]]
-        robots = {key.robot for key in self._ledger.rows if key.slice == name}
-        rates = [rate for robot in robots if not math.isnan(rate := self._mean_rate(robot))]
-        blocks = float(record["blocks"])
-        return stats.SliceRow(
-            slice=name,
-            type="urllc" if record["urllc"] else "embb",
-            resource_blocks=blocks,
-            capacity=blocks * sum(rates) / len(rates) if rates else 0.0,
-            offered_rate=8.0 * (now.offered_bytes - before.offered_bytes) / period if period > 0 else 0.0,
-            delivered_rate=8.0 * (now.delivered_bytes - before.delivered_bytes) / period if period > 0 else 0.0,
-            utilisation=min((now.used - before.used) / allocated, 1.0) if allocated > 0 else 0.0,
-            books=self._ledger.books(rows),
-            delay=self._ledger.delay(rows),
-            recent_delay=stats.delay_of(now.delays - before.delays, (now.delay_sum - before.delay_sum) / _NS, None),
-        )
-
-    def _link_row(self, robot: str, row: int) -> stats.LinkRow:
-        snr = 10.0 * float(np.log10(self._links.rows[row]["snr"]))
-        return stats.LinkRow(robot, self._distances.get(robot, math.nan), snr, self._mean_rate(robot))
-
-    def _mean_rate(self, robot: str) -> float:
-        """Rate of a resource block at the link's mean SNR, or as measured, bit/s."""
-        record = self._links.rows[self.links[robot]]
-        if record["era"] == kernel.MEASURED:
-            return float(record["rate"])
-        return float(channel.block_rate(self.carrier, 10.0 * np.log10(record["snr"])))
+        Returns:
+            ([stations, blocks] the queue that holds a block in this slot, -1: none; per station the blocks URLLC took).
+        """
+        count = len(self._stations)
+        taken = self._stations["taken"].tolist()
+        return self._grid[:count].copy(), [self._grid[count + k, :n].copy() for k, n in enumerate(taken)]

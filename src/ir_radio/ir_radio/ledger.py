@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_radio import stats
-from ir_radio.kernel import BINS, Fate
 from ir_radio.slices import Direction
-from ir_radio.tables import FLOW, Table
+from ir_radio.tables import BINS, FLOW, Fate, Table
 
 
 class FlowKey(NamedTuple):
@@ -88,6 +87,11 @@ class Ledger:
             queued_bytes=int(flows["queued_bytes"].sum()),
             dropped=dict(sorted(dropped.items())),
         )
+
+    def harq(self, rows: list[int]) -> tuple[int, int]:
+        """Blocks of some flows that were sent again, and their messages that were dropped in the end."""
+        failures = self.drops.rows[rows, int(Fate.HARQ_FAILED), 0].sum()
+        return int(self.flows.rows[rows]["retransmissions"].sum()), int(failures)
 
     def delay(self, rows: list[int]) -> stats.Delay:
         """Delay figures of some flows together."""

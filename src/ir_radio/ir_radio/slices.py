@@ -20,6 +20,8 @@ from pydantic import (
 )
 
 from ir_common.config import Config
+from ir_radio.preemption import MILLE
+from ir_radio.scheme import Air, Computing, Handover
 
 SUBCARRIERS = 12
 """Sub-carriers of one resource block (3GPP TS 38.211, 4.4.4.1)."""
@@ -90,6 +92,12 @@ class Carrier(Config):
     fading: Literal["none", "rayleigh"] = Field("none", description="block fading of each link")
     coherence_slots: int = Field(10, gt=0, description="slots for which the fading of a link stays the same")
     position: tuple[float, float, float] = Field((0.0, 0.0, 3.0), description="of the base station, map frame, m")
+    neighbours: tuple[tuple[float, float, float], ...] = Field(
+        (), max_length=63, description="positions of further base stations like it, on frequencies of their own, m"
+    )
+    handover: Handover = Field(default_factory=Handover, description="between base stations")
+    air: Air = Field(default_factory=Air, description="how eMBB and URLLC share the blocks")
+    computing: Computing | None = Field(None, description="of a base station, for downlink messages; none: no wait")
     slot: float = Field(1e-3, ge=1e-5, le=0.1, description="length of a slot, s")
     mini_slots: int = Field(4, ge=1, le=50, description="mini-slots of a slot")
     efficiency: float = Field(1.0, gt=0, le=1, description="reached fraction of Shannon's (3GPP TR 36.942, A.1: alpha)")
@@ -115,6 +123,8 @@ class Carrier(Config):
                 f"{used / 1e6:g} MHz, the bandwidth is {self.bandwidth / 1e6:g} MHz; "
                 f"at most {int(self.bandwidth // self.block_bandwidth)} fit"
             )
+        if self.computing and self.air.scheduler == "euad" and self.computing.shared == MILLE:
+            raise ValueError(f"computing.shared: {MILLE} leaves eMBB nothing under euad; give at most {MILLE - 1}")
         if self.slot_time % self.mini_slots:
             raise ValueError(
                 f"{self.mini_slots} mini-slots do not divide a slot of {self.slot_time} ns; give a divisor"

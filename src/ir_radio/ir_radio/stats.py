@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_radio.kernel import BINS, BINS_PER_OCTAVE, FIRST_OCTAVE
+from ir_radio.tables import BINS, BINS_PER_OCTAVE, FIRST_OCTAVE
 
 PERCENTILE_ERROR = 1.0 / 64.0
 """Largest relative error of a percentile between 1 us and 73 min: half the width of a bin."""
 
-# Middle of each bin, s; the kernel's `delay_bin` says which delays fall in.
+# Middle of each bin, s; `queueing.delay_bin` says which delays fall in.
 _OCTAVE, _PART = np.divmod(np.arange(BINS), BINS_PER_OCTAVE)
 MIDDLES = 2.0 ** (_OCTAVE + FIRST_OCTAVE) * (1.0 + (_PART + 0.5) / BINS_PER_OCTAVE) * 1e-9
 
@@ -91,7 +91,14 @@ def delay_of(counts: NDArray[np.int64], total: float, longest: float | None) -> 
 
 @dataclass(frozen=True)
 class FlowRow:
-    """One topic of one robot in one direction."""
+    """One topic of one robot in one direction.
+
+    Attributes:
+        expired: messages dropped because their latency bound was over before they were sent.
+        deadline_missed: messages delivered after the slice's latency bound, and expired ones.
+        retransmissions: blocks, led by a message of it, that failed and were sent again.
+        harq_failures: messages dropped because their block failed too often.
+    """
 
     slice: str
     robot: str
@@ -99,11 +106,20 @@ class FlowRow:
     direction: str
     books: Books
     delay: Delay
+    expired: int = 0
+    deadline_missed: int = 0
+    retransmissions: int = 0
+    harq_failures: int = 0
 
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One slice; rates in bit/s over the period of the report."""
+    """One slice; rates in bit/s over the period of the report.
+
+    Attributes:
+        punctured_blocks: resource blocks times mini-slots that URLLC took from it since the start.
+        lost_bytes: that were to go in a slot, but were punctured or not decoded and stay queued, since the start.
+    """
 
     slice: str
     type: str
@@ -115,16 +131,28 @@ class SliceRow:
     books: Books
     delay: Delay
     recent_delay: Delay
+    retransmissions: int = 0
+    harq_failures: int = 0
+    punctured_blocks: int = 0
+    lost_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class LinkRow:
-    """One robot's link: m, dB, bit/s of one resource block; NaN while the pose is unknown."""
+    """One robot's link: m, dB, bit/s of one resource block; NaN while the pose is unknown.
+
+    Attributes:
+        station: base station that serves it: 0, or the number of the carrier's neighbour.
+        handovers: changes of it. bad_poses: poses that were refused.
+    """
 
     robot: str
     distance: float
     snr: float
     rate: float
+    station: int = 0
+    handovers: int = 0
+    bad_poses: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,3 +164,4 @@ class Report:
     slices: tuple[SliceRow, ...]
     flows: tuple[FlowRow, ...]
     links: tuple[LinkRow, ...]
+    scheduler: str = "reserved"

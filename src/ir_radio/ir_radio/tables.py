@@ -3,9 +3,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
+
+NONE = -1
+"""No row."""
+MEASURED = -2
+"""Era of a link whose rate was measured: fading is in it already."""
+TINY = 1e-6
+"""Bits under which a remainder is rounding, not data."""
+
+# Delays are counted in bins of 1/32 of a power of two: relative error of a bin's middle at most 1/64.
+BINS_PER_OCTAVE = 32
+FIRST_OCTAVE, OCTAVES = 10, 32  # from 1 us to 2^42 ns = 73 min
+BINS = OCTAVES * BINS_PER_OCTAVE
+
+RESERVED, PUNCTURING, PUTD, EUAD, FIFO = range(5)
+SCHEDULERS = {"reserved": RESERVED, "puncturing": PUNCTURING, "putd": PUTD, "euad": EUAD, "fifo": FIFO}
+
+
+class Fate(IntEnum):
+    """What became of a message; from QUEUE_FULL on: why it was dropped."""
+
+    DELIVERED = 0
+    ACCEPTED = 1
+    QUEUE_FULL = 2
+    TOO_LARGE = 3
+    EXPIRED = 4
+    OUT_OF_COVERAGE = 5
+    NO_POSE = 6
+    NO_SLICE = 7
+    SLICE_DELETED = 8
+    TIME_JUMP = 9
+    OUTAGE = 10  # urllc: the mini-slots in which it could go passed it by
+    NOT_DECODED = 11  # urllc: sent, but an error event struck it
+    HARQ_FAILED = 12  # embb: its block failed more often than it may be sent again
+    COMPUTING_FULL = 13  # euad: the computing would take too long
 
 
 def _table(integers: str, floats: str = "") -> np.dtype[Any]:
@@ -13,24 +48,70 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 
 
 # now: ns; next: start of the next mini-slot to be served, ns; mini, slot: lengths, ns; free: first free row of the
-# pool; waiting: queues that hold messages; seed: of the fading; coherence: of the fading, ns, whole slots, 0: none;
-# latency: added to each message after its last bit, ns; bandwidth: of a resource block, what reaches the user, Hz;
-# efficiency: greatest log2(1 + SNR), bit/s/Hz; coverage: least SNR, linear.
-CELL = _table("now next mini slot free waiting seed coherence latency", "bandwidth efficiency coverage")
-# era: coherence time for which the rate holds, MEASURED: it does not fade; snr: mean, linear, NaN: no pose;
-# rate: of a resource block, bit/s.
-LINK = _table("era", "snr rate")
-# urllc: served at every mini-slot, else at every slot; lifespan: ns, 0 none; limit: bytes per queue; first: of its
-# waiting queues; blocks: resource blocks allocated; used: resource blocks times ns that carried bits.
-SLICE = _table("active urllc lifespan limit first", "blocks used")
-# bytes: of whole messages that have not left; later: bytes behind the unsent message; next: waiting queue of the same
-# slice; left: bits that remain of the unsent message; granted: resource blocks until the next scheduling;
-# block: bits of the transport block (what was there when it was scheduled) that are still to be sent.
-QUEUE = _table("slice link head unsent tail bytes later next waiting", "left granted block")
-FLOW = _table("queue active offered offered_bytes delivered delivered_bytes queued queued_bytes delay_max", "delay_sum")
+# pool; waiting: queues that hold messages; seed: of all chance; coherence: of the fading, ns, whole slots, 0: none;
+# latency: added to each message after its last bit, ns; scheduler: one of SCHEDULERS; limit: most urllc packets of a
+# slice in a mini-slot; patience: mini-slots in which such a packet may go, 0: any number; rule, loss: as in
+# `puncturing`; threshold: 1/1000; exponent; retransmissions: of a block; blocks: of the carrier; processing: messages
+# in the computing; shared: of the computing, 1/1000, what urllc may use; idle: what embb may use while no urllc is
+# there; drop_after: euad, ns.
+# bandwidth: of a resource block, what reaches the user, Hz; efficiency: greatest log2(1 + SNR), bit/s/Hz;
+# coverage: least SNR, linear; symbols: of a block in a mini-slot; quantile: Q^-1(epsilon); block_error: probability
+# that an embb block fails; work: ns of computing per byte, 0: there is none.
+CELL = _table(
+    "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
+    "retransmissions blocks processing shared idle drop_after",
+    "bandwidth efficiency coverage symbols quantile block_error work",
+)
+# rotation: where puncturing goes on; slot: number of the slot that is planned; taken: blocks that urllc took in the
+# mini-slot served last; busy: ns until which urllc is in the computing; first, last: its messages; embb_first,
+# embb_last: those of embb; clock: ns up to which embb was served; left: work of its first, ns / 1000.
+STATION = _table("rotation slot taken busy first last embb_first embb_last clock left")
+# era: coherence time for which the rate holds, MEASURED: it does not fade; station: that serves it; snr: mean, linear,
+# NaN: no pose; faded: of the era; rate: of a resource block, bit/s.
+LINK = _table("era station", "snr faded rate")
+# One row per slice and station. urllc: served at every mini-slot, else at every slot; lifespan: ns, 0 none; bound: of
+# latency, ns; limit: bytes per queue; first: of its waiting queues; punctured: blocks times mini-slots that urllc took
+# from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
+# go in a slot, but had to be sent again.
+SLICE = _table("active urllc station lifespan bound limit first punctured", "blocks used lost")
+# downlink: it passes the computing; bytes: of whole messages that have not left; later: bytes behind the unsent
+# message; next: waiting queue of the same slice; fails: of its block in a row; punctured: blocks times mini-slots of
+# this slot; cursor: of fifo; left: bits that remain of the unsent message; granted: resource blocks until the next
+# scheduling; block: bits of the transport block (what was there when it was scheduled) that are still to be sent;
+# capacity: bits that its granted blocks carry in the slot.
+QUEUE = _table(
+    "slice link downlink head unsent tail bytes later next waiting fails punctured cursor",
+    "left granted block capacity",
+)
+# late: delivered after the slice's latency bound; retransmissions: blocks, led by a message of it, that were sent again
+FLOW = _table(
+    "queue active offered offered_bytes delivered delivered_bytes queued queued_bytes delay_max late retransmissions",
+    "delay_sum",
+)
+# departure: of its last bit, ns; before that: when it was ready for the air.
 MESSAGE = _table("id flow size arrival departure fate next")
 ARRIVAL = _table("id flow size time fate")
 EVENT = _table("id flow time fate")
+
+
+class Tables(NamedTuple):
+    """All that the compiled functions work on.
+
+    `grid` [2 x stations + 1, blocks]: of each station the queue that was given each block, then the blocks that urllc
+    takes in its mini-slot; at last all blocks in order.
+    """
+
+    cell: Any
+    stations: Any
+    slices: Any
+    queues: Any
+    flows: Any
+    drops: Any
+    delays: Any
+    pool: Any
+    links: Any
+    grid: Any
+    events: Any
 
 
 class Table:

@@ -2,6 +2,7 @@
 """The cell: delays solved by hand, shares, isolation, drops and their reasons, live changes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,7 +210,10 @@ def test_bad_pose_is_refused_and_the_last_good_one_holds(position):
     before = cell.report().links
     with pytest.raises(ValueError, match="cart"):
         cell.set_pose("cart", position)
-    assert cell.report().links == before
+    (after,) = cell.report().links
+    assert after == replace(before[0], bad_poses=1)
+    cell.offer(flow(cell, "a"), 180, 0)
+    assert departures(cell.advance(2 * MS)) == [(1, MS)]
 
 
 def test_robot_that_leaves_coverage_is_served_again_when_it_returns():

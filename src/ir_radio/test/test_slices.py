@@ -89,3 +89,30 @@ def test_a_topic_stands_in_one_flow_only():
     spec(cart, FlowSpec(robots=("spider",), topic="odom", direction="uplink"))
     with pytest.raises(ValueError, match="one slice only"):
         SlicesFile(slices=(spec(cart), spec(everyone, name="two")))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("air: {epsilon: 0.0}", "carrier.air.epsilon"),
+        ("air: {epsilon: 1.0}", "carrier.air.epsilon"),
+        ("air: {packets_per_minislot: 0}", "carrier.air.packets_per_minislot"),
+        ("air: {scheduler: fast}", "'reserved', 'puncturing', 'putd', 'euad' or 'fifo'"),
+        ("air: {loss: quadratic}", "'linear', 'threshold' or 'convex'"),
+        ("air: {loss_threshold: 1001}", "carrier.air.loss_threshold"),
+        ("air: {block_error: 1.0}", "carrier.air.block_error"),
+        ("air: {outage: 2}", "outage"),
+        ("resource_blocks: 0", "carrier.resource_blocks"),
+        ("computing: {shared: 500}", "carrier.computing.rate"),
+        ("computing: {rate: 0}", "carrier.computing.rate"),
+        ("computing: {rate: 1.0e+6}\n  air: {scheduler: euad}", "leaves eMBB nothing under euad"),
+        ("neighbours: [[1.0, 2.0]]", "carrier.neighbours"),
+        ("handover: {hysteresis: -1}", "carrier.handover.hysteresis"),
+    ],
+)
+def test_a_radio_that_cannot_be_is_refused_in_one_line(tmp_path, line, words):
+    file = tmp_path / "slices.yaml"
+    file.write_text(f"carrier:\n  {line}\n")
+    with pytest.raises(ConfigError) as error:
+        load_yaml(str(file), SlicesFile)
+    assert words in str(error.value) and len(str(error.value).splitlines()) == 1

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_radio import stats
-from ir_radio.kernel import BINS, delay_bin
+from ir_radio.queueing import delay_bin
+from ir_radio.tables import BINS
 
 
 def histogram(delays):

@@ -2,8 +2,7 @@
 """The air, IoR section IV (3): slots for eMBB, mini-slots for URLLC that punctures it. Integer nanoseconds and bits.
 
 A slot gives each sub-carrier to the eMBB user of the greatest backlog x rate (max-weight). A mini-slot that starts at T
-sends URLLC packets that were ready at T, each on one sub-carrier. All functions stay in this file: Numba's cache
-watches only the file of the function that it caches.
+sends URLLC packets that were ready at T, each on one sub-carrier.
 """
 
 from __future__ import annotations
@@ -11,28 +10,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ir_radio.coexistence.computing import DROPPED
-from ir_radio.coexistence.scenario import MILLE, SLOT, Scenario
-
-_jit = njit(cache=True, error_model="numpy", _nrt=False)
+from ir_radio.coexistence.scenario import SLOT, Scenario
+from ir_radio.compiled import jit
+from ir_radio.puncturing import BEST, IDLE, LOSSES, RULES, choose, survives
 
 QUEUED = -1
 LOST = -3
 """End of a packet that was sent, but not decoded."""
 
-IDLE = -1
 TAKEN = -2
 """fifo: the sub-carrier belongs to URLLC for the slot."""
 
 _PUNCTURING, _PUTD, _FIFO = 0, 1, 2
 _MODES = {"puncturing": _PUNCTURING, "putd": _PUTD, "euad": _PUTD, "fifo": _FIFO}
-_LINEAR, _THRESHOLD, _CONVEX = 0, 1, 2
-_LOSSES = {"linear": _LINEAR, "threshold": _THRESHOLD, "convex": _CONVEX}
-_ROTATE, _IDLE_FIRST, _BEST = 0, 1, 2
-_RULES = {"rotate": _ROTATE, "idle_first": _IDLE_FIRST, "best_channel": _BEST}
 
 
 class Packets(NamedTuple):
@@ -71,14 +64,14 @@ _STATE = np.dtype(
 )  # fmt: skip
 
 
-@_jit
+@jit
 def _rank(s, errors, order):
     """Lists the sub-carriers that carry a URLLC packet at the asked error probability; the best first, if so ruled."""
     n = 0
     for c in range(len(errors)):
         if errors[c] <= s[0].epsilon:
             i = n
-            if s[0].rule == _BEST:
+            if s[0].rule == BEST:
                 while i > 0 and errors[order[i - 1]] > errors[c]:
                     order[i] = order[i - 1]
                     i -= 1
@@ -87,7 +80,7 @@ def _rank(s, errors, order):
     s[0].usable = n
 
 
-@_jit
+@jit
 def _enqueue(s, users, jobs, now):
     i = s[0].next_job
     while i < len(jobs) and jobs[i].ready <= now:
@@ -102,7 +95,7 @@ def _enqueue(s, users, jobs, now):
     s[0].next_job = i
 
 
-@_jit
+@jit
 def _plan(s, users, rates, plan):
     """Gives sub-carriers to eMBB users by max-weight; none once every backlog is covered."""
     waiting = 0  # users with a backlog, listed in `active`
@@ -131,7 +124,7 @@ def _plan(s, users, rates, plan):
             open_users -= users[best].unplanned <= 0
 
 
-@_jit
+@jit
 def _send(users, packets, i, errors, plan, c, end, trace):
     """Sends packet i on sub-carrier c."""
     if plan[c] >= 0:
@@ -141,29 +134,7 @@ def _send(users, packets, i, errors, plan, c, end, trace):
         trace[c] = i
 
 
-@_jit
-def _choose(s, plan, order, count, chosen):
-    """The sub-carriers of `count` packets, at most the usable ones."""
-    usable, n = s[0].usable, 0
-    if s[0].rule == _BEST:
-        for i in range(count):  # a slice assignment would allocate
-            chosen[i] = order[i]
-        return
-    if s[0].rule == _IDLE_FIRST:
-        for i in range(usable):
-            if n < count and plan[order[i]] == IDLE:
-                chosen[n] = order[i]
-                n += 1
-    i = s[0].rotation % usable
-    while n < count:
-        if s[0].rule == _ROTATE or plan[order[i]] != IDLE:
-            chosen[n] = order[i]
-            n += 1
-        i = i + 1 if i + 1 < usable else 0
-    s[0].rotation = i
-
-
-@_jit
+@jit
 def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
     """Serves a mini-slot: sends up to M packets, carries or drops the excess."""
     first, fresh = s[0].carried, s[0].fresh
@@ -180,7 +151,7 @@ def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
         new = min(last - fresh, room)
         old = min(fresh - first, room - new)
     if old + new > 0:
-        _choose(s, plan, order, old + new, chosen)
+        s[0].rotation = choose(s[0].rule, s[0].usable, s[0].rotation, plan, order, old + new, chosen)
     for k in range(old):
         _send(users, packets, first + k, errors, plan, chosen[k], now + s[0].mini, trace)
     for k in range(new):
@@ -195,7 +166,7 @@ def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
     s[0].failed += s[0].carried > first + old + new
 
 
-@_jit
+@jit
 def _take(users, rates, plan, u):
     """fifo: gives user u the free sub-carrier of its greatest rate; false where there is none."""
     best = IDLE
@@ -210,7 +181,7 @@ def _take(users, rates, plan, u):
     return True
 
 
-@_jit
+@jit
 def _plan_fifo(s, users, jobs, packets, rates, errors, plan, order, start, traces):
     """Gives out the sub-carriers of a slot to packets and jobs in the order in which they were ready."""
     plan[:] = IDLE
@@ -247,26 +218,16 @@ def _plan_fifo(s, users, jobs, packets, rates, errors, plan, order, start, trace
             return
 
 
-@_jit
-def _survives(s, user):
-    """Bits that a block can still carry after puncturing of the share x of it: capacity x (1 - h(x)); -1: it failed."""
-    if user.punctured == 0 or s[0].loss == _THRESHOLD:
-        failed = user.punctured * MILLE > s[0].threshold * user.granted * s[0].minis
-        return -1 if failed else user.capacity
-    hit, units = 1, 1
-    for _ in range(1 if s[0].loss == _LINEAR else s[0].exponent):
-        hit *= user.punctured
-        units *= user.granted * s[0].minis
-    return user.capacity * (units - hit) // units
-
-
-@_jit
+@jit
 def _deliver(s, users, jobs, end):
     """Ends a slot: delivers the bits of each block, oldest job first; bounded retransmission of blocks that failed."""
     for u in range(len(users)):
         if users[u].granted == 0 or users[u].backlog == 0:
             continue
-        bits = _survives(s, users[u])
+        bits = survives(
+            s[0].loss, s[0].threshold, s[0].exponent,
+            users[u].capacity, users[u].punctured, users[u].granted * s[0].minis,
+        )  # fmt: skip
         if bits < 0:
             users[u].fails += 1
             if users[u].fails > s[0].retransmissions:
@@ -289,7 +250,7 @@ def _deliver(s, users, jobs, end):
                 users[u].head = jobs[head].next
 
 
-@_jit
+@jit
 def _run(s, users, jobs, packets, rates, errors, plan, order, chosen, slots, grants, traces):
     none = traces[0, :, :0]
     for slot in range(slots):
@@ -311,7 +272,7 @@ def _run(s, users, jobs, packets, rates, errors, plan, order, chosen, slots, gra
         _deliver(s, users, jobs, start + s[0].mini * s[0].minis)
 
 
-@_jit
+@jit
 def _starts(ready, mini, minis):
     """The number of mini-slots, of `minis` of length `mini`, before whose start new packets became ready."""
     count, last = 0, -1
@@ -368,8 +329,8 @@ def transmit(
     carriers = scene.sub_carriers
     s = np.zeros(1, _STATE)
     for name, value in (
-        ("mode", _MODES[scene.scheduler]), ("carried_first", scene.carried_first), ("rule", _RULES[scene.puncture]),
-        ("loss", _LOSSES[scene.loss]), ("threshold", scene.loss_threshold), ("exponent", scene.loss_exponent),
+        ("mode", _MODES[scene.scheduler]), ("carried_first", scene.carried_first), ("rule", RULES[scene.puncture]),
+        ("loss", LOSSES[scene.loss]), ("threshold", scene.loss_threshold), ("exponent", scene.loss_exponent),
         ("retransmissions", scene.retransmissions), ("limit", scene.packets_per_minislot), ("minis", scene.minislots),
         ("mini", SLOT // scene.minislots), ("era_slots", scene.coherence_slots), ("epsilon", scene.epsilon),
     ):  # fmt: skip

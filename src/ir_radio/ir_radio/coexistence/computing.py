@@ -4,18 +4,15 @@
 `work` is the time a job needs of the whole computing. The shared part serves URLLC, first come first served, and eMBB
 when no URLLC is there: preemptive-resume. The exclusive part always serves eMBB. The eMBB jobs form one queue whose
 first job is served by both parts together (fluid): at rate 1 while there is no URLLC, else at 1 - shared.
-All functions stay in this file: Numba's cache watches only the file of the function that it caches.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from ir_radio.coexistence.scenario import MILLE
-
-_jit = njit(cache=True, error_model="numpy", _nrt=False)
+from ir_radio.compiled import jit
+from ir_radio.preemption import MILLE, first_come, resume
 
 DROPPED = -2
 """End of a packet that was dropped."""
@@ -26,19 +23,19 @@ _NEVER = int(NEVER)
 Times = NDArray[np.int64]
 
 
-@_jit
+@jit
 def _first_come(arrival, work, share, patience, end):
     """One class on `share` thousandths; who would leave later than `patience` after arriving is dropped at once."""
     free = 0
     for i in range(len(arrival)):
-        leave = max(arrival[i], free) + -(-work[i] * MILLE // share)
+        leave = first_come(arrival[i], work[i], free, share)
         if leave - arrival[i] > patience:
             end[i] = DROPPED
         else:
             end[i] = free = leave
 
 
-@_jit
+@jit
 def _below(arrival, work, upper, busy_to, share, end):
     """The lower class: rate 1, but 1 - share while one of the upper class, which came at `upper`, is served."""
     free, b, n = 0, 0, len(upper)
@@ -52,14 +49,13 @@ def _below(arrival, work, upper, busy_to, share, end):
                 rate, until = MILLE - share, busy_to[b]
             else:
                 rate, until = MILLE, busy_from
-            if rate > 0 and -(-left // rate) <= until - now:
+            left, now = resume(left, rate, now, until)
+            if left == 0 and rate > 0:
                 break
-            left -= rate * (until - now)
-            now = until
-        end[i] = free = now + -(-left // rate)
+        end[i] = free = now
 
 
-@_jit
+@jit
 def _merged(arrival_u, work_u, arrival_e, work_e, end_u, end_e):
     """Both classes in one queue in the order of arrival, URLLC first where they tie."""
     free, u, e = 0, 0, 0

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from ir_common.config import Config
 from ir_radio.coexistence.engine import Draw, Floats, Ints, Outcome, draw, process, radiate
-from ir_radio.coexistence.scenario import MILLE, SLOT, PunctureRule, Scenario
+from ir_radio.coexistence.scenario import SLOT, PunctureRule, Scenario
+from ir_radio.preemption import MILLE
 
 SHARES = tuple(range(50, MILLE + 1, 50))
 """Shares of the computing that are tried, thousandths."""

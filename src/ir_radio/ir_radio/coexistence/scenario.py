@@ -10,34 +10,25 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ir_common.config import Config, validate
+from ir_common.config import validate
+from ir_radio.preemption import MILLE
+from ir_radio.scheme import Puncturing
 
 SLOT = 1_000_000
 """A slot, ns (IoR section IV)."""
 
-MILLE = 1000
-"""Shares of the computing are counted in thousandths, so that its time stays in whole nanoseconds."""
-
 Scheduler = Literal["puncturing", "putd", "euad", "fifo"]
-LossModel = Literal["linear", "threshold", "convex"]
 PunctureRule = Literal["rotate", "idle_first", "best_channel"]
 
 
-class Scenario(Config):
+class Scenario(Puncturing):
     """One base station, some eMBB robots and one URLLC robot, downlink."""
 
     scheduler: Scheduler = Field("puncturing", description="who may take what from whom")
     sub_carriers: int = Field(12, gt=0, description="sub-carriers of the air")
     minislots: int = Field(4, ge=1, description="mini-slots of a slot of 1 ms; a divisor of 10^6")
-    packets_per_minislot: int = Field(8, ge=1, description="M: most URLLC packets of a mini-slot")
     carried_first: bool = Field(False, description="carried packets go before new ones; else after")
     puncture: PunctureRule = Field("rotate", description="which usable sub-carriers URLLC takes")
-    loss: LossModel = Field("linear", description="what puncturing costs an eMBB block (Anand et al. 2018)")
-    loss_threshold: int = Field(
-        500, ge=0, le=MILLE, description="threshold model: punctured share that is survived, 1/1000"
-    )
-    loss_exponent: int = Field(2, ge=1, le=4, description="convex model: the lost share is x^exponent")
-    retransmissions: int = Field(3, ge=0, description="of an eMBB block that failed, before its oldest job is dropped")
 
     embb_robots: int = Field(8, ge=1, description="eMBB robots, each with the same share of the traffic")
     embb_rate: float = Field(11e6, ge=0, description="eMBB traffic of all robots together, bit/s")
@@ -56,9 +47,6 @@ class Scenario(Config):
     embb_power: float = Field(-90.0, description="mean received power of a sub-carrier at the eMBB robots, dBm")
     noise_power: float = Field(-110.0, description="noise power of a sub-carrier, dBm")
     blocklength: int = Field(200, ge=1, description="symbols of a sub-carrier in a mini-slot")
-    epsilon: float = Field(
-        1e-5, gt=0, lt=1, description="greatest error probability at which URLLC takes a sub-carrier"
-    )
     max_efficiency: float = Field(7.4063, gt=0, description="of the best modulation and coding of eMBB, bit/symbol")
     coherence_slots: int = Field(10, ge=1, description="slots for which Rayleigh fading stays the same")
 

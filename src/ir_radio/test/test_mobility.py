@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""More than one base station: whose signal is stronger for long enough serves, and nothing is lost on the way."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ir_radio import channel
+from ir_radio.cell import Cell, FlowKey
+from ir_radio.scheme import Air, Handover
+from ir_radio.slices import Carrier, SliceSpec
+from ir_radio.tables import Fate
+
+MS = 1_000_000
+
+
+def make(hysteresis=3.0, time_to_trigger=0.16, scheduler="puncturing", **keys):
+    carrier = Carrier(
+        position=(0.0, 0.0, 3.0), neighbours=((100.0, 0.0, 3.0),), air=Air(scheduler=scheduler),
+        handover=Handover(hysteresis=hysteresis, time_to_trigger=time_to_trigger), **keys,
+    )  # fmt: skip
+    cell = Cell(carrier)
+    for name, kind in (("e", "embb"), ("u", "urllc")):
+        cell.set_slice(SliceSpec(name=name, type=kind, rate=1e6, max_latency=1.0, reliability=0.9, queue_limit=10**8))
+    cell.set_allocation({"e": 50.0, "u": 5.0})
+    return cell
+
+
+def walk(cell, path, step=20 * MS):
+    """Positions along x, one each 20 ms; returns the stations that served."""
+    stations = []
+    for x in path:
+        cell.advance(cell.now + step)
+        cell.set_pose("cart", (float(x), 0.0, 3.0))
+        stations.append(cell.report().links[0].station)
+    return stations
+
+
+def test_handover_where_the_other_is_stronger_by_the_hysteresis_for_the_time_to_trigger():
+    """In free space 3 dB are a ratio of distances of 10^(3/20): 58.5 m from the one and 41.5 m from the other."""
+    cell = make()
+    path = np.arange(0.0, 100.0, 0.5)
+    stations = walk(cell, path)
+    border = 100.0 * 10 ** (3 / 20) / (1 + 10 ** (3 / 20))
+    first = int(np.argmax(path > border))
+    assert stations == [0] * (first + 8) + [1] * (len(path) - first - 8)  # 8 steps of 20 ms are 160 ms
+    row = cell.report().links[0]
+    assert row.handovers == 1 and row.distance == pytest.approx(100.0 - path[-1])
+    assert row.snr == pytest.approx(float(channel.snr(cell.carrier, 1.0)))
+
+
+def test_hysteresis_keeps_a_robot_at_the_border_from_going_to_and_fro():
+    border = np.tile([45.0, 55.0], 100)  # 1.7 dB either way
+    assert set(walk(make(), border)) == {0}
+    cell = make(hysteresis=0.0, time_to_trigger=0.0)
+    assert walk(cell, border) == [0, 1] * 100 and cell.report().links[0].handovers == 199
+
+
+def test_a_look_across_the_border_shorter_than_the_time_to_trigger_changes_nothing():
+    assert set(walk(make(), ([20.0] * 5 + [90.0] * 8) * 10)) == {0}
+    assert set(walk(make(time_to_trigger=0.13), ([20.0] * 5 + [90.0] * 8) * 10)) == {0, 1}
+
+
+def test_the_first_pose_is_served_by_the_strongest_and_is_no_handover():
+    cell = make()
+    cell.set_pose("cart", (95.0, 0.0, 0.0))
+    assert (cell.report().links[0].station, cell.report().links[0].handovers) == (1, 0)
+
+
+@pytest.mark.parametrize("scheduler", ["reserved", "puncturing", "fifo"])
+def test_messages_in_the_queue_go_on_at_the_new_station(scheduler):
+    cell = make(time_to_trigger=0.0, scheduler=scheduler)
+    cell.set_pose("cart", (0.0, 0.0, 3.0))
+    flows = [cell.flow(FlowKey(name, "cart", "x", way)) for name in "eu" for way in ("uplink", "downlink")]
+    for flow in flows[:2]:
+        for _ in range(40):
+            cell.offer(flow, 30_000, cell.now)
+    cell.advance(20 * MS + 1)
+    assert 0 < cell.books().delivered < 80
+    cell.set_pose("cart", (100.0, 0.0, 3.0))
+    assert cell.report().links[0].station == 1
+    for flow in flows:
+        cell.offer(flow, 100, cell.now)
+    cell.advance(10_000 * MS)
+    assert cell.books().delivered == 84 and cell.books().balance() == (0, 0)
+    assert cell.report().slices[0].resource_blocks == 50.0
+
+
+def test_stations_do_not_share_their_blocks():
+    cell = make()
+    for robot, x in (("cart", 0.0), ("spider", 100.0)):
+        cell.set_pose(robot, (x, 0.0, 3.0))
+    flows = [cell.flow(FlowKey("e", robot, "x", "uplink")) for robot in ("cart", "spider")]
+    for flow in flows:
+        cell.offer(flow, 5_000_000, 0)
+    cell.advance(100 * MS)
+    row = cell.report().slices[0]
+    assert row.utilisation == pytest.approx(1.0) and cell.books().delivered == 0
+    times = [event.time for event in cell.advance(2000 * MS)]
+    rate = 50 * float(channel.block_rate(cell.carrier, channel.snr(cell.carrier, 0.0)))
+    assert times == [math.ceil(5_000_000 * 8 / rate / 1e-3) * MS] * 2
+
+
+def test_out_of_coverage_of_all_is_an_outage_of_the_link_that_ends_with_it():
+    cell = make()
+    cell.set_pose("cart", (0.0, 0.0, 3.0))
+    flow = cell.flow(FlowKey("e", "cart", "x", "uplink"))
+    cell.set_pose("cart", (0.0, 1e5, 3.0))
+    assert cell.offer(flow, 100, cell.now)[1] == Fate.OUT_OF_COVERAGE
+    cell.set_pose("cart", (0.0, 1.0, 3.0))
+    assert cell.offer(flow, 100, cell.now)[1] == Fate.ACCEPTED
+
+
+def test_a_pose_that_is_not_finite_is_counted_and_the_cell_goes_on():
+    cell = make()
+    cell.set_pose("cart", (0.0, 0.0, 3.0))
+    for wrong in ((math.nan, 0.0, 0.0), (0.0, math.inf, 0.0), (1.0, 2.0)):
+        with pytest.raises(ValueError, match=r"pose of cart: .* is not three finite numbers; the last one holds"):
+            cell.set_pose("cart", wrong)
+    assert cell.report().links[0].bad_poses == 3
+    assert cell.offer(cell.flow(FlowKey("u", "cart", "x", "uplink")), 100, 0)[1] == Fate.ACCEPTED
+    assert [event.fate for event in cell.advance(MS)] == [Fate.DELIVERED]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(st.floats(0.0, 100.0), st.integers(0, 20)), min_size=1, max_size=60),
+    st.sampled_from(["reserved", "puncturing", "fifo"]),
+)
+def test_nothing_is_lost_on_any_way(path, scheduler):
+    cell = make(hysteresis=0.0, time_to_trigger=0.0, scheduler=scheduler, shadowing=8.0, fading="rayleigh")
+    flows = [cell.flow(FlowKey(name, "cart", "x", way)) for name in "eu" for way in ("uplink", "downlink")]
+    for x, pause in path:
+        cell.set_pose("cart", (x, 0.0, 3.0))
+        for flow in flows:
+            cell.offer(flow, 20_000 if flow < 2 else 50, cell.now)
+        cell.advance(cell.now + pause * 300_000)
+        assert cell.books().balance() == (0, 0)
+    cell.advance(cell.now + 60_000 * MS)
+    books = cell.books()
+    assert books.queued == 0 and set(books.dropped) <= {"outage", "not_decoded", "expired"}
+    assert all(cell.books(flow).dropped == {} for flow in flows[:2])
