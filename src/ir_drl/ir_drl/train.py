@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("environment", help="Gymnasium id, such as Hopper-v5; module:id imports the module first")
     parser.add_argument("--algorithm", choices=ALGORITHMS, help="see docs/dt_training.md [sac, or the file's]")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the environment: latency=0.006"
+    )
     parser.add_argument("--config", type=Path, help="YAML file with the fields of AssistedConfig")
     parser.add_argument("--out", type=Path, help="folder of the run [runs/ENVIRONMENT-ALGORITHM-SEED]")
     parser.add_argument("--seed", type=int, help="of every random number [0, or the file's]")
@@ -84,7 +88,7 @@ def _train(given: argparse.Namespace) -> None:
         if given.threads < 1:
             raise ConfigError(f"--threads: must be at least 1 (given: {given.threads})")
         torch.set_num_threads(given.threads)
-    trainer = make_trainer(_maker(given.environment), config, given.environment, _device(given.device))
+    trainer = make_trainer(_maker(given.environment, given.set), config, given.environment, _device(given.device))
     path = folder / CHECKPOINT
     if given.resume:
         trainer.load(path)
@@ -105,13 +109,19 @@ def _train(given: argparse.Namespace) -> None:
     print(f"{path}, {RECORDS} and {PLOT}")
 
 
-def _maker(name: str) -> Callable[[], gymnasium.Env[Any, Any]]:
+def _maker(name: str, settings: Sequence[str] = ()) -> Callable[[], gymnasium.Env[Any, Any]]:
+    arguments: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.isidentifier():
+            raise ConfigError(f"--set {setting}: must read NAME=VALUE")
+        arguments[key] = yaml.safe_load(value)
     try:
-        gymnasium.make(name).close()
-    except (gymnasium.error.Error, ImportError) as error:
+        gymnasium.make(name, **arguments).close()
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{name}: environment cannot be made ({reason}); give an id that gymnasium knows") from None
-    return lambda: gymnasium.make(name)
+    return lambda: gymnasium.make(name, **arguments)
 
 
 def _device(name: str) -> torch.device:

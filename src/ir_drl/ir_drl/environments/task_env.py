@@ -30,20 +30,25 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     Args:
         model: robot model; a key of `ir_sim.tasks.TASKS`.
         world: SDF world with obstacles and goals; None: the one that comes with the stack.
+        latency: s, until an action takes effect: drawn anew for each step, evenly from 0 to this, in whole physics
+            steps and under a control period. A policy that is to act over a radio learns to live with it.
 
     Raises:
-        ConfigError: the world cannot be read, or has no such model.
+        ConfigError: the world cannot be read or has no such model, or the latency is not one.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
-    def __init__(self, model: str, world: str | Path | None = None) -> None:
+    def __init__(self, model: str, world: str | Path | None = None, latency: float = 0.0) -> None:
         self.world = compose(world or default_world(), [model])
         self.robot = next(iter(self.world.robots))
         self.task = make_task(model, self.world)
         self.observation_space, self.action_space = spaces(self.task)
         self.simulation = Simulation(self.world, 0, cameras=False)
         self._steps = round(self.task.control_period * 1e9 / self.simulation.step_nanoseconds)
+        self._late = round(latency * 1e9 / self.simulation.step_nanoseconds)
+        if not 0 <= self._late < self._steps:
+            raise ConfigError(f"latency must be from 0 to under {self.task.control_period:g} s, got {latency:g}")
         self._episode = Episode(self.task, self._goals(self.world))
 
     def _goals(self, world: World) -> Array:
@@ -67,12 +72,15 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         if not self._episode.running:
             raise RuntimeError("no episode is under way: call reset first")
         taken = self.task.clip(np.asarray(action, np.float64))
+        late = int(self.np_random.integers(self._late + 1))
+        if late:
+            self.simulation.step(late)
         command = taken * self.task.action_scale
         if self.task.command == "twist":
             self.simulation.drive(self.robot, *command)
         else:
             self.simulation.move_joints(self.robot, self.task.action_names, command.tolist())
-        self.simulation.step(self._steps)
+        self.simulation.step(self._steps - late)
         step = self._episode.advance(self.simulation.sensors(self.robot), taken)
         return step.observation, step.reward, step.terminated, step.truncated, self._information(step)
 
