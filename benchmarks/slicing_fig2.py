@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """MAFL Fig. 2: how well the slice twin, LSTMs, AutoARIMA and the day before forecast the traffic of a slice.
 
-Generated traffic of one slice, with devices from independent to wholly driven by what moves along the lines; with
---traces FILE also measured 5G traffic, whose devices were recorded one after the other.
+Generated traffic of one slice, with devices from independent to mostly driven by what moves along the lines; with
+--traces FILE also measured 5G traffic, whose devices were recorded one after the other. Beside the forecasters stands
+the best forecast that is possible: one who sees what makes the traffic (`traffic.Source.best`).
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _slicing_runs import kept
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
@@ -23,28 +23,32 @@ from ir_slicing.learning import traces
 from ir_slicing.learning.forecaster.baselines import auto_arima, fit_lstm, seasonal_naive
 from ir_slicing.learning.forecaster.network import TwinConfig
 from ir_slicing.learning.forecaster.training import FitConfig, fit_twin
-from ir_slicing.learning.traffic import TrafficConfig, generate
+from ir_slicing.learning.traffic import Source, TrafficConfig
 
 Floats = NDArray[np.floating]
 RATE = 50e3
 BASELINES = ("LSTM, device by device", "LSTM, all devices", "AutoARIMA", "the day before", "the last value")
+BEST = "best possible"
+HORIZONS = (1, 3, 6)
+EPOCHS = {"slice twin": 5, BASELINES[0]: 5, BASELINES[1]: 15}
+"""15 for all three change the errors of the first two by about 1 % (seed 11) and take three times as long."""
 
 
-def forecasts(traffic: Floats, fit: FitConfig, horizons: tuple[int, ...]) -> tuple[dict[str, Floats], Floats]:
+def forecasts(traffic: Floats, fit: FitConfig, quick: bool) -> tuple[dict[str, Floats], Floats]:
     """Forecasts of the slice's traffic on the test part, by name [k, horizon], and what came [k, horizon]."""
     end, test = fit.split(len(traffic))
-    last = np.arange(test, len(traffic) - max(horizons))
-    window = TwinConfig().window
-    whole = traffic.sum(axis=1)
+    last = np.arange(test, len(traffic) - max(HORIZONS))
+    window, whole = TwinConfig().window, traffic.sum(axis=1)
+    own, device, joint = (fit.model_copy(update={"epochs": 2 if quick else epochs}) for epochs in EPOCHS.values())
     out = {
-        "slice twin": fit_twin(traffic, TwinConfig(horizons=horizons), fit).predict(traffic, last).sum(axis=-1),
-        BASELINES[0]: fit_lstm(traffic, "device", window, horizons, fit).predict(traffic, last).sum(axis=-1),
-        BASELINES[1]: fit_lstm(traffic, "joint", window, horizons, fit).predict(traffic, last).sum(axis=-1),
-        BASELINES[2]: auto_arima(whole, last, horizons, fit.day, end),
-        BASELINES[3]: seasonal_naive(traffic, last, horizons, fit.day).sum(axis=-1),
-        BASELINES[4]: np.repeat(whole[last][:, None], len(horizons), axis=1),
+        "slice twin": fit_twin(traffic, TwinConfig(horizons=HORIZONS), own).predict(traffic, last).sum(axis=-1),
+        BASELINES[0]: fit_lstm(traffic, "device", window, HORIZONS, device).predict(traffic, last).sum(axis=-1),
+        BASELINES[1]: fit_lstm(traffic, "joint", window, HORIZONS, joint).predict(traffic, last).sum(axis=-1),
+        BASELINES[2]: auto_arima(whole, last, HORIZONS, fit.day, end),
+        BASELINES[3]: seasonal_naive(traffic, last, HORIZONS, fit.day).sum(axis=-1),
+        BASELINES[4]: np.repeat(whole[last][:, None], len(HORIZONS), axis=1),
     }
-    return out, whole[last[:, None] + np.array(horizons)]
+    return out, whole[last[:, None] + np.array(HORIZONS)]
 
 
 def errors(got: dict[str, Floats], actual: Floats) -> dict[str, tuple[list[float], list[float]]]:
@@ -59,70 +63,87 @@ def errors(got: dict[str, Floats], actual: Floats) -> dict[str, tuple[list[float
     }
 
 
+def piece(case: float | str, seed: int, quick: bool, trace_file: Path | None) -> dict[str, Any]:
+    """One case and seed: errors by name, and the first day of the test part."""
+    devices, steps = (12, 500) if quick else (50, 3000)
+    fit = FitConfig(seed=seed)
+    source = None
+    if isinstance(case, str):
+        fit = fit.model_copy(update={"day": 60})
+        matrix = traces.device_matrix(traces.load(trace_file or Path()), 2.0, 200 if quick else 600)
+        traffic = matrix[:, np.random.default_rng(seed).permutation(matrix.shape[1])[:devices]]
+    else:
+        config = TrafficConfig(devices=devices, rates=(RATE,), correlation=case)
+        source = Source(config, steps, np.random.default_rng([seed, 0, 0]))  # as `generate` does
+        traffic = (RATE * source.traffic).astype(np.float32)
+    got, actual = forecasts(traffic, fit, quick)
+    if source:
+        last = np.arange(fit.split(steps)[1], steps - max(HORIZONS))
+        got[BEST] = RATE * source.best(last, HORIZONS).sum(axis=-1)
+    day = {"actual": actual[:96, 0], **{n: v[:96, 0] for n, v in got.items()}}
+    return {"errors": errors(got, actual), "example": {n: (v / 1e6).round(4).tolist() for n, v in day.items()}}
+
+
 def run(options: Options, trace_file: Path | None = None) -> Result:
     """All cases and seeds."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="possible convergence problem")
-    quick = options.quick
-    horizons, devices, steps = (1, 3, 6), 12 if quick else 50, 500 if quick else 3000
-    cases: list[float | str] = [0.0, 0.8] if quick else [0.0, 0.5, 0.8, 1.0]
-    measured = traces.load(trace_file) if trace_file else []
-    if measured:
-        cases.append("5G traces")
-    found: dict[Any, list[dict[str, tuple[list[float], list[float]]]]] = {case: [] for case in cases}
-    example: dict[str, Any] = {}
-    began = time.perf_counter()
-    for seed in options.seed_list:
-        for case in cases:
-            fit = FitConfig(epochs=2 if quick else 15, seed=seed)
-            if isinstance(case, str):
-                fit = fit.model_copy(update={"day": 60})
-                rng = np.random.default_rng(seed)
-                matrix = traces.device_matrix(measured, 2.0, 200 if quick else 600)
-                traffic = matrix[:, rng.permutation(matrix.shape[1])[:devices]]
-            else:
-                config = TrafficConfig(devices=devices, rates=(RATE,), correlation=case)
-                traffic = generate(config, steps, 1, seed)[:, 0, 0]
-            got, actual = forecasts(traffic, fit, horizons)
-            found[case].append(errors(got, actual))
-            if case == 0.8 and not example:
-                example = {"actual": actual[:96, 0] / 1e6, **{n: v[:96, 0] / 1e6 for n, v in got.items()}}
-            print(f"seed {seed}, {case}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    return report(found, horizons, {"devices": devices, "steps": steps, "example (Mb/s)": example})
+    cases: list[float | str] = [0.8, 0.0]
+    cases += ["5G traces"] if trace_file else []
+    found: dict[Any, list[Any]] = {case: [] for case in cases}
+    for case in cases:
+        for seed in options.seed_list:
+            about = {"piece": f"{case} {seed}", "quick": options.quick, "rate": RATE, "epochs": EPOCHS}
+            made = kept(
+                "slicing-fig2", about, ("forecaster", "traffic.py"),
+                lambda case=case, seed=seed: piece(case, seed, options.quick, trace_file),  # type: ignore[misc]
+            )  # fmt: skip
+            found[case].append(made)
+    example = found[0.8][0]["example"]
+    errors_only = {case: [one["errors"] for one in runs] for case, runs in found.items()}
+    skipped = {} if trace_file else {"5G traces": "skipped: give --traces FILE"}
+    return report(errors_only, {"example (Mb/s)": example, **skipped}, options.quick)
 
 
-def report(found: dict[Any, list[Any]], horizons: tuple[int, ...], about: dict[str, Any]) -> Result:
+def report(found: dict[Any, list[Any]], tables: dict[str, Any], quick: bool) -> Result:
     """The result file: RMSE against horizon at a correlation of 0.8, all cases as tables, and the goals."""
-    names = ["slice twin", *BASELINES]
-    tables: dict[str, Any] = {"example (Mb/s)": about.pop("example (Mb/s)")}
-    goals = []
+    goals, names = [], ["slice twin", *BASELINES, BEST]
     for case, runs in found.items():
-        label = case if isinstance(case, str) else f"correlation {case:g}"
-        both = {n: [np.array([one[n][i] for one in runs]) for i in (0, 1)] for n in names}
+        measured = isinstance(case, str)
+        label = case if measured else f"correlation {case:g}"
+        both = {n: [np.array([one[n][i] for one in runs]) for i in (0, 1)] for n in names if n in runs[0]}
         tables[label] = {n: {"rmse (%)": interval(r), "mae (%)": interval(m)} for n, (r, m) in both.items()}
         rmse = {n: v[0].mean(axis=0) for n, v in both.items()}
         best = np.min([rmse[n] for n in BASELINES], axis=0)
         less = 100 * (1 - rmse["slice twin"] / best)
-        correlated = not isinstance(case, str) and case >= 0.8
-        goals.append(
-            Goal(
-                f"RMSE of the slice twin against the best baseline, {label}, horizons {horizons}",
-                "25 % less" if correlated else "at most 2 % more",
-                ", ".join(f"{-one:+.1f} %" for one in less),
-                bool((less >= (25.0 if correlated else -2.0)).all()),
+        tables[label]["twin against the best baseline (% less)"] = less
+        if not measured:
+            possible = 100 * (1 - rmse[BEST] / best)
+            tables[label]["best possible against the best baseline (% less)"] = possible
+        for i, horizon in enumerate(HORIZONS):
+            goal = 25.0 if case == 0.8 else -2.0
+            limit = "" if measured or goal < 0 else f"; {possible[i]:.1f} % less is the most that is possible"
+            goals.append(
+                Goal(
+                    f"RMSE of the slice twin against the best baseline, {label}, horizon {horizon}",
+                    "25 % less" if goal > 0 else "at most 2 % more",
+                    f"{-less[i]:+.1f} %{limit}",
+                    bool(less[i] >= goal),
+                )
             )
-        )
     series = {n: tables["correlation 0.8"][n]["rmse (%)"] for n in names}
     parameters = {
-        **about,
+        "devices": 12 if quick else 50,
+        "steps": 500 if quick else 3000,
+        "epochs": EPOCHS,
         "twin": TwinConfig().model_dump(),
         "fit": FitConfig().model_dump(),
         "traffic": TrafficConfig().model_dump(),
-        "fitted": "nothing to the paper, which gives no numbers; sizes and learning rate by hand on seed 1",
+        "fitted": "nothing to the paper, which gives no numbers; sizes, rates and epochs by hand on seeds 11 to 13",
     }
     paper = {"Fig. 2b": "RMSE: the twin lowest, then LSTM, ARIMA worst; no numbers in the text"}
     return Result(
-        Axis("horizon", "steps", list(horizons)), "RMSE of the slice's traffic (% of its mean), correlation 0.8",
+        Axis("horizon", "steps", list(HORIZONS)), "RMSE of the slice's traffic (% of its mean), correlation 0.8",
         series, parameters, paper, goals, tables,
     )  # fmt: skip
 

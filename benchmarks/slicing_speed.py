@@ -1,63 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the agents of 6, 60 and 600 slices decide and learn, all in one batch against one agent a slice."""
+"""How fast the agents of 6, 60 and 600 slices decide and learn: all in one batch, against one DDPG of
+stable-baselines3 a slice, with networks, batch and replay of the same sizes, in the same run.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+import gymnasium
 import numpy as np
+import stable_baselines3
 import torch
 from harness import Axis, Goal, Options, Result, interval, main
+from numpy.typing import NDArray
+from stable_baselines3.common.logger import Logger
 
-from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.agents.ddpg import DDPG, STATE, DDPGConfig
+
+CONFIG = DDPGConfig(actor_delay=0, replay=2000)
+STORED = 256
 
 
-def median_time(call: Callable[[], object], seconds: float) -> float:
-    """Median duration of a call, s, of as many as fit into ``seconds``; at least three, after one to warm up."""
-    call()
+class Nowhere(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+    """Spaces of a slice's agent; nobody steps it."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (STATE,))
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+
+
+def batched(slices: int, seed: int) -> DDPG:
+    """Agents of all slices with experience, past their warm-up."""
+    rng, agent = np.random.default_rng(seed), DDPG(CONFIG, slices, seed)
+    state = rng.standard_normal((STORED, slices, STATE))
+    agent.remember(state, rng.uniform(-1, 1, (STORED, slices)), rng.random((STORED, slices)), state)
+    return agent
+
+
+def separate(seed: int) -> stable_baselines3.DDPG:
+    """One slice's agent of stable-baselines3, likewise."""
+    agent = stable_baselines3.DDPG(
+        "MlpPolicy", Nowhere(), learning_rate=CONFIG.rate, buffer_size=CONFIG.replay, batch_size=CONFIG.batch,
+        tau=CONFIG.target_rate, gamma=CONFIG.discount, policy_kwargs={"net_arch": list(CONFIG.hidden)}, seed=seed,
+    )  # fmt: skip
+    agent.set_logger(Logger(None, []))
+    rng = np.random.default_rng(seed)
+    for _ in range(STORED):
+        state = rng.standard_normal((1, STATE)).astype(np.float32)
+        done = np.array([False])
+        agent.replay_buffer.add(state, state, rng.uniform(-1, 1, (1, 1)), rng.random(1), done, [{}])
+    return agent
+
+
+def shortest(call: Callable[[], object], seconds: float) -> float:
+    """Median duration of a call, s, of as many as fit into ``seconds``, at least one."""
     times: list[float] = []
-    while len(times) < 3 or sum(times) < seconds:
+    while not times or sum(times) < seconds:
         began = time.perf_counter()
         call()
         times.append(time.perf_counter() - began)
     return float(np.median(times))
 
 
-def filled(slices: int, seed: int) -> DDPG:
-    """An agent with experience, past its warm-up."""
-    rng, agent = np.random.default_rng(seed), DDPG(DDPGConfig(actor_delay=0, replay=2000), slices, seed)
-    state = rng.standard_normal((256, slices, 3))
-    agent.remember(state, rng.uniform(-1, 1, (256, slices)), rng.random((256, slices)), state)
-    return agent
-
-
 def run(options: Options) -> Result:
-    """Medians for every number of slices, batched and apart, in turn."""
+    """Medians for every number of slices, batched and apart, in turn; a seed is a repetition."""
     torch.set_num_threads(1)
     counts = [6, 60] if options.quick else [6, 60, 600]
-    budget = 0.2 if options.quick else 1.0
-    act, learn, apart = (np.zeros((len(options.seed_list), len(counts))) for _ in range(3))
+    budget = 0.1 if options.quick else 0.3
+    many = [separate(seed) for seed in range(counts[-1])]
+    decide, learn, decide_apart, learn_apart = (np.zeros((options.seeds, len(counts))) for _ in range(4))
     for i, seed in enumerate(options.seed_list):
         for j, count in enumerate(counts):
-            agent, state = filled(count, seed), np.random.default_rng(seed).standard_normal((1, count, 3))
-            act[i, j] = median_time(lambda agent=agent, state=state: agent.act(state), budget)  # type: ignore[misc]
-            learn[i, j] = median_time(agent.update, budget)
-            one = filled(1, seed)
-            apart[i, j] = count * median_time(one.update, budget)  # all alike, so one is timed
-    goal = 1e3 * float(act[:, -1].mean())
-    ratio = apart / learn
+            agent, state = batched(count, seed), np.random.default_rng(seed).standard_normal((1, count, STATE))
+            agent.act(state)
+            agent.update()
+            decide[i, j] = shortest(lambda agent=agent, state=state: agent.act(state), budget)  # type: ignore[misc]
+            learn[i, j] = shortest(agent.update, budget)
+
+            def act_apart(count: int = count, state: NDArray[np.float64] = state) -> None:
+                for m in range(count):
+                    many[m].predict(state[0, m], deterministic=True)
+
+            def learn_each(count: int = count) -> None:
+                for one in many[:count]:
+                    one.train(1, CONFIG.batch)
+
+            decide_apart[i, j], learn_apart[i, j] = shortest(act_apart, 0.0), shortest(learn_each, 0.0)
+    took = 1e3 * float(decide[:, -1].mean())
     return Result(
         Axis("slices", "", counts),
-        "slices updated a second",
-        {"batched": interval(np.array(counts) / learn), "one agent a slice": interval(np.array(counts) / apart)},
-        {"agent": DDPGConfig().model_dump(), "threads": 1},
-        {},
-        [Goal(f"{counts[-1]} slices decide", "under 100 ms", f"{goal:.2f} ms", goal < 100.0 and counts[-1] >= 600)],
+        "agent updates a second",
         {
-            "decision (ms)": interval(1e3 * act),
+            "all in one batch": interval(np.array(counts) / learn),
+            "stable-baselines3, one a slice": interval(np.array(counts) / learn_apart),
+        },
+        {"agent": CONFIG.model_dump(), "threads": 1, "an update": "one gradient step of critic and actor, batch of 64"},
+        {},
+        [
+            Goal(
+                f"{counts[-1]} slices decide",
+                "600 in under one period of 100 ms",
+                f"{took:.2f} ms",
+                took < 100.0 and counts[-1] >= 600,
+            )
+        ],
+        {
+            "decision of all slices (ms)": interval(1e3 * decide),
+            "decision of all slices, apart (ms)": interval(1e3 * decide_apart),
             "update of all slices (ms)": interval(1e3 * learn),
-            "batched against apart (times as fast)": interval(ratio),
+            "update of all slices, apart (ms)": interval(1e3 * learn_apart),
+            "step of all slices: decision and update (ms)": interval(1e3 * (decide + learn)),
+            "step of all slices, apart (ms)": interval(1e3 * (decide_apart + learn_apart)),
+            "updates, times as fast as apart": interval(learn_apart / learn),
         },
     )
 
