@@ -24,6 +24,7 @@ from ir_twin.twin import RobotTwin, TaskTwin, judge_all
 
 ROBOTS = (1, 8, 64)
 GOALS = {1: 2e-3, 64: 5e-3}
+CALLS = 5000
 SECOND = 1_000_000_000
 VETOED = 0.02
 LAYOUT = Layout(11, 3)
@@ -55,7 +56,7 @@ def measure(preset: str, rule: str, vetoed: float, count: int, options: Options)
     twins, rng = fleet(preset, count, config, options.first_seed), np.random.default_rng(options.first_seed)
     task = twins[0].task
     task.threshold.value, task.risk_limit.value = -1e9, 1.0
-    calls = 300 if options.quick else 3000
+    calls = min(300 if options.quick else CALLS, (1 if vetoed == 1.0 else 10) * CALLS // count)
     proposals = rng.uniform(-1, 1, (calls, count, LAYOUT.num_action))
     first = [verdict for actions in proposals[:100] for verdict in judge_all(twins, list(actions), SECOND, config)]
     task.threshold.value = float(np.quantile([v.predicted_reward for v in first], vetoed))
@@ -82,7 +83,9 @@ def run(options: Options) -> Result:
         "ensemble, risk": ("ensemble", "risk", VETOED),
         "ensemble, risk, all vetoed": ("ensemble", "risk", 1.0),
     }
-    series, table, goals = {}, {}, []
+    series: dict[str, Any] = {}
+    table: dict[str, Any] = {}
+    goals = []
     for name, case in cases.items():
         table[name] = {}
         for count in ROBOTS:
@@ -99,11 +102,12 @@ def run(options: Options) -> Result:
         series=series,
         parameters={
             "layout": [LAYOUT.num_state, LAYOUT.num_action],
-            "calls": 300 if options.quick else 3000,
+            "calls": f"{CALLS}, fewer for many robots",
             "share_vetoed": VETOED,
             "risk_steps": VetoConfig().risk_steps,
             "risk_candidates": VetoConfig().risk_candidates,
             "load_average": os.getloadavg(),
+            "real_time_scheduling": os.sched_getscheduler(0) == os.SCHED_FIFO,
             "seeds": "one: percentiles are over calls",
         },
         goals=goals,
