@@ -6,6 +6,7 @@ Needs Chromium and its driver (Debian: chromium chromium-driver).
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import subprocess
@@ -14,6 +15,9 @@ import threading
 import time
 from pathlib import Path
 
+import draw
+from rich.console import Console
+from rich.text import Text
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -28,11 +32,15 @@ FLAGS = (
 
 
 def main() -> None:
-    """Starts a stack, photographs its page, and ends it."""
+    """Draws what needs no stack; then starts one, photographs its page and its table, and ends it."""
+    draw.robots(HERE / "ros_tools.png")
+    draw.drives(HERE / "controllers.png")
     command = [sys.executable, "-m", "ir_twin.bringup.up", "headless:=true", "seed:=1", *sys.argv[1:]]
-    stack = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    stack = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    table: list[str] = []
     try:
-        assert stack.stderr is not None
+        assert stack.stderr is not None and stack.stdout is not None
+        threading.Thread(target=table.extend, args=(stack.stdout,), daemon=True).start()
         for line in stack.stderr:
             if found := re.search(r"live page: (\S+)", line):
                 break
@@ -43,6 +51,15 @@ def main() -> None:
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(20)
+    last = max(index for index, line in enumerate(table) if line.startswith("simulated"))
+    terminal("".join(table[last:]), "./ir up", HERE / "bringup.svg")
+
+
+def terminal(text: str, title: str, path: Path) -> None:
+    """A terminal with a text in it."""
+    console = Console(record=True, width=max(map(len, text.splitlines())) + 1, file=io.StringIO())
+    console.print(Text(text.rstrip()))
+    console.save_svg(str(path), title=title)
 
 
 def photograph(address: str, path: Path, width: int, height: int) -> None:

@@ -117,6 +117,7 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
         (["world:=robot_feild"], "one of: robot_field"),
         (["policies:=hopper"], "robot=file"),
         (["external:=dog"], "no robot 'dog'"),
+        (["bridge:=nowhere.yaml"], "bridge file 'nowhere.yaml' is not there"),
         (["host:=203.0.113.9"], "cannot listen there"),
         (["tiwn:=off"], "did you mean 'twin:='"),
     ],

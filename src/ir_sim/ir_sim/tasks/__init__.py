@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from ir_common.config import ConfigError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "CartNavigation", "Episode", "HopperHop", "Sensors", "SpiderPatrol", "Step", "Task", "make_task"]
 
-#: Task class of each robot model.
+#: Task class of each robot model: ours, and the entry points of the group ir_sim.tasks.
 TASKS: dict[str, type[Task]] = {task.model: task for task in (CartNavigation, SpiderPatrol, HopperHop)}
 
 
@@ -32,10 +33,16 @@ def make_task(model: str, world: World | None = None) -> Task:
         ConfigError: no task for this model, or the world's robot lacks one of its joints.
     """
     if model not in TASKS:
-        raise ConfigError(f"robot model {model!r} has no task; models with one: {', '.join(sorted(TASKS))}")
+        raise ConfigError(
+            f"robot model {model!r} has no task; models with one: {', '.join(sorted(TASKS))}; see docs/tutorials"
+        )
     task = TASKS[model]()
     for robot in world.robots.values() if world else ():
         missing = set(task.joint_names) - set(robot.joints) if robot.model == model else None
         if missing:
             raise ConfigError(f"robot {robot.name!r} lacks the joints {sorted(missing)} of task {task.name}")
     return task
+
+
+for _entry in entry_points(group="ir_sim.tasks"):  # last, since what is loaded imports this module
+    TASKS.setdefault(_entry.name, _entry.load())

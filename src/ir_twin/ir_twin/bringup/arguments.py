@@ -30,6 +30,7 @@ class BringupArguments(Config):
         (), description="robots, separated by commas: name, or name:model for further ones; all of the world's"
     )
     slices: Path = Field(Path("slices.yaml"), description="carrier, slice templates and first slices: a YAML file")
+    bridge: Path = Field(Path("bridge.yaml"), description="topics of the robots: a bridge file")
     policies: dict[str, Path] = Field({}, description="policy files, separated by commas: robot=file")
     external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
@@ -116,6 +117,7 @@ def check(arguments: BringupArguments) -> BringupArguments:
         update={
             "world": _find(arguments.world, "worlds", ".sdf", "world"),
             "slices": _find(arguments.slices, "config", ".yaml", "slices file"),
+            "bridge": _find(arguments.bridge, "config", ".yaml", "bridge file"),
             "policies": {robot: path.expanduser().resolve() for robot, path in arguments.policies.items()},
             "report": arguments.report and arguments.report.expanduser().resolve(),
         }

@@ -17,7 +17,7 @@ import yaml
 from ir_common.config import ConfigError
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import rendered_topics
-from ir_twin.bringup.arguments import BringupArguments, share
+from ir_twin.bringup.arguments import BringupArguments
 from ir_twin.bringup.spec import NodeSpec
 
 
@@ -133,7 +133,7 @@ def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, A
             "seed": arguments.seed,
             "real_time_factor": arguments.real_time_factor,
             "cameras": arguments.rendering,
-            "bridge_file": str(share() / "config" / "bridge.yaml"),
+            "bridge_file": str(arguments.bridge),
         }
         stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3))
         return
@@ -141,7 +141,7 @@ def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, A
         raise ConfigError("real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz")
     world = compose(arguments.world, list(arguments.robots))
     world_file = write_gz_world(world, run_directory / "world.sdf", arguments.rendering)
-    bridge_file = write_gz_bridge(world, share() / "config" / "bridge.yaml", run_directory / "bridge.yaml")
+    bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "bridge.yaml")
     if not arguments.rendering:
         stack.notes += [f"rendering:=false: no {topic}" for topic in rendered_topics(world)]
     environment = {
