@@ -91,7 +91,8 @@ def report_to_message(report: stats.Report, carrier: Carrier, sequence: int) -> 
         allocation_sequence=sequence,
         slices=[_slice_to_message(row) for row in report.slices],
         flows=[_flow_to_message(row) for row in report.flows],
-        links=[LinkReport(robot=r.robot, distance=r.distance, snr=r.snr, rate=r.rate) for r in report.links],
+        links=[_link_to_message(row) for row in report.links],
+        scheduler=report.scheduler,
     )
     message.header.stamp = to_stamp(report.time)
     return message
@@ -109,6 +110,10 @@ def _slice_to_message(row: stats.SliceRow) -> SliceReport:
         books=_books_to_message(row.books),
         delay=_delay_to_message(row.delay),
         recent_delay=_delay_to_message(row.recent_delay),
+        punctured_blocks=row.punctured_blocks,
+        lost_bytes=row.lost_bytes,
+        retransmissions=row.retransmissions,
+        harq_failures=row.harq_failures,
     )
 
 
@@ -120,6 +125,22 @@ def _flow_to_message(row: stats.FlowRow) -> FlowReport:
         slice=row.slice,
         books=_books_to_message(row.books),
         delay=_delay_to_message(row.delay),
+        expired=row.expired,
+        deadline_missed=row.deadline_missed,
+        retransmissions=row.retransmissions,
+        harq_failures=row.harq_failures,
+    )
+
+
+def _link_to_message(row: stats.LinkRow) -> LinkReport:
+    return LinkReport(
+        robot=row.robot,
+        distance=row.distance,
+        snr=row.snr,
+        rate=row.rate,
+        cell=row.station,
+        handovers=row.handovers,
+        dropped_poses=row.bad_poses,
     )
 
 
