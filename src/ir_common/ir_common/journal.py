@@ -71,7 +71,7 @@ class Journal:
         """(number of the first line, lines) of what was added since the last call; may run in another thread."""
         first, lines = self.count, []
         while self._entries:
-            lines.append(json.dumps(self._entries.popleft(), default=plain, separators=(",", ":")))
+            lines.append(_ENCODER.encode(self._entries.popleft()))
         self.count += len(lines)
         return first, "\n".join(lines)
 
@@ -95,3 +95,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # array.array, the type of number sequences in messages
         return value.tolist()
     raise TypeError(f"{type(value).__name__} does not go into a journal")
+
+
+_ENCODER = json.JSONEncoder(default=plain, separators=(",", ":"))
