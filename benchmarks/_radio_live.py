@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import struct
@@ -21,6 +22,7 @@ import rclpy
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -39,6 +41,7 @@ HEADROOM = 37
 
 _STAMP, _NUMBER = 4, 16
 _QUEUE = 1000
+_LOCKS: list[Any] = []
 Ints = NDArray[np.int64]
 
 
@@ -112,7 +115,8 @@ class _Taker:
         wait_set.clear_entities()
         for subscription in self.subscriptions:
             wait_set.add_subscription(subscription.handle)
-        wait_set.wait(int(seconds * 1e9))
+        with contextlib.suppress(RuntimeError):  # the end of this process
+            wait_set.wait(int(seconds * 1e9))
         found = []
         for index, subscription in enumerate(self.subscriptions):
             while (taken := subscription.handle.take_message(CompressedImage, True)) is not None:
@@ -187,7 +191,8 @@ def _plain(topics: Sequence[str], reliable: bool) -> None:
     for topic in topics:
         publisher = node.create_publisher(CompressedImage, f"/edge{topic}", _qos(reliable))
         node.create_subscription(CompressedImage, topic, publisher.publish, _qos(reliable), raw=True)
-    rclpy.spin(node)
+    with contextlib.suppress(ExternalShutdownException):
+        rclpy.spin(node)
 
 
 def _answerer(topic: str, answer: str) -> None:
@@ -198,7 +203,7 @@ def _answerer(topic: str, answer: str) -> None:
     taker, publisher = _Taker(node), _publisher(node, answer, False)
     taker.listen(topic, False)
     buffer = _message(bytes(16))
-    while True:
+    while rclpy.ok():
         for _, data, _ in taker.take(1.0):
             _stamp(buffer, int(data[_NUMBER : _NUMBER + 8]))
             publisher.publish(bytes(buffer))
@@ -269,18 +274,22 @@ class Live:
                 pipe.send(None)
         self.relay.terminate()
         self.relay.wait(10.0)
+        for process in self._processes[2:]:
+            process.terminate()  # rclpy ends them; killed ones would leave locks in shared memory
         for process in self._processes:
-            process.join(0.5)
+            process.join(5.0)
             if process.is_alive():
                 process.kill()
         self.node.destroy_node()
         rclpy.try_shutdown()
         self._folder.cleanup()
 
-    def spin(self, done: Any, what: str, seconds: float = 20.0) -> None:
+    def spin(self, done: Any, what: str, seconds: float = 60.0) -> None:
         """Spins until `done()`."""
         deadline = time.monotonic() + seconds
         while not done():
+            if self.relay.poll() is not None:
+                raise RuntimeError(f"the relay ended with status {self.relay.returncode}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not seen within {seconds:g} s: {what}")
             rclpy.spin_once(self.node, timeout_sec=0.02)
@@ -374,6 +383,16 @@ def scheduled(
 
 
 def own_domain() -> None:
-    """Gives this process and its children a ROS domain that nobody is likely to use."""
-    os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    """Gives this process and its children a ROS domain that no test and no other benchmark here has."""
+    for domain in range(100, 0, -1):
+        lock = (Path(tempfile.gettempdir()) / f"ir_ros_domain_{domain}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _LOCKS.append(lock)
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        return
+    raise RuntimeError("all 100 ROS domains are taken")

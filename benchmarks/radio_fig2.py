@@ -260,8 +260,8 @@ def run(options: Options) -> Result:
     seconds = {p: transfer_by_engine(load_profile(p)) for p in ("nr", "lte")}
     with Live(profile="wifi") as live:
         live.set(SPECS, blocks_of(wifi), 1.0)
-        topics = fig2b(by_topics(live), 1.0 if options.quick else 5.0)
-    places = [1.0, 20.0] if options.quick else [1.0, 10.0, 20.0, 50.0]
+        topics = fig2b(by_topics(live), 1.0 if options.quick else 2.5)
+    places = [1.0, 20.0] if options.quick else [1.0, 10.0, 30.0]
     cellular = {p: cellular_by_topics(p, places, FILE // 15 if options.quick else FILE) for p in ("nr", "lte")}
     live_rates = {p: cellular[p][0] for p in cellular}
     live_seconds = {p: cellular[p][1] for p in cellular}
