@@ -25,6 +25,7 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
+        "ir_bag.replay": ["slice_manager = ir_slicing.journal:ManagerReplay"],
         "console_scripts": [
             "manager = ir_slicing.manager_node:main",
             "slice_agents = ir_slicing.slice_agents_node:main",
