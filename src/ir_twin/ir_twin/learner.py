@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ir_twin import checkpoint
 from ir_twin.channel import Channel
@@ -78,9 +79,7 @@ class TaskLearner:
     def step(self) -> float:
         """One gradient step; returns its loss."""
         if self.transitions >= 1.1 * self._since_normalised:  # the data have grown by a tenth
-            rows = self.replay.rows
-            stride = -(-len(rows) // _NORMALISER_ROWS)
-            self._trainer.normalise(rows[::stride])
+            self._trainer.normalise(self._sample(self.replay.rows))
             self._since_normalised = self.transitions
         return self._trainer.step(self.replay.sample(self._rng, self._trainer.rows_per_step))
 
@@ -97,8 +96,10 @@ class TaskLearner:
         if len(self.heldout) > 0:
             self._trainer.select(self.heldout.rows)
         network, self._published_steps = self._trainer.export(), self.steps
-        error, score = self._judged(network)
-        best = math.inf if self._best is None else self._judged(self._best)[1]
+        sample = self._layout.unpack(self._sample(self.replay.rows))
+        scale = spread(sample.next_state), float(spread(np.asarray(sample.reward)[:, None])[0])
+        error, score = self._judged(network, *scale)
+        best = math.inf if self._best is None else self._judged(self._best, *scale)[1]
         if self._best is not None and not score <= best * (1 + self.config.worse_by):  # NaN is worse
             self._trainer.adopt(self._best)
             self._trainer.optimiser.load(self._moments)
@@ -109,12 +110,17 @@ class TaskLearner:
         self.version += 1
         return ModelVersion(self.task, self.version, network, self.transitions, self.steps, error, busy)
 
-    def _judged(self, network: PredictNetwork | EnsembleNetwork) -> tuple[PredictionError, float]:
+    def _judged(
+        self, network: PredictNetwork | EnsembleNetwork, state_scale: NDArray[np.float64], reward_scale: float
+    ) -> tuple[PredictionError, float]:
         """Errors on the held-out transitions, and their root mean square in standard deviations."""
-        real = self._layout.unpack(self.replay.rows)
-        error = network.errors(self._layout.unpack(self.heldout.rows), spread(real.next_state))
-        reward = error.reward / float(spread(np.asarray(real.reward)[:, None])[0])
-        return error, math.sqrt((error.state**2 + reward**2) / 2)
+        error = network.errors(self._layout.unpack(self.heldout.rows), state_scale)
+        return error, math.sqrt((error.state**2 + (error.reward / reward_scale) ** 2) / 2)
+
+    @staticmethod
+    def _sample(rows: Rows) -> Rows:
+        """Enough of many rows for means and deviations."""
+        return rows[:: -(-len(rows) // _NORMALISER_ROWS)]
 
 
 def make_trainer(preset: str, layout: Layout, seed: int) -> Trainer | Ensemble:
