@@ -85,8 +85,15 @@ class TwinTraining(Config):
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "sac": {},
-    "predict": {"twin": {"veto": "reward"}},
-    "gan": {"twin": {"veto": "reward", "generated_share": 0.5, "gan": GAN_PRESETS["improved"].model_dump()}},
+    "predict": {"twin": {"veto": "reward", "reward_quantile": 0.05}},
+    "gan": {
+        "twin": {
+            "veto": "reward",
+            "reward_quantile": 0.05,
+            "generated_share": 0.5,
+            "gan": GAN_PRESETS["improved"].model_dump(),
+        }
+    },
     "best": {
         "sac": {"hidden": (256, 256), "batch": 128},
         "updates_per_step": 4,
