@@ -80,8 +80,8 @@ class FederationServer:
                 self._deadline = now + config.federation_timeout
                 self._publish_status()
         elif now >= self._deadline or self._answered >= self._server.slices:
-            self._close()
             self._deadline, self._due = None, now + config.federation_period
+            self._close()
 
     def _close(self) -> None:
         server = self._server

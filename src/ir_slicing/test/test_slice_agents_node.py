@@ -98,6 +98,8 @@ class Stack:
 def test_requests_decide_until_the_agents_are_gone(ros):
     stack = Stack(ros)
     ros.until(lambda: stack.policies() == {"proportional"}, what="without agents: the proportional policy")
+    silent = lambda status: status.silent == sorted(SLICES) and not status.collecting and status.round == 0  # noqa: E731
+    ros.until(lambda: any(map(silent, stack.seen[FederationStatus])), what="a round without anybody changes nothing")
     stack.start_agents()
     ros.until(lambda: stack.policies() == {"learned"}, what="allocation by the agents")
     assert sum(stack.last(Allocation).resource_blocks) == 216
