@@ -257,6 +257,6 @@ def test_the_learner_ends_when_the_node_is_killed() -> None:
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=100)  # the learner holds its output open until it has found out
     psutil.wait_procs([child], timeout=20)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
