@@ -3,8 +3,8 @@
 
     python benchmarks/_drl_runs.py ALGORITHM SEED EPOCHS [--runs DIR]
 
-goes on with a run until it has that many epochs. Its checkpoint is in DIR; what figures need is written to
-benchmarks/results/runs.
+goes on with a run until it has that many epochs; with fewer than it has, it trains nothing. Its checkpoint is in DIR;
+what figures need is written to benchmarks/results/runs.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Run:
             "parts": parts,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared with other work; one thread",
             "versions": {module.__name__: module.__version__ for module in (torch, gymnasium, mujoco, np)},
-            "config": trainer.config.model_dump(mode="json"),
+            "config": trainer.config.model_dump(mode="json", exclude={"epochs"}),
             "epochs": {
                 "falls": [record.falls for record in records],
                 "evaluation_returns": [[round(one, 1) for one in record.evaluation_returns] for record in records],

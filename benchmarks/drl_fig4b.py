@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from _drl_figures import FLAGS, account, collect, curves, label, over_seeds, ratio
+from _drl_figures import FLAGS, Runs, account, collect, curves, label, over_seeds, ratio
 from harness import Axis, Goal, Options, Result, interval, main
+
+from ir_drl.assisted import ALGORITHMS
 
 EPOCHS, NINTH = 50, 8
 
@@ -44,11 +47,25 @@ def run(options: Options) -> Result:
                 name: {str(run["seed"]): total for run, total in zip(runs[name], totals[name], strict=True)}
                 for name in runs
             },
+            "falls_so_far": _so_far(runs, tables),
             "falls_at_epoch_9": {
                 name: over_seeds(table)["mean"][NINTH] for name, table in tables.items() if epochs > NINTH
             },
         },
     )
+
+
+def _so_far(runs: Runs, tables: dict[str, np.ndarray]) -> dict[str, Any]:
+    """For each algorithm: falls until the last epoch that its run and sac's with the same seed both have."""
+    plain = {run["seed"]: row for run, row in zip(runs["sac"], tables["sac"], strict=True)}
+    found: dict[str, Any] = {}
+    for name in ALGORITHMS[1:]:
+        for run, row in zip(runs[name], tables[name], strict=True):
+            if run["seed"] in plain:
+                both = np.isfinite(row) & np.isfinite(plain[run["seed"]])
+                falls = {"epochs": both.sum(), name: row[both].sum(), "sac": plain[run["seed"]][both].sum()}
+                found.setdefault(name, {})[str(run["seed"])] = falls
+    return found
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "twin": {
             "model": "ensemble",
             "first_fit_steps": 1500,
+            "fit_steps": 200,
             "share": 0.8,
-            "starts": 10_000,
-            "capacity": 200_000,
+            "starts": 5000,
             "length": (4, 8),
             "length_epochs": (2, 20),
             "to_the_end": True,
