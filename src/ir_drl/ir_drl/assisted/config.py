@@ -95,7 +95,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         }
     },
     "best": {
-        "sac": {"hidden": (256, 256), "batch": 128},
+        "sac": {"hidden": (256, 256), "batch": 128, "target_entropy": -1.0},
         "updates_per_step": 4,
         "start_steps": 500,
         "twin": {
