@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -32,6 +33,7 @@ class LeanExecutor(SingleThreadedExecutor):
         super().__init__()
         self._changed = True
         self._held = ExitStack()
+        self._spinning = threading.RLock()
         self._entities: dict[str, dict[int, Any]] = {}
         self._waitables: list[Any] = []
         self._wait_set: Any = None
@@ -74,14 +76,20 @@ class LeanExecutor(SingleThreadedExecutor):
         Raises:
             ExternalShutdownException: the context was shut down.
         """
-        if self._changed:
-            self._gather()
-        self._serve(self._wait(-1 if timeout_sec is None else int(timeout_sec * 1e9)))
-        self._run_tasks()
+        with self._spinning:
+            if self._changed:
+                self._gather()
+            self._serve(self._wait(-1 if timeout_sec is None else int(timeout_sec * 1e9)))
+            self._run_tasks()
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """As of the stock executor."""
-        self._held.close()
+        """As of the stock executor; may be called in another thread than the one that spins."""
+        self._is_shutdown = True
+        super().wake()
+        if not self._spinning.acquire(timeout=-1 if timeout_sec is None else timeout_sec):
+            return False
+        self._held.close()  # not before: the handles are waited for
+        self._spinning.release()
         return super().shutdown(timeout_sec)
 
     def _gather(self) -> None:
