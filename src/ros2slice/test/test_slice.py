@@ -23,6 +23,9 @@ SHIPPED = ["video", "spider", "cart", "control"]
 def manager(ros_domain):
     program = Path(get_package_prefix("ir_slicing")) / "lib" / "ir_slicing" / "manager"
     process = subprocess.Popen([program, "--ros-args", "-r", "__ns:=/slicing", "-p", f"slices_file:={CONFIG}"])
+    with pytest.raises(SystemExit) as end:
+        cli.main(["list", "--timeout", "60"])
+    assert end.value.code == 0, "the manager is there"
     yield
     process.kill()
     process.wait(10)
@@ -45,8 +48,8 @@ def names(call):
 
 
 def test_list_shows_slices_and_templates_as_table_and_json(call):
-    status, table, _ = call("list")
-    assert status == 0
+    status, table, errors = call("list")
+    assert status == 0, errors
     lines = table.splitlines()
     assert [line.split()[0] for line in lines[1:]] == SHIPPED
     assert lines[4].split()[:7] == ["control", "urllc", "control", lines[4].split()[3], "5", "10", "0.9999"]
