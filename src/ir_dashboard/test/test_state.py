@@ -102,7 +102,7 @@ def test_bins_keep_their_pace_and_history_its_length(state):
 
 def test_nodes_tell_restarts_and_age_in_the_clock_that_they_live_in(state):
     def status(name, process_id, seconds):
-        return Is(name=name, process_id=process_id, host="h", stamp=Is(sec=seconds, nanosec=0))
+        return Is(name=name, process_id=process_id, host="h", restarts=0, stamp=Is(sec=seconds, nanosec=0))
 
     state.take_node(status("/radio", 1, 10))
     state.take_node(status("/radio", 2, 40))
