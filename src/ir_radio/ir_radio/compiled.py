@@ -31,6 +31,9 @@ def jit(function: Callable[..., Any]) -> Any:
 
     Where NUMBA_CACHE_DIR is set, that is used. Where the package cannot be written to, Numba finds a folder.
     """
+    code = function.__code__
+    # Numba keeps a cache for each path; a package that is installed by links has more than one
+    function.__code__ = code.replace(co_filename=str(Path(code.co_filename).resolve()))
     before = config.CACHE_DIR
     config.CACHE_DIR = before or _FOLDER
     try:
