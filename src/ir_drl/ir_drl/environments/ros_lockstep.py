@@ -83,8 +83,12 @@ class MujocoLockstep:
         self._peer = peer
         self._step = peer.node.create_client(StepSimulation, f"{simulator}/step")
         self._reset = peer.node.create_client(ResetSimulation, f"{simulator}/reset")
-        pause = peer.node.create_client(SetBool, f"{simulator}/pause")
-        _check(peer.call(pause, SetBool.Request(data=True)))
+        self._pause = peer.node.create_client(SetBool, f"{simulator}/pause")
+        self._fence()
+
+    def _fence(self) -> None:
+        """A call and its answer: what was published before it has had that time, too, to arrive."""
+        _check(self._peer.call(self._pause, SetBool.Request(data=True)))
 
     def reset(self, seed: int) -> None:
         """See `Lockstep`."""
@@ -92,6 +96,7 @@ class MujocoLockstep:
 
     def step(self, count: int) -> None:
         """See `Lockstep`."""
+        self._fence()
         _check(self._peer.call(self._step, StepSimulation.Request(steps=count)))
 
 
