@@ -21,6 +21,8 @@ def run(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run of the whole stack with a recorder beside it: its bag, and its report in run.json."""
     folder = tmp_path_factory.mktemp("recorded")
     recorder = bag("record", "-a", "-x", ".*/camera/.*", "-o", folder / "bag")
+    assert recorder.stdout is not None
+    assert "recording into" in recorder.stdout.readline()  # it is there before the stack is
     words = ["headless:=true", "dashboard:=off", "rendering:=false", "twin:=enforce", "seed:=3", "duration:=6"]
     stack = Stack([*words, f"report:={folder / 'run.json'}"], folder)
     try:
@@ -46,7 +48,9 @@ def test_replay_gives_the_runs_report_to_the_last_count(run: Path) -> None:
     assert again["equal"] and again["against"] == []
     compared = again["compared"]
     assert all(check["different"] == 0 for check in compared.values()), said
-    assert all(check["missing"] <= 10 for check in compared.values()), said  # said before the recorder was there
+    for topic, check in compared.items():
+        # of a latched topic of depth one, those that were replaced before the recorder's reader was matched are gone
+        assert check["missing"] <= (10 if topic == "/slicing/allocation" else 3), said
     for topic in (
         "/radio/report",
         "/slicing/allocation",
