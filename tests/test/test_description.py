@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The description of the stack fits the nodes that it starts."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -71,6 +72,32 @@ def test_names_are_unique_and_namespaces_follow_the_radio(tmp_path: Path) -> Non
 def test_an_external_robot_gets_no_controller_of_ours(tmp_path: Path) -> None:
     names = {spec.full_name for spec in described(tmp_path, "external:=cart").nodes}
     assert "/edge/cart/controller" not in names and "/edge/spider/controller" in names
+
+
+def test_the_twin_gets_its_settings_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("preset: ensemble\nrule: risk\nrisk_limit: 0.2\ncheckpoints: learnt\n")
+    for words, expected in (
+        ((f"twin_settings:={tmp_path}/mine.yaml",), {"risk_limit": 0.2, "checkpoints": f"{tmp_path}/learnt"}),
+        (("twin_settings:=risk",), {"rule": "risk", "preset": "ensemble"}),
+    ):
+        stack = described(tmp_path, "twin:=shadow", "seed:=7", *words)
+        parameters = next(spec.parameters for spec in stack.nodes if spec.executable == "twin")
+        assert parameters.items() >= {**expected, "mode": "shadow", "seed": 7}.items()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rule: risk\n", "give preset ensemble"),
+        ("rul: risk\n", "mine.yaml:1: unknown key 'rul'; did you mean 'rule'"),
+        ("mode: off\n", "mode: has an argument of its own; give twin:="),
+    ],
+    ids=["rule without network", "unknown key", "argument's"],
+)
+def test_wrong_settings_of_the_twin_are_told(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse([f"twin_settings:={tmp_path}/mine.yaml"])
 
 
 def test_two_sides_make_the_whole(tmp_path: Path) -> None:

@@ -164,7 +164,21 @@ class VetoConfig(Config):
         return "off" if value is False else value
 
 
-class TwinConfig(VetoConfig, LearnerConfig):
+class TwinSettings(VetoConfig, LearnerConfig):
+    """Everything about the twin but its fleet: what a settings file of the bringup may hold."""
+
+    io_period: float = Field(
+        default=0.05, ge=0.01, le=10, description="s of wall time between exchanges with the learner"
+    )
+
+    @model_validator(mode="after")
+    def _risk_has_its_network(self) -> TwinSettings:
+        if self.rule == "risk" and self.preset != "ensemble":
+            raise ValueError("rule: risk needs terminations to be predicted: give preset ensemble, or rule reward")
+        return self
+
+
+class TwinConfig(TwinSettings):
     """Parameters of the twin node."""
 
     robots: tuple[str, ...] = Field(
@@ -175,15 +189,6 @@ class TwinConfig(VetoConfig, LearnerConfig):
     edge_namespace: str = Field(
         default="/edge", pattern=r"^(/[a-z][a-z0-9_]*)?$", description="before the robots' names; empty: radio off"
     )
-    io_period: float = Field(
-        default=0.05, ge=0.01, le=10, description="s of wall time between exchanges with the learner"
-    )
-
-    @model_validator(mode="after")
-    def _risk_has_its_network(self) -> TwinConfig:
-        if self.rule == "risk" and self.preset != "ensemble":
-            raise ValueError("rule: risk needs terminations to be predicted: give preset ensemble, or rule reward")
-        return self
 
     @model_validator(mode="after")
     def _fleet(self) -> TwinConfig:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from ament_index_python.packages import get_package_share_directory
 from pydantic import Field, field_validator
 
-from ir_common.config import Config, ConfigError, validate
+from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
+from ir_twin.config import TwinSettings
 
 
 def share() -> Path:
@@ -35,6 +36,9 @@ class BringupArguments(Config):
     external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
+    twin_settings: Path | None = Field(
+        None, description="YAML file with further parameters of the twin, such as rule, preset and checkpoints"
+    )
     slicing: Literal["proportional", "learned", "static"] = Field(
         "proportional", description="who divides the carrier: measured demand, the slices' learning agents, or nobody"
     )
@@ -74,9 +78,9 @@ class BringupArguments(Config):
         """`ros2 launch` may read on and off as YAML truth values."""
         return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
-    @field_validator("report", mode="before")
+    @field_validator("report", "twin_settings", mode="before")
     @classmethod
-    def _no_report(cls, value: Any) -> Any:
+    def _none(cls, value: Any) -> Any:
         return value or None
 
     @property
@@ -113,11 +117,13 @@ def check(arguments: BringupArguments) -> BringupArguments:
     Raises:
         ConfigError: as `parse`.
     """
+    settings = arguments.twin_settings
     resolved = arguments.model_copy(
         update={
             "world": _find(arguments.world, "worlds", ".sdf", "world"),
             "slices": _find(arguments.slices, "config", ".yaml", "slices file"),
             "bridge": _find(arguments.bridge, "config", ".yaml", "bridge file"),
+            "twin_settings": settings and _find(settings, "config/twin", ".yaml", "twin settings file"),
             "policies": {robot: path.expanduser().resolve() for robot, path in arguments.policies.items()},
             "report": arguments.report and arguments.report.expanduser().resolve(),
         }
@@ -131,9 +137,27 @@ def check(arguments: BringupArguments) -> BringupArguments:
                 raise ConfigError(f"{argument}:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
     if resolved.report and not resolved.report.parent.is_dir():
         raise ConfigError(f"report:={resolved.report}: the folder does not exist; make it first")
+    twin_parameters(resolved)
     for entry in entry_points(group="ir_twin.preflight"):
         entry.load()(resolved)
     return resolved
+
+
+def twin_parameters(arguments: BringupArguments) -> dict[str, Any]:
+    """Parameters of the twin node that the settings file gives; a relative ``checkpoints`` is next to the file.
+
+    Raises:
+        ConfigError: the file is wrong, or gives what has an argument of its own.
+    """
+    if arguments.twin_settings is None:
+        return {}
+    given = load_yaml(arguments.twin_settings, TwinSettings).model_dump(exclude_unset=True)
+    for name, argument in (("mode", "twin"), ("seed", "seed")):
+        if name in given:
+            raise ConfigError(f"{arguments.twin_settings}: {name}: has an argument of its own; give {argument}:=")
+    if given.get("checkpoints"):
+        given["checkpoints"] = str(arguments.twin_settings.parent / Path(given["checkpoints"]).expanduser())
+    return given
 
 
 def _find(path: Path, folder: str, suffix: str, what: str) -> Path:

@@ -17,7 +17,7 @@ import yaml
 from ir_common.config import ConfigError
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import rendered_topics
-from ir_twin.bringup.arguments import BringupArguments
+from ir_twin.bringup.arguments import BringupArguments, twin_parameters
 from ir_twin.bringup.spec import NodeSpec
 
 
@@ -58,7 +58,8 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
             "seed": arguments.seed,
         }
         edge_side.append(NodeSpec("ir_drl", "controller", "controller", f"{edge}/{name}", parameters))
-    veto = {**clocked, **fleet, "edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
+    chosen = {"edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
+    veto = {**clocked, **fleet, **chosen, **twin_parameters(arguments)}
     edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto))
     if arguments.radio == "on":
         state = {"policy": arguments.slicing, "state_file": str(run_directory / "slices.json")}
