@@ -20,7 +20,7 @@ from rich.live import Live
 from ir_common.config import Config
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, LeanNode, run
 from ir_common.ros_params import declare
-from ir_interfaces.msg import Allocation, CellReport, NodeStatus, TaskStatus, TwinStatus
+from ir_interfaces.msg import Allocation, CellReport, FederationStatus, NodeStatus, TaskStatus, TwinStatus
 from ir_twin.monitor.health import Health, Status
 from ir_twin.monitor.table import render
 from ir_twin.monitor.totals import Totals
@@ -62,6 +62,7 @@ class MonitorNode(LeanNode):
             )
         self.create_subscription(CellReport, "/radio/report", totals.update_cell, RELIABLE)
         self.create_subscription(Allocation, "/slicing/allocation", totals.update_allocation, LATCHED)
+        self.create_subscription(FederationStatus, "/slicing/federation", totals.update_federation, LATCHED)
         self.create_subscription(NodeStatus, NODE_STATUS_TOPIC, totals.update_node, ANNOUNCEMENTS)
         self.create_subscription(Log, "/rosout", self._log, RELIABLE)
         steady = Clock(clock_type=ClockType.STEADY_TIME)

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ir_interfaces.msg import Allocation, Books, CellReport, DelayStats, DropCount, NodeStatus, SliceReport, TwinStatus
+from ir_interfaces.msg import (
+    Allocation,
+    Books,
+    CellReport,
+    DelayStats,
+    DropCount,
+    FederationStatus,
+    NodeStatus,
+    SliceReport,
+    TwinStatus,
+)
 from ir_twin.monitor.table import render
 from ir_twin.monitor.totals import _TASK_COUNTS, LOST_WITH_NODE, Counters, Totals
 
@@ -90,6 +100,26 @@ def test_allocation_changes_go_on_over_a_new_manager() -> None:
     for sequence in (1, 2, 7, 1, 2):
         totals.update_allocation(Allocation(sequence=sequence))
     assert totals.allocation_changes == 9
+
+
+def test_federation_goes_on_over_a_new_manager() -> None:
+    totals = Totals([])
+    assert totals.as_dict(1.0, {})["federation"] is None, "nobody federates"
+    for number, up, refused in ((0, 0, {}), (1, 900, {}), (2, 1800, {"nan": 1}), (2, 0, {}), (3, 700, {"stale": 2})):
+        totals.update_federation(
+            FederationStatus(
+                round=number, participants=["cart", "video"], silent=["spider"], bytes_up=up, bytes_down=2 * up,
+                refused_reasons=list(refused), refused=list(refused.values()),
+            )
+        )  # fmt: skip
+    assert totals.as_dict(1.0, {})["federation"] == {
+        "round": 3, "participants": ["cart", "video"], "silent": ["spider"], "refused": {"nan": 1, "stale": 2},
+        "bytes_up": 2500, "bytes_down": 5000,
+    }  # fmt: skip
+    console = Console(width=130, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(render(totals, 2.0))
+    line = "federation round 3   agents 2 of 3   up 2.5 kB   down 5.0 kB   refused nan 1, stale 2"
+    assert line in console.export_text()
 
 
 def test_report_is_json_without_nan_and_the_table_renders() -> None:

@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ir_twin.monitor.totals import Totals
+from ir_twin.monitor.totals import FederationTotals, Totals
 
 
 def render(totals: Totals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
-    """Everything at a glance: robots, slices, restarts, and the last warnings of the nodes."""
+    """Everything at a glance: robots, slices, federation, restarts, and the last warnings of the nodes."""
     pace = totals.simulated_seconds / wall_seconds if wall_seconds > 0 else 0.0
     head = Text(
         f"simulated {totals.simulated_seconds:.1f} s   wall {wall_seconds:.1f} s   pace {pace:.2f}", style="bold"
@@ -22,6 +22,8 @@ def render(totals: Totals, wall_seconds: float, warnings: Iterable[str] = ()) ->
     parts: list[RenderableType] = [head, _robots(totals)]
     if totals.slices:
         parts.append(_slices(totals))
+    if totals.federation:
+        parts.append(_federation(totals.federation))
     restarts = {name: count for name, count in totals.restarts().items() if count}
     notes = f"allocation changes {totals.allocation_changes}   nodes {len(totals.restarts())}"
     parts.append(Text(notes + "   restarts " + (", ".join(f"{n} ×{c}" for n, c in restarts.items()) or "none")))
@@ -65,6 +67,15 @@ def _slices(totals: Totals) -> Table:
             f"{_ms(one.delay.get('p50', math.nan))} / {_ms(one.delay.get('p99', math.nan))}",
         )
     return table
+
+
+def _federation(one: FederationTotals) -> Text:
+    counts, refused = one.counts(), one.refused()
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(refused.items())) or "none"
+    return Text(
+        f"federation round {one.round}   agents {len(one.participants)} of {len(one.participants) + len(one.silent)}"
+        f"   up {counts['bytes_up'] / 1e3:.1f} kB   down {counts['bytes_down'] / 1e3:.1f} kB   refused {told}"
+    )
 
 
 def _table(*columns: str) -> Table:

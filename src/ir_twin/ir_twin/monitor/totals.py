@@ -125,6 +125,49 @@ class RobotTotals:
         return {"task": self.task, **moved, **whole, "verdicts": verdicts}
 
 
+@dataclass
+class FederationTotals:
+    """Rounds of the slices' agents; bytes and refused updates over all managers that there were."""
+
+    round: int = 0
+    participants: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    _base: dict[str, int] = field(default_factory=dict)
+    _last: dict[str, int] = field(default_factory=dict)
+
+    def update(self, status: Any) -> None:
+        """Takes one `FederationStatus`; bytes that went down mean a new manager."""
+        refused = zip(status.refused_reasons, status.refused, strict=True)
+        counts = {"bytes_up": int(status.bytes_up), "bytes_down": int(status.bytes_down)}
+        counts |= {f"refused {reason}": int(count) for reason, count in refused}
+        if any(counts.get(name, 0) < count for name, count in self._last.items()):
+            self._base = self.counts()
+        self._last = counts
+        self.round, self.participants, self.silent = int(status.round), [*status.participants], [*status.silent]
+
+    def counts(self) -> dict[str, int]:
+        """``bytes_up``, ``bytes_down`` and ``refused <reason>``."""
+        names = sorted({*self._base, *self._last})
+        return {name: self._base.get(name, 0) + self._last.get(name, 0) for name in names}
+
+    def refused(self) -> dict[str, int]:
+        """Refused updates by reason."""
+        begin = "refused "
+        return {name.removeprefix(begin): n for name, n in self.counts().items() if name.startswith(begin)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The federation's part of the report; participants and silent slices are those of the last round."""
+        counts = self.counts()
+        return {
+            "round": self.round,
+            "participants": self.participants,
+            "silent": self.silent,
+            "refused": self.refused(),
+            "bytes_up": counts["bytes_up"],
+            "bytes_down": counts["bytes_down"],
+        }
+
+
 class Totals:
     """Everything that the table shows and the report holds.
 
@@ -135,6 +178,8 @@ class Totals:
     def __init__(self, robots: list[str]) -> None:
         self.robots = {name: RobotTotals() for name in robots}
         self.slices: dict[str, SliceTotals] = {}
+        self.federation: FederationTotals | None = None
+        """None while nobody federates."""
         self.allocation_changes = 0
         self.simulated_seconds = 0.0
         self.processes: dict[str, list[tuple[str, int]]] = {}
@@ -166,6 +211,11 @@ class Totals:
         self._allocation = (base, int(allocation.sequence))
         self.allocation_changes = sum(self._allocation)
 
+    def update_federation(self, status: Any) -> None:
+        """Takes one `FederationStatus`."""
+        self.federation = self.federation or FederationTotals()
+        self.federation.update(status)
+
     def update_node(self, status: Any) -> None:
         """Takes one `NodeStatus`."""
         known = self.processes.setdefault(status.name, [])
@@ -187,6 +237,7 @@ class Totals:
             "robots": {name: robot.as_dict() for name, robot in self.robots.items()},
             "slices": {name: self.slices[name].as_dict() for name in sorted(self.slices)},
             "allocation_changes": self.allocation_changes,
+            "federation": self.federation.as_dict() if self.federation else None,
             "restarts": self.restarts(),
         }
 
