@@ -96,6 +96,7 @@ def _show(rerun: Rerun, checks: dict[str, Check]) -> None:
     for topic, check in sorted(checks.items()):
         words = [f"{check.equal} as recorded"]
         words += [f"{check.different} DIFFERENT, the first: {check.first_difference}"] if check.different else []
+        words += [f"{check.early} from before the recording"] if check.early else []
         words += [f"{check.missing} not in the bag"] if check.missing else []
         words += [f"{check.beyond} beyond the journals"] if check.beyond else []
         print(f"{topic}: {', '.join(words)}")

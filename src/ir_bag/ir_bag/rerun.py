@@ -47,13 +47,15 @@ class Check:
 
     Attributes:
         equal, different: statements that are also in the bag.
-        missing: statements that the bag does not have.
+        early: statements before the first one of that start in the bag: said before the recorder had the topic.
+        missing: statements since then that the bag does not have.
         beyond: statements in the bag that the journal does not reach.
         first_difference: of the content, in words.
     """
 
     equal: int = 0
     different: int = 0
+    early: int = 0
     missing: int = 0
     beyond: int = 0
     first_difference: str = ""
@@ -139,13 +141,16 @@ class Rerun:
         checks: dict[str, Check] = {}
         starts: dict[str, int] = {}
         last: dict[str, int] = {}
+        first: dict[tuple[str, int], int] = {}
         left = dict(self.said)
         for topic, key, content in recorded:
             if key < last.get(topic, key):
                 starts[topic] = starts.get(topic, 1) + 1
             last[topic] = key
+            start = starts.get(topic, 1)
+            first.setdefault((topic, start), key)
             check = checks.setdefault(topic, Check())
-            expected = left.pop((topic, starts.get(topic, 1), key), None)
+            expected = left.pop((topic, start, key), None)
             if expected is None:
                 check.beyond += 1
             elif difference := _difference(expected, content):
@@ -153,8 +158,12 @@ class Rerun:
                 check.first_difference = check.first_difference or f"{key}: {difference}"
             else:
                 check.equal += 1
-        for topic, _, _ in left:
-            checks.setdefault(topic, Check()).missing += 1
+        for topic, start, key in left:
+            check = checks.setdefault(topic, Check())
+            if key < first.get((topic, start), key):
+                check.early += 1
+            else:
+                check.missing += 1
         return checks
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recording from a live system."""
 
+import contextlib
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def start(ros, tmp_path):
     running = []
 
     def begin(*arguments: object, **options: object) -> Program:
-        program = Program("record", tmp_path, "-o", tmp_path / "bag", *arguments, **options)
+        program = Program("record", tmp_path, "-o", tmp_path / "bag", "--flush-period", "0.05", *arguments, **options)
         running.append(program)
         return program
 
@@ -47,6 +49,11 @@ def start(ros, tmp_path):
 
 def heard(ros, *publishers) -> None:
     ros.until(lambda: all(p.get_subscription_count() for p in publishers), 20, "the recorder")
+
+
+def flushed(ros, folder: Path, count: int) -> None:
+    """So many messages are in the bag, as another process sees it."""
+    ros.until(lambda: BagReader(folder).summary.messages >= count, 20, f"{count} messages in the bag")
 
 
 def test_every_message_is_recorded_with_its_bytes_and_qos(ros, start, tmp_path):
@@ -63,11 +70,10 @@ def test_every_message_is_recorded_with_its_bytes_and_qos(ros, start, tmp_path):
         for publisher, one in ((imu, message), (text, String(data="x" * i))):
             sent[publisher.topic_name].append(serialize_message(one))
             publisher.publish(sent[publisher.topic_name][-1])  # as bytes: what stands between fields is kept, too
-        time.sleep(0.002)
     late = node.create_publisher(Odometry, "/late/odom", RELIABLE)  # comes up while it runs
     heard(ros, late)
     late.publish(Odometry())
-    time.sleep(0.1)
+    flushed(ros, tmp_path / "bag", 402)
     recorder.process.send_signal(signal.SIGINT)
     assert recorder.ends() == 0, recorder.text()
     reader = BagReader(tmp_path / "bag")
@@ -92,7 +98,7 @@ def test_topics_are_chosen_by_name_and_pattern(ros, start, tmp_path):
     heard(ros, publishers[0], publishers[3], publishers[4])
     for publisher in publishers:
         publisher.publish(String(data="a"))
-    time.sleep(0.2)
+    flushed(ros, tmp_path / "bag", 3)
     recorder.process.send_signal(signal.SIGTERM)
     assert recorder.ends() == 0
     assert BagReader(tmp_path / "bag").summary.counts == dict.fromkeys(
@@ -111,9 +117,9 @@ def test_a_publisher_that_offers_less_is_heard_too(ros, start, tmp_path):
     second = node.create_publisher(String, "/words", BEST_EFFORT)
     recorder.says("new publisher")
     heard(ros, first, second)
-    first.publish(String(data="b"))
     second.publish(String(data="c"))
-    time.sleep(0.2)
+    first.publish(String(data="b"))
+    flushed(ros, tmp_path / "bag", 3)
     recorder.process.send_signal(signal.SIGINT)
     assert recorder.ends() == 0
     found = [deserialize_message(m.data, String).data for m in BagReader(tmp_path / "bag").messages()]
@@ -123,17 +129,16 @@ def test_a_publisher_that_offers_less_is_heard_too(ros, start, tmp_path):
 def test_a_killed_recorder_leaves_what_it_flushed(ros, start, tmp_path, capsys, monkeypatch):
     node = ros.node()
     publisher = node.create_publisher(CompressedImage, "/cart/camera", RELIABLE)
-    recorder = start("-a", "--flush-period", "0.2")
+    recorder = start("/cart/camera", "--flush-period", "0.2")
     heard(ros, publisher)
     sent = []
     for i in range(60):
         sent.append(serialize_message(CompressedImage(data=bytes([i]) * 20_000)))
         publisher.publish(sent[-1])
-        time.sleep(0.005)
-    time.sleep(0.8)
+    folder = tmp_path / "bag"
+    flushed(ros, folder, len(sent))
     recorder.process.kill()
     recorder.ends()
-    folder = tmp_path / "bag"
     monkeypatch.setattr("sys.argv", ["info", str(folder), "--json"])
     with pytest.raises(SystemExit) as exit_:
         info_main()
@@ -152,14 +157,15 @@ def test_a_full_disk_ends_the_recording_with_one_line(ros, start, tmp_path):
     limit = 400_000
     node = ros.node()
     publisher = node.create_publisher(CompressedImage, "/cart/camera", RELIABLE)
-    recorder = start(
-        "-a", "--flush-period", "0.05", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    )
+    recorder = start("-a", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     heard(ros, publisher)
-    end = time.monotonic() + 20
-    while recorder.process.poll() is None and time.monotonic() < end:
+    ended, rounds = False, 0
+    while not ended and rounds < 4000:
         publisher.publish(CompressedImage(data=bytes(10_000)))
-        time.sleep(0.005)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            recorder.process.wait(0.005)
+            ended = True
+        rounds += 1
     assert recorder.ends() == 1
     errors = [line for line in recorder.text().splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "messages are in the bag" in errors[0] and "Traceback" not in recorder.text()
@@ -205,7 +211,7 @@ def test_a_type_that_is_not_installed_is_told(ros, start, tmp_path, monkeypatch)
     recorder.says("/imu is not recorded: its type sensor_msgs/msg/Imu is not installed here")
     publisher.publish(String(data="a"))
     other.publish(Imu())
-    time.sleep(0.2)
+    flushed(ros, tmp_path / "bag", 1)
     recorder.process.send_signal(signal.SIGINT)
     assert recorder.ends() == 0
     assert BagReader(tmp_path / "bag").summary.counts == {"/words": 1}
@@ -235,7 +241,7 @@ def test_round_trip_of_every_type_of_the_stack(ros, start, tmp_path):
     heard(ros, *publishers.values())
     for name, publisher in publishers.items():
         publisher.publish(sent[name])
-    time.sleep(0.2)
+    flushed(ros, tmp_path / "bag", len(names))
     recorder.process.send_signal(signal.SIGINT)
     assert recorder.ends() == 0
     reader = BagReader(tmp_path / "bag")

@@ -49,6 +49,14 @@ def test_statements_are_compared_one_by_one():
     assert rerun.totals() == {"sum": 17}
 
 
+def test_what_was_said_before_the_recording_is_told_from_what_was_lost():
+    rerun = Rerun({"adder": Adder})
+    rerun.read(page(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 7))))
+    rerun.read(page(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 4))))
+    check = rerun.compare([said(3, 3), said(5, 5), said(6, 6), said(2, 2)])["/sum"]
+    assert (check.equal, check.early, check.missing) == (4, 3, 2)  # 1, 2 and, after the restart, 1; then 4 and 3
+
+
 def test_a_node_that_was_started_again_is_another_engine():
     rerun = Rerun({"adder": Adder})
     rerun.read(page(0, ["begin", {"start": 0}], ["add", 5, 7]))
