@@ -58,6 +58,7 @@ class Problem(Config):
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "the token is missing or wrong"},
+    413: {"model": Problem, "description": "the body is too large"},
     422: {"model": Problem, "description": "the request is not well formed"},
 }
 _SERVICES: dict[int | str, dict[str, Any]] = {

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ir_dashboard.access import Access
 from ir_dashboard.api import PREFIX, explain, router
@@ -26,6 +27,8 @@ TICK = 0.02
 """The dead-man looks after its robots so often while one is held, s."""
 SEATS_PERIOD = 0.2
 """Viewers are told so often who drives, s."""
+MAX_BODY = 1 << 20
+"""Largest body of a request, B: 200 flows take about 30 kB."""
 _PAGE = Path(__file__).parent / "page"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
@@ -68,6 +71,8 @@ def application(
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": explain(error.errors())}, 422)
 
+    app.add_middleware(_Bounded)
+
     @app.middleware("http")
     async def headers(request: Request, answer: Any) -> Response:
         response: Response = await answer(request)
@@ -80,6 +85,26 @@ def application(
 
     app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
     return app
+
+
+class _Bounded:
+    """Refuses a body over `MAX_BODY` as it comes, before more of it is held."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body") or b"")
+            if size > MAX_BODY:
+                raise HTTPException(413, f"the body is larger than {MAX_BODY} B")
+            return message
+
+        await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
 async def _watch(desk: Desk, hub: Hub) -> None:

@@ -94,6 +94,21 @@ def test_malformed_bodies_are_422_in_words(client, body):
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_endless_body_is_refused_before_it_is_read(client, chunked):
+    sent = 0
+
+    def endless():
+        nonlocal sent
+        while sent < 100:
+            sent += 1
+            yield b"[" * 100_000
+
+    content = endless() if chunked else b"".join(endless())
+    answer = client.post("/api/v1/slices", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413 and "larger than" in answer.json()["detail"]
+
+
 def test_a_slice_that_contradicts_itself_is_refused(client):
     flow = {"topic": "odom", "direction": "uplink"}
     answer = client.put("/api/v1/slices/video", json=SPEC | {"flows": [flow, flow]}, headers=BEARER)
