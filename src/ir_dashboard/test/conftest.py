@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import threading
 from pathlib import Path
 
@@ -8,11 +7,6 @@ import pytest
 pytest_plugins = ["ir_common.testing"]
 
 WORLD = Path(__file__).parents[3] / "worlds" / "robot_field.sdf"
-
-
-def crowd():
-    """How many times slower than an idle machine this one may be now: runnable processes per core, at least 1."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Live:

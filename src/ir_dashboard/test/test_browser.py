@@ -4,59 +4,37 @@
 import shutil
 
 import pytest
-from conftest import crowd
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+from selenium.webdriver.support.ui import Select  # noqa: E402
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+from ir_common.testing_browser import Page, chromium, crowd, label  # noqa: E402
+
 pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
+    pytest.mark.skipif(
+        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        reason="chromium and chromedriver are not installed",
+    ),
     pytest.mark.slow,
 ]
-FLAGS = """--headless=new --no-sandbox --no-first-run --disable-background-networking --disable-component-update
-    --disable-sync --disable-quic --use-angle=swiftshader --enable-unsafe-swiftshader --window-size=1000,760"""
 DEAD_MAN = 0.3
 
 
-class Page:
+class LivePage(Page):
+    """The page of the node beside the fake stack."""
+
     def __init__(self, live, driver):
-        self.live, self.driver, self.closed = live, driver, False
+        super().__init__(driver)
+        self.live, self.closed = live, False
 
-    def open(self, fragment="#token=secret"):
-        self.driver.get(f"{self.live.address}/{fragment}")
-        self.until(
-            "document.querySelectorAll('.slice').length >= 4 && document.querySelector('#live.good')", "live page"
-        )
-        return self
-
-    def run(self, script, *arguments):
-        return self.driver.execute_script(script, *arguments)
-
-    def text(self, css):
-        return self.run("return document.querySelector(arguments[0])?.textContent ?? ''", css)
-
-    def until(self, expression, what, timeout=30):
-        return WebDriverWait(self.driver, timeout, 0.05).until(lambda d: d.execute_script(f"return {expression}"), what)
-
-    def click(self, css):
-        """Presses a button; without the mouse, whose way through a busy software renderer may take a minute."""
-        self.run("document.querySelector(arguments[0]).click()", css)
-
-    def find(self, css):
-        return self.driver.find_element(By.CSS_SELECTOR, css)
+    def start(self, fragment="#token=secret"):
+        self.open(f"{self.live.address}/{fragment}")
 
 
 @pytest.fixture(scope="module")
 def driver():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium()
     yield driver
     driver.quit()
 
@@ -66,9 +44,9 @@ def page(live, driver):
     """A tab of its own for each test, at whose end the console must be empty."""
     base = driver.current_window_handle
     driver.switch_to.new_window("tab")
-    page = Page(live, driver)
+    page = LivePage(live, driver)
     yield page
-    errors = [] if page.closed else driver.get_log("browser")
+    errors = [] if page.closed else page.errors()
     for handle in set(driver.window_handles) - {base}:
         driver.switch_to.window(handle)
         driver.close()
@@ -76,17 +54,13 @@ def page(live, driver):
     assert not errors, errors
 
 
-def mark(name):
-    return f"[...document.querySelectorAll('#labels span')].find(s => s.textContent === '{name}')?.style.transform"
-
-
 def test_page_shows_moving_robots_pictures_slices_and_no_errors(page):
-    page.open()
+    page.start()
     shown = page.until("performance.getEntriesByName('first picture')[0]?.startTime", "first picture")
     assert shown < 3000 * crowd(), f"first picture after {shown:.0f} ms"
     assert page.run("return document.getElementById('no-gl').hidden")
-    before = page.until(mark("spider"), "label of the spider")
-    page.until(f"{mark('spider')} !== '{before}'", "movement of the spider")
+    before = page.until(label("spider"), "label of the spider")
+    page.until(f"{label('spider')} !== '{before}'", "movement of the spider")
     page.until(
         "!document.querySelector('#drive .screen.stale') && document.getElementById('windscreen').width === 320",
         "picture",
@@ -101,13 +75,13 @@ def test_page_shows_moving_robots_pictures_slices_and_no_errors(page):
 def test_nothing_is_wider_than_a_phone(page):
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    page.open()
+    page.start()
     assert page.run("return document.documentElement.scrollWidth") == 390
 
 
 def test_dragging_the_stick_drives_letting_go_and_closing_stop(page):
     live, stack = page.live, page.live.stack
-    page.open()
+    page.start()
     stick = page.find("#stick")
     ActionChains(page.driver).click_and_hold(stick).move_by_offset(0, -45).perform()
     live.until(lambda: any(v > 0.5 for _, v, _ in stack.commands), what="commands ahead")
@@ -130,7 +104,7 @@ def test_dragging_the_stick_drives_letting_go_and_closing_stop(page):
 
 def test_keys_drive_and_losing_focus_stops_and_release_gives_back(page):
     live, stack = page.live, page.live.stack
-    page.open()
+    page.start()
     page.click("#take")
     page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
     ActionChains(page.driver).key_down("w").key_down("a").perform()
@@ -142,12 +116,12 @@ def test_keys_drive_and_losing_focus_stops_and_release_gives_back(page):
 
 
 def test_a_second_page_takes_over(page):
-    page.open()
+    page.start()
     page.click("#take")
     page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
     first = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
-    page.open()
+    page.start()
     page.until("document.getElementById('seat').textContent === 'somebody else drives'", "other driver")
     assert page.text("#take") == "Take over"
     page.click("#take")
@@ -158,7 +132,7 @@ def test_a_second_page_takes_over(page):
 
 def test_slices_are_made_changed_and_deleted_by_hand(page):
     live, stack = page.live, page.live.stack
-    page.open()
+    page.start()
     page.click("#new-slice")
     page.until("document.querySelector('#slice-form[open]')", "form")
     Select(page.find("[name=template]")).select_by_value("cart")
@@ -183,7 +157,7 @@ def test_slices_are_made_changed_and_deleted_by_hand(page):
 
 
 def test_without_token_the_page_shows_but_does_not_drive(page):
-    page.open("")
+    page.start("")
     assert page.text("#access") == "read only"
     page.click("#take")
     page.until("!document.getElementById('toast').hidden", "explanation")

@@ -11,8 +11,9 @@ import sys
 import httpx
 import psutil
 import pytest
-from conftest import crowd
 from websockets.sync.client import connect
+
+from ir_common.testing_browser import crowd
 
 BEARER = {"Authorization": "Bearer secret"}
 
