@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A person at the running stack: teleoperation by remap, and what diagnostics tell."""
+"""A person at the running stack: the live page in a browser, slices by every way, teleoperation, diagnostics."""
 
 from __future__ import annotations
 
 import math
 import os
 import pty
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,17 +26,13 @@ from stack import Stack
 
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM
 from ir_common.testing import RosHarness
+from ir_common.testing_browser import Page, chromium, crowd, label
 from ir_interfaces.msg import SliceList
 
 pytestmark = pytest.mark.timeout(240)
 STOP_SECONDS = 1.0
 """Dead-man of the page (0.3 s), the way through twin and radio, a control step, and braking; on an idle machine."""
 REMAP = "cmd_vel:=/edge/cart/cmd_vel_proposed"
-
-
-def crowd() -> float:
-    """How many times slower than an idle machine this one may be now: runnable processes per core, at least 1."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Person:
@@ -167,3 +165,58 @@ def test_teleop_by_remap_drives_and_the_watchdog_stops(person: Person, teleop: C
         teleop(person)
     finally:
         person.hold(False)
+
+
+@pytest.fixture
+def page(person: Person) -> Iterator[Page]:
+    pytest.importorskip("selenium")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("chromium and chromedriver are not installed")
+    found = re.search(r"live page: (\S+)", person.stack.text())
+    assert found, person.stack.text()
+    person.until(lambda: "ir: /dashboard" in person.health, 30, "the dashboard")
+    driver = chromium(640, 560)
+    try:
+        page = Page(driver, person.until)
+        page.open(found[1])
+        yield page
+    finally:
+        driver.quit()
+
+
+def sliced(*words: str) -> None:
+    """`./ir slice …`"""
+    program = Path(get_package_prefix("ros2slice")) / "lib" / "ros2slice" / "slice"
+    done = subprocess.run([program, *words, "--timeout", "20"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_page_shows_drives_slices_and_stops_when_it_is_closed(page: Page, person: Person) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.support.ui import Select
+
+    for robot in ("cart", "spider"):
+        before = page.until(label(robot), f"label of the {robot}")
+        page.until(f"{label(robot)} !== '{before}'", f"movement of the {robot}")
+
+    sliced("delete", "video")  # by hand, seen on the page
+    page.until("!document.querySelector('[data-slice=video]')", "card of the deleted slice gone")
+    page.click("#new-slice")  # made on the page, seen in ROS
+    page.until("document.querySelector('#slice-form[open]')", "form")
+    Select(page.find("[name=template]")).select_by_value("video")
+    page.find("[name=name]").send_keys("video_2")
+    page.click("#slice-form button.primary")
+    person.until(lambda: "video_2" in person.slices and "video" not in person.slices, 10, "the page's slice in ROS")
+    words = "--name by_hand --type embb --rate 1e6 --max-latency 0.1 --reliability 0.9"
+    sliced("create", *words.split())
+    page.until("document.querySelector('[data-slice=by_hand]')", "card of the slice that was made by hand")
+
+    page.run("document.getElementById('driven').value = 'cart'")  # the stick drives the cart
+    ActionChains(page.driver).click_and_hold(page.find("#stick")).move_by_offset(0, -45).perform()
+    page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
+    person.until(lambda: person.speed["cart"] > 0.3, 20, "the cart to drive ahead")
+    assert page.errors() == []
+    closed = time.monotonic()
+    page.driver.close()
+    person.stops(closed)
