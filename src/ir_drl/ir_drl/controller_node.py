@@ -37,7 +37,9 @@ class ControllerConfig(Config):
     edge_namespace: str = Field(
         "/edge", pattern=r"^(/[a-z][a-z0-9_]*)*$", description="side of the radio on which it acts; empty without radio"
     )
-    policy_file: OptionalPath = Field(None, description="policy file (.npz); none: the task's own policy")
+    policy_file: OptionalPath = Field(
+        None, description="policy file (.npz), trained or scripted; none: see docs/controllers.md"
+    )
     seed: int = Field(0, ge=0, description="of policies that draw")
     input_timeout: float = Field(
         0.5, gt=0.0, le=60.0, description="after this long without state the safe action is sent, s of ROS time"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ir_common.config import ConfigError
-from ir_drl.policies import load_policy
+from ir_drl.policies import make_policy
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import make_task
 
@@ -40,4 +40,4 @@ def check(arguments: Arguments) -> None:
     for name, path in arguments.policies.items():
         if name not in tasks:
             raise ConfigError(f"{path}: policy for unknown robot '{name}'; robots are: {', '.join(tasks)}")
-        load_policy(Path(path), tasks[name])
+        make_policy(tasks[name], path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
 from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
+from ir_drl.export import POLICY, Export
 from ir_drl.sac.training import Epoch, Trainer, TrainingConfig
+from ir_sim.tasks import Task
 
 CHECKPOINT, RECORDS, PLOT, LOGS = "checkpoint.pt", "records.json", "training.png", "tensorboard"
 INTERRUPTED = 130
@@ -38,10 +41,11 @@ TWIN = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the executable ``train``."""
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    given = _parser().parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _train(given)
+        _train(given, shlex.join(words))
     except (ConfigError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else 1)
@@ -82,7 +86,7 @@ def _folder(given: argparse.Namespace) -> Path:
     return given.out or Path("runs") / f"{given.environment.replace('/', '-')}-{config.algorithm}-{config.seed}"
 
 
-def _train(given: argparse.Namespace) -> None:
+def _train(given: argparse.Namespace, words: str) -> None:
     config, folder = _config(given), _folder(given)
     if given.threads is not None:
         if given.threads < 1:
@@ -95,18 +99,22 @@ def _train(given: argparse.Namespace) -> None:
     elif path.exists():
         raise ConfigError(f"{path}: holds a run already; give --resume to go on with it, or another --out")
     folder.mkdir(parents=True, exist_ok=True)
+    task = getattr(trainer.environment.unwrapped, "task", None)
+    export = Export(folder, task, trainer, f"./ir run ir_drl train {words}") if isinstance(task, Task) else None
     log = _logger(folder / LOGS) if given.tensorboard else lambda epoch: None
     try:
         with _Display(trainer, config) as display:
             for epoch in trainer.run(display.step):
                 trainer.save(path)
                 _write(folder / RECORDS, given.environment, config, trainer.records)
+                if export:
+                    export.epoch()
                 log(epoch)
                 display.epoch(epoch)
     finally:
         trainer.close()
     plot(folder / PLOT, given.environment, trainer.records)
-    print(f"{path}, {RECORDS} and {PLOT}")
+    print(f"{path}, {RECORDS} and {PLOT}" + (f", and the best policy: {folder / POLICY}" if export else ""))
 
 
 def _maker(name: str, settings: Sequence[str] = ()) -> Callable[[], gymnasium.Env[Any, Any]]:

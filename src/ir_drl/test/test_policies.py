@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each policy does for single observations."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def spider_sees(bearing):
 def test_each_robot_gets_its_policy(tmp_path):
     assert isinstance(make_policy(CART), CartPolicy)
     assert isinstance(make_policy(SPIDER), SpiderPolicy)
-    assert isinstance(make_policy(HOPPER), RandomPolicy)
+    assert isinstance(make_policy(HOPPER, Path("scripted")), RandomPolicy)
     save_policy(tmp_path / "p.npz", CART, [(np.zeros((2, 16)), np.zeros(2))], "tanh")
     assert isinstance(make_policy(CART, tmp_path / "p.npz"), NetworkPolicy)
 

@@ -6,10 +6,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 
+from ir_drl.policies import load_policy
+from ir_drl.sac.training import evaluate
 from ir_drl.train import main
+from ir_sim.tasks import make_task
 
 torch.set_num_threads(1)  # the networks are too small for more
 SETTINGS = """
@@ -92,3 +97,16 @@ def test_trains_with_a_twin(tmp_path: Path, config: str, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "twin error" in shown and "dreamt 24" in shown
     assert records(tmp_path / "a")[1]["metrics"]["rollout_steps"] == 1.0  # type: ignore[index]
+
+
+def test_keeps_the_best_policy_of_a_robot_for_its_controller(tmp_path: Path, config: str) -> None:
+    main(["ir_drl.environments:ir/HopperHop-v0", "--config", config, "--out", str(tmp_path / "a"), "--epochs", "3"])
+    about = json.loads((tmp_path / "a" / "policy.json").read_text())
+    means = [one["evaluation_returns"][0] for one in records(tmp_path / "a")]
+    assert about["task"] == "hopper_hop" and about["seed"] == 0 and "HopperHop-v0" in about["command"]
+    assert means[about["epoch"] - 1] == max(means)
+    task = make_task("hopper")
+    policy = load_policy(tmp_path / "a" / "policy.npz", task)
+    environment = gymnasium.make("ir/HopperHop-v0")
+    returns = evaluate(environment, lambda seen: policy.act(seen).astype(np.float32), seed=0, episodes=1)
+    assert returns == pytest.approx([max(means)], rel=1e-3)

@@ -19,11 +19,11 @@ from ir_drl.assisted.veto import WINDOW, RewardVeto, make_veto
 from ir_drl.sac.generators import Generators
 from ir_drl.sac.replay import MixedSampler, ReplayBuffer
 from ir_drl.sac.training import Hooks, Trainer
-from ir_sim.tasks import HopperHop
+from ir_sim.tasks import HopperHop, Task
 
 Array = NDArray[Any]
 TERMINATIONS: dict[str, Termination] = {"Hopper-v5": HopperHop().terminated}
-"""Tasks whose end is a known function of the next observation."""
+"""Other environments than the stack's own (`ir/<Task>-v0`) whose end is a known function of the next observation."""
 
 
 class Assistant(Hooks):
@@ -175,5 +175,6 @@ def make_trainer(
     """A trainer for the configured algorithm; arguments as for `Trainer`. The twin itself is always on the CPU."""
     trainer = Trainer(make_environment, config, task, device)
     if config.algorithm != "sac":
-        Assistant(trainer, config, TERMINATIONS.get(task))
+        own = getattr(trainer.environment.unwrapped, "task", None)
+        Assistant(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(task))
     return trainer

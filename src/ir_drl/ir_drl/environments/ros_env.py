@@ -18,7 +18,7 @@ from ir_drl.environments.ros_lockstep import GzLockstep, Lockstep, MujocoLockste
 from ir_drl.environments.spaces import spaces
 from ir_drl.environments.task_env import default_world
 from ir_interfaces.msg import TaskState
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command
+from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_numbers
 from ir_sim.sdf import compose
 from ir_sim.tasks import make_task
 
@@ -78,7 +78,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._last: TaskState | None = None
         self._newest = 0  # episode
         self._lockstep: Lockstep = (
-            MujocoLockstep(self._peer, simulator)
+            MujocoLockstep(self._peer, simulator, self.robot)
             if sim == "mujoco"
             else GzLockstep(self._peer, described.name, nanoseconds)
         )
@@ -136,8 +136,9 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         taken = self.task.clip(np.asarray(action, np.float64))
         if not np.isfinite(taken).all():
             raise ValueError(f"action must be finite, got {taken.tolist()}")
-        self._commands.publish(action_to_command(self.task, taken, last.header.stamp))
-        self._lockstep.step(self._count)
+        command = action_to_command(self.task, taken, last.header.stamp)
+        self._commands.publish(command)
+        self._lockstep.step(self._count, command_numbers(command))
         self._peer.wait(lambda: self._states, f"state of {self.robot} after step {last.step}")
         state = self._states.popleft()
         if (state.episode, state.step) != (last.episode, last.step + 1):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from rclpy.client import Client
@@ -26,7 +26,7 @@ class Peer:
     """
 
     def __init__(self, node: Node, timeout: float) -> None:
-        self.node, self._timeout = node, timeout
+        self.node, self.timeout = node, timeout
         self._executor = LeanExecutor()
         self._executor.add_node(node)
 
@@ -36,7 +36,7 @@ class Peer:
         Raises:
             TimeoutError: it does not within the timeout.
         """
-        limit = self._timeout if timeout is None else timeout
+        limit = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         while not condition():
             left = deadline - time.monotonic()
@@ -57,8 +57,8 @@ class Peer:
 
     def wait_for(self, client: Client) -> None:
         """Waits until a service is there."""
-        if not client.wait_for_service(self._timeout):
-            raise TimeoutError(f"no service {client.srv_name} within {self._timeout:g} s; is the simulator running?")
+        if not client.wait_for_service(self.timeout):
+            raise TimeoutError(f"no service {client.srv_name} within {self.timeout:g} s; is the simulator running?")
 
     def close(self) -> None:
         """Ends the executor and the node."""
@@ -72,38 +72,43 @@ class Lockstep(Protocol):
     def reset(self, seed: int) -> None:
         """The world as at its start, time at zero."""
 
-    def step(self, count: int) -> None:
-        """Runs physics steps and returns when they are done."""
+    def step(self, count: int, command: Sequence[float] = ()) -> None:
+        """Runs physics steps and returns when they are done.
+
+        Args:
+            count: how many.
+            command: numbers of the command (`ir_sim.ros_messages.command_numbers`), published already, that the steps
+                must be run with; empty: whichever is in force.
+        """
 
 
 class MujocoLockstep:
     """The embedded simulator's services."""
 
-    def __init__(self, peer: Peer, simulator: str) -> None:
-        self._peer = peer
+    def __init__(self, peer: Peer, simulator: str, robot: str) -> None:
+        self._peer, self._robot = peer, robot
         self._step = peer.node.create_client(StepSimulation, f"{simulator}/step")
         self._reset = peer.node.create_client(ResetSimulation, f"{simulator}/reset")
-        self._pause = peer.node.create_client(SetBool, f"{simulator}/pause")
-        self._fence()
-
-    def _fence(self) -> None:
-        """A call and its answer: what was published before it has had that time, too, to arrive."""
-        _check(self._peer.call(self._pause, SetBool.Request(data=True)))
+        pause = peer.node.create_client(SetBool, f"{simulator}/pause")
+        _check(peer.call(pause, SetBool.Request(data=True)))
 
     def reset(self, seed: int) -> None:
         """See `Lockstep`."""
         _check(self._peer.call(self._reset, ResetSimulation.Request(seed=seed)))
 
-    def step(self, count: int) -> None:
-        """See `Lockstep`."""
-        self._fence()
-        _check(self._peer.call(self._step, StepSimulation.Request(steps=count)))
+    def step(self, count: int, command: Sequence[float] = ()) -> None:
+        """See `Lockstep`; a topic and a service have no common order, so the simulator is told what to wait for."""
+        request = StepSimulation.Request(steps=count)
+        if command:
+            request.robot, request.command, request.timeout = self._robot, list(command), self._peer.timeout / 2
+        _check(self._peer.call(self._step, request))
 
 
 class GzLockstep:
     """Gazebo's world control through ros_gz_bridge. It answers when it accepts, so the clock tells when it is done.
 
-    Gazebo resets nothing that is random in the models, so the seed has no effect there.
+    Gazebo resets nothing that is random in the models, so the seed has no effect there. Its world control knows no
+    commands: one that is late on its way through the bridge acts a step later, which `RosTaskEnv.step` cannot see.
     """
 
     def __init__(self, peer: Peer, world: str, step_nanoseconds: int) -> None:
@@ -138,7 +143,7 @@ class GzLockstep:
         self._now = -1
         self.step(1)
 
-    def step(self, count: int) -> None:
+    def step(self, count: int, command: Sequence[float] = ()) -> None:
         """See `Lockstep`."""
         target = max(self._now, 0) + count * self._period
         self._control(pause=True, multi_step=count)

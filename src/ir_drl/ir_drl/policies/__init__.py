@@ -15,6 +15,8 @@ from ir_drl.policies.spider import SpiderPolicy
 from ir_sim.tasks import CartNavigation, SpiderPatrol, Task
 
 __all__ = [
+    "CHOICES",
+    "TRAINED",
     "CartPolicy",
     "NetworkPolicy",
     "Policy",
@@ -27,17 +29,31 @@ __all__ = [
 ]
 
 
-def make_policy(task: Task, policy_file: Path | None = None, seed: int = 0) -> Policy:
-    """The policy of a task: that of the file where there is one, otherwise the task's own.
+TRAINED = Path(__file__).parent / "trained"
+"""Policies that come with the stack: of each task a file TASK.npz, and in TASK.json what made it."""
+CHOICES = ("trained", "scripted")
+"""Words in place of a file."""
 
-    The cart drives by lidar, the spider walks a gait, every other robot acts at random.
+
+def make_policy(task: Task, chosen: Path | None = None, seed: int = 0) -> Policy:
+    """The policy of a task.
+
+    Args:
+        chosen: a policy file; or ``trained``, the one that comes with the stack; or ``scripted``, written by hand: the
+            cart drives by lidar, the spider walks a gait, every other robot acts at random. None: scripted for cart
+            and spider, for others trained where there is one.
 
     Raises:
-        ConfigError: the policy file is damaged or does not fit the task.
+        ConfigError: the policy file is missing, damaged or does not fit the task.
     """
     policy: Policy
-    if policy_file is not None:
-        policy = load_policy(policy_file, task)
+    trained = TRAINED / f"{task.name}.npz"
+    scripted = isinstance(task, CartNavigation | SpiderPatrol) or not trained.exists()
+    word = str(chosen or CHOICES[scripted])
+    if word not in CHOICES:
+        policy = load_policy(Path(word), task)
+    elif word == "trained":
+        policy = load_policy(trained, task)
     elif isinstance(task, CartNavigation):
         policy = CartPolicy(task)
     elif isinstance(task, SpiderPatrol):

@@ -117,6 +117,7 @@ class Trainer:
 
     Attributes:
         sampler: fills the updates' batches; replace it to mix the robot's experience with the twin's.
+        environment: that it trains in; evaluations have their own.
         hooks: what a method adds.
         records: of the epochs so far.
         running: of the epoch under way.
@@ -133,8 +134,8 @@ class Trainer:
         device: str | torch.device = "cpu",
     ) -> None:
         self.config, self.task = config, task
-        self._environment, self._evaluation = make_environment(), make_environment()
-        self.layout, self._low, self._high = _spaces(self._environment, task)
+        self.environment, self._evaluation = make_environment(), make_environment()
+        self.layout, self._low, self._high = _spaces(self.environment, task)
         self.agent = SAC(config.sac, self.layout, config.seed, device)
         self.replay = ReplayBuffer(config.capacity, self.layout)
         self.sampler: Sampler = UniformSampler(self.replay, self.agent.random["replay"])
@@ -165,7 +166,7 @@ class Trainer:
 
     def close(self) -> None:
         """Closes the environments."""
-        self._environment.close()
+        self.environment.close()
         self._evaluation.close()
 
     def _epoch(self, on_step: Callable[[int], None]) -> Epoch:
@@ -207,7 +208,7 @@ class Trainer:
         if not np.isfinite(action).all():
             raise self._diverged()
         action = self.hooks.propose(observation, action)
-        following, reward, terminated, truncated, _ = self._environment.step(self._scale(action))
+        following, reward, terminated, truncated, _ = self.environment.step(self._scale(action))
         reward = float(reward)
         self.replay.add(observation, action, reward, following, terminated)
         self.hooks.transition(observation, action, reward, following, terminated)
@@ -220,7 +221,7 @@ class Trainer:
         )
 
     def _reset(self) -> FloatArray:
-        observation, _ = self._environment.reset(seed=int(self._random["environment"].integers(MAX_SEED)))
+        observation, _ = self.environment.reset(seed=int(self._random["environment"].integers(MAX_SEED)))
         return np.asarray(observation)
 
     def _scale(self, action: FloatArray) -> FloatArray:

@@ -32,7 +32,7 @@ class BringupArguments(Config):
     )
     slices: Path = Field(Path("slices.yaml"), description="carrier, slice templates and first slices: a YAML file")
     bridge: Path = Field(Path("bridge.yaml"), description="topics of the robots: a bridge file")
-    policies: dict[str, Path] = Field({}, description="policy files, separated by commas: robot=file")
+    policies: dict[str, Path] = Field({}, description="separated by commas: robot=FILE, =trained or =scripted")
     external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
@@ -124,7 +124,7 @@ def check(arguments: BringupArguments) -> BringupArguments:
             "slices": _find(arguments.slices, "config", ".yaml", "slices file"),
             "bridge": _find(arguments.bridge, "config", ".yaml", "bridge file"),
             "twin_settings": settings and _find(settings, "config/twin", ".yaml", "twin settings file"),
-            "policies": {robot: path.expanduser().resolve() for robot, path in arguments.policies.items()},
+            "policies": {robot: _policy(path) for robot, path in arguments.policies.items()},
             "report": arguments.report and arguments.report.expanduser().resolve(),
         }
     )
@@ -141,6 +141,10 @@ def check(arguments: BringupArguments) -> BringupArguments:
     for entry in entry_points(group="ir_twin.preflight"):
         entry.load()(resolved)
     return resolved
+
+
+def _policy(path: Path) -> Path:
+    return path if str(path) in ("trained", "scripted") else path.expanduser().resolve()
 
 
 def twin_parameters(arguments: BringupArguments) -> dict[str, Any]:
