@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Falls and collisions of the live fleet, the twin off and enforcing, at three qualities of the radio."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from ament_index_python.packages import get_package_prefix
+from harness import Axis, Goal, Options, Result, interval, main
+
+ROOT = Path(__file__).resolve().parents[1]
+TWINS = ("off", "enforce")
+QUALITIES: dict[str, dict[str, Any]] = {
+    "good": {},
+    "loaded": {"bandwidth": 1.08e6, "resource_blocks": 6},
+    "poor": {"tx_power": -22.0},
+}
+"""What the carrier of config/slices.yaml has otherwise. loaded: the robots' traffic fills it; poor: a weak signal."""
+ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
+POLICIES = "cart=trained,spider=trained,hopper=trained"
+DURATION, QUICK_DURATION = 60, 4
+"""Simulated seconds of a run."""
+
+
+def run(options: Options) -> Result:
+    """Every quality, twin and seed in turn, so that a slow hour meets all of them alike."""
+    duration = QUICK_DURATION if options.quick else DURATION
+    qualities = ["good"] if options.quick else list(QUALITIES)
+    counts = {(quality, twin): [] for quality in qualities for twin in TWINS}
+    reports: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in counts}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in options.seed_list:
+            for quality, twin in counts:
+                report = live(Path(folder), QUALITIES[quality], twin, seed, duration)
+                mishaps = [report["robots"][robot][kind] for robot, kind in ROBOTS.items()]
+                print(f"{quality:7s} twin {twin:8s} seed {seed}: {dict(zip(ROBOTS, mishaps, strict=True))}", flush=True)
+                counts[quality, twin].append(mishaps)
+                reports[quality, twin].append(report)
+    series = {
+        f"twin {twin}": interval([[sum(counts[q, twin][s]) for q in qualities] for s in range(options.seeds)])
+        for twin in TWINS
+    }
+    return Result(
+        x=Axis("radio", "", qualities),
+        y=f"falls and collisions of the fleet in {duration} s",
+        series=series,
+        parameters={
+            "duration_seconds": duration,
+            "policies": POLICIES,
+            "twin_settings": "risk.yaml",
+            "carriers": {quality: QUALITIES[quality] for quality in qualities},
+        },
+        goals=[_goal(quality, counts) for quality in qualities],
+        tables={
+            f"{quality}, twin {twin}": _table(counts[quality, twin], reports[quality, twin]) for quality, twin in counts
+        },
+    )
+
+
+def live(folder: Path, carrier: dict[str, Any], twin: str, seed: int, duration: float) -> dict[str, Any]:
+    """The report of one run of the whole stack."""
+    slices = yaml.safe_load((ROOT / "config" / "slices.yaml").read_text())
+    slices["carrier"] |= carrier
+    (folder / "slices.yaml").write_text(yaml.safe_dump(slices))
+    words = {
+        "slices": folder / "slices.yaml", "twin": twin, "twin_settings": "risk", "policies": POLICIES, "seed": seed,
+        "duration": duration, "report": folder / "report.json", "dashboard": "off", "rendering": "false",
+    }  # fmt: skip
+    up = Path(get_package_prefix("ir_twin")) / "lib" / "ir_twin" / "up"
+    environment = os.environ | {"ROS_DOMAIN_ID": str(20 + seed % 60)}
+    command = [str(up), *(f"{name}:={value}" for name, value in words.items())]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120 + 5 * duration)
+    if done.returncode:
+        raise SystemExit(
+            f"{' '.join(command)}: ended with {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
+    return dict(json.loads((folder / "report.json").read_text()))
+
+
+def _goal(quality: str, counts: dict[tuple[str, str], list[list[int]]]) -> Goal:
+    off, enforced = (int(np.sum(counts[quality, twin])) for twin in TWINS)
+    return Goal(
+        f"{quality}: falls and collisions with the twin", f"under {off}, those without", enforced, enforced < off
+    )
+
+
+def _table(mishaps: list[list[int]], reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of all seeds together: mishaps, way and verdicts of each robot, and how the radio carried control."""
+    table: dict[str, Any] = {}
+    for index, (robot, kind) in enumerate(ROBOTS.items()):
+        of_robot = [report["robots"][robot] for report in reports]
+        table[robot] = {
+            kind: [one[index] for one in mishaps],
+            "reward": [round(one["reward"], 1) for one in of_robot],
+            "vetoed": [one["verdicts"]["vetoed"] for one in of_robot],
+            "proposals": [one["verdicts"]["proposals"] for one in of_robot],
+        }
+    control = [report["slices"]["control"] for report in reports]
+    table["control"] = {
+        "delay_p50_seconds": [one["delay_seconds"]["p50"] for one in control],
+        "delay_p99_seconds": [one["delay_seconds"]["p99"] for one in control],
+        "delivered_share": [one["delivered"]["messages"] / max(one["offered"]["messages"], 1) for one in control],
+    }
+    return table
+
+
+if __name__ == "__main__":
+    main("twin-fleet", run, seeds=3, quick_seeds=1)
