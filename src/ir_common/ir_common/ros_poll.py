@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions that are read when a picture is due, not when a message comes.
+"""Subscriptions that their owner reads when it needs to, not an executor when a message comes.
 
 An executor wakes up and builds its wait set anew for every message, which costs several times what taking the message
 does. Many fast topics for a page of 20 Hz are cheaper to read 20 times a second, each as far as its queue goes.
@@ -7,10 +7,12 @@ does. Many fast topics for a page of 20 Hz are cheaper to read 20 times a second
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -21,10 +23,12 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Only the newest message matters."""
 BUFFERED = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 """All that come between two readings matter."""
+_LONGEST_WAIT = 0.1
+"""s; then the context is looked at again: the signal that ended it wakes no wait set but the executor's."""
 
 
-class _Unserved(CallbackGroup):
-    """A group that no executor may serve."""
+class Unexecuted(CallbackGroup):
+    """Callback group of entities that no executor may serve: their owner waits on them, or asks them, itself."""
 
     def can_execute(self, entity: Any) -> bool:
         """Never."""
@@ -38,11 +42,39 @@ class _Unserved(CallbackGroup):
         """Nothing was begun."""
 
 
+def drain_until(
+    node: Node, subscription: Subscription, handle: Callable[[Any], None], done: Callable[[], bool], timeout: float
+) -> bool:
+    """Drains a subscription, and waits for more on it, until ``done()``; for a callback that must not go on before.
+
+    Args:
+        node: the subscription's node; nothing else of it is served meanwhile.
+        subscription: to wait on.
+        handle: takes each message.
+        done: what is waited for.
+        timeout: s of wall time to wait at most.
+
+    Returns:
+        Whether it came in time; False, too, when the process is told to end.
+    """
+    deadline = time.monotonic() + timeout
+    wait_set = _rclpy.WaitSet(1, 0, 0, 0, 0, 0, node.context.handle)
+    with subscription.handle:
+        while True:
+            drain(subscription, handle)
+            left = deadline - time.monotonic()
+            if done() or left <= 0.0 or not node.context.ok():
+                return done()
+            wait_set.clear_entities()
+            wait_set.add_subscription(subscription.handle)
+            wait_set.wait(int(1e9 * min(left, _LONGEST_WAIT)))
+
+
 class Poll:
     """The polled subscriptions of a node."""
 
     def __init__(self, node: Node) -> None:
-        self._node, self._group = node, _Unserved()
+        self._node, self._group = node, Unexecuted()
         self._all: list[tuple[Subscription, Callable[[Any], None]]] = []
 
     def add(self, kind: type[Any], topic: str, qos: QoSProfile, handle: Callable[..., None], *first: Any) -> None:

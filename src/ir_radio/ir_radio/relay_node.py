@@ -26,13 +26,14 @@ from ir_common.config import Config, ConfigError, live, load_yaml
 from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, run
 from ir_common.ros_params import declare
+from ir_common.ros_poll import Unexecuted
 from ir_interfaces.msg import Allocation, CellReport, SliceList
 from ir_radio.cell import Cell, FlowKey
 from ir_radio.journal import keep
 from ir_radio.profiles import load_profile
 from ir_radio.ros_diagnostics import Diagnostics
 from ir_radio.ros_messages import report_to_message, spec_from_message
-from ir_radio.ros_pump import Port, Pump, RosTime, Unexecuted
+from ir_radio.ros_pump import Port, Pump, RosTime
 from ir_radio.ros_qos import QosWatch, qos_of
 from ir_radio.slices import NAME, FlowSpec, SlicesFile, SliceSpec
 from ir_radio.traces import TracePlayer, load_links

@@ -16,7 +16,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
@@ -32,19 +31,6 @@ _SHORTEST_WAIT, _LONGEST_RETRY = 250_000, 20_000_000  # for a clock that stands 
 _WARN_PERIOD = 10_000_000_000
 _LAGS = 4096  # of the last messages
 _BATCH = 64  # messages taken from one subscription before the others get their turn
-
-
-class Unexecuted(CallbackGroup):
-    """Callback group of entities that the node's executor leaves alone because the pump waits on them."""
-
-    def can_execute(self, entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, entity: Any) -> None:
-        pass
 
 
 @dataclass(eq=False)

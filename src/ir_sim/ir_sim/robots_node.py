@@ -12,12 +12,13 @@ from pydantic import Field
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 from sensor_msgs.msg import JointState, LaserScan
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
-from ir_common.ros_node import LATCHED, STREAM, LeanNode
+from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Contacts, TaskState, TaskStatus
 from ir_interfaces.srv import ResetRobots
@@ -77,6 +78,7 @@ class _RobotTopics:
         self._command = node.create_publisher(command_type, prefix + self._command_topic, STATE_QOS)
         self._echoes = 0
         self._ignored = 0
+        self._needed: list[Subscription] = []
         # made in this order: at one instant the executor serves what a control step needs before what triggers it
         for message_type, topic, handle in (
             (command_type, self._command_topic, self._on_command),
@@ -85,7 +87,14 @@ class _RobotTopics:
             (JointState, "joint_states", self._on_joint_states),
             *(((LaserScan, "scan", self._on_scan),) if self.task.trigger == "scan" else ()),
         ):
-            node.create_subscription(message_type, prefix + topic, handle, STREAM)
+            subscription = node.create_subscription(message_type, prefix + topic, handle, STREAM)
+            if topic != self.task.trigger:
+                self._needed.append(subscription)
+
+    def _catch_up(self) -> None:
+        """Takes what a control step needs: meanwhile the executor, busy with what triggers it, does not look there."""
+        for subscription in self._needed:
+            drain(subscription, subscription.callback)
 
     def _on_odometry(self, message: Any) -> None:
         self.onboard.odometry(*message_to_odometry(message))
@@ -94,9 +103,12 @@ class _RobotTopics:
         self.onboard.contacts(*message_to_touches(message))
 
     def _on_scan(self, message: Any) -> None:
+        self._catch_up()
         self._publish(self.onboard.scan(*message_to_scan(message)))
 
     def _on_joint_states(self, message: Any) -> None:
+        if self.task.trigger == "joint_states":
+            self._catch_up()
         try:
             self._publish(self.onboard.joint_states(*message_to_joint_states(message)))
         except ValueError as error:

@@ -61,6 +61,13 @@ def command_to_action(task: Task, message: Twist | JointTrajectory) -> Array:
     return values / task.action_scale
 
 
+def command_numbers(message: Twist | JointTrajectory) -> list[float]:
+    """A command's numbers as its message has them, by which `StepSimulation` names it."""
+    if isinstance(message, Twist):
+        return [message.linear.x, message.angular.z]
+    return [number for point in message.points for number in (point.positions or point.effort)]
+
+
 def _joint_values(task: Task, message: JointTrajectory) -> Array:
     names = list(message.joint_names)
     if len(message.points) != 1:

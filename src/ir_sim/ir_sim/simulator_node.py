@@ -11,6 +11,7 @@ from geometry_msgs.msg import Twist
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
@@ -18,11 +19,13 @@ from trajectory_msgs.msg import JointTrajectory
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError, live
 from ir_common.ros_node import STREAM, LeanNode
+from ir_common.ros_poll import drain_until
 from ir_common.ros_time import to_stamp
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.camera import CameraWorker
 from ir_sim.readings import Reading
+from ir_sim.ros_messages import command_numbers
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import NANOSECONDS, Simulation
@@ -33,6 +36,7 @@ SENSOR_QOS = QoSProfile(depth=10)
 TICK = 0.004  #: s of wall time between looks at the clock
 MAX_LAG = 0.25  #: s of wall time behind its pace after which the simulation stops trying to catch up
 MAX_BUSY = 0.02  #: s of wall time of stepping before other callbacks get their turn
+MAX_COMMAND_WAIT = 60.0  #: s of wall time that a step may wait for its command
 _COMMANDS = {"geometry_msgs/msg/Twist": Twist, "trajectory_msgs/msg/JointTrajectory": JointTrajectory}
 
 
@@ -67,6 +71,8 @@ class SimulatorNode(LeanNode):
         self._clock_message = ClockMessage()
         self._ignored: dict[str, int] = {}
         self._divergences = 0
+        self._in_force: dict[str, list[float]] = {}  # command of each robot since it was put back
+        self._commands: dict[str, Subscription] = {}
         self._outputs: dict[str, Any] = {}
         self._messages: dict[str, Any] = {}
         self._clock_publisher = None
@@ -101,7 +107,8 @@ class SimulatorNode(LeanNode):
                 drive = world.robots[robot].description.drive is not None
                 self._check_type(row, row.ros_type_name, Twist if drive else JointTrajectory)
                 handle = self._handler(robot, self._drive if drive else self._move_joints)
-                self.create_subscription(_COMMANDS[row.ros_type_name], row.ros_topic_name, handle, STREAM)
+                kind = _COMMANDS[row.ros_type_name]
+                self._commands[robot] = self.create_subscription(kind, row.ros_topic_name, handle, STREAM)
             elif self._settings.config.cameras or row.ros_type_name != "sensor_msgs/msg/Image":
                 self.get_logger().warning(f"bridge file: nothing in world {world.name} is at {row.gz_topic_name}")
         if self._clock_publisher is None:
@@ -121,6 +128,7 @@ class SimulatorNode(LeanNode):
         def handle(message: Any) -> None:
             try:
                 apply(robot, message)
+                self._in_force[robot] = command_numbers(message)
             except ValueError as error:
                 self._ignored[robot] = self._ignored.get(robot, 0) + 1
                 text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
@@ -210,6 +218,7 @@ class SimulatorNode(LeanNode):
             return response
         self._cameras.flush()
         self.simulation.reset(request.seed if request.seed >= 0 else None)
+        self._in_force.clear()
         self._set_pace()
         self._publish_clock()
         response.success, response.message = True, f"world reset with seed {self.simulation.seed}"
@@ -222,6 +231,7 @@ class SimulatorNode(LeanNode):
             return response
         for name in request.robots or list(self.simulation.views):
             self.simulation.reset_robot(name)
+            self._in_force.pop(name, None)
         response.success, response.message = True, f"put back: {', '.join(request.robots or self.simulation.views)}"
         return response
 
@@ -232,14 +242,34 @@ class SimulatorNode(LeanNode):
         return response
 
     def _on_step(self, request: Any, response: Any) -> Any:
-        if not self._paused or request.steps < 1:
-            response.message = "steps must be at least 1" if self._paused else "pause the simulation first"
-        else:
+        response.message = self._refusal(request)
+        if not response.message:
             self.advance(request.steps)
             self._cameras.flush()
             response.success = True
         response.time = to_stamp(self.simulation.nanoseconds)
         return response
+
+    def _refusal(self, request: Any) -> str:
+        """Why a step cannot be run; empty: it can, and the command that it is to be run with is in force."""
+        robot, wanted, timeout = request.robot, list(request.command), request.timeout
+        if not self._paused:
+            return "pause the simulation first"
+        if request.steps < 1:
+            return "steps must be at least 1"
+        if not robot:
+            return ""
+        if robot not in self._commands:
+            return f"no robot {robot} takes commands; those that do: {', '.join(self._commands) or 'none'}"
+        if not 0.0 <= timeout <= MAX_COMMAND_WAIT:
+            return f"timeout must be within 0 and {MAX_COMMAND_WAIT:g} s, got {timeout:g}"
+        subscription = self._commands[robot]
+        if drain_until(self, subscription, subscription.callback, lambda: self._in_force.get(robot) == wanted, timeout):
+            return ""
+        found = self._in_force.get(robot, "none")
+        return (
+            f"{robot}: {wanted} not commanded within {timeout:g} s, in force is {found}; does somebody else command it?"
+        )
 
     def close(self) -> None:
         """Ends the cameras' thread."""

@@ -5,6 +5,7 @@ import importlib
 import math
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 import numpy as np
@@ -22,6 +23,7 @@ from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim import simulator_node
 from ir_sim.bridge import load_rows, rows_for
+from ir_sim.ros_messages import command_numbers
 from ir_sim.sdf import compose
 
 pytestmark = pytest.mark.timeout(90)
@@ -145,6 +147,40 @@ def test_a_robot_moves_as_told_and_bad_commands_are_counted_and_ignored(ros, sta
     start_x = node.simulation.sensors("cart").position[0]
     step(ros, test_node, 2000)
     assert node.simulation.sensors("cart").position[0] - start_x == pytest.approx(2.0, rel=0.02)
+
+
+def test_a_step_waits_for_the_command_that_it_is_told_to_expect(ros, start, test_node):
+    node = start(robots=["cart", "hopper"])
+    drive = test_node.create_publisher(Twist, "/cart/cmd_vel", 10)
+    joints = test_node.create_publisher(JointTrajectory, "/hopper/joint_commands", 10)
+    ros.until(lambda: drive.get_subscription_count() == 1 and joints.get_subscription_count() == 1)
+    torques = JointTrajectory(joint_names=["leg_joint"], points=[JointTrajectoryPoint(effort=[3.0])])
+    twist = Twist()
+    twist.linear.x = 0.5
+    for robot, publisher, message in (("cart", drive, twist), ("hopper", joints, torques)):
+        request = StepSimulation.Request(steps=5, robot=robot, command=command_numbers(message), timeout=20.0)
+        late = threading.Timer(0.2, publisher.publish, [message])  # while the service waits, which holds this thread
+        late.start()
+        answer = ros.call(test_node, StepSimulation, "/simulator/step", request, timeout=30.0)
+        assert answer.success, answer.message
+        late.join()
+    assert node.simulation.views["cart"].drive.wanted.tolist() == [0.5, 0.0]
+    assert node.simulation.data.actuator("hopper/leg_joint").ctrl[0] == 3.0
+    steps = node.simulation.steps
+    for change, why in (
+        ({"command": [0.7, 0.0]}, "in force is [0.5, 0.0]; does somebody else command it"),
+        ({"robot": "spider"}, "no robot spider takes commands; those that do: cart, hopper"),
+        ({"timeout": math.nan}, "timeout must be within 0 and 60 s"),
+        ({"timeout": 1e9}, "timeout must be within 0 and 60 s"),
+    ):
+        values = {"steps": 1, "robot": "cart", "command": [0.5, 0.0], "timeout": 0.01} | change
+        refused = ros.call(test_node, StepSimulation, "/simulator/step", StepSimulation.Request(**values))
+        assert not refused.success and why in refused.message
+    assert node.simulation.steps == steps
+    assert ros.call(test_node, ResetSimulation, "/simulator/reset", ResetSimulation.Request(seed=1)).success
+    values = {"steps": 1, "robot": "cart", "command": [0.5, 0.0], "timeout": 0.01}
+    refused = ros.call(test_node, StepSimulation, "/simulator/step", StepSimulation.Request(**values))
+    assert not refused.success and "in force is none" in refused.message  # the command was of before the reset
 
 
 def test_pause_stops_time_and_step_needs_it(ros, start, test_node):
