@@ -39,6 +39,7 @@ class PlainSAC:
         self.actor_adam = torch.optim.Adam(self.actor.parameters(), rate)
         self.critic_adam = torch.optim.Adam([p for critic in self.critics for p in critic.parameters()], rate)
         self.alpha_adam = torch.optim.Adam([self.log_alpha], rate)
+        self.updates = 0
 
     def sample(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Actions and their log-probabilities, by torch's distributions."""
@@ -67,16 +68,23 @@ class PlainSAC:
         self.critic_adam.zero_grad()
         critic_loss.backward()
         self.critic_adam.step()
+        self.updates += 1
+        if self.updates % config.actor_every == 0:
+            self.improve(s, action, log, alpha)
+        with torch.no_grad():
+            for critic, target in zip(self.critics, self.targets, strict=True):
+                for p, t in zip(critic.parameters(), target.parameters(), strict=True):
+                    t.mul_(1 - config.target_rate).add_(config.target_rate * p)
+
+    def improve(self, s: Tensor, action: Tensor, log: Tensor, alpha: Tensor) -> None:
+        """Steps actor and entropy coefficient."""
+        config = self.config
         q = torch.min(*(critic(torch.cat((s, action), 1))[:, 0] for critic in self.critics))
         self.actor_adam.zero_grad()
         (alpha * log - q).mean().backward(inputs=list(self.actor.parameters()))
         self.actor_adam.step()
         if config.tune_entropy:
-            target = -layout.actions if config.target_entropy is None else config.target_entropy
+            target = -self.layout.actions if config.target_entropy is None else config.target_entropy
             self.alpha_adam.zero_grad()
             (-self.log_alpha * (log.detach() + target).mean()).backward()
             self.alpha_adam.step()
-        with torch.no_grad():
-            for critic, target in zip(self.critics, self.targets, strict=True):
-                for p, t in zip(critic.parameters(), target.parameters(), strict=True):
-                    t.mul_(1 - config.target_rate).add_(config.target_rate * p)

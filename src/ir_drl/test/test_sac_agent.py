@@ -37,7 +37,9 @@ def batch_of(layout: Layout, count: int, seed: int = 1, terminated: float = 0.3)
     return rows
 
 
-@pytest.mark.parametrize("config", [SMALL, SACConfig(), SMALL.model_copy(update={"tune_entropy": False})])
+@pytest.mark.parametrize(
+    "config", [SMALL, SACConfig(), *(SMALL.model_copy(update=u) for u in ({"tune_entropy": False}, {"actor_every": 2}))]
+)
 def test_updates_equal_those_of_a_plain_implementation(config: SACConfig) -> None:
     agent = SAC(config, LAYOUT, seed=3)
     plain = PlainSAC(agent)

@@ -58,7 +58,7 @@ class SAC:
         self._host_passes: dict[int, Pass] = {}
         self._host_updates = -1
         self._sums = torch.zeros(len(METRICS), device=self.device)
-        self._summed = 0
+        self._summed = np.zeros(len(METRICS))
 
     def _optimiser(self, flat: Tensor) -> torch.optim.Adam:
         flat.grad = torch.zeros_like(flat)
@@ -68,6 +68,7 @@ class SAC:
         n, both = self.layout.observations, (0, 2)
         assert self.actor.flat.grad is not None and self.online.grad is not None
         self._act = Pass(self.actor, (0, 1), 2 * batch)  # rows: next observations, then observations
+        self._follow = Pass(self.actor, (0, 1), batch)  # next observations alone
         self._act_back = Backward(self._act, (0, 1), (batch, 2 * batch), self.actor.flat.grad)
         self._judge = Pass(self.critics, (0, 4), batch)
         self._judge_back = Backward(self._judge, both, (0, batch), self.online.grad)
@@ -87,6 +88,8 @@ class SAC:
         - actor, with the critics just updated: J_pi = 1/B sum of alpha log pi(a~|s) - min_i Q_i(s, a~) (eq. 9)
         - entropy: J_alpha = -log_alpha 1/B sum of (log pi(a~|s) + target entropy) (eq. 18, with log_alpha for alpha)
         - targets: theta_target += tau (theta - theta_target)
+
+        Actor and entropy take part in each ``actor_every``-th update only.
         """
         with torch.inference_mode():
             sampler.fill(self._rows)
@@ -99,19 +102,24 @@ class SAC:
     def _update(self, rows: Tensor, noise: Tensor) -> None:
         layout, batch = self.layout, self.config.batch
         observation = rows[:, layout.observation]
-        self._act.inputs[0, :batch] = rows[:, layout.next_observation]
-        self._act.inputs[0, batch:] = observation
-        mean, log_std = self._act.forward()[0].chunk(2, dim=1)
-        actions, log_probability, std = _squash(mean, log_std, noise)
+        improve = (self.updates + 1) % self.config.actor_every == 0
+        act = self._act if improve else self._follow
+        act.inputs[0, :batch] = rows[:, layout.next_observation]
+        if improve:
+            act.inputs[0, batch:] = observation
+        mean, log_std = act.forward()[0].chunk(2, dim=1)
+        actions, log_probability, std = _squash(mean, log_std, noise[: len(mean)])
         alpha = self.log_alpha.exp()
         self._update_critics(rows, actions[:batch], alpha * log_probability[:batch])
-        log_probability = log_probability[batch:].mean()
-        clipped = (log_std[batch:] < LOG_STD_MIN) | (log_std[batch:] > LOG_STD_MAX)
-        self._update_actor(observation, actions[batch:], noise[batch:] * std[batch:], clipped, log_probability, alpha)
+        if improve:
+            log_probability = log_probability[batch:].mean()
+            clipped = (log_std[batch:] < LOG_STD_MIN) | (log_std[batch:] > LOG_STD_MAX)
+            slope = noise[batch:] * std[batch:]
+            self._update_actor(observation, actions[batch:], slope, clipped, log_probability, alpha)
+            self._sums[2] -= log_probability
+            self._sums[3] += alpha
         self.targets.lerp_(self.online, self.config.target_rate)
-        self._sums[2] -= log_probability
-        self._sums[3] += alpha
-        self._summed += 1
+        self._summed += (1, 1, improve, improve)
 
     def _update_critics(self, rows: Tensor, next_action: Tensor, price: Tensor) -> None:
         """Steps the critics; ``price`` [batch]: alpha log pi(a~'|s')."""
@@ -194,13 +202,12 @@ class SAC:
         return [*layers[:-1], (weight[: self.layout.actions], bias[: self.layout.actions])]
 
     def metrics(self) -> dict[str, float]:
-        """Means over the updates since the last call; empty without any. Entropy in nats; q is the first critic's."""
-        if not self._summed:
-            return {}
-        means = (self._sums / self._summed).tolist()
+        """Means over the updates since the last call, of what had any. Entropy in nats; q is the first critic's."""
+        sums = zip(METRICS, self._sums.tolist(), self._summed, strict=True)
+        means = {name: float(total / count) for name, total, count in sums if count}
         self._sums.zero_()
-        self._summed = 0
-        return dict(zip(METRICS, means, strict=True))
+        self._summed[:] = 0
+        return means
 
     def state(self) -> dict[str, Any]:
         """Everything that the agent's future depends on: plain values and its own tensors, not copies."""

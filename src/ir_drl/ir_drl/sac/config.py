@@ -30,4 +30,5 @@ class SACConfig(Config):
     tune_entropy: bool = Field(
         default=True, description="whether alpha follows the target entropy, or stays as it starts"
     )
+    actor_every: int = Field(default=1, ge=1, description="updates of the critics for each of actor and entropy")
     target_entropy: float | None = Field(default=None, description="nats; none: minus the number of actions")
