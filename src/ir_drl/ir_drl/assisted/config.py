@@ -95,19 +95,19 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         }
     },
     "best": {
-        "sac": {"hidden": (256, 256), "batch": 128, "target_entropy": -1.0},
-        "updates_per_step": 4,
+        "sac": {"hidden": (128, 128), "actor_every": 2, "target_entropy": -1.0, "initial_alpha": 0.2},
+        "updates_per_step": 8,
         "start_steps": 500,
         "twin": {
             "model": "ensemble",
             "first_fit_steps": 1500,
             "fit_steps": 200,
-            "share": 0.8,
-            "starts": 5000,
-            "length": (4, 8),
-            "length_epochs": (2, 20),
-            "to_the_end": True,
-            "disagreement_quantile": 0.95,
+            "share": 0.9,
+            "starts": 10_000,
+            "capacity": 200_000,
+            "length": (1, 8),
+            "length_epochs": (3, 30),
+            "disagreement_quantile": 0.99,
         },
     },
 }
