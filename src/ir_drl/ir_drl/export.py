@@ -4,56 +4,96 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import gymnasium
 import numpy as np
 
-from ir_drl.policies import save_policy
-from ir_drl.sac.training import Epoch, Trainer
+from ir_drl.policies import NetworkPolicy, save_policy
+from ir_drl.sac.training import Trainer
 from ir_sim.tasks import Task
 
 POLICY, ABOUT = "policy.npz", "policy.json"
 
 
-@dataclass(frozen=True)
+EPISODES = 5
+
+
+@dataclass
 class Export:
-    """Keeps the policy of the epoch with the best evaluation in a folder, `POLICY` with `ABOUT`.
+    """Keeps the policy of the epoch that does best in a folder, `POLICY` with `ABOUT`.
+
+    What it does is its `score` over episodes of its own; a return would not do: who reaches the goal soon has less time
+    to gather reward than who stands still.
 
     Args:
-        task: that the policy is for, on whose environment it is trained.
-        trainer: its environment's actions are the task's.
+        environment: of a task (`ir/<Task>-v0`), for the evaluation.
+        trainer: whose environment is alike.
         command: that trains it.
     """
 
     folder: Path
-    task: Task
+    environment: gymnasium.Env[Any, Any]
     trainer: Trainer
     command: str
+    best: float = -math.inf
+
+    def __post_init__(self) -> None:
+        about = self.folder / ABOUT
+        if self.trainer.records and about.exists():  # a run that goes on
+            self.best = float(json.loads(about.read_text(encoding="utf-8"))["score"])
+
+    @property
+    def task(self) -> Task:
+        """The task that the policy is for."""
+        return cast(Task, self.environment.unwrapped.task)  # type: ignore[attr-defined]
 
     def epoch(self) -> None:
-        """Called after each epoch: keeps its policy if none was evaluated better."""
-        means = [float(np.mean(record.evaluation_returns or np.nan)) for record in self.trainer.records]
-        if not np.isfinite(means[-1]) or means[-1] < np.nanmax(means):
-            return
+        """Called after each epoch: keeps its policy if none did better."""
         # ReLU layers, then mid + half * tanh: what the agent's actor computes, and what the file's format says
-        save_policy(self.folder / POLICY, self.task, self.trainer.agent.policy_layers(), "relu")
-        about = self._about(self.trainer.records[-1])
-        (self.folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        layers = self.trainer.agent.policy_layers()
+        ends = self._evaluate(NetworkPolicy(self.task, layers, "relu"))
+        mean = float(np.mean([score(self.task, *end) for end in ends]))
+        if mean <= self.best:
+            return
+        self.best = mean
+        save_policy(self.folder / POLICY, self.task, layers, "relu")
+        (self.folder / ABOUT).write_text(json.dumps(self._about(ends), indent=1) + "\n", encoding="utf-8")
 
-    def _about(self, record: Epoch) -> dict[str, Any]:
+    def _evaluate(self, policy: NetworkPolicy) -> list[tuple[float, int, str]]:
+        """Return, steps and cause of the end of each episode; the same starts every time."""
+        ends = []
+        for episode in range(EPISODES):
+            observation, _ = self.environment.reset(seed=episode)
+            total, steps, ended = 0.0, 0, False
+            while not ended:
+                action = policy.act(observation).astype(np.float32)
+                observation, reward, terminated, truncated, information = self.environment.step(action)
+                total, steps, ended = total + float(reward), steps + 1, terminated or truncated
+            ends.append((total, steps, str(information["cause"])))
+        return ends
+
+    def _about(self, ends: list[tuple[float, int, str]]) -> dict[str, Any]:
         return {
             "task": self.task.name,
             "command": self.command,
             "commit": commit(),
             "seed": self.trainer.config.seed,
-            "epoch": record.epoch,
-            "evaluation_returns": [round(one, 1) for one in record.evaluation_returns],
+            "epoch": len(self.trainer.records),
+            "score": round(self.best, 2),
+            "episodes": [{"return": round(one, 1), "steps": steps, "end": cause} for one, steps, cause in ends],
             "falls_in_training": sum(one.falls for one in self.trainer.records),
             "config": self.trainer.config.model_dump(mode="json", exclude={"epochs"}),
         }
+
+
+def score(task: Task, total: float, steps: int, cause: str) -> float:
+    """Return of an episode; of one that reached its goal, what it would be at the same rate until the time limit."""
+    return total * task.time_limit / steps if cause == "goal" else total
 
 
 def commit() -> str | None:

@@ -92,15 +92,17 @@ def _train(given: argparse.Namespace, words: str) -> None:
         if given.threads < 1:
             raise ConfigError(f"--threads: must be at least 1 (given: {given.threads})")
         torch.set_num_threads(given.threads)
-    trainer = make_trainer(_maker(given.environment, given.set), config, given.environment, _device(given.device))
+    maker = _maker(given.environment, given.set)
+    trainer = make_trainer(maker, config, given.environment, _device(given.device))
     path = folder / CHECKPOINT
     if given.resume:
         trainer.load(path)
     elif path.exists():
         raise ConfigError(f"{path}: holds a run already; give --resume to go on with it, or another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    task = getattr(trainer.environment.unwrapped, "task", None)
-    export = Export(folder, task, trainer, f"./ir run ir_drl train {words}") if isinstance(task, Task) else None
+    export = None
+    if isinstance(getattr(trainer.environment.unwrapped, "task", None), Task):
+        export = Export(folder, maker(), trainer, f"./ir run ir_drl train {words}")
     log = _logger(folder / LOGS) if given.tensorboard else lambda epoch: None
     try:
         with _Display(trainer, config) as display:
