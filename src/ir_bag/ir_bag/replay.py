@@ -55,13 +55,20 @@ def replay(arguments: list[str]) -> int:
     if options.against:
         report["against"] = differences(_read_report(options.against), rerun.said)
     if options.report:
-        options.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        _write_report(options.report, report)
     _show(rerun, checks)
     for line in report.get("against", ()):
         print(line)
     if options.against and not report["against"]:
         print(f"{options.against}: as in the run, to the last count")
     return 0 if report["equal"] and not report.get("against") else 1
+
+
+def _write_report(path: Path, report: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another file") from None
 
 
 def _read_report(path: Path) -> dict[str, Any]:
