@@ -13,7 +13,7 @@ import functools
 import inspect
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,20 +32,23 @@ class Journal:
         self.engine = engine
         self.count = 0
         self._entries: deque[tuple[Any, ...]] = deque([("begin", begin)])
+        self._together: set[str] = set()
         self._inside = False
 
     def add(self, *entry: Any) -> None:
         """Adds one call: its name, then its arguments; those must not be changed afterwards."""
         self._entries.append(entry)
 
-    def watch(self, engine: Any, *names: str, first: Callable[[], Any] | None = None) -> None:
+    def watch(self, engine: Any, *names: str, first: Callable[[], Any] | None = None, together: bool = False) -> None:
         """Has calls of these methods of `engine` added before they are made; calls from within such a call are not.
 
         Args:
             engine: an object with a dictionary of its own.
             names: of methods that are called from one thread.
             first: gives a value that is put before the arguments.
+            together: calls of one of them in a row stand in one line, its name and then a list of arguments for each.
         """
+        self._together.update(names if together else ())
         for name in names:
             setattr(engine, name, self._watched(name, getattr(engine, name), first))
 
@@ -69,11 +72,20 @@ class Journal:
 
     def take(self) -> tuple[int, str]:
         """(number of the first line, lines) of what was added since the last call; may run in another thread."""
-        first, lines = self.count, []
+        lines: list[Sequence[Any]] = []
+        row: list[Sequence[Any]] | None = None  # of calls in one line, at the end of `lines`
         while self._entries:
-            lines.append(_ENCODER.encode(self._entries.popleft()))
-        self.count += len(lines)
-        return first, "\n".join(lines)
+            entry = self._entries.popleft()
+            if entry[0] not in self._together:
+                lines.append(entry)
+                row = None
+            elif row is not None and lines[-1][0] == entry[0]:
+                row.append(entry[1:])
+            else:
+                row = [entry[1:]]
+                lines.append((entry[0], row))
+        first, self.count = self.count, self.count + len(lines)
+        return first, "\n".join(map(_ENCODER.encode, lines))
 
 
 def plain(value: Any) -> Any:

@@ -53,6 +53,19 @@ def test_outermost_calls_stand_in_their_order():
     assert journal.take() == (5, "")
 
 
+def test_calls_in_a_row_stand_in_one_line_where_that_is_asked_for():
+    engine, journal = Engine(), Journal("engine", {})
+    journal.watch(engine, "add", together=True)
+    journal.watch(engine, "add_twice")
+    engine.add(1.0)
+    engine.add(value=2.0)
+    engine.add_twice(3.0)
+    engine.add(4.0)
+    assert lines(journal.take()[1]) == [["begin", {}], ["add", [[1.0], [2.0]]], ["add_twice", 3.0], ["add", [[4.0]]]]
+    engine.add(5.0)
+    assert [(first, lines(text)) for first, text in [journal.take()]] == [(4, [["add", [[5.0]]]])]
+
+
 def test_numbers_come_back_to_the_last_bit():
     values = np.random.default_rng(1).normal(size=50)
     journal = Journal("engine", {})

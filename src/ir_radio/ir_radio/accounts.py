@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ir_radio import channel, stats
-from ir_radio.ledger import NOTHING, FlowKey, Ledger, Totals
+from ir_radio.ledger import NOTHING, Ledger, Totals
 from ir_radio.mobility import Place
 from ir_radio.slices import Carrier
 from ir_radio.tables import MEASURED, Table
@@ -54,38 +54,41 @@ class Accounts:
         """The report at `time`, ns; a new period begins."""
         self.account(time)
         period = (time - self._reported) / _NS
+        rates = self._mean_rates()
         report = stats.Report(
             time,
             period,
-            tuple(self._slice(name, period, links) for name in self._rows),
-            tuple(self._flow(*item) for item in self._ledger.rows.items()),
-            tuple(self._link(robot, row, places[robot]) for robot, row in links.items()),
+            tuple(self._slice(name, period, links, rates) for name in self._rows),
+            tuple(self._ledger.each()),
+            self._link_rows(links, places, rates),
             self._carrier.air.scheduler,
         )
         self.begin(time)
         return report
 
     def _totals(self, name: str) -> Totals:
-        return self._ledger.totals(name, float(self._slices.rows[self._rows[name]]["used"].sum()))
+        return self._ledger.totals(
+            self._ledger.of_slice(name), float(self._slices.rows[self._rows[name]]["used"].sum())
+        )
 
-    def _slice(self, name: str, period: float, links: dict[str, int]) -> stats.SliceRow:
+    def _slice(self, name: str, period: float, links: dict[str, int], rates: list[float]) -> stats.SliceRow:
         now, before, rows = self._totals(name), self._before.get(name, NOTHING), self._ledger.of_slice(name)
         allocated = self._allocated.get(name, 0.0)
         records = self._slices.rows[self._rows[name]]
         robots = {key.robot for key in self._ledger.rows if key.slice == name}
-        rates = [rate for robot in robots if not math.isnan(rate := self._mean_rate(links[robot]))]
+        known = [rate for robot in robots if not math.isnan(rate := rates[links[robot]])]
         blocks = float(records["blocks"][0])
         retransmissions, failures = self._ledger.harq(rows)
         return stats.SliceRow(
             slice=name,
             type=self._types[name],
             resource_blocks=blocks,
-            capacity=blocks * sum(rates) / len(rates) if rates else 0.0,
+            capacity=blocks * math.fsum(known) / len(known) if known else 0.0,
             offered_rate=8.0 * (now.offered_bytes - before.offered_bytes) / period if period > 0 else 0.0,
             delivered_rate=8.0 * (now.delivered_bytes - before.delivered_bytes) / period if period > 0 else 0.0,
             utilisation=min((now.used - before.used) / allocated, 1.0) if allocated > 0 else 0.0,
             books=self._ledger.books(rows),
-            delay=self._ledger.delay(rows),
+            delay=self._ledger.delay(rows, now),
             recent_delay=stats.delay_of(now.delays - before.delays, (now.delay_sum - before.delay_sum) / _NS, None),
             retransmissions=retransmissions,
             harq_failures=failures,
@@ -93,25 +96,22 @@ class Accounts:
             lost_bytes=int(records["lost"].sum() / 8.0),
         )
 
-    def _flow(self, key: FlowKey, row: int) -> stats.FlowRow:
-        books, late = self._ledger.books([row]), int(self._ledger.flows.rows[row]["late"])
-        expired = books.dropped.get("expired", (0, 0))[0]
-        retransmissions, failures = self._ledger.harq([row])
-        return stats.FlowRow(
-            key.slice, key.robot, key.topic, key.direction, books, self._ledger.delay([row]),
-            expired, late + expired, retransmissions, failures,
-        )  # fmt: skip
+    def _link_rows(
+        self, links: dict[str, int], places: dict[str, Place], rates: list[float]
+    ) -> tuple[stats.LinkRow, ...]:
+        with np.errstate(divide="ignore"):  # rows that no link has
+            snr = (10.0 * np.log10(self._links.rows["snr"])).tolist()
+        stations = self._links.rows["station"].tolist()
+        rows = []
+        for robot, row in links.items():
+            place = places[robot]
+            given = place.distance, snr[row], rates[row], stations[row]
+            rows.append(stats.LinkRow(robot, *given, place.handovers, place.bad_poses))
+        return tuple(rows)
 
-    def _link(self, robot: str, row: int, place: Place) -> stats.LinkRow:
-        snr = 10.0 * float(np.log10(self._links.rows[row]["snr"]))
-        station = int(self._links.rows[row]["station"])
-        return stats.LinkRow(
-            robot, place.distance, snr, self._mean_rate(row), station, place.handovers, place.bad_poses
-        )
-
-    def _mean_rate(self, row: int) -> float:
-        """Rate of a resource block at the link's mean SNR, or as measured, bit/s."""
-        record = self._links.rows[row]
-        if record["era"] == MEASURED:
-            return float(record["rate"])
-        return float(channel.block_rate(self._carrier, 10.0 * np.log10(record["snr"])))
+    def _mean_rates(self) -> list[float]:
+        """Rate of a resource block of each link at its mean SNR, or as measured, bit/s."""
+        record = self._links.rows
+        with np.errstate(divide="ignore"):
+            mean = channel.block_rate(self._carrier, 10.0 * np.log10(record["snr"]))
+        return [float(rate) for rate in np.where(record["era"] == MEASURED, record["rate"], mean)]

@@ -27,7 +27,7 @@ def keep(cell: Cell, mini_slots: int | None, start: int) -> Journal:
     """
     journal = Journal("cell", {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start})
     journal.watch(cell, *_CALLS, first=lambda: cell.now)
-    journal.watch(cell, "offer")  # has its time among its arguments
+    journal.watch(cell, "offer", together=True)  # has its time among its arguments
     return journal
 
 
@@ -41,7 +41,8 @@ class CellReplay:
     def apply(self, call: str, *arguments: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
         """Makes a call; yields what the recorded node said after it: (topic, key, content)."""
         if call == "offer":
-            self.cell.offer(*arguments)
+            for offer in arguments[0]:
+                self.cell.offer(*offer)
             return
         now, *rest = arguments
         if now > self.cell.now:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_radio import stats
+from ir_radio import queueing, stats
 from ir_radio.slices import Direction
 from ir_radio.tables import BINS, FLOW, Fate, Table
 
@@ -32,6 +32,7 @@ class Totals(NamedTuple):
     delays: NDArray[np.int64]
 
 
+_BOOKS = ("offered", "offered_bytes", "delivered", "delivered_bytes", "queued", "queued_bytes")
 NOTHING = Totals(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
 
 
@@ -93,20 +94,42 @@ class Ledger:
         failures = self.drops.rows[rows, int(Fate.HARQ_FAILED), 0].sum()
         return int(self.flows.rows[rows]["retransmissions"].sum()), int(failures)
 
-    def delay(self, rows: list[int]) -> stats.Delay:
-        """Delay figures of some flows together."""
-        flows = self.flows.rows[rows]
-        longest = float(flows["delay_max"].max(initial=0)) * 1e-9
-        return stats.delay_of(self.delays.rows[rows].sum(axis=0), float(flows["delay_sum"].sum()) * 1e-9, longest)
+    def delay(self, rows: list[int], totals: Totals) -> stats.Delay:
+        """Delay figures of some flows together, given their totals."""
+        longest = float(self.flows.rows["delay_max"][rows].max(initial=0)) * 1e-9
+        return stats.delay_of(totals.delays, totals.delay_sum * 1e-9, longest)
 
-    def totals(self, name: str, used: float) -> Totals:
-        """Running sums of a slice; `used`: its resource blocks times ns that carried bits."""
-        rows = self.of_slice(name)
-        flows = self.flows.rows[rows]
+    def totals(self, rows: list[int], used: float) -> Totals:
+        """Running sums of some flows; `used`: resource blocks times ns that carried bits."""
+        flows, delays = self.flows.rows[rows], np.zeros(BINS, np.int64)
+        queueing.add_up(self.delays.rows, np.array(rows, np.int64), delays)
         return Totals(
             int(flows["offered_bytes"].sum()),
             int(flows["delivered_bytes"].sum()),
             used,
             float(flows["delay_sum"].sum()),
-            self.delays.rows[rows].sum(axis=0),
+            delays,
         )
+
+    def each(self) -> list[stats.FlowRow]:
+        """The figures of every flow."""
+        order = list(self.rows.values())
+        flows, drops = self.flows.rows[order], self.drops.rows[order]
+        ranks = np.zeros((len(order), 3), np.int64)
+        queueing.ranks(self.delays.rows, np.array(order, np.int64), ranks)
+        delays = stats.delays_of(ranks, flows["delay_sum"] * 1e-9, flows["delay_max"] * 1e-9)
+        dropped: list[dict[str, tuple[int, int]]] = [{} for _ in order]
+        for fate in sorted(Fate, key=lambda fate: fate.name):
+            for i in np.flatnonzero(drops[:, fate, 0]).tolist():
+                dropped[i][fate.name.lower()] = (int(drops[i, fate, 0]), int(drops[i, fate, 1]))
+        books = zip(*(flows[name].tolist() for name in _BOOKS), strict=True)
+        expired, failed = (drops[:, fate, 0].tolist() for fate in (Fate.EXPIRED, Fate.HARQ_FAILED))
+        late, again = (flows["late"] + drops[:, Fate.EXPIRED, 0]).tolist(), flows["retransmissions"].tolist()
+        counts = zip(expired, late, again, failed, strict=True)
+        return [
+            stats.FlowRow(
+                key.slice, key.robot, key.topic, key.direction,
+                stats.Books(**dict(zip(_BOOKS, book, strict=True)), dropped=lost), delay, *count,
+            )
+            for key, book, lost, delay, count in zip(self.rows, books, dropped, delays, counts, strict=True)
+        ]  # fmt: skip

@@ -38,7 +38,7 @@ from ir_radio.ros_qos import QosWatch, qos_of
 from ir_radio.slices import NAME, FlowSpec, SlicesFile, SliceSpec
 from ir_radio.traces import TracePlayer, load_links
 
-_SWITCH_INTERVAL = 5e-4
+_SWITCH_INTERVAL = 1e-4
 _DISCOVERY_PERIOD = 0.5
 _DIAGNOSTICS_PERIOD = 1.0
 
@@ -108,7 +108,7 @@ class RelayNode(Node):
         for robot in self._config.robots:
             cell.add_link(robot)
         self._player, self._trace_change = TracePlayer(links, start), 0
-        self._pump = Pump(self, cell, self._time.now, self._time.wall_until)
+        self._pump = Pump(self, cell, self._time)
         self._qos, self._diagnostics = QosWatch(self, self._say), Diagnostics()
         self._diagnose = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self._report = self.create_publisher(CellReport, "~/report", RELIABLE)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from rclpy.guard_condition import GuardCondition
@@ -29,6 +30,7 @@ from ir_radio.sim_clock import TickClock
 _LONGEST_WAIT = 200_000_000
 _SHORTEST_WAIT, _LONGEST_RETRY = 250_000, 20_000_000  # for a clock that stands still
 _WARN_PERIOD = 10_000_000_000
+_OLDEST = 20_000_000  # that is believed of a message's age when it is taken
 _LAGS = 4096  # of the last messages
 _BATCH = 64  # messages taken from one subscription before the others get their turn
 
@@ -62,12 +64,11 @@ class Pump:
     Args:
         node: the node of the subscriptions and publishers.
         cell: the engine.
-        now: ROS time, ns, of the pump.
-        wait: wall time, ns, until a ROS time, ns.
+        time_: ROS time.
     """
 
-    def __init__(self, node: Node, cell: Cell, now: Callable[[], int], wait: Callable[[int], int]) -> None:
-        self._node, self.cell, self._now, self._wall_until = node, cell, now, wait
+    def __init__(self, node: Node, cell: Cell, time_: RosTime) -> None:
+        self._node, self.cell, self._time = node, cell, time_
         self.ports: dict[int, Port] = {}
         self._by_pointer: dict[int, Port] = {}
         self._held: dict[int, tuple[Port, bytes, int]] = {}  # and when it came in, ns
@@ -123,7 +124,7 @@ class Pump:
 
     def settle(self) -> int:
         """Brings the cell up to the present and publishes what is due; returns the time, ns."""
-        time_ = max(self._now(), self.cell.now)
+        time_ = max(self._time.now(), self.cell.now)
         self.finish(self.cell.advance(time_))
         return time_
 
@@ -133,19 +134,16 @@ class Pump:
             port, data, arrival = self._held.pop(number)
             if fate == Fate.DELIVERED:
                 port.publisher.publish(data)
-                now = self._now()
+                now = self._time.now()
                 self.lags.append(now - departure)
                 port.late += now - arrival > port.bound
 
     def _run(self) -> None:
         try:
             while not self._stopping:
-                ready = self._wait()
-                self._run_tasks()
-                moved = self.settle()
-                for pointer in ready:
-                    if port := self._by_pointer.get(pointer):
-                        self._take(port, moved)
+                self._take(self._wait())
+                self.settle()
+                self._run_task()
         except Exception:
             if self._node.context.ok() and not self._stopping:
                 raise  # threading prints it; whoever calls next is told
@@ -169,30 +167,40 @@ class Pump:
         due = self.cell.next_event()
         if due == NEVER:
             return _LONGEST_WAIT
-        if wait := self._wall_until(due):
+        if wait := self._time.wall_until(due):
             self._retry = _SHORTEST_WAIT
             return min(wait, _LONGEST_WAIT)
-        if due <= self._now():
+        if due <= self._time.now():
             return 0
         self._retry = min(2 * self._retry, _LONGEST_RETRY)  # the clock stands still, or its tick is late
         return self._retry
 
-    def _take(self, port: Port, time_: int) -> None:
-        handle, kind = port.subscription.handle, port.subscription.msg_type
-        for _ in range(_BATCH):
-            taken = handle.take_message(kind, True)
-            if taken is None:
-                break
-            data = taken[0]
-            number, fate = self.cell.offer(port.flow, len(data), time_)
-            if fate == Fate.ACCEPTED:
-                self._held[number] = (port, data, time_)
-            elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
-                self._warned[port.flow, fate] = time_
-                self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
+    def _take(self, ready: list[int]) -> None:
+        """Lets in what came, as of when it was sent, as far as the cell is not beyond that."""
+        came = []
+        for pointer in ready:
+            port = self._by_pointer[pointer]
+            handle, kind = port.subscription.handle, port.subscription.msg_type
+            for _ in range(_BATCH):
+                taken = handle.take_message(kind, True)
+                if taken is None:
+                    break
+                came.append((self._time.at(taken[1]["source_timestamp"]), port, taken[0]))
+        came.sort(key=itemgetter(0))
+        for sent, port, data in came:
+            self._let_in(port, data, max(sent, self.cell.now))
 
-    def _run_tasks(self) -> None:
-        while self._tasks:
+    def _let_in(self, port: Port, data: bytes, time_: int) -> None:
+        number, fate = self.cell.offer(port.flow, len(data), time_)
+        if fate == Fate.ACCEPTED:
+            self._held[number] = (port, data, time_)
+        elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
+            self._warned[port.flow, fate] = time_
+            self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
+
+    def _run_task(self) -> None:
+        """Runs one task: before the next, and before time runs on, what came meanwhile is taken."""
+        if self._tasks:
             task, future = self._tasks.popleft()
             try:
                 future.set_result(task())
@@ -230,6 +238,13 @@ class RosTime:
             return time.time_ns()
         with self._lock:
             return self._clock.now(time.monotonic_ns())
+
+    def at(self, stamp: int) -> int:
+        """ROS time when the system's clock showed `stamp`, ns, not long ago; now, where that is not possible."""
+        age, now = time.time_ns() - stamp, self.now()
+        if not 0 <= age <= _OLDEST:  # another machine's clock, or a middleware that does not say
+            return now
+        return now - (int(age * self._clock.rate) if self._simulated else age)
 
     def wall_until(self, ros: int) -> int:
         """Wall time, ns, until ROS time is `ros`."""

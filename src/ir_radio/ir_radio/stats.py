@@ -89,6 +89,20 @@ def delay_of(counts: NDArray[np.int64], total: float, longest: float | None) -> 
     return Delay(count, total / count, p50, p99, longest)
 
 
+def delays_of(ranks: NDArray[np.int64], totals: NDArray[np.float64], longest: NDArray[np.float64]) -> list[Delay]:
+    """Delay figures of many histograms, as `delay_of`.
+
+    Args:
+        ranks: [n, 3] int64, messages and the bins of p50 and p99 (`queueing.ranks`).
+        totals, longest: [n] float64, sum of the delays and the greatest of them, s.
+    """
+    counts = ranks[:, 0]
+    middles = np.minimum(MIDDLES[ranks[:, 1:]], longest[:, None])
+    mean = totals / np.maximum(counts, 1)
+    rows = zip(counts.tolist(), mean.tolist(), *middles.T.tolist(), longest.tolist(), strict=True)
+    return [Delay(*row) if row[0] else Delay() for row in rows]
+
+
 @dataclass(frozen=True)
 class FlowRow:
     """One topic of one robot in one direction.

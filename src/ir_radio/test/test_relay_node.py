@@ -2,6 +2,7 @@
 """The relay with real topics: both directions, any type, the engine's delay, live changes and bad input."""
 
 import math
+import threading
 import time
 
 import pytest
@@ -25,6 +26,7 @@ from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Allocation, CellReport, SliceList, SliceStatus, TaskState
 from ir_radio.relay_node import RelayNode
 from ir_radio.ros_messages import spec_from_message, spec_to_message
+from ir_radio.ros_pump import RosTime
 from ir_radio.slices import FlowSpec, SliceSpec
 
 BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -188,6 +190,38 @@ def test_relayed_delay_is_the_engines(bench):
     engine = b.flow("camera").delay.mean
     assert 0.0 <= engine - 8 * size / BLOCK <= 0.001001  # it waits for its slot
     assert engine - 0.001 <= seen < engine + 0.05
+
+
+def test_a_late_pump_does_not_make_messages_late_to_the_radio(bench):
+    b = bench()
+    b.ready(VIDEO, blocks={"video": 100.0})
+    publisher, received = b.pipe(CompressedImage, "/cart/camera", "/edge/cart/camera", BEST_EFFORT)
+    for _ in range(5):
+        free = threading.Event()
+        held = b.relay._pump.post(free.wait)
+        publisher.publish(CompressedImage(format="jpeg", data=bytes(1000)))
+        time.sleep(0.012)
+        free.set()
+        held.result()
+    b.ros.until(lambda: len(received) == 5 and b.flow("camera").books.delivered_messages == 5)
+    assert b.flow("camera").delay.max < 8e-3, "counted from when it was sent, not from when the pump took it"
+    assert max(b.relay._pump.lags) > 8e6, "delivered when the pump was free again"
+
+
+def test_when_a_message_was_sent_in_ros_time():
+    system = RosTime(simulated=False)
+    stamp = time.time_ns() - 5_000_000
+    assert abs(system.at(stamp) - stamp) < 5_000_000 and system.at(stamp) < system.now() - 4_000_000
+    for impossible in (0, time.time_ns() - 10**9, time.time_ns() + 10**9):
+        assert system.now() - system.at(impossible) < 5_000_000
+
+    simulated = RosTime(simulated=True)
+    assert simulated.at(time.time_ns() - 1_000_000) == 0, "time has not begun"
+    for ros in (0, 10_000_000):  # 10 ms in twice as much
+        simulated.tick(10**9 + ros)
+        time.sleep(0.02)
+    before, now = simulated.at(time.time_ns() - 10_000_000), simulated.now()
+    assert 4_000_000 < now - before <= 10_000_000
 
 
 def test_simulated_time_between_ticks(bench):
