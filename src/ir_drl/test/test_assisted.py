@@ -13,7 +13,7 @@ import torch
 
 from ir_common.config import ConfigError, validate
 from ir_drl.assisted import ALGORITHMS, Assistant, AssistedConfig, TwinTraining, make_trainer
-from ir_drl.assisted.rollouts import branch
+from ir_drl.assisted.rollouts import bounds_of, branch
 from ir_drl.assisted.twins import Foreseen, make_twin, twin_rows
 from ir_drl.assisted.veto import FallVeto, RewardVeto
 from ir_drl.sac.replay import Layout
@@ -135,6 +135,26 @@ def test_rollouts_start_with_given_actions() -> None:
     rows = branch(KnownTwin(), policy, LAYOUT, starts, 2, actions=actions)
     assert (rows[:4, LAYOUT.action] == 0.25).all()
     np.testing.assert_allclose(rows[4:, LAYOUT.action], np.tanh(-0.125), rtol=1e-5)
+
+
+def test_what_is_foreseen_stays_within_what_was_seen() -> None:
+    starts = np.random.default_rng(2).uniform(-1.4, 1.4, (50, 2)).astype(np.float32)
+    seen = branch(KnownTwin(), policy, LAYOUT, starts, 1)
+    bounds = bounds_of(seen, LAYOUT)
+    free, held = (
+        branch(KnownTwin(), policy, LAYOUT, starts, 4),
+        branch(KnownTwin(), policy, LAYOUT, starts, 4, bounds=bounds),
+    )
+    states = np.concatenate([seen[:, LAYOUT.observation], seen[:, LAYOUT.next_observation]])
+    for rows, beyond in ((free, True), (held, False)):
+        after, reward = rows[:, LAYOUT.next_observation], rows[:, LAYOUT.reward]
+        outside = (
+            (after < states.min(0)).any()
+            or (after > states.max(0)).any()
+            or reward.max() > seen[:, LAYOUT.reward].max()
+        )
+        assert outside == beyond
+    np.testing.assert_array_equal(held[:50], free[:50])
 
 
 def test_rollouts_end_before_what_the_twin_does_not_know() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ir_drl.assisted.config import AssistedConfig
 from ir_drl.assisted.generated import GeneratedStarts
-from ir_drl.assisted.rollouts import branch
+from ir_drl.assisted.rollouts import bounds_of, branch
 from ir_drl.assisted.twins import Termination, make_twin
 from ir_drl.assisted.veto import WINDOW, RewardVeto, make_veto
 from ir_drl.sac.generators import Generators
@@ -51,7 +51,11 @@ class Assistant(Hooks):
         self._vetoes, self._notes = 0, dict[str, list[float]]()
         trainer.hooks = self
         trainer.sampler = MixedSampler(
-            trainer.replay, self.buffer, self._settings.share, trainer.agent.random["replay"]
+            trainer.replay,
+            self.buffer,
+            self._settings.share,
+            trainer.agent.random["replay"],
+            self._settings.replayed_falls,
         )
 
     @property
@@ -105,7 +109,9 @@ class Assistant(Hooks):
 
     def _branch(self, starts: Array, length: int, quantile: float | None, actions: Array | None = None) -> Array:
         discount = self._config.sac.discount if self._settings.to_the_end else None
-        return branch(self.twin, self._explore, self._trainer.layout, starts, length, quantile, actions, discount)
+        layout, rows = self._trainer.layout, self._trainer.replay.rows
+        bounds = bounds_of(rows, layout) if self._settings.bounded else None
+        return branch(self.twin, self._explore, layout, starts, length, quantile, actions, discount, bounds)
 
     def _keep(self, rows: Array) -> None:
         layout = self._trainer.layout

@@ -34,6 +34,9 @@ class TwinTraining(Config):
         "changes', and of rewards, to their spread; a twin above it is neither learnt from nor asked"
     )  # fmt: skip
     share: float = Field(default=0.5, ge=0, le=1, description="part of each batch that the twin gives")
+    replayed_falls: float = Field(
+        default=0.0, ge=0, le=1, description="part of each batch that are the robot's falls, which are rare otherwise"
+    )
     capacity: int = Field(default=100_000, ge=1, description="transitions that the twin's buffer keeps")
     starts: int = Field(default=2000, ge=1, description="rollouts after each fit")
     length: tuple[int, int] = Field(default=(1, 1), description="steps of a rollout, at first and at last")
@@ -47,6 +50,9 @@ class TwinTraining(Config):
         default=None, gt=0, le=1, description="a rollout ends where the members disagree more than they do for this "
         "share of the rollouts' first steps; none: never (ensemble only)"
     )  # fmt: skip
+    bounded: bool = Field(
+        default=False, description="what is foreseen beyond the range of all real transitions is moved to its border"
+    )
     generated_share: float = Field(
         default=0.0, ge=0, le=1, description="part of the rollouts that start from the GAN's states and actions once "
         "these pass; the others start from real states"
@@ -72,6 +78,8 @@ class TwinTraining(Config):
             raise ValueError("length and length_epochs: must be at least 1")
         if self.length_epochs[1] <= self.length_epochs[0]:
             raise ValueError("length_epochs: the second must be greater than the first")
+        if self.share + self.replayed_falls > 1:
+            raise ValueError("share and replayed_falls: must not be more than 1 together")
         if self.disagreement_quantile is not None and self.model != "ensemble":
             raise ValueError("disagreement_quantile: only the ensemble knows how much it disagrees")
         return self
@@ -96,7 +104,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "best": {
         "sac": {"hidden": (128, 128), "actor_every": 2, "target_entropy": -1.0, "initial_alpha": 0.2},
-        "updates_per_step": 8,
+        "updates_per_step": 9,
         "start_steps": 500,
         "twin": {
             "model": "ensemble",
@@ -105,9 +113,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "share": 0.9,
             "starts": 10_000,
             "capacity": 200_000,
-            "length": (1, 8),
-            "length_epochs": (3, 30),
-            "disagreement_quantile": 0.99,
+            "replayed_falls": 0.06,
+            "bounded": True,
         },
     },
 }

@@ -23,6 +23,7 @@ def branch(
     disagreement_quantile: float | None = None,
     actions: Array | None = None,
     discount: float | None = None,
+    bounds: tuple[Array, Array] | None = None,
 ) -> Rows:
     """Transitions that the twin foresees.
 
@@ -35,6 +36,7 @@ def branch(
         disagreement_quantile: too much is more than for this share of the first steps; none: no limit.
         actions: [n, n_act], the first; none: the policy's.
         discount: gamma; given: each transition goes on to the end of its rollout, see `to_the_end`.
+        bounds: least and greatest row [width] each; what is foreseen beyond them is moved to them.
 
     Returns:
         [m, width], all first steps, then all second ones, and so on.
@@ -50,6 +52,8 @@ def branch(
         rows[:, layout.next_observation], rows[:, layout.reward] = foreseen.next_observation, foreseen.reward
         rows[:, layout.terminated] = foreseen.terminated
         good = np.isfinite(rows).all(axis=1)
+        if bounds is not None:
+            np.clip(rows, *bounds, out=rows)
         if disagreement_quantile is not None:
             if step == 0:
                 limit = float(np.quantile(foreseen.disagreement, disagreement_quantile))
@@ -63,6 +67,17 @@ def branch(
     if discount is not None:
         to_the_end(kept, parents, layout, discount)
     return np.concatenate(kept)
+
+
+def bounds_of(rows: Rows, layout: Layout) -> tuple[Array, Array]:
+    """Least and greatest row [width] of rows [n, width]; observations before and after a step count alike."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    before, after = layout.observation, layout.next_observation
+    low[before] = low[after] = np.minimum(low[before], low[after])
+    high[before] = high[after] = np.maximum(high[before], high[after])
+    low[layout.action], high[layout.action] = -1.0, 1.0
+    low[layout.terminated], high[layout.terminated] = 0.0, 1.0
+    return low, high
 
 
 def to_the_end(steps: list[Rows], parents: list[NDArray[np.intp]], layout: Layout, discount: float) -> None:
