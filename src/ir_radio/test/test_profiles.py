@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access profiles: the numbers of the paper that they stand for, and what the engine makes of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ir_common.config import ConfigError, load_yaml
-from ir_radio import channel
+from ir_radio import channel, profiles
 from ir_radio.cell import Cell, FlowKey
 from ir_radio.profiles import load_profile, profile_names
 from ir_radio.slices import Carrier, SlicesFile, SliceSpec
@@ -90,3 +92,15 @@ def test_wrong_profile_files(tmp_path):
         load_profile(str(file))
     with pytest.raises(ConfigError, match="cannot be read"):
         load_profile(str(tmp_path / "no.yaml"))
+
+
+def test_a_profile_says_who_may_take_whose_blocks(tmp_path):
+    assert {load_profile(name).air.scheduler for name in profile_names()} == {"reserved"}
+    own = tmp_path / "own.yaml"
+    text = (Path(profiles.__file__).parent / "profile_files" / "nr.yaml").read_text()
+    own.write_text(text.replace("scheduler: reserved", "scheduler: puncturing\n  packets_per_minislot: 3"))
+    carrier = load_profile(str(own))
+    assert (carrier.air.scheduler, carrier.air.packets_per_minislot, carrier.slot_time) == ("puncturing", 3, 500_000)
+    own.write_text(text.replace("scheduler: reserved", "scheduler: best"))
+    with pytest.raises(ConfigError, match=r"own.yaml:18: air.scheduler"):
+        load_profile(str(own))
