@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ros2 launch ir_twin bringup.launch.py``: the same stack as ``./ir up``, by the ROS launcher."""
 
+import subprocess
+
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -42,6 +44,16 @@ def _start(context: LaunchContext) -> list:
     return [*notes, *(action for spec in reversed(stack.nodes) for action in _actions(spec))]
 
 
+def _prefix(spec: NodeSpec) -> str | None:
+    """What sets a process's scheduling; real-time scheduling as far as it is permitted here."""
+    if spec.nice:
+        return f"chrt --batch 0 nice -n {spec.nice}"
+    realtime = f"chrt --rr {spec.realtime}"
+    if spec.realtime and subprocess.run([*realtime.split(), "true"], stderr=subprocess.DEVNULL).returncode == 0:
+        return realtime
+    return None
+
+
 def _actions(spec: NodeSpec) -> list:
     restart = {
         "respawn": True,
@@ -49,7 +61,7 @@ def _actions(spec: NodeSpec) -> list:
         "respawn_max_retries": MAX_RESTARTS,
         "additional_env": spec.environment,
         "output": "screen",
-        "prefix": f"chrt --batch 0 nice -n {spec.nice}" if spec.nice else None,
+        "prefix": _prefix(spec),
     }
     if spec.package:
         process = Node(

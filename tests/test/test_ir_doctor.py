@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `./ir doctor` finds."""
 
+import os
+
 from ir_project import THIS_PYTHON, run_ir
 
 from ir_cli import doctor, preflight
@@ -35,6 +37,16 @@ def test_optional_things_are_notes_and_never_stop(tmp_path):
     assert preflight.check_gazebo(lambda name: None, Layout(tmp_path, "jazzy")).level == "note"
     (tmp_path / "meminfo").write_text("MemTotal: 1048576 kB\n")
     assert preflight.check_memory(tmp_path / "meminfo").level == "warning"
+
+
+def test_real_time_scheduling_is_tried_and_given_back():
+    def refuse(*_):
+        raise PermissionError
+
+    tried = []
+    assert preflight.check_realtime(refuse).level == "note"
+    assert preflight.check_realtime(lambda *given: tried.append(given[1])).level == "ok"
+    assert tried == [os.SCHED_RR, os.sched_getscheduler(0)]
 
 
 def test_the_conclusion_names_what_is_required_only():

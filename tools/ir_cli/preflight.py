@@ -73,6 +73,7 @@ def advised(layout: Layout) -> list[Finding]:
     return [
         check_memory(Path("/proc/meminfo")),
         check_shm(Path("/dev/shm")),
+        check_realtime(os.sched_setscheduler),
         check_program(shutil.which, "git", "records the commit in benchmark results", ("git",)),
         check_rendering(ctypes.util.find_library),
         check_program(
@@ -187,6 +188,22 @@ def check_shm(shm: Path) -> Finding:
             f"sudo mount -o remount,size=512M {shm}",
         )
     return Finding("shared memory", "ok", f"{shm}, {free >> 20} MiB free")
+
+
+def check_realtime(schedule: Callable[[int, int, os.sched_param], None]) -> Finding:
+    """Real-time scheduling, with which the twin answers in time on a busy machine."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        schedule(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return Finding(
+            "real-time scheduling",
+            "note",
+            "not permitted; verdicts of the twin take longer while the machine is busy",
+            "to permit it, add '@GROUP - rtprio 1' with a group of yours to /etc/security/limits.conf and log in again",
+        )
+    schedule(0, *before)
+    return Finding("real-time scheduling", "ok", "permitted; the twin uses it")
 
 
 def check_program(which: Callable[[str], str | None], name: str, use: str, debian: tuple[str, ...]) -> Finding:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import Field
 from rclpy.parameter import Parameter
 
 from ir_common.config import EXIT_CONFIG, Config, ConfigError, live
-from ir_common.ros_node import ANNOUNCEMENTS, NODE_STATUS_TOPIC, announce, drain
+from ir_common.ros_node import ANNOUNCEMENTS, NODE_STATUS_TOPIC, announce, defer_middleware, drain
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds, to_seconds, to_stamp
 from ir_common.testing import RosHarness
@@ -120,6 +121,21 @@ def test_signals_end_a_process_in_good_order(ros_domain: int, number: int) -> No
     process.send_signal(number)
     rest, _ = process.communicate(timeout=10)
     assert process.returncode == 0 and rest == "closed\n"
+
+
+def test_threads_of_the_middleware_interrupt_nobody(ros: RosHarness) -> None:
+    def threads() -> dict[str, set[int]]:
+        policies: dict[str, set[int]] = {"dds": set(), "own": set()}
+        for task in Path("/proc/self/task").glob("*"):
+            kind = "dds" if (task / "comm").read_text().startswith("dds.") else "own"
+            policies[kind].add(os.sched_getscheduler(int(task.name)))
+        return policies
+
+    if not threads()["dds"]:
+        pytest.skip("the middleware is not Fast DDS")
+    assert threads() == {"dds": {os.SCHED_OTHER}, "own": {os.SCHED_OTHER}}
+    defer_middleware()
+    assert threads() == {"dds": {os.SCHED_BATCH}, "own": {os.SCHED_OTHER}}
 
 
 def test_stamps_survive_the_round_trip() -> None:

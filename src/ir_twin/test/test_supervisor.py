@@ -67,6 +67,16 @@ def test_a_dead_process_comes_back_and_it_is_said(tmp_path: Path) -> None:
     assert "after 10 restarts" in said[-2]
 
 
+def test_scheduling_is_as_described_where_it_is_permitted(tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    code = f"import os; open({str(noted)!r}, 'w').write(f'{{os.sched_getscheduler(0)}} {{os.nice(0)}}')"
+    chrt = subprocess.run(["chrt", "--rr", "1", "true"], stderr=subprocess.DEVNULL)
+    urgent = os.SCHED_OTHER if chrt.returncode else os.SCHED_RR
+    for given, policy in (({}, os.SCHED_OTHER), ({"realtime": 1}, urgent), ({"nice": 3}, os.SCHED_BATCH)):
+        assert Supervisor([program("one", code, required=True, **given)], tmp_path, print).run() == 0
+        assert noted.read_text() == f"{policy} {os.nice(0) + given.get('nice', 0)}"
+
+
 def test_wrong_configuration_ends_the_stack_with_that_line(tmp_path: Path) -> None:
     said: list[str] = []
     code = f"import sys; print('noise'); print('error: a.yaml:3: bad', flush=True); sys.exit({EXIT_CONFIG})"

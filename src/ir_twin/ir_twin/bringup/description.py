@@ -60,7 +60,7 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
         edge_side.append(NodeSpec("ir_drl", "controller", "controller", f"{edge}/{name}", parameters))
     chosen = {"edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
     veto = {**clocked, **fleet, **chosen, **twin_parameters(arguments)}
-    edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto))
+    edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto, realtime=1))
     if arguments.radio == "on":
         state = {"policy": arguments.slicing, "state_file": str(run_directory / "slices.json")}
         edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", {**sliced, **state}, nice=5))

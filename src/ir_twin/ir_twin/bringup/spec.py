@@ -24,6 +24,7 @@ class NodeSpec:
         environment: added to the process's environment.
         nice: niceness; commands on their way to a robot come before what can wait. Over 0, the process is also a
             batch to the scheduler: it gets its share, but does not interrupt the others when it wakes up.
+        realtime: priority of real-time scheduling (round robin) where the system permits it, 0: usual scheduling.
         required: the stack ends, in good order, when this process ends with status 0.
     """
 
@@ -35,6 +36,7 @@ class NodeSpec:
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     nice: int = 0
+    realtime: int = 0
     required: bool = False
 
     @property

@@ -140,7 +140,7 @@ class _Process:
             stderr=subprocess.PIPE if terminal else subprocess.STDOUT,
             text=True,
             errors="replace",
-            preexec_fn=partial(_in_child, self.spec.nice),
+            preexec_fn=partial(_in_child, self.spec.nice, self.spec.realtime),
         )
         stream = self._process.stderr if terminal else self._process.stdout
         self._reader = threading.Thread(target=self._read, args=(stream, ended), daemon=True)
@@ -203,7 +203,7 @@ def _file_name(spec: NodeSpec) -> str:
     return spec.full_name.strip("/").replace("/", "_")
 
 
-def _in_child(nice: int) -> None:
+def _in_child(nice: int, realtime: int) -> None:
     """Before exec.
 
     A process group of its own: Ctrl-C reaches the supervisor alone, which ends them in order. Not a session: the kernel
@@ -214,5 +214,8 @@ def _in_child(nice: int) -> None:
     if nice:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, it interrupts nobody
     os.nice(nice)
+    if realtime:
+        with contextlib.suppress(PermissionError):  # usual scheduling, then; ./ir doctor tells
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(realtime))
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
