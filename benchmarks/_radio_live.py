@@ -144,7 +144,7 @@ def _source(pipe: Connection) -> None:
         deadline = time.monotonic() + 20.0
         while not all(publishers[t].get_subscription_count() for t in topics) and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.3)
+        time.sleep(0.2)
         buffers = {int(s): _message(contents or bytes(int(s) - HEADROOM)) for s in np.unique(sizes)}
         sent = np.zeros(len(due), np.int64)
         start = time.time_ns() + 100_000_000

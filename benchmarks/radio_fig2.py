@@ -6,7 +6,6 @@ Everything is measured twice: through the engine in batch, and through real ROS 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -172,7 +171,6 @@ def cellular_by_topics(profile: str, distances: list[float], size: int) -> tuple
             rates.append(delivered_rate(live.send([f"/{ROBOT}/file"], False, stream, bytes_, due)))
         live.set([BULK], whole, 1.0)
         live.answer("file")
-        time.sleep(1.5)
         seconds = live.converse(f"/{ROBOT}/file", f"/{ROBOT}/file_ack", WINDOW, -(-size // WINDOW))
     return rates, seconds * FILE / size
 
