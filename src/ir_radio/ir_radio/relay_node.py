@@ -95,7 +95,7 @@ class RelayNode(Node):
         traces = [spec for spec in file.traces if spec.robot in self._config.robots]
         links = load_links(traces, Path(self._config.slices_file).parent, self._carrier)
         self._specs: dict[str, SliceSpec] = {}
-        self._allocation = Allocation()
+        self._allocation, self._refused_allocations = Allocation(), 0
         self._said: set[str] = set()
         self._retired: list[Publisher] = []
         self._group = Unexecuted()
@@ -209,20 +209,23 @@ class RelayNode(Node):
 
     def _on_allocation(self, message: Allocation) -> None:
         self._allocation = message
-        self._pump.call(self._allocate)
+        if not self._pump.call(self._allocate):
+            self._refused_allocations += 1
 
-    def _allocate(self) -> None:
-        """In the pump: applies the last allocation, as far as its slices are known."""
+    def _allocate(self) -> bool:
+        """In the pump: applies the last allocation, as far as its slices are known; False: it is refused."""
         cell, message = self._pump.cell, self._allocation
         if len(message.slices) != len(message.resource_blocks):
             self._say(f"allocation {message.sequence}: names and numbers differ in length; the one in force stays")
-            return
+            return False
         blocks = dict(zip(message.slices, message.resource_blocks, strict=True))
         self._pump.settle()
         try:
             cell.set_allocation({name: value for name, value in blocks.items() if name in cell.specs})
         except ValueError as error:
             self._say(f"allocation {message.sequence}: {error}; the one in force stays")
+            return False
+        return True
 
     # --- flows ---
 
@@ -322,7 +325,9 @@ class RelayNode(Node):
 
         time, counts = self._pump.call(books)
         lags = list(self._pump.lags)
-        self._diagnose.publish(self._diagnostics.message(time, self._pump.ports, counts, self._qos.events, lags))
+        self._diagnose.publish(
+            self._diagnostics.message(time, self._pump.ports, counts, self._qos.events, lags, self._refused_allocations)
+        )
 
     def _publish_report(self) -> None:
         def report() -> Any:

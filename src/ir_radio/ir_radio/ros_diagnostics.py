@@ -30,6 +30,7 @@ class Diagnostics:
         books: Mapping[int, Books],
         events: Mapping[int, PortEvents],
         lags: list[int],
+        refused_allocations: int = 0,
     ) -> DiagnosticArray:
         """The message.
 
@@ -37,8 +38,9 @@ class Diagnostics:
             time: ROS time, ns.
             ports, books, events: of each flow.
             lags: how long after its last bit each of the last messages was published, ns.
+            refused_allocations: since the start; the ones before them stayed in force.
         """
-        array = DiagnosticArray(status=[_relay(lags)])
+        array = DiagnosticArray(status=[_relay(lags, refused_allocations)])
         array.header.stamp = to_stamp(time)
         for flow, port in ports.items():
             if flow in books and flow in events:
@@ -74,7 +76,7 @@ class Diagnostics:
         )  # fmt: skip
 
 
-def _relay(lags: list[int]) -> DiagnosticStatus:
+def _relay(lags: list[int], refused_allocations: int) -> DiagnosticStatus:
     p50, p99 = (float(x) / 1e9 for x in np.percentile(lags, (50, 99))) if lags else (0.0, 0.0)
     late = p99 > _LATE_RELAY
     return DiagnosticStatus(
@@ -85,5 +87,6 @@ def _relay(lags: list[int]) -> DiagnosticStatus:
             KeyValue(key="messages", value=str(len(lags))),
             KeyValue(key="lag p50 (s)", value=f"{p50:.6f}"),
             KeyValue(key="lag p99 (s)", value=f"{p99:.6f}"),
+            KeyValue(key="allocations refused", value=str(refused_allocations)),
         ],
     )
