@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands one encoded picture to many viewers; a slow viewer misses pictures and slows nobody."""
+"""Hands one encoded picture to many viewers; a slow viewer misses pictures and slows nobody.
+
+A text says what has changed, so a viewer that missed one is not sent the next, but everything anew, when it can follow.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -13,23 +17,33 @@ T = TypeVar("T")
 Send = Callable[[T], Awaitable[None]]
 
 BACKLOG = 10
-"""Texts that wait for a slow viewer; then the oldest are dropped."""
+"""Texts that wait for a slow viewer; then they are dropped, and it gets everything anew when it can follow again."""
 WINDOW = 20
 """So many texts may be on their way to a viewer before it says that it has seen some: a second, at the usual rate."""
 
 
 class Viewer:
-    """What waits to be sent to one viewer."""
+    """What waits to be sent to one viewer.
 
-    def __init__(self) -> None:
-        self._texts: deque[str] = deque(maxlen=BACKLOG)
+    Args:
+        everything: texts that stand for all that was dropped since a time, s of `time.monotonic`.
+    """
+
+    def __init__(self, everything: Callable[[float], list[str]]) -> None:
+        self._everything = everything
+        self._texts: deque[str] = deque()
+        self._behind: float | None = None  # since when
         self._images: dict[int, bytes] = {}
         self._something = asyncio.Event()
         self._sent = self._seen = 0
 
     def put(self, text: str) -> None:
         """A text for this viewer."""
-        self._texts.append(text)
+        if self._behind is None:
+            self._texts.append(text)
+            if len(self._texts) > BACKLOG:
+                self._texts.clear()
+                self._behind = time.monotonic()
         self._something.set()
 
     def put_image(self, camera: int, frame: bytes) -> None:
@@ -49,7 +63,10 @@ class Viewer:
         while True:
             await self._something.wait()
             self._something.clear()
-            while self._texts and self._sent - self._seen < WINDOW:
+            while (self._texts or self._behind is not None) and self._sent - self._seen < WINDOW:
+                if self._behind is not None:
+                    since, self._behind = self._behind, None
+                    self._texts.extend(self._everything(since))
                 self._sent += 1
                 await send_text(self._texts.popleft())
             while self._images and self._sent - self._seen < WINDOW:
@@ -77,9 +94,9 @@ class Hub:
         return len(self._viewers)
 
     @contextlib.contextmanager
-    def viewer(self) -> Iterator[Viewer]:
-        """A viewer that receives everything while the context lasts."""
-        viewer = Viewer()
+    def viewer(self, everything: Callable[[float], list[str]]) -> Iterator[Viewer]:
+        """A viewer that receives everything while the context lasts; see `Viewer`."""
+        viewer = Viewer(everything)
         self._viewers.add(viewer)
         try:
             yield viewer

@@ -4,7 +4,8 @@
 What the page says, one JSON object a message: first ``{"token": …}``; then ``{"take": robot, "over": bool}``,
 ``{"cmd": [robot, forward, turn]}`` with each axis in [-1, 1], ``{"release": robot}``, ``{"ping": number}``, and after
 every few texts ``{"seen": how many so far}``, without which no more are sent (`hub.WINDOW`).
-What it hears: first ``you`` and the constants with the whole picture, then pictures (`LiveState.update`),
+What it hears: first ``you`` and the constants with the whole picture, then pictures (`LiveState.update`); after it fell
+behind a whole one, with ``rows``;
 ``{"seats": …}``, ``{"pong": number}``, ``{"error": text}``; and pictures of cameras as binary, one byte the robot's
 index, then the file.
 """
@@ -29,6 +30,8 @@ from ir_dashboard.state import encode, number
 
 NOT_ALLOWED = 1008
 """Close code of a socket that may not read."""
+OVERLAP = 5.0
+"""s of rows before a viewer fell behind that it is sent again: those were on their way."""
 GREETING_TIMEOUT = 5.0
 """A socket that does not introduce itself is closed after this long, s."""
 
@@ -58,7 +61,7 @@ class Session:
             if not self._access.may_read(client, host, token):
                 await self._socket.close(NOT_ALLOWED, "from another machine the token is needed")
                 return
-            with self._hub.viewer() as viewer:
+            with self._hub.viewer(self._everything) as viewer:
                 await self._serve(viewer)
         except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
             pass  # it went away, or never said a word; RuntimeError is how a send into a closed socket ends
@@ -69,6 +72,11 @@ class Session:
         first = _parse(await self._socket.receive_text())
         token = first.get("token", "")
         return token if isinstance(token, str) else ""
+
+    def _everything(self, since: float) -> list[str]:
+        """What is so now, with the rows of the charts from a little before a time on."""
+        rows = [row for row in self._pictures.rows() if row["at"] > since - OVERLAP]
+        return [encode(self._pictures.picture() | {"rows": rows}), seats(self._desk)]
 
     async def _serve(self, viewer: Viewer) -> None:
         first = self._pictures.picture() | self._constants

@@ -2,6 +2,7 @@
 """Fan-out: everyone gets the same text, and a slow viewer only harms itself."""
 
 import asyncio
+import time
 
 from ir_dashboard.hub import BACKLOG, WINDOW, Hub
 
@@ -15,6 +16,10 @@ async def settle():
         await asyncio.sleep(0)
 
 
+def nothing(since):
+    raise AssertionError("nobody fell behind")
+
+
 class Wire:
     def __init__(self):
         self.texts, self.images = [], []
@@ -26,11 +31,27 @@ class Wire:
         self.images.append(frame)
 
 
+def test_a_viewer_that_is_a_little_late_misses_nothing():
+    async def scenario():
+        hub, wire = Hub(), Wire()
+        with hub.viewer(nothing) as viewer:
+            pump = asyncio.create_task(viewer.pump(wire.text, wire.image))
+            for n in range(WINDOW + BACKLOG):
+                viewer.put(str(n))
+                await settle()
+            viewer.seen(WINDOW)
+            await settle()
+            assert wire.texts == [str(n) for n in range(WINDOW + BACKLOG)]
+            pump.cancel()
+
+    run(scenario)
+
+
 def test_every_viewer_gets_the_very_same_text():
     async def scenario():
         hub, wires = Hub(), [Wire(), Wire()]
         hub.open()
-        with hub.viewer() as a, hub.viewer() as b:
+        with hub.viewer(nothing) as a, hub.viewer(nothing) as b:
             pumps = [asyncio.create_task(v.pump(w.text, w.image)) for v, w in zip((a, b), wires, strict=True)]
             await asyncio.to_thread(hub.publish, "picture", {0: b"jpeg"})
             await settle()
@@ -44,10 +65,16 @@ def test_every_viewer_gets_the_very_same_text():
     run(scenario)
 
 
-def test_a_viewer_that_does_not_say_it_saw_gets_no_more_until_it_does_and_then_the_newest():
+def test_a_viewer_that_does_not_say_it_saw_gets_no_more_until_it_does_and_then_everything():
     async def scenario():
-        hub, wire = Hub(), Wire()
-        with hub.viewer() as viewer:
+        hub, wire, asked = Hub(), Wire(), []
+
+        def everything(since):
+            asked.append(since)
+            return ["everything", "seats"]
+
+        began = time.monotonic()
+        with hub.viewer(everything) as viewer:
             pump = asyncio.create_task(viewer.pump(wire.text, wire.image))
             for n in range(WINDOW + 50):
                 viewer.put(str(n))
@@ -57,8 +84,12 @@ def test_a_viewer_that_does_not_say_it_saw_gets_no_more_until_it_does_and_then_t
             images = len(wire.images)
             viewer.seen(10**9)  # no more than were sent
             await settle()
-            assert wire.texts[WINDOW:] == [str(n) for n in range(WINDOW + 50 - BACKLOG, WINDOW + 50)]
+            assert wire.texts[WINDOW:] == ["everything", "seats"]
             assert wire.images[images:] == [b"%d" % (WINDOW + 49)]
+            assert len(asked) == 1 and began <= asked[0] <= time.monotonic()
+            viewer.put("next")
+            await settle()
+            assert wire.texts[-1] == "next"
             pump.cancel()
 
     run(scenario)

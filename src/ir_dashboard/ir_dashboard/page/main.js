@@ -24,14 +24,14 @@ function build(robots) {
   list.replaceChildren(); charts.replaceChildren(); cards = {}; lines = {};
   for (const name of robots) {
     const [cells, dl] = figures(["moved", "reward", "goals", "falls", "collisions", "stops", "accepted", "vetoed", "verdict p99", "r̂ error", "model", "link"]);
-    const screen = element("div", { className: "screen stale" }, element("canvas", { width: 4, height: 3 }), element("span", { className: "age" }));
+    const screen = element("div", { className: "screen stale" }, element("canvas", { width: 4, height: 3, role: "img", ariaLabel: `camera of ${name}` }), element("span", { className: "age" }));
     const task = element("span", { className: "dim" });
     const card = element("div", { className: "card robot" }, screen, element("div", {}, element("h3", {}, element("span", { textContent: name }), task), dl));
     card.style.borderLeftColor = robotColour(name);
     cameras.show(name, screen);
     list.append(card);
     cards[name] = { cells, task };
-    lines[name] = element("canvas", { className: "chart" });
+    lines[name] = element("canvas", { className: "chart", role: "img", ariaLabel: `reward and verdicts of ${name} over time` });
     const title = element("h3", {}, element("span", { textContent: name }));
     title.style.color = robotColour(name);
     charts.append(title, lines[name]);
@@ -68,10 +68,9 @@ function drawCharts() {
   for (const name of order) verdicts(lines[name], rows, span, row => row.robots[name]);
 }
 
-function addRow(row) {
-  if (rows.length && row.at <= rows.at(-1).at) return;
-  rows.push(row);
-  while (rows[0].at < row.at - span) rows.shift();
+function addRows(more) {
+  for (const row of more) if (!rows.length || row.at > rows.at(-1).at) rows.push(row);
+  while (rows.length && rows[0].at < rows.at(-1).at - span) rows.shift();
   drawCharts();
 }
 
@@ -89,8 +88,8 @@ link.addEventListener("update", ({ detail }) => {
   if (detail.slices) slices.update(detail.slices, detail.carrier);
   if (detail.robots) showRobots(detail.robots);
   if (detail.nodes) showNodes(detail.nodes);
-  if (detail.row) addRow(detail.row);
-  if (detail.you) { drawCharts(); requestAnimationFrame(() => performance.mark("first picture")); }
+  if (detail.row || detail.rows) addRows(detail.rows ?? [detail.row]);
+  if (detail.you) { requestAnimationFrame(() => performance.mark("first picture")); }
 });
 link.addEventListener("image", ({ detail }) => cameras.take(order[detail.camera], detail.file));
 link.addEventListener("pong", ({ detail }) => { by("ping").textContent = milliseconds(detail / 1e3); });

@@ -72,10 +72,10 @@ export class Slices {
   #card(name) {
     const c = Object.fromEntries(["kind", "verdict", "blocks"].map(k => [k, element("span", { className: k === "blocks" ? "dim" : "tag" })]));
     for (const k of ["rate", "delay", "outage"]) c[k] = element("div", { className: "said-line" });
-    for (const k of ["rates", "delays"]) c[k] = element("canvas", { className: "chart" });
+    for (const k of ["rates", "delays"]) c[k] = element("canvas", { className: "chart", role: "img", ariaLabel: `${k} of slice ${name} over time` });
     c.bar = element("i"); c.promised = element("b");
     c.bar.style.background = sliceColour(name);
-    const edit = element("button", { textContent: "Change", onclick: () => this.#change(name) });
+    const edit = element("button", { textContent: "Change", ariaLabel: `Change slice ${name}`, onclick: () => this.#change(name) });
     c.card = element("div", { className: "card slice" }, element("h3", {}, element("span", { textContent: name }), c.kind, c.verdict, c.blocks, edit),
       element("div", { className: "gauge" }, element("div", {}, element("div", { className: "bar" }, c.bar, c.promised), c.rate), c.rates),
       element("div", { className: "gauge" }, element("div", {}, c.delay, c.outage), c.delays));
