@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot
+from PIL import Image
 
 from ir_drl.policies import make_policy
 from ir_sim.sdf import World, compose
@@ -22,6 +23,20 @@ from ir_sim.tasks import Episode, make_task
 
 WORLD = Path(__file__).resolve().parents[2] / "worlds" / "robot_field.sdf"
 ROBOTS = ("cart", "spider", "hopper")
+
+
+def save(figure: Any, path: Path) -> None:
+    """Writes a figure, and closes it."""
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+    shrink(path)
+
+
+def shrink(path: Path) -> None:
+    """Makes a PNG a fraction of its size: 256 colours are enough; by octree, because it keeps those of thin lines."""
+    with Image.open(path) as image:
+        reduced = image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    reduced.save(path, optimize=True)
 
 
 def _shape(geometry: ElementTree.Element) -> list[np.ndarray]:
@@ -66,8 +81,7 @@ def robots(path: Path) -> None:
         axes.set_title(f"{name}: {len(poses)} frames")
         axes.set_box_aspect(None)
         axes.set_aspect("equal")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    save(figure, path)
 
 
 def _draw_frames(axes: Any, poses: dict[str, Pose], name: str) -> None:
@@ -91,8 +105,7 @@ def drives(path: Path, seconds: float = 60.0) -> None:
         xlabel="x (m)", ylabel="y (m)", aspect="equal", title=f"{seconds:g} s under their own controllers; stars: goals"
     )
     axes.legend()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    save(figure, path)
 
 
 def _draw_scenery(axes: Any, world: World) -> None:
