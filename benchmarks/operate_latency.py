@@ -9,14 +9,10 @@ import os
 import random
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import yaml
+from _operate import PATIENCE, page, socket_of, stack
 from geometry_msgs.msg import Twist
-from harness import Axis, Goal, Options, Result, main
+from harness import Axis, Goal, Options, Result, interval, main
 from sensor_msgs.msg import JointState
 from std_msgs.msg import UInt8MultiArray
 from websockets.exceptions import ConnectionClosed
@@ -37,6 +34,7 @@ from ir_interfaces.msg import CellReport
 
 ROOT = Path(__file__).resolve().parents[1]
 QUANTILES = (0.5, 0.9, 0.99)
+LOADS = ("idle", "overloaded")
 WHEEL_RATE = 500  #: Hz, of the joint states by which the wheels are seen: every physics step
 SPEEDS = (0.2, 0.5)  #: m/s forward, taken in turns
 TURN = 0.5  #: of the joystick's range: the cart drives a circle
@@ -145,47 +143,10 @@ def prepare(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def stack(seed: int, folder: Path) -> Iterator[str]:
-    """A running stack; the address of its page."""
-    world, slices = prepare(folder)
-    words = [
-        f"world:={world}",
-        f"slices:={slices}",
-        "robots:=cart",
-        "twin:=shadow",
-        "rendering:=false",
-        f"seed:={seed}",
-    ]
-    command = [sys.executable, "-m", "ir_twin.bringup.up", "headless:=true", *words]
-    log = {**os.environ, "ROS_LOG_DIR": str(folder)}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=log)
-    try:
-        assert process.stderr is not None
-        found = next((m[1] for m in (re.search(r"live page: (\S+)", line) for line in process.stderr) if m), None)
-        if found is None:
-            raise SystemExit("the stack ended before it told the address of its page")
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield found
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-
-
-@contextmanager
 def seat(address: str) -> Iterator[ClientConnection]:
     """The page's socket, with the cart's seat taken; what it says is thrown away by a thread."""
-    base, _, token = address.partition("/#token=")
-    host, port = base.removeprefix("http://").split(":")
-    deadline = time.monotonic() + 90
-    while True:  # until the page is there
-        try:
-            socket.create_connection((host, int(port)), 1.0).close()
-            break
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-    with connect(base.replace("http", "ws") + "/live", max_size=None, compression=None) as link:
+    base, token = page(address)
+    with connect(socket_of(base), max_size=None, compression=None) as link:
         link.send(json.dumps({"token": token}))
 
         def read() -> None:
@@ -208,8 +169,9 @@ def drive(probe: Probe, link: ClientConnection, seconds: float, rng: random.Rand
         time.sleep(rng.uniform(0.11, 0.16))
 
 
-def one_seed(seed: int, blocks: int, seconds: float, measured: dict[str, Seen]) -> tuple[float, float]:
-    """Idle and overloaded in turns, in one stack; (offered, delivered) bit/s of the overloaded slice."""
+def one_seed(seed: int, blocks: int, seconds: float) -> tuple[dict[str, Seen], tuple[float, float]]:
+    """Idle and overloaded in turns, in one stack; with (offered, delivered) bit/s of the overloaded slice."""
+    measured = {load: Seen() for load in LOADS}
     rng, probe, executor = random.Random(seed), Probe(), LeanExecutor()
     executor.add_node(probe)
     ended = threading.Event()
@@ -221,38 +183,49 @@ def one_seed(seed: int, blocks: int, seconds: float, measured: dict[str, Seen]) 
     spun = threading.Thread(target=spin, daemon=True)
     spun.start()
     loads = []
-    with tempfile.TemporaryDirectory() as folder, stack(seed, Path(folder)) as address, seat(address) as link:
-        deadline = time.monotonic() + 90
-        while not probe.moving and time.monotonic() < deadline:
-            drive(probe, link, 0.5, rng)
-        for block in range(2 * blocks):
-            probe.overload = block % 2 == 1
-            drive(probe, link, 1.0, rng)  # the queue fills, or empties
-            probe.seen = measured["overloaded" if probe.overload else "idle"]
-            drive(probe, link, seconds, rng)
-            if probe.overload:
-                loads.append((probe.bulk_offered, probe.bulk_delivered))
-            probe.seen = Seen()
+    with tempfile.TemporaryDirectory() as name:
+        world, slices = prepare(Path(name))
+        words = [f"world:={world}", f"slices:={slices}", "robots:=cart", "twin:=shadow", "rendering:=false"]
+        with stack([*words, f"seed:={seed}"], Path(name)) as (address, _), seat(address) as link:
+            deadline = time.monotonic() + PATIENCE
+            while not probe.moving and time.monotonic() < deadline:
+                drive(probe, link, 0.5, rng)
+            for block in range(2 * blocks):
+                probe.overload = block % 2 == 1
+                drive(probe, link, 1.0, rng)  # the queue fills, or empties
+                probe.seen = measured["overloaded" if probe.overload else "idle"]
+                drive(probe, link, seconds, rng)
+                if probe.overload:
+                    loads.append((probe.bulk_offered, probe.bulk_delivered))
+                probe.seen = Seen()
     ended.set()
     spun.join(5)
     executor.shutdown(timeout_sec=1.0)
     probe.destroy_node()
-    return float(np.mean([o for o, _ in loads])), float(np.mean([d for _, d in loads]))
+    offered, delivered = np.mean(loads, axis=0)
+    return measured, (float(offered), float(delivered))
+
+
+def quantiles(seen: Sequence[Seen], name: str) -> dict[str, list[float]]:
+    """ms, of the events of all seeds together, with the interval over seeds."""
+    each = [1e3 * np.quantile(getattr(one, name), QUANTILES) for one in seen]
+    pooled = 1e3 * np.quantile(np.concatenate([getattr(one, name) for one in seen]), QUANTILES)
+    return interval(each) | {"mean": pooled.tolist()}
 
 
 def run(options: Options) -> Result:
     """Quantiles beside both loads."""
     os.environ.setdefault("ROS_DOMAIN_ID", "98")
     blocks, seconds = (1, 6.0) if options.quick else (4, 6.0)
-    measured = {"idle": Seen(), "overloaded": Seen()}
     rclpy.init()
-    loads = [one_seed(seed, blocks, seconds, measured) for seed in options.seed_list]
+    measured, loads = zip(*(one_seed(seed, blocks, seconds) for seed in options.seed_list), strict=True)
     rclpy.try_shutdown()
-    rows = {
-        f"{what}, eMBB {load}": [1e3 * float(np.quantile(getattr(seen, name), q)) for q in QUANTILES]
+    series = {
+        f"{what}, eMBB {load}": quantiles([one[load] for one in measured], name)
         for what, name in (("joystick to wheels", "wheels"), ("radio, wall clock", "radio"), ("radio, model", "model"))
-        for load, seen in measured.items()
+        for load in LOADS
     }
+    rows = {name: values["mean"] for name, values in series.items()}
     moved = rows["radio, wall clock, eMBB overloaded"][2] - rows["radio, wall clock, eMBB idle"][2]
     model = rows["radio, model, eMBB overloaded"][2] - rows["radio, model, eMBB idle"][2]
     ends = rows["joystick to wheels, eMBB overloaded"][2] - rows["joystick to wheels, eMBB idle"][2]
@@ -265,9 +238,9 @@ def run(options: Options) -> Result:
     return Result(
         Axis("quantile", "", [f"p{100 * q:g}" for q in QUANTILES]),
         "ms",
-        {name: {"mean": values, "ci95": [0.0] * len(values)} for name, values in rows.items()},
+        series,
         {
-            "carrier": CARRIER, "events": {load: len(seen.wheels) for load, seen in measured.items()},
+            "carrier": CARRIER, "events": {load: sum(len(one[load].wheels) for one in measured) for load in LOADS},
             "blocks of each load": blocks, "seconds a block": seconds, "wheel speed change seen (m/s)": MOVED,
             "bulk": {"B": BULK, "Hz": BULK_RATE, "offered (bit/s)": offered, "delivered (bit/s)": delivered},
         },
