@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ class AgentWeights:
     hidden: tuple[int, ...]
     architecture: str
     values: NDArray[np.float32]
+
+
+def digest(weights: AgentWeights) -> str:
+    """SHA-256 of the numbers, so that what is written about them can be told from what is written about others."""
+    return hashlib.sha256(np.ascontiguousarray(weights.values, "<f4").tobytes()).hexdigest()
 
 
 def save(path: Path, weights: AgentWeights) -> None:

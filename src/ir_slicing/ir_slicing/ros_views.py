@@ -62,7 +62,7 @@ class ViewReader:
             block_rate=np.array([rates.get(flow.robot, 0.0) for flow in flows.values()]),
             queued=8.0 * row.books.queued_bytes,
             allocated=row.resource_blocks,
-            delay=row.recent_delay.mean,
+            delay=row.recent_delay.p99,
             delivered=self._ends[0] - ends[0],
             dropped=self._ends[1] - ends[1],
             slices=len(report.slices),

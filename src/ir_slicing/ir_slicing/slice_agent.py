@@ -40,7 +40,7 @@ class SliceView:
         block_rate: [device] float64, bit/s of one RB on the device's link; 0 where unknown.
         queued: bit that wait.
         allocated: RB that the slice has.
-        delay: mean delay, s; NaN where nothing was delivered.
+        delay: p99 of the period, s; NaN where nothing was delivered.
         delivered: messages in the period.
         dropped: messages in the period.
         slices: number of slices that share the carrier.
@@ -64,7 +64,7 @@ class SliceView:
 class SliceAgentConfig(Config):
     """How a live agent acts and learns; what shapes its state is as in `learning.environment.EnvironmentConfig`."""
 
-    max_change: float = Field(0.5, gt=0, le=1, description="largest gain of the slice in one step, of its own blocks")
+    max_change: float = Field(9.0, gt=0, le=9, description="largest gain of the slice in one step, of its own blocks")
     min_blocks: float = Field(0.25, gt=0, description="it never asks for less, RB")
     steepness: float = Field(20.0, gt=0, description="of the satisfaction curve, relative to the bound")
     target: float = Field(0.95, gt=0.5, lt=1, description="satisfaction that counts as the need being met")
@@ -73,67 +73,52 @@ class SliceAgentConfig(Config):
     demand_time_constant: float = Field(1.0, gt=0, le=60, description="of the low pass of offered rates, s")
     drain_time: float = Field(0.1, gt=0, le=60, description="the need makes room to empty what is late in this time, s")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam while it learns online")
-    noise: float = Field(0.05, ge=0, le=1, description="deviation of the exploration noise on the action")
+    noise: float = Field(0.02, ge=0, le=1, description="deviation of the exploration noise on the action")
     warm_up: int = Field(256, ge=1, description="transitions before the first update")
     replay: int = Field(10_000, ge=1, description="transitions that are kept")
     keep: float = Field(0.1, gt=0, le=1, description="share of the changed weights that an update message holds")
 
 
-class SliceAgent:
-    """One slice's agent: acts at every report, learns from what came of it, takes part in the federation.
+class SliceSight:
+    """What an agent sees of its slice, asks for and is paid: `learning.environment` on the reports of a live radio.
 
     Args:
-        name: of the slice.
-        max_latency: its latency bound, s.
+        max_latency: the slice's latency bound, s.
         config: validated.
-        weights: that it starts from.
         twin: what forecasts the devices' traffic.
-        seed: of exploration and samples.
 
     Attributes:
         asked: RB of the last request.
-        refused: reason -> number of things that were not used: forecasts, global models.
-
-    Raises:
-        ConfigError: the weights are not of the networks that they say.
+        needed: RB that the slice needs now.
+        refused: reason -> number of forecasts that were not used.
     """
 
-    def __init__(
-        self, name: str, max_latency: float, config: SliceAgentConfig, weights: AgentWeights, twin: LiveTwin, seed: int
-    ) -> None:
-        self.name, self.max_latency, self.config, self.twin = name, max_latency, config, twin
-        ddpg = DDPGConfig(
-            hidden=weights.hidden, rate=config.learning_rate, noise=config.noise, warm_up=config.warm_up,
-            replay=config.replay, epsilon=0.0, epsilon_end=0.0,
-        )  # fmt: skip
-        self._agent = DDPG(ddpg, 1, seed)
-        if self._agent.architecture != weights.architecture or self._agent.weights().shape[1] != len(weights.values):
-            raise ConfigError(
-                f"{len(weights.values)} weights of architecture {weights.architecture} do not fit networks with hidden "
-                f"layers {weights.hidden}; train them anew"
-            )
-        self._load(weights.values[None])
-        self._agent.actor_target.load_flat(self._agent.actor.flat())
-        self._agent.critic_target.load_flat(self._agent.critic.flat())
-        self._client = Client(name, CompressionConfig(keep=config.keep), weights.values, weights.architecture)
+    def __init__(self, max_latency: float, config: SliceAgentConfig, twin: LiveTwin) -> None:
+        self.max_latency, self.config, self.twin = max_latency, config, twin
         self._filter = DemandFilter(config.demand_time_constant)
-        self._before: tuple[Floats, Floats, float, float] | None = None
-        self._samples = 0
-        self._sent = -1
+        self._held = config.min_blocks
         self.asked: float | None = None
+        self.needed = config.min_blocks
         self.refused: Counter[str] = Counter()
 
-    @property
-    def architecture(self) -> str:
-        """Of its networks."""
-        return self._client.architecture
+    def observe(self, view: SliceView) -> Floats:
+        """Takes in a report; returns the state [3]: log(d/w), log(d^/w), log(w/w_equal).
 
-    @property
-    def round(self) -> int:
-        """Of the global weights that it has."""
-        return self._client.round
+        d is what the last period needed, d^ what the twin, or without one the low-passed rates, say of the next.
+        """
+        smooth = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
+        self.twin.push(view.devices, view.offered)
+        self.needed = self.need(view, view.offered)
+        expected = self._forecast(np.array([smooth[device] for device in view.devices]))
+        self._held = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
+        equal = view.carrier / max(view.slices, 1)
+        return np.log([self.needed / self._held, self.need(view, expected) / self._held, self._held / equal])
 
-    # --- acting ---
+    def ask(self, action: float, view: SliceView) -> float:
+        """RB that an action asks for: what is held times (1 + max_change)^action."""
+        asked = self._held * (1.0 + self.config.max_change) ** action
+        self.asked = float(np.clip(asked, self.config.min_blocks, view.carrier))
+        return self.asked
 
     def need(self, view: SliceView, offered: Floats) -> float:
         """RB with which every device is satisfied to the target while it offers ``offered`` [device] bit/s.
@@ -151,48 +136,27 @@ class SliceAgent:
         blocks = float((wanted / rate).sum()) + late / self.config.drain_time / float(rate.mean())
         return min(max(blocks, self.config.min_blocks), view.carrier)
 
-    def step(self, view: SliceView) -> float:
-        """Takes in a report and returns the RB to ask for."""
-        smooth = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
-        offered = np.array([smooth[device] for device in view.devices])
-        self.twin.push(view.devices, offered)
-        need = self.need(view, offered)
-        expected = self._forecast(offered)
-        held = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
-        equal = view.carrier / max(view.slices, 1)
-        state = np.log([need / held, self.need(view, expected) / held, held / equal])[None, None]
-        if self._before is not None:
-            self._learn_from(view, state, need)
-        action = self._agent.act(state, explore=self.config.noise > 0.0)
-        asked = held * (1.0 + self.config.max_change) ** float(action[0, 0])
-        self.asked = float(np.clip(asked, self.config.min_blocks, view.carrier))
-        self._before = state, action, self.asked, view.time
-        return self.asked
-
-    def _forecast(self, offered: Floats) -> Floats:
-        """What the twin says of the next period; a forecast of another width is refused, and the present stands in."""
+    def _forecast(self, smooth: Floats) -> Floats:
+        """What the twin says of the next period; a forecast of another width is refused, the low pass stands in."""
         forecast = self.twin.forecast()
         if forecast is None:
-            return offered
-        if forecast.shape != offered.shape or not np.isfinite(forecast).all() or (forecast < 0.0).any():
+            return smooth
+        if forecast.shape != smooth.shape or not np.isfinite(forecast).all() or (forecast < 0.0).any():
             self.refused["forecast"] += 1
-            return offered
+            return smooth
         return forecast
 
-    def _learn_from(self, view: SliceView, after: Floats, need: float) -> None:
-        """Reward (14) of the last request, with the measured delay in (3) and what was granted of it in (5)."""
-        assert self._before is not None
-        state, action, asked, time = self._before
-        if view.time <= time:
-            return  # the clock was set back
-        granted = max(min(asked, view.allocated), self.config.min_blocks)
-        used = float(qos.utilisation(np.array(granted), np.array(need), "efficient"))
-        reward = self.config.utilisation_weight * used + self.config.utility_weight * self.satisfaction(view)
-        self._agent.remember(state, action, np.array([[reward]]), after)
-        self._samples += 1
+    def reward(self, view: SliceView) -> float:
+        """(14) of the last request, with the measured delay in (3) and what was granted of it in (5).
+
+        To be asked after `observe` of the report on what came of the request.
+        """
+        granted = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
+        used = float(qos.utilisation(np.array(granted), np.array(self.needed), "efficient"))
+        return self.config.utilisation_weight * used + self.config.utility_weight * self.satisfaction(view)
 
     def satisfaction(self, view: SliceView) -> float:
-        """(3) with the measured mean delay, times the share of the messages that were not dropped; idle: 1."""
+        """(3) with the measured delay, times the share of the messages that were not dropped; idle: 1."""
         count = view.delivered + view.dropped
         if not count:
             return 0.0 if view.queued > 0.0 else 1.0
@@ -200,6 +164,78 @@ class SliceAgent:
             return 0.0
         served = qos.delay_satisfaction(np.array(view.delay), np.array(self.max_latency), self.config.steepness)
         return float(served) * view.delivered / count
+
+
+class SliceAgent:
+    """One slice's agent: acts at every report, learns from what came of it, takes part in the federation.
+
+    Args:
+        name: of the slice.
+        max_latency: its latency bound, s.
+        config: validated.
+        weights: that it starts from.
+        twin: what forecasts the devices' traffic.
+        seed: of exploration and samples.
+
+    Attributes:
+        sight: what it sees and asks for.
+        refused: reason -> number of things that were not used: forecasts, global models.
+
+    Raises:
+        ConfigError: the weights are not of the networks that they say.
+    """
+
+    def __init__(
+        self, name: str, max_latency: float, config: SliceAgentConfig, weights: AgentWeights, twin: LiveTwin, seed: int
+    ) -> None:
+        self.name, self.config, self.sight = name, config, SliceSight(max_latency, config, twin)
+        ddpg = DDPGConfig(
+            hidden=weights.hidden, rate=config.learning_rate, noise=config.noise, warm_up=config.warm_up,
+            replay=config.replay, epsilon=0.0, epsilon_end=0.0,
+        )  # fmt: skip
+        self._agent = DDPG(ddpg, 1, seed)
+        if self._agent.architecture != weights.architecture or self._agent.weights().shape[1] != len(weights.values):
+            raise ConfigError(
+                f"{len(weights.values)} weights of architecture {weights.architecture} do not fit networks with hidden "
+                f"layers {weights.hidden}; train them anew"
+            )
+        self._load(weights.values[None])
+        self._agent.actor_target.load_flat(self._agent.actor.flat())
+        self._agent.critic_target.load_flat(self._agent.critic.flat())
+        self._client = Client(name, CompressionConfig(keep=config.keep), weights.values, weights.architecture)
+        self._before: tuple[Floats, Floats, float] | None = None
+        self._samples = 0
+        self._sent = -1
+        self.refused = self.sight.refused
+
+    @property
+    def architecture(self) -> str:
+        """Of its networks."""
+        return self._client.architecture
+
+    @property
+    def round(self) -> int:
+        """Of the global weights that it has."""
+        return self._client.round
+
+    # --- acting ---
+
+    def step(self, view: SliceView) -> float:
+        """Takes in a report and returns the RB to ask for."""
+        state = self.sight.observe(view)[None, None]
+        if self._before is not None:
+            self._learn_from(view, state)
+        action = self._agent.act(state, explore=self.config.noise > 0.0)
+        self._before = state, action, view.time
+        return self.sight.ask(float(action[0, 0]), view)
+
+    def _learn_from(self, view: SliceView, after: Floats) -> None:
+        assert self._before is not None
+        state, action, time = self._before
+        if view.time <= time:
+            return  # the clock was set back
+        self._agent.remember(state, action, np.array([[self.sight.reward(view)]]), after)
+        self._samples += 1
 
     # --- learning ---
 

@@ -107,7 +107,7 @@ class SliceAgentsNode(LeanNode):
             if name not in self._agents:
                 self._agents[name], self._views[name] = self._make(name, bound), ViewReader(name)
                 self.get_logger().info(f"agent of slice '{name}': latency bound {bound * 1e3:g} ms")
-            self._agents[name].max_latency = bound
+            self._agents[name].sight.max_latency = bound
 
     def _on_report(self, report: CellReport) -> None:
         for name, agent in self._agents.items():

@@ -1,59 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the weights that live agents start from: Algorithm 1 of MAFL in the slicing environment, one global model."""
+"""Trains the weights that live agents start from: Algorithm 1 of MAFL in the live setting, one global model.
+
+Writes the weights, and beside them a JSON file that says how they were made and how they did in rehearsals.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from ir_slicing.agent_weights import AgentWeights, save
-from ir_slicing.learning.agents import rules
+from ir_common.config import ConfigError, load_yaml
+from ir_radio.slices import Carrier, SlicesFile
+from ir_slicing.agent_weights import AgentWeights, digest, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
-from ir_slicing.learning.environment import EnvironmentConfig, SlicingEnvironment
-from ir_slicing.learning.traffic import TrafficConfig, generate
-from ir_slicing.learning.training import TrainingConfig, asking, evaluate, train
+from ir_slicing.learning.training import TrainingConfig, train
+from ir_slicing.live_training import SLICES, environment, judge
+from ir_slicing.slice_agent import SliceAgentConfig
 
-FORECAST_ERROR = 0.1
-"""Deviation of the logarithm of the forecast's error in training: about what a trained twin leaves."""
-
-
-def environment(seed: int, steps: int, envs: int) -> SlicingEnvironment:
-    """With forecasts as good as a trained twin's: the next need times log-normal noise."""
-    config = EnvironmentConfig()
-    made = SlicingEnvironment(config, generate(TrafficConfig(devices=20), steps, envs, seed), seed)
-    noise = np.random.default_rng([seed, 3]).standard_normal((steps, envs, made.slices))
-    ahead = np.stack([made.need_at(min(t + 1, steps - 1)).blocks for t in range(steps)])
-    return SlicingEnvironment(config, made.traffic, seed, ahead * np.exp(FORECAST_ERROR * noise))
+AGENT = DDPGConfig(rate=1e-3, noise=0.05)
+REHEARSALS = range(5000, 5030)
+"""Seeds of the load steps on which the weights are judged."""
 
 
-def trained(seed: int, steps: int, envs: int) -> tuple[AgentWeights, DDPG]:
-    """Trains the agents of the environment's slices together; their average is the model, and theirs."""
-    config = DDPGConfig()
-    made = environment(seed, min(steps, 600), envs)
-    agent = DDPG(config, made.slices, seed)
-    train(made, agent, TrainingConfig(steps=steps), seed)
-    mean = agent.weights().mean(axis=0)
-    agent.load_weights(np.repeat(mean[None], made.slices, axis=0))
-    return AgentWeights(config.hidden, agent.architecture, mean), agent
+def trained(
+    carrier: Carrier, live: SliceAgentConfig, seed: int, steps: int, envs: int, agent: DDPGConfig = AGENT
+) -> AgentWeights:
+    """Trains the agents of the environment's slices together; their average is the model.
+
+    Args:
+        carrier: of the slices file.
+        live: of the live agents.
+        seed: of everything.
+        steps: of all environments.
+        envs: parallel environments.
+        agent: networks and learning.
+    """
+    made = environment(carrier, live, min(steps, 600), envs, seed)
+    learner = DDPG(agent, made.slices, seed)
+    train(made, learner, TrainingConfig(steps=steps), seed)
+    return AgentWeights(agent.hidden, learner.architecture, learner.weights().mean(axis=0))
+
+
+def rehearsed(carrier: Carrier, live: SliceAgentConfig, weights: AgentWeights, seeds: range) -> dict[str, Any]:
+    """How the policies do on random load steps in simulated time (`live_training.judge`)."""
+    agent = DDPG(DDPGConfig(hidden=weights.hidden), 1, 0)
+    agent.load_weights(weights.values[None])
+    return {
+        "learned": asdict(judge(carrier, "learned", live, agent, seeds)),
+        "proportional": asdict(judge(carrier, "proportional", live, None, seeds)),
+        "static": asdict(judge(carrier, "static", live, None, seeds)),
+    }
 
 
 def main() -> None:
     """Entry point of the executable ``train_agents``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="train_agents", description=__doc__)
     parser.add_argument(
         "file", type=Path, help="NPZ file for the weights (parameter weights_file of manager and agents)"
     )
+    parser.add_argument(
+        "--slices-file", type=Path, default=Path("config/slices.yaml"), help="whose carrier [%(default)s]"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything [0]")
-    parser.add_argument("--steps", type=int, default=3000, help="steps of all environments [3000]")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of all environments [2000]")
     parser.add_argument("--envs", type=int, default=4, help="parallel environments [4]")
     given = parser.parse_args()
+    try:
+        carrier = load_yaml(given.slices_file, SlicesFile).carrier
+    except ConfigError as error:
+        sys.exit(f"train_agents: {error}")
     torch.set_num_threads(1)
-    weights, agent = trained(given.seed, given.steps, given.envs)
-    test = environment(given.seed + 1, 200, given.envs)
-    for name, policy in (("agents", asking(agent)), ("proportional", rules.proportional), ("equal", rules.equal)):
-        print(f"{name}: reward {evaluate(test, policy).reward.mean():.4f} on traffic that they have not seen")
+    live = SliceAgentConfig()
+    weights = trained(carrier, live, given.seed, given.steps, given.envs)
     save(given.file, weights)
+    found = rehearsed(carrier, live, weights, REHEARSALS)
+    about = {
+        "command": shlex.join(["ros2", "run", "ir_slicing", "train_agents", *sys.argv[1:]]),
+        "seed": given.seed,
+        "commit": _commit(),
+        "sha256": digest(weights),
+        "slices": SLICES,
+        "live agents": live.model_dump(mode="json"),
+        "training": AGENT.model_dump(mode="json"),
+        "rehearsals": {"seeds": [REHEARSALS.start, REHEARSALS.stop - 1], **found},
+    }
+    given.file.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+    for policy, row in found.items():
+        print(policy, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
     print(given.file)
+
+
+def _commit() -> str:
+    """Of the code, with + where the tree differs from it; unknown where it is no working tree."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty=+", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

@@ -43,30 +43,52 @@ def test_need_by_hand():
     """r = d + L / (tau (1 - x)) with x = ln(19) / 20; then blocks of 1 and of 0.5 Mb/s."""
     extra = 1e4 / (0.1 * (1.0 - math.log(19.0) / 20.0))
     agent = make()
-    assert agent.need(VIEW, VIEW.offered) == pytest.approx((1e6 + extra) / 1e6 + (2e6 + extra) / 0.5e6)
-    idle = agent.need(VIEW, np.array([0.0, 0.0]))
+    assert agent.sight.need(VIEW, VIEW.offered) == pytest.approx((1e6 + extra) / 1e6 + (2e6 + extra) / 0.5e6)
+    idle = agent.sight.need(VIEW, np.array([0.0, 0.0]))
     assert idle == 0.25, "an idle slice keeps the least share"
 
 
 def test_need_counts_what_is_late_and_leaves_unknown_links_to_the_mean():
     agent = make()
-    base = agent.need(VIEW, VIEW.offered)
+    base = agent.sight.need(VIEW, VIEW.offered)
     bound = 0.1 * 3e6  # what may wait
-    assert agent.need(replace(VIEW, queued=bound), VIEW.offered) == pytest.approx(base)
-    late = agent.need(replace(VIEW, queued=bound + 1e6), VIEW.offered)
+    assert agent.sight.need(replace(VIEW, queued=bound), VIEW.offered) == pytest.approx(base)
+    late = agent.sight.need(replace(VIEW, queued=bound + 1e6), VIEW.offered)
     assert late == pytest.approx(base + 1e6 / 0.1 / 0.75e6)
     known = replace(VIEW, block_rate=np.array([1e6, 0.0]))
-    assert agent.need(known, VIEW.offered) < base
-    assert agent.need(replace(VIEW, block_rate=np.zeros(2)), VIEW.offered) == 0.25
+    assert agent.sight.need(known, VIEW.offered) < base
+    assert agent.sight.need(replace(VIEW, block_rate=np.zeros(2)), VIEW.offered) == 0.25
 
 
 def test_request_is_a_bounded_change_of_what_is_held():
-    agent = make()
+    agent = make(max_change=0.5)
     first = agent.step(VIEW)
     assert 50.0 / 1.5 <= first <= 50.0 * 1.5
     second = agent.step(replace(VIEW, time=1.2, allocated=30.0))
     assert 30.0 / 1.5 <= second <= 30.0 * 1.5
     assert agent.step(replace(VIEW, time=1.4, allocated=0.0)) >= 0.25
+
+
+def test_state_is_the_last_period_and_its_low_pass():
+    """d/w of the last period alone, d^/w of the low-passed rates while there is no twin, w over the equal share."""
+    sight = make(demand_time_constant=1.0).sight
+    first = sight.observe(VIEW)
+    assert first[0] == first[1] == pytest.approx(math.log(sight.need(VIEW, VIEW.offered) / 50.0))
+    assert first[2] == pytest.approx(0.0), "a quarter of the carrier's 200 blocks"
+    more = replace(VIEW, time=1.2, offered=2.0 * VIEW.offered)
+    state, passed = sight.observe(more), 1.0 - math.exp(-0.2)
+    assert state[0] == pytest.approx(math.log(sight.need(more, more.offered) / 50.0))
+    assert state[1] == pytest.approx(math.log(sight.need(more, (1.0 + passed) * VIEW.offered) / 50.0))
+
+
+def test_reward_pays_for_what_was_granted_of_the_request():
+    """(14): half the satisfaction, half min(w/d, d/w) with w = min(asked, allocated)."""
+    sight = make().sight
+    sight.observe(VIEW)
+    for asked, allocated in ((20.0, 50.0), (50.0, 20.0)):
+        sight.asked = asked
+        view = replace(VIEW, allocated=allocated, delay=0.0)
+        assert sight.reward(view) == pytest.approx(0.5 * min(20.0 / sight.needed, sight.needed / 20.0) + 0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +104,7 @@ def test_request_is_a_bounded_change_of_what_is_held():
     ],
 )
 def test_satisfaction(changes, low, high):
-    assert low <= make().satisfaction(replace(VIEW, **changes)) <= high
+    assert low <= make().sight.satisfaction(replace(VIEW, **changes)) <= high
 
 
 def test_it_learns_and_its_update_holds_the_change():
@@ -120,7 +142,7 @@ def test_model_of_another_architecture_or_round_is_refused_and_counted():
     bad = np.full_like(weights.values, np.nan)
     assert not agent.apply(Global(5, 5, weights.architecture, b"F" + bad.tobytes()).to_bytes())
     assert agent.refused == {"model": 4} and agent.round == 0
-    agent.asked = None
+    agent.sight.asked = None
     assert agent.step(replace(VIEW, time=1.2)) == pytest.approx(before), "it goes on with the last good weights"
 
 
