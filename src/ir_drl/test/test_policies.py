@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each policy does for single observations."""
 
+import json
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ir_drl.environments  # noqa: F401  (registers them)
 from ir_drl.policies import (
+    TRAINED,
     CartPolicy,
     NetworkPolicy,
     RandomPolicy,
@@ -41,6 +45,32 @@ def test_each_robot_gets_its_policy(tmp_path):
     assert isinstance(make_policy(HOPPER, Path("scripted")), RandomPolicy)
     save_policy(tmp_path / "p.npz", CART, [(np.zeros((2, 16)), np.zeros(2))], "tanh")
     assert isinstance(make_policy(CART, tmp_path / "p.npz"), NetworkPolicy)
+
+
+def test_trained_policies_come_with_what_made_them():
+    files = sorted(TRAINED.glob("*.npz"))
+    assert {file.stem for file in files} == {file.stem for file in TRAINED.glob("*.json")} >= {"hopper_hop"}
+    for file in files:
+        about = json.loads(file.with_suffix(".json").read_text())
+        assert about["task"] == file.stem and about["command"].startswith("./ir run ir_drl train ") and about["commit"]
+        assert file.stat().st_size < 500_000
+    assert isinstance(make_policy(HOPPER), NetworkPolicy) and isinstance(
+        make_policy(CART, Path("trained")), NetworkPolicy
+    )
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.006])
+def test_the_trained_hopper_hops(latency):
+    """Random torques fall after some 20 steps."""
+    environment = gymnasium.make("ir/HopperHop-v0", latency=latency)
+    policy, (observation, _) = make_policy(HOPPER), environment.reset(seed=7)
+    steps, start, fallen = 0, observation[0], False
+    travelled = 0.0
+    while not fallen and steps < 1000:
+        observation, _, fallen, _, _ = environment.step(policy.act(observation).astype(np.float32))
+        travelled += observation[5] * HOPPER.control_period
+        steps += 1
+    assert steps > 100 and travelled > 1.0 and start > HOPPER.min_height
 
 
 def test_cart_drives_straight_at_a_goal_ahead():
