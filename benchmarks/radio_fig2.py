@@ -253,12 +253,12 @@ def run(options: Options) -> Result:
     """The engine, then the topics."""
     own_domain()
     wifi = load_profile("wifi")
-    engine = fig2b(by_engine(wifi), 2.0 if options.quick else 10.0)
+    engine = fig2b(by_engine(wifi), 1.0 if options.quick else 10.0)
     rates = {p: rates_by_engine(load_profile(p), DISTANCES) for p in ("nr", "lte")}
     seconds = {p: transfer_by_engine(load_profile(p)) for p in ("nr", "lte")}
     with Live(profile="wifi") as live:
         live.set(SPECS, blocks_of(wifi), 1.0)
-        topics = fig2b(by_topics(live), 1.0 if options.quick else 2.5)
+        topics = fig2b(by_topics(live), 0.6 if options.quick else 2.5)
     places = [1.0, 20.0] if options.quick else [1.0, 10.0, 30.0]
     cellular = {p: cellular_by_topics(p, places, FILE // 15 if options.quick else FILE) for p in ("nr", "lte")}
     live_rates = {p: cellular[p][0] for p in cellular}

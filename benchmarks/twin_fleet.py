@@ -24,7 +24,7 @@ QUALITIES: dict[str, dict[str, Any]] = {
 }
 """What the carrier of config/slices.yaml has otherwise. loaded: the robots' traffic fills it; poor: a weak signal."""
 ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
-POLICIES = "cart=trained,spider=trained,hopper=trained"
+POLICIES = "cart=trained,hopper=trained"
 DURATION, QUICK_DURATION = 60, 4
 """Simulated seconds of a run."""
 
