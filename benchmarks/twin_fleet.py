@@ -22,7 +22,8 @@ QUALITIES: dict[str, dict[str, Any]] = {
     "loaded": {"bandwidth": 1.08e6, "resource_blocks": 6},
     "poor": {"tx_power": -22.0},
 }
-"""What the carrier of config/slices.yaml has otherwise. loaded: the robots' traffic fills it; poor: a weak signal."""
+"""What the carrier of config/slices.yaml has otherwise. loaded: the robots' traffic fills it, and slices are guaranteed
+as much less as there are fewer blocks; poor: a weak signal."""
 ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
 POLICIES = "cart=trained,hopper=trained"
 DURATION, QUICK_DURATION = 60, 4
@@ -67,7 +68,10 @@ def run(options: Options) -> Result:
 def live(folder: Path, carrier: dict[str, Any], twin: str, seed: int, duration: float) -> dict[str, Any]:
     """The report of one run of the whole stack."""
     slices = yaml.safe_load((ROOT / "config" / "slices.yaml").read_text())
+    blocks = slices["carrier"]["resource_blocks"]
     slices["carrier"] |= carrier
+    for template in slices["templates"]:
+        template["rate"] *= slices["carrier"]["resource_blocks"] / blocks
     (folder / "slices.yaml").write_text(yaml.safe_dump(slices))
     words = {
         "slices": folder / "slices.yaml", "twin": twin, "twin_settings": "risk", "policies": POLICIES, "seed": seed,
