@@ -16,7 +16,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+from ir_common.provenance import commit_of
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -156,7 +157,7 @@ def write(name: str, result: Result, options: Options, seconds: float) -> None:
     """Writes the JSON file and the picture."""
     content = {
         "name": name,
-        "commit": _commit(),
+        "commit": commit_of(__file__),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "seconds": round(seconds, 1),
         "quick": options.quick,
@@ -200,13 +201,6 @@ def _picture(name: str, result: Result, path: Path) -> None:
     axes.legend()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
-
-
-def _commit() -> str:
-    """The commit, with + where the tree differs from it."""
-    command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +12,8 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
+from ir_common.config import ConfigError
+from ir_common.provenance import commit_of
 from ir_drl.policies import NetworkPolicy, save_policy
 from ir_drl.sac.training import Trainer
 from ir_sim.tasks import Task
@@ -45,7 +46,10 @@ class Export:
     def __post_init__(self) -> None:
         about = self.folder / ABOUT
         if self.trainer.records and about.exists():  # a run that goes on
-            self.best = float(json.loads(about.read_text(encoding="utf-8"))["score"])
+            try:
+                self.best = float(json.loads(about.read_text(encoding="utf-8"))["score"])
+            except (ValueError, KeyError, TypeError):
+                raise ConfigError(f"{about}: is damaged; remove it, and the best policy so far with it") from None
 
     @property
     def task(self) -> Task:
@@ -81,7 +85,7 @@ class Export:
         return {
             "task": self.task.name,
             "command": self.command,
-            "commit": commit(),
+            "commit": commit_of(__file__),
             "seed": self.trainer.config.seed,
             "epoch": len(self.trainer.records),
             "score": round(self.best, 2),
@@ -94,14 +98,3 @@ class Export:
 def score(task: Task, total: float, steps: int, cause: str) -> float:
     """Return of an episode; of one that reached its goal, what it would be at the same rate until the time limit."""
     return total * task.time_limit / steps if cause == "goal" else total
-
-
-def commit() -> str | None:
-    """The commit of the source tree that this runs from, with + where the tree differs from it; none outside of one."""
-    git = ["git", "-C", str(Path(__file__).resolve().parent)]
-    try:
-        last = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return last.stdout.strip() + ("+" if changed.returncode else "")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ir_common.config import ConfigError
 from ir_drl.assisted import AssistedConfig, make_trainer
 from ir_drl.export import Export, score
 from ir_drl.policies import load_policy
@@ -131,3 +132,12 @@ def test_a_run_that_goes_on_keeps_its_better_policy(tmp_path: Path) -> None:
 def test_who_reaches_the_goal_soon_scores_more_than_who_stands_still() -> None:
     spider = make_task("spider")
     assert score(spider, 80.0, 100, "goal") > score(spider, 600.0, spider.time_limit, "time_limit")
+
+
+def test_a_damaged_record_of_the_best_policy_is_told(tmp_path: Path) -> None:
+    small = AssistedConfig(sac={"hidden": (16,)}, epochs=1, epoch_steps=20, start_steps=10, evaluation_episodes=0)
+    trainer = make_trainer(lambda: gymnasium.make("ir/HopperHop-v0"), small, "hopper")
+    list(trainer.run())
+    (tmp_path / "policy.json").write_text("{")
+    with pytest.raises(ConfigError, match="policy.json: is damaged"):
+        Export(tmp_path, trainer.environment, trainer, "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from ir_common.config import ConfigError, load_yaml
+from ir_common.provenance import commit_of
 from ir_radio.slices import Carrier, SlicesFile
 from ir_slicing.agent_weights import AgentWeights, digest, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
@@ -85,7 +85,7 @@ def main() -> None:
     about = {
         "command": shlex.join(["ros2", "run", "ir_slicing", "train_agents", *sys.argv[1:]]),
         "seed": given.seed,
-        "commit": _commit(),
+        "commit": commit_of(__file__),
         "sha256": digest(weights),
         "slices": SLICES,
         "live agents": live.model_dump(mode="json"),
@@ -96,9 +96,3 @@ def main() -> None:
     for policy, row in found.items():
         print(policy, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
     print(given.file)
-
-
-def _commit() -> str:
-    """Of the code, with + where the tree differs from it; unknown where it is no working tree."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty=+", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

@@ -144,6 +144,7 @@ def check(arguments: BringupArguments) -> BringupArguments:
 
 
 def _policy(path: Path) -> Path:
+    """A file, or a word of ir_drl's `CHOICES`, which this floor cannot import."""
     return path if str(path) in ("trained", "scripted") else path.expanduser().resolve()
 
 
