@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import ir_drl.environments  # noqa: F401  (registers them)
 from ir_common.config import ConfigError
 from ir_drl.assisted import AssistedConfig, make_trainer
 from ir_drl.export import Export, score
