@@ -11,9 +11,18 @@ import pytest
 from stack import Stack
 
 
-def bag(program: str, *arguments: object, **options: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", f"ir_bag.{program}", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+def bag(program: str, *arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-X", "faulthandler", "-m", f"ir_bag.{program}", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def ended(process: subprocess.Popen, timeout: float) -> str:
+    """What it said until its end; a process that does not end says where it is."""
+    try:
+        return process.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(f"{process.args} has not ended within {timeout} s:\n{process.communicate()[0]}")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +39,14 @@ def run(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         stack.close()
         recorder.send_signal(signal.SIGINT)
-        said = recorder.communicate(timeout=30)[0]
+        said = ended(recorder, 30)
     assert recorder.returncode == 0, said
     return folder
 
 
 def replay(*arguments: object) -> tuple[int, str]:
     process = bag("replay", *arguments)
-    said = process.communicate(timeout=60)[0]
+    said = ended(process, 60)
     return process.returncode, said
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable
 
 from ir_bag.writer import DiskFull
@@ -30,10 +31,14 @@ def run(program: Callable[[], int]) -> None:
 
 
 def told_to_end() -> threading.Event:
-    """Set by SIGINT and SIGTERM, which do nothing else from now on."""
+    """Set by SIGINT and SIGTERM, which do nothing else from now on.
+
+    It is set by another thread: a handler runs in the main one, in the middle of whatever that does, and would wait for
+    ever for the event's own lock where that is held, in `Event.wait`.
+    """
     event = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: event.set())
+        signal.signal(number, lambda _number, _frame: start_new_thread(event.set, ()))
     return event
 
 

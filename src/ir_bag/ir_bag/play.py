@@ -9,13 +9,10 @@ import sys
 from pathlib import Path
 from threading import Event
 
-import rclpy
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-
 from ir_bag import choice, console
 from ir_bag.qos import Overrides
 from ir_bag.reader import BagReader
+from ir_bag.ros_console import bag_node
 from ir_bag.ros_player import Player
 from ir_common.config import ConfigError, load_yaml
 
@@ -62,9 +59,7 @@ def play(arguments: list[str]) -> int:
     _check(options, bag)
     overrides = load_yaml(options.qos_profile_overrides_path, Overrides) if options.qos_profile_overrides_path else None
     end = console.told_to_end()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = Node("bag_player", enable_rosout=False, start_parameter_services=False)
-    try:
+    with bag_node("bag_player") as node:
         for problem in bag.summary.problems:
             _say(f"{bag.path}: {problem}; what is whole is played")
         chosen = choice.from_arguments(options, options.topics, hidden=True)
@@ -77,10 +72,7 @@ def play(arguments: list[str]) -> int:
         count = _rounds(player, options, end)
         if not end.is_set():
             player.wait_until_read()
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    _say(f"{count} messages of {len(player.publishers)} topics were played")
+        _say(f"{count} messages of {len(player.publishers)} topics were played")
     return 0
 
 

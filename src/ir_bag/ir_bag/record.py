@@ -9,11 +9,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-import rclpy
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-
 from ir_bag import choice, console
+from ir_bag.ros_console import bag_node
 from ir_bag.ros_recorder import PERIOD, Recorder
 from ir_bag.writer import STORAGES, BagWriter
 from ir_common.config import ConfigError
@@ -55,10 +52,8 @@ def record(arguments: list[str]) -> int:
         raise ConfigError("--flush-period and --duration are seconds, and positive")
     chosen = choice.from_arguments(options, options.names, options.include_hidden_topics)
     end = console.told_to_end()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = Node("bag_recorder", enable_rosout=False, start_parameter_services=False)
     folder = options.output or Path(f"rosbag2_{datetime.now():%Y_%m_%d-%H_%M_%S}")
-    try:
+    with bag_node("bag_recorder") as node:
         with BagWriter(folder, options.storage, options.compression) as bag:
             recorder = Recorder(node, bag, chosen, _say, options.flush_period)
             _say(f"recording into {folder}; Ctrl-C ends it")
@@ -66,16 +61,13 @@ def record(arguments: list[str]) -> int:
             while not end.is_set() and time.monotonic() < last:
                 recorder.step()
                 end.wait(PERIOD)
-            recorder.close()
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    _say(f"{bag.messages} messages of {len(bag.topics)} topics are in {folder}")
-    if recorder.lost:
-        worst = ", ".join(f"{name} {count}" for name, count in recorder.lost.most_common(5))
-        _say(f"published, but not received: {recorder.lost.total()} messages ({worst})")
-    for name in sorted(chosen.names - set(bag.topics)):
-        _say(f"{name} was not there: nothing recorded")
+            recorder.take()
+        _say(f"{bag.messages} messages of {len(bag.topics)} topics are in {folder}")
+        if recorder.lost:
+            worst = ", ".join(f"{name} {count}" for name, count in recorder.lost.most_common(5))
+            _say(f"published, but not received: {recorder.lost.total()} messages ({worst})")
+        for name in sorted(chosen.names - set(bag.topics)):
+            _say(f"{name} was not there: nothing recorded")
     return 0
 
 

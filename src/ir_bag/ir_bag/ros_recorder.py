@@ -46,7 +46,7 @@ class Recorder:
 
     Args:
         node: to subscribe with; nobody must spin it.
-        bag: takes the messages; `close` leaves it open.
+        bag: takes the messages.
         choice: which topics.
         say: takes a line about a topic.
         flush_period: s after which at the latest a message is with the operating system.
@@ -81,17 +81,10 @@ class Recorder:
         if now >= self._due_publishers:
             self._due_publishers = now + _PUBLISHERS_PERIOD
             self._adapt()
-        self._take()
+        self.take()
         if now >= self._due_flush:
             self._due_flush = now + self._flush_period
             self._bag.flush()
-
-    def close(self) -> None:
-        """Takes what is still there and ends the subscriptions."""
-        self._take()
-        for port in self._ports.values():
-            self._node.destroy_subscription(port.subscription)
-        self._ports.clear()
 
     # --- topics ---
 
@@ -154,7 +147,8 @@ class Recorder:
 
     # --- messages ---
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Takes what came."""
         received = [message for port in self._ports.values() for message in self._received(port)]
         received.sort(key=lambda message: message.time)
         for message in received:
