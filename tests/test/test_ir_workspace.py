@@ -111,6 +111,13 @@ def test_only_the_changed_package_is_stale_and_a_removed_one_is_noticed(tmp_path
     assert environment.stale(place) == []
     (folder / "setup.py").write_text("# new")
     assert environment.stale(place) == ["build-one", "variables"]
+    stamps.write("build-one", environment.keys(place)["build-one"])
+    stamps.write("variables", environment.keys(place)["variables"])
+    loop = tmp_path / "src" / environment.LOOPS / environment.LOOPS / "kernel.py"
+    loop.parent.mkdir(parents=True)
+    loop.write_text("@jit\ndef serve(): return 1\n")
+    assert environment.stale(place) == ["loops"]
+    stamps.write("loops", environment.keys(place)["loops"])
     for file in sorted(folder.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
     assert environment.stale(place) == ["variables", "build-one"]

@@ -64,7 +64,7 @@ def check_environment(layout: Layout) -> Finding:
             "environment", "note", f"{where} {state}", "the first use makes it (minutes); ./ir setup does only that"
         )
     built = [s.removeprefix("build-") for s in steps if s.startswith("build-")]
-    parts = [s for s in steps if s in ("wheels", "base")] + ([f"build of {', '.join(built)}"] if built else [])
+    parts = [s for s in steps if s in ("wheels", "base", "loops")] + ([f"build of {', '.join(built)}"] if built else [])
     return Finding(
         "environment",
         "note",

@@ -8,6 +8,7 @@
 | base | removes what was built on another base | the pins of ROS, the build tools or NumPy changed |
 | build | colcon build of the packages that changed | see `workspace.Package.key` |
 | variables | what running programs need to be told | anything was built |
+| loops | compiles the radio's inner loops, which its first start would wait for | one of them changed |
 
 With a sourced ROS installation the venv sees the system's packages, only missing libraries are installed, and there is
 nothing to correct. That path was tried with a second prefix made of the wheels, not with a Debian installation of ROS.
@@ -29,6 +30,7 @@ from .workspace import PLACES, VENDOR, Package, to_build
 
 AGAIN = "Then run the same command again: it goes on where it stopped. ./ir doctor checks this machine."
 Command = Sequence[str | Path]
+LOOPS = "ir_radio"
 PIP = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
 
 
@@ -57,7 +59,8 @@ def keys(layout: Layout) -> dict[str, str]:
     native = [f for f in files if f.name in ("build.txt", f"{layout.distro}.txt")]
     found["base"] = hash_of([found["venv"], *native, *wheels.lines_of("numpy", layout.requirements / "stack.txt")])
     built = {f"build-{p.name}": p.key(layout.root, found["base"]) for p in to_build(layout.root, layout.underlay)}
-    return found | built | {"variables": hash_of(built.values())}
+    loops = [f for f in sorted((layout.root / "src" / LOOPS).rglob("*.py")) if b"jit" in f.read_bytes()]
+    return found | built | {"variables": hash_of(built.values()), "loops": hash_of([found["base"], *loops])}
 
 
 def stale(layout: Layout) -> list[str]:
@@ -108,10 +111,13 @@ class _Setup:
         self._build(wanted)
         variables.snapshot(self.layout, self.environ)
         self.stamps.write("variables", wanted["variables"])
+        if "loops" in todo:
+            self._compile()
+            self.stamps.write("loops", wanted["loops"])
 
     def _forget(self, step: str) -> None:
         """Drop the stamps of a step that is to be done, and of what rests on it."""
-        for name in {"venv": ("variables", "base", "wheels", "venv")}.get(step, ("variables", step)):
+        for name in {"venv": ("loops", "variables", "base", "wheels", "venv")}.get(step, ("variables", step)):
             self.stamps.clear(name)
 
     def _run(
@@ -129,7 +135,7 @@ class _Setup:
         options = [] if self.layout.uses_wheels else ["--system-site-packages"]
         command: Command = [base_python(), "-m", "venv", *options, self.layout.venv]
         log = self.layout.log / "venv.log"
-        status, progress = self._run("ir: [1/3] Python environment", log, command, lambda _: "", self._variables())
+        status, progress = self._run("ir: [1/4] Python environment", log, command, lambda _: "", self._variables())
         if status:
             raise console.failure("python -m venv", log, f"{preflight.MEND_VENV}\n{AGAIN}")
         progress.done()
@@ -148,7 +154,7 @@ class _Setup:
         sources: Command = [a for f in wanted for a in ("-r", f)]
         command: Command = [self.layout.python, *PIP, *sources, "-c", constraints]
         log = self.layout.log / "wheels.log"
-        status, progress = self._run("ir: [2/3] Packages from PyPI", log, command, detail, self._variables())
+        status, progress = self._run("ir: [2/4] Packages from PyPI", log, command, detail, self._variables())
         if status:
             raise console.failure("pip install", log, f"Check the network and the disk. {AGAIN}")
         if self.layout.uses_wheels:
@@ -176,7 +182,7 @@ class _Setup:
         for package in todo:
             self.stamps.clear(f"build-{package.name}")
             (self.layout.build / package.name / "colcon_build.rc").unlink(missing_ok=True)
-        title = f"ir: [3/3] Building {len(todo)} package{'s' * (len(todo) > 1)}"
+        title = f"ir: [3/4] Building {len(todo)} package{'s' * (len(todo) > 1)}"
         command = build_command(self.layout, [p.name for p in todo])
         log = self.layout.log / "build.log"
         status, progress = self._run(title, log, command, build_progress, self._build_variables())
@@ -188,6 +194,15 @@ class _Setup:
             own = self.layout.log / "latest_build" / "".join(failed[:1]) / "stdout_stderr.log"
             what = f"colcon build of {', '.join(failed) or 'the workspace'}"
             raise console.failure(what, own if failed and own.exists() else log, f"Mend what it names. {AGAIN}")
+        progress.done()
+
+    def _compile(self) -> None:
+        command: Command = [self.layout.python, "-m", f"{LOOPS}.warm_up"]
+        log = self.layout.log / "loops.log"
+        environ = variables.built(self.layout, self.environ)
+        status, progress = self._run("ir: [4/4] Compiling the radio's loops", log, command, lambda _: "", environ)
+        if status:
+            raise console.failure(f"python -m {LOOPS}.warm_up", log, f"Mend what it names. {AGAIN}")
         progress.done()
 
     def _is_built(self, package: Package, key: str) -> bool:
