@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+import ir_drl.environments  # noqa: F401 (registers them)
 from ir_common.config import ConfigError, validate
 from ir_drl.assisted import ALGORITHMS, Assistant, AssistedConfig, TwinTraining, make_trainer
 from ir_drl.assisted.rollouts import bounds_of, branch
 from ir_drl.assisted.twins import Foreseen, make_twin, twin_rows
 from ir_drl.assisted.veto import FallVeto, RewardVeto
+from ir_drl.policies import make_policy
 from ir_drl.sac.replay import Layout
 from ir_drl.sac.training import TrainingConfig
 from ir_twin.gan import GAN, Closeness
@@ -349,7 +351,7 @@ def test_sac_is_plain_sac_and_takes_its_old_checkpoints(tmp_path: Path) -> None:
     from ir_drl.sac.training import Trainer
 
     config = settings("sac", epochs=1)
-    plain = TrainingConfig(**config.model_dump(exclude={"algorithm", "twin"}))
+    plain = TrainingConfig(**config.model_dump(exclude={"algorithm", "twin", "demonstrations"}))
     old = Trainer(Cart, plain, "cart")
     list(old.run())
     old.save(tmp_path / "a.pt")
@@ -396,3 +398,32 @@ def test_an_algorithm_is_a_set_of_defaults() -> None:
 def test_wrong_settings_are_told(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         validate(AssistedConfig, given, "run.yaml")
+
+
+SHOWN = {"demonstrations": {"steps": 60, "share": 0.25}, "sac": {"hidden": (8,), "batch": 8}}
+
+
+def test_demonstrations_are_the_scripted_controllers_and_part_of_each_batch():
+    config = AssistedConfig(**SHOWN, seed=3, evaluation_episodes=0)
+    trainers = [make_trainer(lambda: gymnasium.make("ir/CartNavigation-v0"), config, "cart") for _ in range(2)]
+    shown = [trainer.sampler._shown.rows for trainer in trainers]
+    assert len(shown[0]) == 60 and np.array_equal(*shown)
+    task, layout = trainers[0].environment.unwrapped.task, trainers[0].layout
+    scripted = make_policy(task, Path("scripted"))
+    wanted = np.array([scripted.act(row.astype(float)) for row in shown[0][:, layout.observation]])
+    done = task.action_low + (shown[0][:, layout.action] + 1) / 2 * (task.action_high - task.action_low)
+    assert 0.01 < np.abs(done - wanted).mean() < 0.2  # with noise; a random controller is 0.7 away
+    trainers[0].replay.add(*(np.zeros(n) for n in (layout.observations, layout.actions, 1, layout.observations, 1)))
+    batch = np.ones((8, layout.width), np.float32)
+    trainers[0].sampler.fill(batch)
+    of_robot = (batch == 0).all(axis=1)
+    assert of_robot.tolist() == [False] * 2 + [True] * 6
+    for trainer in trainers:
+        trainer.close()
+
+
+def test_what_has_no_scripted_controller_shows_nothing():
+    with pytest.raises(ConfigError, match=r"demonstrations\.steps: cart has no scripted controller"):
+        make_trainer(Cart, AssistedConfig(**SHOWN), "cart")
+    with pytest.raises(ConfigError, match="no scripted controller"):
+        make_trainer(lambda: gymnasium.make("ir/HopperHop-v0"), AssistedConfig(**SHOWN), "hopper")

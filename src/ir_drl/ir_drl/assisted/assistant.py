@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ir_drl.assisted.config import AssistedConfig
+from ir_drl.assisted.demonstrations import WithDemonstrations, demonstrate
 from ir_drl.assisted.generated import GeneratedStarts
 from ir_drl.assisted.rollouts import bounds_of, branch
 from ir_drl.assisted.twins import Termination, make_twin
@@ -183,4 +184,8 @@ def make_trainer(
     if config.algorithm != "sac":
         own = getattr(trainer.environment.unwrapped, "task", None)
         Assistant(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(task))
+    if config.demonstrations.steps:
+        shown = demonstrate(trainer.environment, config.demonstrations, trainer.layout, config.seed, task)
+        rng = trainer.agent.random["replay"]
+        trainer.sampler = WithDemonstrations(shown, config.demonstrations.share, trainer.sampler, rng)
     return trainer

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ir_common.config import Config
+from ir_drl.assisted.demonstrations import Demonstrations
 from ir_drl.sac.training import TrainingConfig
 from ir_twin.config import GAN_PRESETS, EnsembleConfig, GANConfig
 
@@ -128,6 +129,9 @@ class AssistedConfig(TrainingConfig):
         default="sac", description="sac: no twin; predict: IoR without GAN; gan: IoR's proposal; best: what works best"
     )
     twin: TwinTraining = Field(default_factory=TwinTraining, description="the twin; sac has none")
+    demonstrations: Demonstrations = Field(
+        default_factory=Demonstrations, description="of the task's scripted controller"
+    )
 
     @model_validator(mode="before")
     @classmethod
