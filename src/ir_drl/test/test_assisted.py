@@ -59,9 +59,9 @@ class KnownTwin:
 
     error = 0.5
 
-    def foresee(self, observation: np.ndarray, action: np.ndarray, disagreement: bool = False) -> Foreseen:
+    def foresee(self, observation: np.ndarray, action: np.ndarray) -> Foreseen:
         following, reward = advance(observation, action)
-        return Foreseen(following, reward, fallen(following), np.abs(observation[:, 1]))
+        return Foreseen(following, reward, fallen(following))
 
     def fit(self, rows: np.ndarray, max_steps: int) -> None:
         self.fitted = len(rows)
@@ -159,40 +159,23 @@ def test_what_is_foreseen_stays_within_what_was_seen() -> None:
     np.testing.assert_array_equal(held[:50], free[:50])
 
 
-def test_rollouts_end_before_what_the_twin_does_not_know() -> None:
-    """Disagreement is |v|: the limit is that of 80 % of the starts, and a NaN is never kept."""
-    starts = np.stack([np.zeros(100), np.linspace(0.0, 1.0, 100)], axis=1).astype(np.float32)
-    rows = branch(KnownTwin(), lambda observation: np.ones((len(observation), 1)), LAYOUT, starts, 4, 0.8)
-    assert np.abs(rows[:, 1]).max() <= np.quantile(starts[:, 1], 0.8)
-    assert 80 < len(rows) < 4 * 80
+def test_steps_that_are_not_finite_are_left_out() -> None:
+    starts = np.zeros((100, 2), np.float32)
     starts[7] = np.nan
     rows = branch(KnownTwin(), policy, LAYOUT, starts, 1)
     assert len(rows) == 99 and np.isfinite(rows).all()
 
 
-def test_rollouts_to_the_end_give_the_value_of_many_steps() -> None:
-    """reward + gamma (1 - terminated) V(next) is the discounted sum along the rollout and V at its end, by a loop."""
-    gamma, length = 0.9, 5
-    starts = np.random.default_rng(2).uniform(-1.4, 1.4, (80, 2)).astype(np.float32)
-    rows = branch(KnownTwin(), policy, LAYOUT, starts, length, disagreement_quantile=0.9, discount=gamma)
-    limit = np.quantile(np.abs(starts[:, 1]), 0.9)
-    expected = []
-    for start in starts:
-        state, path = start[None], []
-        while len(path) < length and abs(state[0, 1]) <= limit:
-            following, reward = advance(state, policy(state))
-            path.append((state[0], following[0], reward[0], fallen(following)[0]))
-            state = following.astype(np.float32)
-            if path[-1][-1]:
-                break
-        for step in range(len(path)):
-            total = sum(gamma**i * reward for i, (*_, reward, _) in enumerate(path[step:]))
-            left = 0.0 if path[-1][-1] else gamma ** (len(path) - step - 1)
-            expected.append((step, np.concatenate([path[step][0], path[-1][1], [total, 1 - left]])))
-    expected.sort(key=lambda pair: pair[0])
-    found = np.delete(rows, LAYOUT.action, axis=1)
-    np.testing.assert_allclose(found, [row for _, row in expected], rtol=1e-4, atol=1e-5)
-    assert len(np.unique(found[:, -1])) > 3
+def test_the_twin_tries_what_the_policy_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make("best", twin={"action_noise": 0.5, "share": 0.5})
+    assistant = trainer.hooks
+    observations = np.linspace(-1.0, 1.0, 2000).reshape(1000, 2).astype(np.float32)
+    monkeypatch.setattr(assistant, "_explore", policy)
+    tried, own = assistant._tried(observations), policy(observations)
+    np.testing.assert_array_equal(tried[1::2], own[1::2])
+    assert 0.3 < np.abs(tried[::2] - own[::2]).mean() < 0.5 and np.abs(tried).max() <= 1.0
+    assert make("predict").hooks._tried(observations) is None
+    trainer.close()
 
 
 def test_rows_go_to_the_twin_as_it_lays_them_out() -> None:
@@ -218,7 +201,7 @@ def test_twins_learn_the_dynamics(model: dict[str, Any]) -> None:
     twin.fit(transitions(1500), 400)
     assert twin.error < 0.2
     rows = transitions(200, seed=5)
-    foreseen = twin.foresee(rows[:, LAYOUT.observation], rows[:, LAYOUT.action], True)
+    foreseen = twin.foresee(rows[:, LAYOUT.observation], rows[:, LAYOUT.action])
     assert np.abs(foreseen.next_observation - rows[:, LAYOUT.next_observation]).mean() < 0.1
     assert np.abs(foreseen.reward - rows[:, LAYOUT.reward]).mean() < 0.15
     assert (foreseen.terminated == fallen(foreseen.next_observation)).all()
@@ -273,7 +256,7 @@ def test_the_twin_learns_and_dreams_in_periods() -> None:
 def test_reward_veto_takes_a_better_action() -> None:
     """r = -(x + 0.3 v) - 0 does not depend on the action of this step: so look at a twin whose reward is the action."""
     twin = KnownTwin()
-    twin.foresee = lambda s, a, d=False: Foreseen(s, a[:, 0], s[:, 0] > 9, s[:, 0])  # type: ignore[method-assign]
+    twin.foresee = lambda s, a: Foreseen(s, a[:, 0], s[:, 0] > 9)  # type: ignore[method-assign]
     drawn = np.array([[-0.9], [0.1], [0.5], [-1.0]])
     veto = RewardVeto(TwinTraining(veto_candidates=4, reward_quantile=0.5), twin, lambda s, explore: drawn)
     action = np.array([-0.5])
@@ -392,7 +375,6 @@ def test_an_algorithm_is_a_set_of_defaults() -> None:
         ({"twin": {"shared": 0.5}}, "did you mean 'share'"),
         ({"twin": {"length": (0, 1)}}, "at least 1"),
         ({"twin": {"length_epochs": (5, 5)}}, "must be greater"),
-        ({"twin": {"disagreement_quantile": 0.9}}, "only the ensemble"),
     ],
 )
 def test_wrong_settings_are_told(given: dict[str, Any], message: str) -> None:

@@ -97,22 +97,32 @@ class Assistant(Hooks):
         if generated is not None and generated.passes:
             made = round(settings.generated_share * settings.starts)
             observation, action = generated.draw(made)
-            parts.append(self._branch(observation, length, None, action))
+            parts.append(self._branch(observation, length, action))
         if made < settings.starts:
             drawn = np.empty((settings.starts - made, layout.width), np.float32)
             self._trainer.replay.fill(drawn, self._random["starts"])
-            parts.append(self._branch(drawn[:, layout.observation], length, settings.disagreement_quantile))
+            observation = drawn[:, layout.observation]
+            parts.append(self._branch(observation, length, self._tried(observation)))
         for rows in parts:
             self._keep(rows)
         self._note("rollout_steps", sum(map(len, parts)) / settings.starts)
         if generated is not None:
             self._note("generated_share", made / settings.starts)
 
-    def _branch(self, starts: Array, length: int, quantile: float | None, actions: Array | None = None) -> Array:
-        discount = self._config.sac.discount if self._settings.to_the_end else None
+    def _tried(self, observation: Array) -> Array | None:
+        """First actions [n, n_act]: the policy's, every second one with noise; none where there is no noise."""
+        noise = self._settings.action_noise
+        if not noise:
+            return None
+        action = self._explore(observation).copy()
+        half = action[::2]
+        action[::2] = np.clip(half + self._random["starts"].normal(0.0, noise, half.shape), -1.0, 1.0)
+        return action
+
+    def _branch(self, starts: Array, length: int, actions: Array | None) -> Array:
         layout, rows = self._trainer.layout, self._trainer.replay.rows
         bounds = bounds_of(rows, layout) if self._settings.bounded else None
-        return branch(self.twin, self._explore, layout, starts, length, quantile, actions, discount, bounds)
+        return branch(self.twin, self._explore, layout, starts, length, actions, bounds)
 
     def _keep(self, rows: Array) -> None:
         layout = self._trainer.layout

@@ -44,12 +44,9 @@ class TwinTraining(Config):
     length_epochs: tuple[int, int] = Field(
         default=(1, 2), description="epochs between which the length grows in proportion"
     )
-    to_the_end: bool = Field(
-        default=False, description="each transition of a rollout goes on to its end (n-step returns in the twin)"
-    )
-    disagreement_quantile: float | None = Field(
-        default=None, gt=0, le=1, description="a rollout ends where the members disagree more than they do for this "
-        "share of the rollouts' first steps; none: never (ensemble only)"
+    action_noise: float = Field(
+        default=0.0, ge=0, description="standard deviation of what is added to the first action of every other rollout "
+        "from a real state: the twin, not the robot, tries what the policy would not do"
     )  # fmt: skip
     bounded: bool = Field(
         default=False, description="what is foreseen beyond the range of all real transitions is moved to its border"
@@ -81,8 +78,6 @@ class TwinTraining(Config):
             raise ValueError("length_epochs: the second must be greater than the first")
         if self.share + self.replayed_falls > 1:
             raise ValueError("share and replayed_falls: must not be more than 1 together")
-        if self.disagreement_quantile is not None and self.model != "ensemble":
-            raise ValueError("disagreement_quantile: only the ensemble knows how much it disagrees")
         return self
 
     def rollout_length(self, epoch: int) -> int:

@@ -31,8 +31,6 @@ class Foreseen(NamedTuple):
     """[n]."""
     terminated: NDArray[np.bool_]
     """[n]."""
-    disagreement: Array
-    """[n], see `ir_twin.ensemble.Sample`; 0 where the model has no opinion on itself, NaN where not asked for."""
 
 
 class Twin(Protocol):
@@ -45,7 +43,7 @@ class Twin(Protocol):
     def fit(self, rows: Rows, max_steps: int) -> None:
         """Learns from all of the robot's transitions so far, rows [n, width] as the replay buffer has them."""
 
-    def foresee(self, observation: Array, action: Array, disagreement: bool = False) -> Foreseen:
+    def foresee(self, observation: Array, action: Array) -> Foreseen:
         """What actions [n, n_act] at observations [n, n_obs] would bring."""
 
     def state(self) -> dict[str, Any]:
@@ -110,12 +108,11 @@ class NetworkTwin:
         if mask.any():
             self.error = relative_error(*self._network.predict(held.state, held.action), held)
 
-    def foresee(self, observation: Array, action: Array, disagreement: bool = False) -> Foreseen:
+    def foresee(self, observation: Array, action: Array) -> Foreseen:
         """See `Twin`."""
         following, reward = self._network.predict(observation, action)
-        none = np.zeros(len(reward), np.float32)
-        ended = none > 0 if self._termination is None else self._termination(following)
-        return Foreseen(following, reward, ended, none)
+        ended = np.zeros(len(reward), np.bool_) if self._termination is None else self._termination(following)
+        return Foreseen(following, reward, ended)
 
     def state(self) -> dict[str, Any]:
         """See `Twin`."""
@@ -150,12 +147,12 @@ class EnsembleTwin:
         mean = self._ensemble.predict(held.state, held.action).mean[list(self._ensemble.elites)].mean(dim=0).numpy()
         self.error = relative_error(mean[:, :-1], mean[:, -1], held)
 
-    def foresee(self, observation: Array, action: Array, disagreement: bool = False) -> Foreseen:
+    def foresee(self, observation: Array, action: Array) -> Foreseen:
         """See `Twin`."""
-        sample = self._ensemble.sample(observation, action, self._generator, disagreement)
+        sample = self._ensemble.sample(observation, action, self._generator, disagreement=False)
         following = sample.next_state.numpy()
         ended = sample.terminated.numpy() if self._termination is None else self._termination(following)
-        return Foreseen(following, sample.reward.numpy(), ended, sample.disagreement.numpy())
+        return Foreseen(following, sample.reward.numpy(), ended)
 
     def state(self) -> dict[str, Any]:
         """See `Twin`."""
