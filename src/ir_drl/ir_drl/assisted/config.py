@@ -99,7 +99,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         }
     },
     "best": {
-        "sac": {"hidden": (128, 128), "actor_every": 2, "target_entropy": -1.0, "initial_alpha": 0.2},
+        "sac": {
+            "hidden": (128, 128),
+            "actor_every": 2,
+            "discount": 0.995,
+            "target_entropy": -1.0,
+            "initial_alpha": 0.2,
+        },
         "updates_per_step": 9,
         "start_steps": 500,
         "twin": {
@@ -111,6 +117,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "capacity": 200_000,
             "replayed_falls": 0.06,
             "bounded": True,
+            "action_noise": 0.4,
         },
     },
 }
