@@ -176,18 +176,20 @@ class SliceAgent:
         weights: that it starts from.
         twin: what forecasts the devices' traffic.
         seed: of exploration and samples.
+        personal_layers: last layers of both networks that stay in the slice.
 
     Attributes:
         sight: what it sees and asks for.
         refused: reason -> number of things that were not used: forecasts, global models.
 
     Raises:
-        ConfigError: the weights are not of the networks that they say.
+        ConfigError: the weights are not of the networks that they say, or these have fewer layers than are personal.
     """
 
     def __init__(
-        self, name: str, max_latency: float, config: SliceAgentConfig, weights: AgentWeights, twin: LiveTwin, seed: int
-    ) -> None:
+        self, name: str, max_latency: float, config: SliceAgentConfig, weights: AgentWeights, twin: LiveTwin, seed: int,
+        personal_layers: int = 0,
+    ) -> None:  # fmt: skip
         self.name, self.config, self.sight = name, config, SliceSight(max_latency, config, twin)
         ddpg = DDPGConfig(
             hidden=weights.hidden, rate=config.learning_rate, noise=config.noise, warm_up=config.warm_up,
@@ -203,6 +205,10 @@ class SliceAgent:
         self._agent.actor_target.load_flat(self._agent.actor.flat())
         self._agent.critic_target.load_flat(self._agent.critic.flat())
         self._client = Client(name, CompressionConfig(keep=config.keep), weights.values, weights.architecture)
+        try:
+            self._shared = self._agent.shared(personal_layers)
+        except ValueError as error:
+            raise ConfigError(f"{error}; give fewer") from None
         self._before: tuple[Floats, Floats, float] | None = None
         self._samples = 0
         self._sent = -1
@@ -249,15 +255,21 @@ class SliceAgent:
             return None
         self._sent = number
         samples, self._samples = self._samples, 0
-        return self._client.update(self._agent.weights()[0], samples)
+        # personal weights go as unchanged: the manager needs not know which they are, and slices may differ in it
+        own = np.where(self._shared, self._agent.weights()[0], self._client.reference)
+        return self._client.update(own, samples)
 
     def apply(self, data: bytes) -> bool:
-        """Takes the global weights; those of another architecture or round, or not finite, are refused and counted."""
-        weights = self._client.apply(data, self._agent.weights()[0])
+        """Takes the shared part of the global weights, or all of them while it has learnt nothing of its own.
+
+        Weights of another architecture or round, or not finite, are refused and counted.
+        """
+        own = self._agent.weights()[0]
+        weights = self._client.apply(data, own)
         if weights is None:
             self.refused["model"] += 1
             return False
-        self._load(weights[None])
+        self._load(np.where(self._shared | (self._agent.updates == 0), weights, own)[None])
         return True
 
     def _load(self, weights: NDArray[np.float32]) -> None:

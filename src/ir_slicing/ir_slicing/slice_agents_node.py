@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _ANSWER_TIME = 5.0
 """s of wall time in which the manager answers, or is asked again."""
 
+_REFUSED = {
+    "forecast": "forecast of another width, negative or not finite; the low-passed rates stand in",
+    "model": "global weights of another architecture or round, or not finite; its own stay",
+}
+
 
 class SliceAgentsConfig(SliceAgentConfig, LiveTwinConfig):
     """Parameters of the agents."""
@@ -35,6 +41,9 @@ class SliceAgentsConfig(SliceAgentConfig, LiveTwinConfig):
     weights_file: Path = Field(TRAINED, description="what the agents start from: an NPZ file, the manager's")
     learn: bool = Field(True, description="agents train online and take part in the federation")
     learn_duty: float = Field(0.05, gt=0, le=1, description="share of one core that all agents' training may take")
+    personal_layers: int = Field(
+        0, ge=0, le=100, description="last layers of every agent's networks that the federation does not touch"
+    )
     twin: bool = Field(True, description="slice twins are trained and asked; without, the present is the forecast")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of exploration, samples and twins")
 
@@ -76,6 +85,7 @@ class SliceAgentsNode(LeanNode):
         self._weights = load(self._config.weights_file)
         self._agents: dict[str, SliceAgent] = {}
         self._views: dict[str, ViewReader] = {}
+        self._told: Counter[str] = Counter()
         self._duty = Duty(self._config.learn_duty)
         self._turn = 0
         self._asked: Future | None = None
@@ -93,7 +103,7 @@ class SliceAgentsNode(LeanNode):
     def _make(self, name: str, max_latency: float) -> SliceAgent:
         seed = self._config.seed + sum(name.encode())
         twin = LiveTwin(self._config, seed, train=self._config.twin)
-        return SliceAgent(name, max_latency, self._config, self._weights, twin, seed)
+        return SliceAgent(name, max_latency, self._config, self._weights, twin, seed, self._config.personal_layers)
 
     def _on_slices(self, message: SliceList) -> None:
         """Agents come and go with their slices."""
@@ -116,8 +126,18 @@ class SliceAgentsNode(LeanNode):
                 message = SliceRequest(slice=name, resource_blocks=agent.step(view))
                 message.header.stamp = report.header.stamp
                 self._requests.publish(message)
+        self._tell_refused()
         if self._config.learn:
             self._learn()
+
+    def _tell_refused(self) -> None:
+        for name, agent in self._agents.items():
+            for reason, count in agent.refused.items():
+                if count != self._told[f"{name} {reason}"]:
+                    self._told[f"{name} {reason}"] = count
+                    self.get_logger().warning(
+                        f"refused: slice '{name}': {_REFUSED[reason]} ({count} so far)", throttle_duration_sec=5.0
+                    )
 
     def _learn(self) -> None:
         """One gradient step of one agent, in turn, while the duty allows."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ir_common.config import load_yaml
 from ir_radio import channel
@@ -19,11 +18,6 @@ from ir_slicing.train_agents import REHEARSALS, trained
 
 CARRIER = load_yaml(Path(__file__).parents[3] / "config" / "slices.yaml", SlicesFile).carrier
 LIVE = SliceAgentConfig()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from ir_common.config import ConfigError
 from ir_slicing.agent_weights import AgentWeights, load, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.federation.compression import decode
 from ir_slicing.learning.federation.messages import Global, Update
 from ir_slicing.learning.federation.server import Server, ServerConfig
 from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
@@ -23,20 +23,22 @@ VIEW = SliceView(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def fresh(hidden=(8,), seed=0):
     agent = DDPG(DDPGConfig(hidden=hidden), 1, seed)
     return AgentWeights(hidden, agent.architecture, agent.weights()[0])
 
 
-def make(weights=None, twin=None, bound=0.1, **config):
+def make(weights=None, twin=None, bound=0.1, personal=0, **config):
     twin = twin or LiveTwin(LiveTwinConfig(), 0, train=False)
     config = SliceAgentConfig(**({"warm_up": 8, "noise": 0.0} | config))
-    return SliceAgent("cart", bound, config, weights or fresh(), twin, 0)
+    return SliceAgent("cart", bound, config, weights or fresh(), twin, 0, personal)
+
+
+def learn(agent, steps=20):
+    """Some experience, and gradient steps on it."""
+    for k in range(steps):
+        agent.step(replace(VIEW, time=1.0 + 0.2 * k, offered=VIEW.offered * (1 + 0.1 * (k % 3))))
+    return agent.learn()
 
 
 def test_need_by_hand():
@@ -111,9 +113,7 @@ def test_it_learns_and_its_update_holds_the_change():
     weights = fresh()
     agent = make(weights, noise=0.3)
     assert agent.update(0) is None, "nothing is learnt yet"
-    for k in range(20):
-        agent.step(replace(VIEW, time=1.0 + 0.2 * k, offered=VIEW.offered * (1 + 0.1 * (k % 3))))
-    assert agent.learn()
+    assert learn(agent)
     data = agent.update(0)
     message = Update.from_bytes(data)
     assert (message.round, message.slice, message.samples, message.architecture) == (
@@ -128,6 +128,30 @@ def test_it_learns_and_its_update_holds_the_change():
     server = Server(ServerConfig(), weights.values, weights.architecture, ("cart",))
     assert server.receive(data) == ""
     assert agent.apply(server.close().to_bytes()) and agent.round == 1
+
+
+def test_personal_layers_are_sent_as_unchanged_and_stay_over_a_round():
+    weights = fresh()
+    shared = DDPG(DDPGConfig(hidden=(8,)), 1, 0).shared(1)
+    agent = make(weights, noise=0.3, keep=1.0, personal=1)
+    moved = weights.values + np.float32(0.5)
+    assert agent.apply(Global(0, 0, weights.architecture, b"F" + moved.tobytes()).to_bytes())
+    assert np.array_equal(agent._agent.weights()[0], moved), "who learnt nothing takes all of it"
+    assert learn(agent)
+    own = agent._agent.weights()[0]
+    change = decode(Update.from_bytes(agent.update(0)).payload, len(own))
+    assert np.abs(own - moved)[~shared].max() > 0.0, "they are learnt"
+    assert (change[~shared] == 0.0).all() and np.abs(change[shared]).max() > 0.0
+    new = np.full_like(own, 7.0)
+    assert agent.apply(Global(1, 1, weights.architecture, b"F" + new.tobytes()).to_bytes())
+    after = agent._agent.weights()[0]
+    assert np.array_equal(after[~shared], own[~shared])
+    assert after[shared] == pytest.approx(7.0, abs=0.01), "with what the message could not hold"
+
+
+def test_more_personal_layers_than_there_are_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="3 personal layers; the networks have 2; give fewer"):
+        make(personal=3)
 
 
 def test_model_of_another_architecture_or_round_is_refused_and_counted():
