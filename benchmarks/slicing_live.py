@@ -273,6 +273,12 @@ def run(options: Options) -> Result:
     return summary(found, grid, before, after)
 
 
+def draw(axes: Any) -> None:
+    """The bound; logarithmic, so that those who recover can be told from each other beside the one who does not."""
+    axes.axhline(1e3 * SLICES[STEPPED]["max_latency"], color="black", linestyle=":", label="bound")
+    axes.set_yscale("log")
+
+
 def summary(found: dict[str, dict[str, list[Any]]], grid: NDArray[np.float64], before: float, after: float) -> Result:
     """The result's form."""
     columns = (
@@ -312,7 +318,7 @@ def summary(found: dict[str, dict[str, list[Any]]], grid: NDArray[np.float64], b
         ],
         {"recovery in s, misses as shares of reports, delays (p99) as shares of the bound": table,
          "blocks of the stepped slice": {policy: interval(np.array(rows["blocks"])) for policy, rows in found.items()}},
-        lambda axes: axes.axhline(1e3 * SLICES[STEPPED]["max_latency"], color="black", linestyle=":", label="bound"),
+        draw,
     )  # fmt: skip
 
 
