@@ -38,6 +38,12 @@ class ManagerConfig(TrustConfig):
     federation_timeout: float = Field(
         2.0, ge=0.1, le=600, description="a round is closed after so long without the updates that are missing, s"
     )
+    aggregation: Literal["mean", "trimmed_mean"] = Field(
+        "mean", description="eq. (19) of MAFL, or of each weight the mean without its largest and smallest changes"
+    )
+    norm_bound: float = Field(
+        5.0, ge=0, description="an update longer than this times the round's median is an outlier; 0: no bound"
+    )
     policy: Policy = Field(
         "proportional",
         description="who says what slices need: their measured demand, their agents, or (static) their guarantees",

@@ -34,8 +34,9 @@ class FederationServer:
 
     def __init__(self, node: LeanNode, manager: SliceManager, save: Callable[[], None]) -> None:
         self._node, self._manager, self._save = node, manager, save
-        first = load(manager.config.weights_file)
-        self._server = Server(ServerConfig(), first.values, first.architecture, ())
+        first, config = load(manager.config.weights_file), manager.config
+        rules = ServerConfig(aggregation=config.aggregation, norm_bound=config.norm_bound)
+        self._server = Server(rules, first.values, first.architecture, ())
         self._restore()
         self._participants: list[str] = []
         self._silent: list[str] = []

@@ -173,7 +173,7 @@ def test_rounds_are_federated_and_bad_updates_counted(ros):
 
 
 def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
-    state = {"state_file": str(tmp_path / "state.json")}
+    state = {"state_file": str(tmp_path / "state.json"), "aggregation": "trimmed_mean", "norm_bound": 0.0}
     stack = Stack(ros, manager=state)
     stack.start_agents()
     ros.until(lambda: stack.last(FederationStatus) and stack.last(FederationStatus).round >= 2, 20.0, "two rounds")
@@ -185,6 +185,7 @@ def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
     again = Stack(ros, manager=state)
     server = again.manager._federation._server
     assert server.round == number and np.array_equal(server.weights, weights)
+    assert (server.config.aggregation, server.config.norm_bound) == ("trimmed_mean", 0.0)
     again.start_agents()
     ros.until(lambda: server.round > number, 20.0, "agents that are new take part at once")
     ros.until(lambda: all(a.round == server.round for a in again.agents._agents.values()), what="whole weights")
