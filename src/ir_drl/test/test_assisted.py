@@ -167,15 +167,13 @@ def test_steps_that_are_not_finite_are_left_out() -> None:
 
 
 def test_the_twin_tries_what_the_policy_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = make("best")
+    trainer = make("best", twin={"action_noise": 0.5})
     observations = np.linspace(-1.0, 1.0, 2000).reshape(1000, 2).astype(np.float32)
     monkeypatch.setattr(trainer.hooks, "_explore", policy)
-    tried, own = trainer.hooks._tried(observations, 0.5), policy(observations)
+    tried, own = trainer.hooks._tried(observations), policy(observations)
     np.testing.assert_array_equal(tried[1::2], own[1::2])
     assert 0.3 < np.abs(tried[::2] - own[::2]).mean() < 0.5 and np.abs(tried).max() <= 1.0
-    assert trainer.hooks._tried(observations, 0.0) is None
-    fading = TwinTraining(action_noise=0.4, action_noise_epochs=4)
-    assert [fading.noise(epoch) for epoch in (1, 3, 5, 9)] == [0.4, 0.2, 0.0, 0.0]
+    assert make("predict").hooks._tried(observations) is None
     trainer.close()
 
 

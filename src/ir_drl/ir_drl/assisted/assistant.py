@@ -102,15 +102,16 @@ class Assistant(Hooks):
             drawn = np.empty((settings.starts - made, layout.width), np.float32)
             self._trainer.replay.fill(drawn, self._random["starts"])
             observation = drawn[:, layout.observation]
-            parts.append(self._branch(observation, length, self._tried(observation, settings.noise(epoch))))
+            parts.append(self._branch(observation, length, self._tried(observation)))
         for rows in parts:
             self._keep(rows)
         self._note("rollout_steps", sum(map(len, parts)) / settings.starts)
         if generated is not None:
             self._note("generated_share", made / settings.starts)
 
-    def _tried(self, observation: Array, noise: float) -> Array | None:
+    def _tried(self, observation: Array) -> Array | None:
         """First actions [n, n_act]: the policy's, every other one with noise; none where there is no noise."""
+        noise = self._settings.action_noise
         if not noise:
             return None
         action = self._explore(observation).copy()

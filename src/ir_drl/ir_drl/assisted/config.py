@@ -45,10 +45,9 @@ class TwinTraining(Config):
         default=(1, 2), description="epochs between which the length grows in proportion"
     )
     action_noise: float = Field(
-        default=0.0, ge=0, description="standard deviation of what is added, in the first epoch, to the first action "
-        "of every other rollout from a real state: the twin, not the robot, tries what the policy would not do"
+        default=0.0, ge=0, description="standard deviation of what is added to the first action of every other rollout "
+        "from a real state: the twin, not the robot, tries what the policy would not do"
     )  # fmt: skip
-    action_noise_epochs: int = Field(default=10, ge=1, description="epochs in which that noise fades to nothing")
     bounded: bool = Field(
         default=False, description="what is foreseen beyond the range of all real transitions is moved to its border"
     )
@@ -81,10 +80,6 @@ class TwinTraining(Config):
             raise ValueError("share and replayed_falls: must not be more than 1 together")
         return self
 
-    def noise(self, epoch: int) -> float:
-        """Standard deviation of the noise on actions in an epoch (1 for the first)."""
-        return self.action_noise * max(0.0, 1.0 - (epoch - 1) / self.action_noise_epochs)
-
     def rollout_length(self, epoch: int) -> int:
         """Steps of the rollouts in an epoch (1 for the first)."""
         (first, last), (begin, end) = self.length, self.length_epochs
@@ -112,6 +107,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "initial_alpha": 0.2,
         },
         "updates_per_step": 9,
+        "value_ceiling": 1.3,
         "start_steps": 500,
         "twin": {
             "model": "ensemble",
@@ -123,7 +119,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "replayed_falls": 0.06,
             "bounded": True,
             "action_noise": 0.4,
-            "action_noise_epochs": 10,
         },
     },
 }
