@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 TWINS = ("off", "enforce")
 QUALITIES: dict[str, dict[str, Any]] = {
     "good": {},
-    "loaded": {"bandwidth": 1.08e6, "resource_blocks": 6},
-    "poor": {"tx_power": -22.0},
+    "loaded": {"bandwidth": 1.08e6, "resource_blocks": 6, "air": {"scheduler": "fifo"}},
+    "poor": {"tx_power": -22.0, "fading": "rayleigh", "shadowing": 4.0, "scheduling_latency": 0.004},
 }
-"""What the carrier of config/slices.yaml has otherwise. loaded: the robots' traffic fills it; poor: a weak signal."""
-GUARANTEED = {"good": 1.0, "loaded": 0.025, "poor": 0.025}
+"""What the carrier of config/slices.yaml has otherwise. loaded: control waits in line with the sensors' traffic on a
+narrow carrier; poor: a weak, fading signal and LTE's wait for a grant, so that some messages are late or lost."""
+GUARANTEED = {"good": 1.0, "loaded": 0.025, "poor": 0.02}
 """Part of the slices' rates that is guaranteed then: more would not be admitted."""
 ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
-POLICIES = "cart=trained,hopper=trained"
 DURATION, QUICK_DURATION = 60, 4
 """Simulated seconds of a run."""
 
@@ -55,7 +55,6 @@ def run(options: Options) -> Result:
         series=series,
         parameters={
             "duration_seconds": duration,
-            "policies": POLICIES,
             "twin_settings": "risk.yaml",
             "carriers": {quality: QUALITIES[quality] for quality in qualities},
             "guaranteed": GUARANTEED,
@@ -75,7 +74,7 @@ def live(folder: Path, quality: str, twin: str, seed: int, duration: float) -> d
         template["rate"] *= GUARANTEED[quality]
     (folder / "slices.yaml").write_text(yaml.safe_dump(slices))
     words = {
-        "slices": folder / "slices.yaml", "twin": twin, "twin_settings": "risk", "policies": POLICIES, "seed": seed,
+        "slices": folder / "slices.yaml", "twin": twin, "twin_settings": "risk", "seed": seed,
         "duration": duration, "report": folder / "report.json", "dashboard": "off", "rendering": "false",
     }  # fmt: skip
     up = Path(get_package_prefix("ir_twin")) / "lib" / "ir_twin" / "up"

@@ -40,23 +40,24 @@ def spider_sees(bearing):
 
 
 def test_each_robot_gets_its_policy(tmp_path):
-    assert isinstance(make_policy(CART), CartPolicy)
-    assert isinstance(make_policy(SPIDER), SpiderPolicy)
-    assert isinstance(make_policy(HOPPER, Path("scripted")), RandomPolicy)
+    for task, scripted in ((CART, CartPolicy), (SPIDER, SpiderPolicy), (HOPPER, RandomPolicy)):
+        assert isinstance(make_policy(task), NetworkPolicy)
+        assert isinstance(make_policy(task, Path("scripted")), scripted)
     save_policy(tmp_path / "p.npz", CART, [(np.zeros((2, 16)), np.zeros(2))], "tanh")
     assert isinstance(make_policy(CART, tmp_path / "p.npz"), NetworkPolicy)
 
 
 def test_trained_policies_come_with_what_made_them():
     files = sorted(TRAINED.glob("*.npz"))
-    assert {file.stem for file in files} == {file.stem for file in TRAINED.glob("*.json")} >= {"hopper_hop"}
+    assert (
+        {file.stem for file in files}
+        == {file.stem for file in TRAINED.glob("*.json")}
+        == {task.name for task in (CART, SPIDER, HOPPER)}
+    )
     for file in files:
         about = json.loads(file.with_suffix(".json").read_text())
         assert about["task"] == file.stem and about["command"].startswith("./ir run ir_drl train ") and about["commit"]
         assert file.stat().st_size < 500_000
-    assert isinstance(make_policy(HOPPER), NetworkPolicy) and isinstance(
-        make_policy(CART, Path("trained")), NetworkPolicy
-    )
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.006])
@@ -71,6 +72,18 @@ def test_the_trained_hopper_hops(latency):
         travelled += observation[5] * HOPPER.control_period
         steps += 1
     assert steps > 100 and travelled > 1.0 and start > HOPPER.min_height
+
+
+@pytest.mark.parametrize("name", ["CartNavigation", "SpiderPatrol"])
+def test_trained_robots_reach_their_goals(name):
+    environment = gymnasium.make(f"ir/{name}-v0")
+    policy = make_policy(environment.unwrapped.task)
+    for seed in range(3):
+        (observation, _), ended = environment.reset(seed=seed), False
+        while not ended:
+            observation, _, fallen, truncated, told = environment.step(policy.act(observation).astype(np.float32))
+            ended = fallen or truncated
+        assert told["cause"] == "goal"
 
 
 def test_cart_drives_straight_at_a_goal_ahead():

@@ -40,16 +40,15 @@ def make_policy(task: Task, chosen: Path | None = None, seed: int = 0) -> Policy
 
     Args:
         chosen: a policy file; or ``trained``, the one that comes with the stack; or ``scripted``, written by hand: the
-            cart drives by lidar, the spider walks a gait, every other robot acts at random. None: scripted for cart
-            and spider, for others trained where there is one.
+            cart drives by lidar, the spider walks a gait, every other robot acts at random. None: trained where there
+            is one.
 
     Raises:
         ConfigError: the policy file is missing, damaged or does not fit the task.
     """
     policy: Policy
     trained = TRAINED / f"{task.name}.npz"
-    scripted = isinstance(task, CartNavigation | SpiderPatrol) or not trained.exists()
-    word = str(chosen or CHOICES[scripted])
+    word = str(chosen or CHOICES[not trained.exists()])
     if word not in CHOICES:
         policy = load_policy(Path(word), task)
     elif word == "trained":
