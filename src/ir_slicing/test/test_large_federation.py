@@ -6,13 +6,13 @@ import pytest
 
 from ir_slicing.large_federation import FederationRun, make_server, run_in_process, site_round
 
-RUN = FederationRun(slices=6, rounds=2, steps=12, devices=4, seed=3)
+RUN = FederationRun(slices=3, rounds=2, steps=12, devices=4, seed=3)
 
 
 def test_rounds_move_the_weights_and_repeat():
     first, history = run_in_process(RUN)
-    assert history.updates == [6, 6] and all(np.isfinite(history.reward))
-    assert 0 < history.bytes_up[0] < 6 * 4 * len(first.weights) / 8, "compressed"
+    assert history.updates == [3, 3] and all(np.isfinite(history.reward))
+    assert 0 < history.bytes_up[0] < 3 * 4 * len(first.weights) / 8, "compressed"
     assert np.abs(first.weights - make_server(RUN).weights).max() > 0.0
     again, _ = run_in_process(RUN)
     assert np.array_equal(first.weights, again.weights)

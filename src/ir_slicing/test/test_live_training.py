@@ -77,9 +77,10 @@ def test_the_packages_agents_cost_others_less_than_proportional_and_recover_long
     agent = DDPG(DDPGConfig(hidden=weights.hidden), 1, 0)
     agent.load_weights(weights.values[None])
     seeds = range(REHEARSALS.stop, REHEARSALS.stop + 8)  # none that anything was chosen by
-    learned, proportional, static = (
+    learned, proportional = (
         judge(CARRIER, policy, LIVE, agent if policy == "learned" else None, seeds, 15)
-        for policy in ("learned", "proportional", "static")
+        for policy in ("learned", "proportional")
     )
+    static = judge(CARRIER, "static", LIVE, None, seeds[:3], 15)  # a factor of two: few will do
     assert learned.others_missed < 0.5 * proportional.others_missed
     assert learned.recovery < 0.5 * static.recovery and learned.missed < 0.5 * static.missed

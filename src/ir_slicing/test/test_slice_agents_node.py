@@ -224,31 +224,16 @@ def test_nothing_but_requests_and_weights_leaves_a_slice(ros):
         assert len(data) < 4 * size / 8, "too short for experience beside the weights: a tenth of them in a byte each"
 
 
-@pytest.fixture
-def signals():
-    """Signal handlers as they were: the main function of a node sets its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize(
     ("parameter", "reason"),
     [("weights_file:={other}", "do not fit networks"), ("personal_layers:=4", "the networks have 3; give fewer")],
 )
-def test_what_does_not_fit_ends_the_process_with_78(
-    ros_domain, signals, tmp_path, monkeypatch, capfd, parameter, reason
-):
-    """The process' main function: one line that says why, and status 78."""
+def test_what_does_not_fit_ends_with_78_and_one_line(ended, tmp_path, parameter, reason):
     other = tmp_path / "other.npz"
     whole = load(TRAINED)
     np.savez(other, hidden=np.array(whole.hidden), architecture=np.array("00000000"), weights=whole.values)
-    monkeypatch.setattr(sys, "argv", ["slice_agents", "--ros-args", "-p", parameter.format(other=other)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    told = capfd.readouterr().err
-    assert ended.value.code == 78 and reason in told and len(told.splitlines()) == 1
+    status, told = ended(main, "-p", parameter.format(other=other))
+    assert status == 78 and reason in told and len(told.splitlines()) == 1
 
 
 def test_process_takes_part_from_outside_and_ends_with_0(ros):
