@@ -15,6 +15,7 @@ import numpy as np
 from _slicing_runs import kept
 from numpy.typing import NDArray
 
+from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
 from ir_slicing.learning.environment import EnvironmentConfig, SlicingEnvironment
@@ -22,7 +23,7 @@ from ir_slicing.learning.forecaster.network import TwinConfig
 from ir_slicing.learning.forecaster.training import FitConfig, fit_twin
 from ir_slicing.learning.foresight import forecast_needs
 from ir_slicing.learning.traffic import TrafficConfig, generate
-from ir_slicing.learning.training import History, TrainingConfig, train
+from ir_slicing.learning.training import History, TrainingConfig, evaluate, foreseeing, train
 
 Floats = NDArray[np.float64]
 CONFIG = EnvironmentConfig()
@@ -68,6 +69,17 @@ def world(users: int, seed: int, quick: bool) -> tuple[SlicingEnvironment, Slici
 def without_forecast(environment: SlicingEnvironment) -> SlicingEnvironment:
     """The same environment for agents that have no twin."""
     return SlicingEnvironment(environment.config, environment.traffic, environment.seed)
+
+
+def bound(seed: int, quick: bool, test: bool) -> float:
+    """Mean reward of the clairvoyant bound at the paper's load, on the test or on what the agents train with."""
+
+    def made() -> float:
+        environment = without_forecast(world(PAPER_LOAD, seed, quick)[test])
+        return float(evaluate(environment, foreseeing(rules.clairvoyant)).reward.mean())
+
+    about = {"piece": f"{'test' if test else 'training'} {seed}", **sizes(quick)}
+    return float(kept("slicing-bounds", about, AGENT_SOURCES, made))
 
 
 def agent_of(name: str, slices: int, seed: int) -> DDPG | DQN:

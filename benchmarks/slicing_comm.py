@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from _slicing_runs import kept
-from _slicing_worlds import AGENT_SOURCES, PAPER_LOAD, learn, sizes, world
+from _slicing_worlds import AGENT_SOURCES, PAPER_LOAD, bound, learn, sizes, world
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
@@ -96,6 +96,8 @@ def run(options: Options) -> Result:
         for form in FORMS
     }  # fmt: skip
     mean = {form: {key: float(np.mean([one[key] for one in runs])) for key in runs[0]} for form, runs in found.items()}
+    best = np.array([bound(seed, options.quick, test=True) for seed in options.seed_list])
+    rewards = np.array([[one["reward"] for one in runs] for runs in found.values()])
     fewer = mean[PLAIN]["round"] / mean[COMPRESSED]["round"]
     lost = 100.0 * (1.0 - mean[COMPRESSED]["reward"] / mean[PLAIN]["reward"])
     return Result(
@@ -112,6 +114,7 @@ def run(options: Options) -> Result:
             "until 95 % of the last reward (kB)": interval_of(found, "until", 1e-3),
             "whole training (kB)": interval_of(found, "all", 1e-3),
             "reward on the test": interval_of(found, "reward", 1.0),
+            "reward on the test, of the clairvoyant bound's (%)": interval(100.0 * (rewards / best).T),
         },
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _slicing_worlds import CONFIG, LEARNT, PAPER_LOAD, learn, sizes, world
+from _slicing_worlds import CONFIG, LEARNT, PAPER_LOAD, bound, learn, sizes, world
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
@@ -54,6 +54,8 @@ def run(options: Options) -> Result:
             rewards[name].append(curve(history, "reward", chunk))
             losses[name].append(curve(history, "loss", chunk))
             stable[name].append(stable_from(history))
+    best = np.array([bound(seed, options.quick, test=False) for seed in options.seed_list])
+    of_bound = {name: 100.0 * np.array([one[-5:].mean() for one in runs]) / best for name, runs in rewards.items()}
     last = {name: float(np.mean([one[-5:] for one in runs])) for name, runs in rewards.items()}
     first = {name: float(np.mean(runs)) for name, runs in stable.items()}
     return Result(
@@ -77,6 +79,9 @@ def run(options: Options) -> Result:
             ),
         ],
         {
+            "reward of the last fifth, of the clairvoyant bound's mean (%)": {
+                name: interval(shares[:, None]) for name, shares in of_bound.items()
+            },
             "loss (16)": {name: interval(runs) for name, runs in losses.items()},
             "stable from step": {
                 name: {"seeds": runs, **interval(np.array([runs]).T)} for name, runs in stable.items()

@@ -13,10 +13,11 @@ import torch
 from _slicing_runs import kept
 from harness import Axis, Goal, Options, Result, interval, main
 
+from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.environment import EnvironmentConfig, SlicingEnvironment
 from ir_slicing.learning.traffic import TrafficConfig, generate
-from ir_slicing.learning.training import TrainingConfig, asking, evaluate, train
+from ir_slicing.learning.training import Policy, TrainingConfig, asking, evaluate, foreseeing, train
 
 ERRORS = (0.02, 0.25, 0.04, 0.2, 0.03, 0.15)
 FORMS = {"one policy for all": 0, "last layers personal": 1, "no federation": None}
@@ -34,13 +35,18 @@ def environment(seed: int, steps: int) -> SlicingEnvironment:
     return SlicingEnvironment(config, made.traffic, seed, ahead * np.exp(noise))
 
 
-def piece(form: str, steps: int, seed: int, quick: bool) -> float:
+def tested(policy: Policy, seed: int, quick: bool) -> float:
     """Reward on a test of other traffic."""
+    return float(evaluate(environment(seed + 500, 60 if quick else 300), policy).reward.mean())
+
+
+def piece(form: str, steps: int, seed: int, quick: bool) -> float:
+    """Reward of a form's agents on the test."""
     personal = FORMS[form]
     config = TrainingConfig(steps=steps, federated=personal is not None, personal_layers=personal or 0)
     agent = DDPG(DDPGConfig(), len(ERRORS), seed)
     train(environment(seed, min(steps, 800)), agent, config, seed)
-    return float(evaluate(environment(seed + 500, 60 if quick else 300), asking(agent)).reward.mean())
+    return tested(asking(agent), seed, quick)
 
 
 def run(options: Options) -> Result:
@@ -63,6 +69,13 @@ def run(options: Options) -> Result:
         )
         for form in FORMS
     }  # fmt: skip
+    best = [
+        kept(
+            "slicing-personal", {"piece": f"bound {seed}{' quick' * options.quick}", "errors": ERRORS}, sources,
+            lambda seed=seed: tested(foreseeing(rules.clairvoyant), seed, options.quick),  # type: ignore[misc]
+        )
+        for seed in options.seed_list
+    ]  # fmt: skip
     names = list(FORMS)
     gain = 100.0 * (found[names[1]] / found[names[0]] - 1.0)
     at_end = interval(gain[:, -1:])
@@ -80,7 +93,12 @@ def run(options: Options) -> Result:
                 at_end["mean"][0] > at_end["ci95"][0],
             )
         ],
-        {"gain of personal last layers (%)": interval(gain)},
+        {
+            "gain of personal last layers (%)": interval(gain),
+            "reward, of the clairvoyant bound's (%)": {
+                form: interval(100.0 * values / np.array(best)[:, None]) for form, values in found.items()
+            },
+        },
     )
 
 
