@@ -68,13 +68,13 @@ def is_safe(twist):
 
 @pytest.fixture
 def cart(ros):
-    return Stack(ros, robot="cart")
+    return Stack(ros, robot="cart", policy_file="scripted")
 
 
 @pytest.fixture
 def hasty(ros):
     """A cart whose state grows stale soon."""
-    return Stack(ros, robot="cart", input_timeout=TIMEOUT)
+    return Stack(ros, robot="cart", policy_file="scripted", input_timeout=TIMEOUT)
 
 
 def test_state_in_command_out(cart):
