@@ -243,7 +243,7 @@ def test_slices_return_after_kill_9_and_sigterm_ends_with_0(ros, tmp_path):
         ros.until(lambda: len(events) >= 4, what="the trail")
         assert {e.action for e in events} == {"restore"}
         second.send_signal(signal.SIGTERM)
-        _, error = second.communicate(timeout=10)
+        _, error = second.communicate(timeout=5)
     finally:
         second.kill()
         second.wait()

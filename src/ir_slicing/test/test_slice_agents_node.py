@@ -247,7 +247,7 @@ def test_process_takes_part_from_outside_and_ends_with_0(ros):
         ros.until(lambda: {r.slice for r in stack.seen[SliceRequest]} == {"cart", "video"}, what="both slices")
         assert {"proportional", "learned"} == set(allocation.policies) or allocation.policies.count("learned") == 2
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0  # 2 s where it gets a core
+        assert process.wait(timeout=5) == 0
     finally:
         process.kill()
         process.wait()
