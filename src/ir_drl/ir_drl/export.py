@@ -61,7 +61,8 @@ class Export:
         # ReLU layers, then mid + half * tanh: what the agent's actor computes, and what the file's format says
         layers = self.trainer.agent.policy_layers()
         ends = self._evaluate(NetworkPolicy(self.task, layers, "relu"))
-        mean = float(np.mean([score(self.task, *end) for end in ends]))
+        limit = self.task.time_limit * getattr(self.environment.unwrapped, "goals", 1)
+        mean = float(np.mean([score(limit, *end) for end in ends]))
         if mean <= self.best:
             return
         self.best = mean
@@ -95,6 +96,6 @@ class Export:
         }
 
 
-def score(task: Task, total: float, steps: int, cause: str) -> float:
-    """Return of an episode; of one that reached its goal, what it would be at the same rate until the time limit."""
-    return total * task.time_limit / steps if cause == "goal" else total
+def score(limit: int, total: float, steps: int, cause: str) -> float:
+    """Return of an episode; of one that reached its last goal, what it would be at that rate for ``limit`` steps."""
+    return total * limit / steps if cause == "goal" else total

@@ -19,8 +19,8 @@ WORLD = Path(__file__).resolve().parents[3] / "worlds" / "robot_field.sdf"
 MODELS = sorted(TASKS)
 
 
-def make(model: str):
-    return gymnasium.make(environment_id(model), world=WORLD)
+def make(model: str, **settings: object):
+    return gymnasium.make(environment_id(model), world=WORLD, **settings)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -63,6 +63,28 @@ def test_the_cart_reaches_a_goal_and_the_next_step_asks_for_a_reset() -> None:
     assert truncated and not terminated and info["cause"] == "goal" and reward > 9.0, best
     with pytest.raises(RuntimeError, match="reset"):
         environment.step(environment.action_space.sample())
+
+
+def test_a_cart_with_two_goals_goes_on_to_the_second() -> None:
+    environment = make("cart", goals=2).unwrapped
+    policy = make_policy(environment.task)
+    observation, _ = environment.reset(seed=5)
+    policy.reset(1)
+    rewards, distances, cause = [], [observation[0]], ""
+    while not cause:
+        observation, reward, _, _, information = environment.step(policy.act(observation))
+        rewards.append(reward)
+        distances.append(observation[0])
+        cause = information["cause"]
+    reached = int(np.argmax(rewards))
+    assert cause == "goal" and reached < len(rewards) - 1 and rewards[reached] > 9.0 and rewards[-1] > 9.0
+    assert distances[reached + 1] > distances[reached] + 0.5, "the observation is still of the goal that was reached"
+    assert rewards[reached + 1] < 1.0, "the change of goal was taken for progress"
+
+
+def test_no_goal_at_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match="goals"):
+        make("cart", goals=0)
 
 
 def test_an_idle_hopper_falls() -> None:

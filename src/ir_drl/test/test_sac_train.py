@@ -132,7 +132,8 @@ def test_a_run_that_goes_on_keeps_its_better_policy(tmp_path: Path) -> None:
 
 def test_who_reaches_the_goal_soon_scores_more_than_who_stands_still() -> None:
     spider = make_task("spider")
-    assert score(spider, 80.0, 100, "goal") > score(spider, 600.0, spider.time_limit, "time_limit")
+    limit = spider.time_limit
+    assert score(limit, 80.0, 100, "goal") > score(limit, 600.0, limit, "time_limit")
 
 
 def test_a_damaged_record_of_the_best_policy_is_told(tmp_path: Path) -> None:

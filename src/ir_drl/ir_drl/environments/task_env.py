@@ -27,11 +27,15 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     an order drawn from the seed. ``terminated`` and ``truncated`` are the task's own: a goal that is reached truncates,
     since the robot goes on to the next one from there. So there is no further time limit.
 
+    With ``goals`` over 1 the robot goes on within the episode, which is truncated at the last of them. The observation
+    after a goal already refers to the next one, as a policy acts on that; the step's reward refers to the one reached.
+
     Args:
         model: robot model; a key of `ir_sim.tasks.TASKS`.
         world: SDF world with obstacles and goals; None: the one that comes with the stack.
         latency: s, until an action takes effect: drawn anew for each step, evenly from 0 to this, in whole physics
             steps and under a control period. A policy that is to act over a radio learns to live with it.
+        goals: that an episode takes the robot to.
 
     Raises:
         ConfigError: the world cannot be read or has no such model, or the latency is not one.
@@ -39,7 +43,10 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
-    def __init__(self, model: str, world: str | Path | None = None, latency: float = 0.0) -> None:
+    def __init__(self, model: str, world: str | Path | None = None, latency: float = 0.0, goals: int = 1) -> None:
+        if goals < 1:
+            raise ConfigError(f"goals must be at least 1, got {goals}")
+        self.goals = goals
         self.world = compose(world or default_world(), [model])
         self.robot = next(iter(self.world.robots))
         self.task = make_task(model, self.world)
@@ -49,16 +56,16 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._late = round(latency * 1e9 / self.simulation.step_nanoseconds)
         if not 0 <= self._late < self._steps:
             raise ConfigError(f"latency must be from 0 to under {self.task.control_period:g} s, got {latency:g}")
-        self._episode = Episode(self.task, self._goals(self.world))
+        self._episode = Episode(self.task, self._places(self.world))
 
-    def _goals(self, world: World) -> Array:
+    def _places(self, world: World) -> Array:
         return np.asarray(world.goals(self.robot)).reshape(-1, 2)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Puts the robot back; the same seed gives the same start and goals."""
         super().reset(seed=seed)
         self.simulation.reset(int(self.np_random.integers(MAX_SEED)))
-        self._episode = Episode(self.task, self.np_random.permutation(self._goals(self.world)))
+        self._episode = Episode(self.task, self.np_random.permutation(self._places(self.world)))
         step = self._episode.begin(self.simulation.sensors(self.robot))
         return step.observation, self._information(step)
 
@@ -82,6 +89,9 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             self.simulation.move_joints(self.robot, self.task.action_names, command.tolist())
         self.simulation.step(self._steps - late)
         step = self._episode.advance(self.simulation.sensors(self.robot), taken)
+        if step.cause == "goal" and self._episode.goals_reached < self.goals:
+            observation = self._episode.begin(self.simulation.sensors(self.robot)).observation
+            return observation, step.reward, False, False, {"cause": ""}
         return step.observation, step.reward, step.terminated, step.truncated, self._information(step)
 
     def _information(self, step: Step) -> dict[str, Any]:
