@@ -15,7 +15,9 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ir_common.config import ConfigError
 from ir_sim.tasks import TASKS, Task
-from ir_twin.transitions import Layout, Rows, TransitionMaker
+from ir_twin.config import LearnerConfig
+from ir_twin.hindsight import Hindsight
+from ir_twin.transitions import Layout, Rows, TransitionMaker, layout_of
 
 STATE = "ir_interfaces/msg/TaskState"
 
@@ -36,7 +38,10 @@ class Recorded:
 
 
 def read_transitions(
-    path: Path, skip_bad: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+    path: Path,
+    skip_bad: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    config: LearnerConfig | None = None,
 ) -> dict[str, Recorded]:
     """Reads the transitions of every task in a bag.
 
@@ -46,6 +51,7 @@ def read_transitions(
         path: folder of the bag, or one .mcap file.
         skip_bad: refused messages are counted, not an error.
         progress: told (messages done, messages in all).
+        config: of the learner that is to have them: its preset and `risk_horizon`.
 
     Returns:
         By name of the task.
@@ -55,7 +61,7 @@ def read_transitions(
     """
     try:
         with AnyReader([path], default_typestore=_types()) as reader:
-            found = _read(path, reader, skip_bad, progress)
+            found = _read(path, reader, skip_bad, progress, config or LearnerConfig())
     except ConfigError:
         raise
     except Exception as error:  # rosbags lets through what its parsers, sqlite3, struct and zstd raise
@@ -66,23 +72,27 @@ def read_transitions(
     return {name: recorded for name, recorded in found.items() if len(recorded.rows)}
 
 
-def _read(path: Path, reader: AnyReader, skip_bad: bool, progress: Callable[[int, int], None]) -> dict[str, Recorded]:
+def _read(
+    path: Path, reader: AnyReader, skip_bad: bool, progress: Callable[[int, int], None], config: LearnerConfig
+) -> dict[str, Recorded]:
     tasks = {task.name: task for task in (kind() for kind in TASKS.values())}
     connections = _chosen(path, reader)
     total = sum(connection.msgcount for connection in connections)
     found: dict[str, Recorded] = {}
     makers: dict[tuple[str, str], TransitionMaker] = {}
-    kept: dict[str, dict[str, list[Rows]]] = {}
+    hindsights: dict[tuple[str, str], Hindsight] = {}
+    kept: dict[tuple[str, str], list[Rows]] = {}
     for done, (connection, time, data) in enumerate(reader.messages(connections)):
         message: Any = reader.deserialize(data, connection.msgtype)
         if message.task not in tasks:
             raise ConfigError(f"{path}: {connection.topic} is of task {message.task!r}; known: {', '.join(tasks)}")
         task = tasks[message.task]
-        layout = Layout(len(task.observation_names), len(task.action_names))
+        layout = layout_of(config.preset, len(task.observation_names), len(task.action_names))
         recorded = found.setdefault(task.name, Recorded(task, layout))
         key = task.name, connection.topic
         if key not in makers:
             makers[key] = TransitionMaker(layout)
+            hindsights[key] = Hindsight(layout.ahead * config.risk_horizon, task.control_period)
             recorded.topics.append(connection.topic)
         transition = makers[key].feed(
             episode=message.episode, step=message.step, observation=message.observation, action=message.action,
@@ -94,11 +104,13 @@ def _read(path: Path, reader: AnyReader, skip_bad: bool, progress: Callable[[int
                 f"({len(message.observation)} and {len(message.action)} numbers, {task.name} has {layout.num_state} "
                 f"and {layout.num_action}); --skip-bad leaves such messages out"
             )
-        if transition is not None:
-            kept.setdefault(task.name, {}).setdefault(connection.topic, []).append(layout.pack(transition))
+        settled = hindsights[key].follow(transition, cut=makers[key].state is None)
+        kept.setdefault(key, []).extend(map(layout.pack, settled))
         progress(done + 1, total)
+    for key, hindsight in hindsights.items():
+        kept[key].extend(map(found[key[0]].layout.pack, hindsight.follow(None, cut=True)))
     for name, recorded in found.items():
-        packed = [row for rows in kept.get(name, {}).values() for row in rows]
+        packed = [row for (task_name, _), rows in kept.items() if task_name == name for row in rows]
         recorded.rows = np.stack(packed) if packed else np.empty((0, recorded.layout.width), np.float32)
         mine = [maker for (task_name, _), maker in makers.items() if task_name == name]
         recorded.gaps, recorded.refused = sum(m.gaps for m in mine), sum(m.rejected for m in mine)

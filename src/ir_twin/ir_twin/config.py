@@ -11,7 +11,7 @@ from ir_common.config import Config, live
 
 Mode = Literal["off", "shadow", "enforce"]
 Fallback = Literal["pass", "safe"]
-Rule = Literal["reward", "risk"]
+Rule = Literal["reward", "risk", "risk_to_go"]
 
 
 class NetworkConfig(Config):
@@ -49,6 +49,7 @@ class EnsembleConfig(Config):
     patience: int = Field(default=5, ge=1, description="looks in a row without a member better than ever end a fit")
     tolerance: float = Field(default=0.01, ge=0, description="relative: improvements under this do not prolong a fit")
     heldout_rows: int = Field(default=2000, ge=1, description="held-out transitions of a look at most")
+    ahead: bool = Field(default=False, description="whether a further output learns how near a terminal state is")
 
     @model_validator(mode="after")
     def _members(self) -> EnsembleConfig:
@@ -99,6 +100,9 @@ class LearnerConfig(Config):
     steps_per_transition: float = Field(
         default=1.0, gt=0, le=100, description="gradient steps that one transition allows"
     )
+    risk_horizon: float = Field(
+        default=1.2, gt=0, le=60, description="s that the preset ensemble learns to see a terminal state ahead"
+    )
     learner_duty: float = Field(default=0.2, gt=0, le=1, description="share of one core that training may take")
     learner_nice: int = Field(default=5, ge=0, le=19, description="niceness of the learner's process")
     publish_period: float = Field(
@@ -140,9 +144,11 @@ class VetoConfig(Config):
         5, ge=0, le=1_000_000, description="after so many in a row one proposal is sent as a probe; 0: never"
     )
     rule: Rule = live(
-        "reward", description="reward: predicted reward under the threshold; risk: predicted termination (ensemble)"
+        "reward",
+        description="reward: predicted reward under the threshold; risk: predicted termination; risk_to_go: "
+        "how near one is as the robot goes on (both: ensemble)",
     )
-    risk_limit: float = live(0.5, gt=0, lt=1, description="risk: probability of a terminal state that is vetoed")
+    risk_limit: float = live(0.5, gt=0, lt=1, description="risk (to go) over which a proposal is vetoed")
     risk_steps: int = live(2, ge=1, le=20, description="risk: control steps that the twin looks ahead")
     risk_candidates: int = live(
         8, ge=0, le=256, description="risk: actions drawn around a vetoed one that are tried before the safe action"
@@ -156,6 +162,11 @@ class VetoConfig(Config):
     on_no_prediction: Fallback = live("safe", description="what is sent when the prediction is not finite")
     state_timeout: float = live(0.5, gt=0, le=3600, description="s of ROS time after which a state is too old")
     reward_window: int = Field(default=5_000, ge=100, le=1_000_000, description="recent rewards per task behind auto")
+
+    @property
+    def by_risk(self) -> bool:
+        """The verdict is about terminal states, not about rewards."""
+        return self.rule != "reward"
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -173,8 +184,10 @@ class TwinSettings(VetoConfig, LearnerConfig):
 
     @model_validator(mode="after")
     def _risk_has_its_network(self) -> TwinSettings:
-        if self.rule == "risk" and self.preset != "ensemble":
-            raise ValueError("rule: risk needs terminations to be predicted: give preset ensemble, or rule reward")
+        if self.by_risk and self.preset != "ensemble":
+            raise ValueError(
+                f"rule: {self.rule} needs terminations to be predicted: give preset ensemble, or rule reward"
+            )
         return self
 
 

@@ -30,13 +30,15 @@ class Outlook(NamedTuple):
     """[elites, batch] float32, dimensionless."""
     termination: Vector
     """[elites, batch] probability that the step ends in a terminal state."""
+    ahead: Vector
+    """[elites, batch] how near a terminal state is after it (`ir_twin.hindsight`); NaN where it was not learnt."""
 
 
 class Risk(NamedTuple):
     """What may come of a batch of (state, action)."""
 
     risk: Vector
-    """[batch] probability of a terminal state; NaN where the input is not finite."""
+    """[batch] probability of a terminal state, or risk to go; NaN where the input is not finite."""
     reward: Vector
     """[batch] mean predicted reward of the first step, dimensionless."""
 
@@ -46,7 +48,8 @@ class EnsembleNetwork:
     """Members of `ir_twin.ensemble.Ensemble`, those in use first.
 
     A layer's weights are [members, inputs, outputs] float32, its biases [members, 1, outputs]. The last layer gives
-    standardised change of state and reward, the logit of termination, and raw log variances, in this order.
+    standardised change of state and reward, the logit of termination, that of a terminal state ahead where it was
+    learnt, and raw log variances, in this order.
     """
 
     weights: tuple[Vector, ...]
@@ -67,6 +70,11 @@ class EnsembleNetwork:
     def num_state(self) -> int:
         """Width of a state."""
         return len(self.output_mean) - 1
+
+    @property
+    def ahead(self) -> bool:
+        """It has learnt how near a terminal state is."""
+        return self.weights[-1].shape[2] == 2 * len(self.output_mean) + 2
 
     @property
     def num_action(self) -> int:
@@ -95,11 +103,13 @@ class EnsembleNetwork:
                 gate += np.float32(1)
                 gate *= np.float32(0.5)
                 x *= gate
-            y = np.matmul(x, self.weights[-1][:k, :, : n + 2])
-            y += self.biases[-1][:k, :, : n + 2]
-            termination = np.float32(0.5) * (1 + np.tanh(y[..., -1] * np.float32(0.5)))
-            y = y[..., :-1] * self.output_scale + self.output_mean
-        return Outlook(y[..., :-1] + states, y[..., -1], termination)
+            heads = n + 2 + self.ahead
+            y = np.matmul(x, self.weights[-1][:k, :, :heads])
+            y += self.biases[-1][:k, :, :heads]
+            ends = np.float32(0.5) * (1 + np.tanh(y[..., n + 1 :] * np.float32(0.5)))
+            y = y[..., : n + 1] * self.output_scale + self.output_mean
+        ahead = ends[..., 1] if self.ahead else np.full_like(ends[..., 0], np.nan)
+        return Outlook(y[..., :-1] + states, y[..., -1], ends[..., 0], ahead)
 
     def predict(self, states: ArrayLike, actions: ArrayLike) -> Prediction:
         """Mean of the elites for states [batch, num_state] and actions [batch, num_action]."""
@@ -128,6 +138,18 @@ class EnsembleNetwork:
                 outlook = self.outlook(outlook.next_state, held)
                 alive *= 1 - outlook.termination
             return Risk(1 - alive.min(axis=0), reward)
+
+    def risk_to_go(self, states: ArrayLike, actions: ArrayLike) -> Risk:
+        """How near a terminal state is, as the most pessimistic elite sees it: 1 at once, 0.05 a horizon ahead.
+
+        What it has learnt is what came of such actions while robots went on as they did; see `ir_twin.hindsight`.
+
+        Args:
+            states: [batch, num_state], units by the task.
+            actions: [batch, num_action].
+        """
+        outlook = self.outlook(states, actions)
+        return Risk(outlook.ahead.max(axis=0), outlook.reward.mean(axis=0))
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
         """See `ir_twin.predict_network.prediction_errors`."""
@@ -158,7 +180,7 @@ class EnsembleNetwork:
                 raise ValueError(f"a layer of shape {weight.shape} does not follow {width} values of {members} members")
             width = weight.shape[2]
         outputs = len(self.output_mean)
-        shapes_fit = width == 2 * outputs + 1 and self.limits.shape == (members, 2, outputs)
+        shapes_fit = width in (2 * outputs + 1, 2 * outputs + 2) and self.limits.shape == (members, 2, outputs)
         if not shapes_fit or self.num_action < 1 or not 1 <= self.elites <= members:
             raise ValueError("output, limits or number of elites do not fit")
         arrays: list[NDArray[np.float32]] = [

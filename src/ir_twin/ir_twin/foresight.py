@@ -91,7 +91,8 @@ class RiskLimit:
 
     :math:`\rho_0` is the configured limit. The second term bounds false vetoes: of the recent steps that no terminal
     state followed, at most the share :math:`\alpha` had a risk over the limit. Probes stand for the vetoes before them.
-    Before `trial_steps` outcomes there is no limit: a twin earns its veto.
+    Before `trial_steps` outcomes there is no limit: a twin earns its veto. The risk to go is of what comes after all
+    of these steps, and what is sent in a vetoed action's place is near it: its limit is the configured one.
     """
 
     def __init__(self) -> None:
@@ -110,7 +111,7 @@ class RiskLimit:
             risk, fell, weight = np.array(self._known).T
             self.value = config.risk_limit
             good = fell < 0.5
-            if good.any():
+            if good.any() and config.rule == "risk":
                 order = np.argsort(-risk[good])
                 over = np.cumsum(weight[good][order])
                 doubted = risk[good][order][np.argmax(over > config.false_veto_share * over[-1])]

@@ -102,7 +102,9 @@ class TwinReplay:
         self, edge_namespace: str, reward_window: int, tasks: dict[str, list[int]], robots: dict[str, dict[str, Any]]
     ) -> None:
         self._namespace, self._config = edge_namespace, VetoConfig()
-        self.tasks = {name: TaskTwin(name, Layout(*widths), reward_window) for name, widths in tasks.items()}
+        self.tasks = {
+            name: TaskTwin(name, Layout(widths[0], widths[1]), reward_window) for name, widths in tasks.items()
+        }
         self.robots = {
             name: RobotTwin(name, self.tasks[row["task"]], np.array(row["safe"]), _clip(row["low"], row["high"]))
             for name, row in robots.items()

@@ -27,7 +27,7 @@ from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.learner_process import Begin, Notice, RolledBack
 from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork, spread
 from ir_twin.training import Trainer
-from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask
+from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask, layout_of
 
 _NORMALISER_ROWS = 20_000
 
@@ -42,7 +42,7 @@ class TaskLearner:
 
     def __init__(self, config: LearnerConfig, begin: Begin) -> None:
         self.config, self.task, self.version = config, begin.task, begin.version
-        self._layout = Layout(begin.num_state, begin.num_action)
+        self._layout = layout_of(config.preset, begin.num_state, begin.num_action)
         self.replay = ReplayBuffer(self._layout.width, config.replay_capacity)
         self.heldout = ReplayBuffer(self._layout.width, config.heldout_capacity)
         seeds = np.random.SeedSequence(config.seed).spawn(2)
@@ -125,7 +125,9 @@ class TaskLearner:
 
 def make_trainer(preset: str, layout: Layout, seed: int) -> Trainer | Ensemble:
     """What trains the network of a preset."""
-    return Ensemble(EnsembleConfig(), layout, seed) if preset == "ensemble" else Trainer(PRESETS[preset], layout, seed)
+    if preset == "ensemble":
+        return Ensemble(EnsembleConfig(ahead=True), layout, seed)
+    return Trainer(PRESETS[preset], layout, seed)
 
 
 class Budget:

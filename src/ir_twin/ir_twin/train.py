@@ -66,7 +66,10 @@ def _train(given: argparse.Namespace) -> None:
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         reading = progress.add_task(f"reading {given.bag}", total=None)
         found = read_transitions(
-            given.bag, given.skip_bad, lambda done, total: progress.update(reading, completed=done, total=total)
+            given.bag,
+            given.skip_bad,
+            lambda done, total: progress.update(reading, completed=done, total=total),
+            LearnerConfig(preset=given.preset),
         )
         for name, recorded in found.items():
             path = checkpoint.file_of(given.out, name)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.float32]
+UNKNOWN = -1.0
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -27,34 +28,47 @@ class Transition(NamedTuple):
     """[..., num_state]."""
     terminated: NDArray[np.bool_] | bool
     """[...], the step ended in a terminal state (not: was cut off by a time limit)."""
+    ahead: NDArray[np.floating] | float = UNKNOWN
+    """[...], how near a terminal state turned out to be, see `ir_twin.hindsight`; `UNKNOWN` where nobody saw."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a transition lies in one float32 row: state, action, reward, next state, terminated (0 or 1)."""
+    """How a transition lies in one float32 row: state, action, reward, next state, terminated (0 or 1), ahead."""
 
     num_state: int
     num_action: int
+    ahead: bool = False
+    """Whether a row has its last number."""
 
     @property
     def width(self) -> int:
         """Numbers in a row."""
-        return 2 * self.num_state + self.num_action + 2
+        return 2 * self.num_state + self.num_action + 2 + self.ahead
 
     def pack(self, transition: Transition) -> Rows:
         """[width] float32 of one transition."""
         row = np.empty(self.width, np.float32)
         n, m = self.num_state, self.num_action
         row[:n], row[n : n + m], row[n + m] = transition.state, transition.action, transition.reward
-        row[n + m + 1 : -1], row[-1] = transition.next_state, transition.terminated
+        end = 2 * n + m + 1
+        row[n + m + 1 : end], row[end] = transition.next_state, transition.terminated
+        row[end + 1 :] = transition.ahead
         return row
 
     def unpack(self, rows: Rows) -> Transition:
         """Views into rows [..., width]."""
         n, m = self.num_state, self.num_action
+        end = 2 * n + m + 1
         return Transition(
-            rows[..., :n], rows[..., n : n + m], rows[..., n + m], rows[..., n + m + 1 : -1], rows[..., -1] > 0.5
-        )
+            rows[..., :n], rows[..., n : n + m], rows[..., n + m], rows[..., n + m + 1 : end], rows[..., end] > 0.5,
+            rows[..., end + 1] if self.ahead else UNKNOWN,
+        )  # fmt: skip
+
+
+def layout_of(preset: str, num_state: int, num_action: int) -> Layout:
+    """Of the rows that the network of a preset (`ir_twin.config.LearnerConfig`) learns from."""
+    return Layout(num_state, num_action, ahead=preset == "ensemble")
 
 
 class TransitionMaker:

@@ -74,7 +74,7 @@ class TaskTwin:
 
     def limit(self, config: VetoConfig) -> float:
         """Threshold or risk limit of the rule in use; NaN: none yet."""
-        return self.risk_limit.value if config.rule == "risk" else self.threshold.value
+        return self.risk_limit.value if config.by_risk else self.threshold.value
 
     def forecast(self, states: Array, actions: Array, safe_action: Array, config: VetoConfig) -> list[Forecast]:
         """What the network in use expects of states [batch, num_state] and actions [batch, num_action].
@@ -82,10 +82,13 @@ class TaskTwin:
         Under the risk rule, what is done after ``actions`` is the safe action.
         """
         network = self.model.network if self.model else None
-        if isinstance(network, EnsembleNetwork) and config.rule == "risk":
-            risk, reward = network.risk(states, actions, safe_action, config.risk_steps)
+        if isinstance(network, EnsembleNetwork) and config.by_risk:
+            if config.rule == "risk":
+                risk, reward = network.risk(states, actions, safe_action, config.risk_steps)
+            else:
+                risk, reward = network.risk_to_go(states, actions)
             return [Forecast(*pair) for pair in zip(reward.tolist(), risk.tolist(), strict=True)]
-        if network is None or config.rule == "risk":
+        if network is None or config.by_risk:
             return [Forecast()] * len(actions)
         return [Forecast(reward) for reward in network.predict(states, actions).reward.tolist()]
 
@@ -96,7 +99,7 @@ class Forecast(NamedTuple):
     reward: float = math.nan
     """Of the next step, dimensionless."""
     risk: float = math.nan
-    """Probability of a terminal state within `risk_steps`; NaN under the reward rule."""
+    """Probability of a terminal state within `risk_steps`, or risk to go; NaN under the reward rule."""
 
 
 class Verdict(NamedTuple):
@@ -129,7 +132,7 @@ def judge_all(
 ) -> list[Verdict]:
     """Verdicts on one proposal each of robots of one task, from one batched pass; see `RobotTwin.judge`."""
     lacks = [twin.lack(action, now, config) for twin, action in zip(twins, actions, strict=True)]
-    tests = None, *([Reason.NO_MODEL] if config.rule == "risk" else [])  # a risk on trial is not acted on but noted
+    tests = None, *([Reason.NO_MODEL] if config.by_risk else [])  # a risk on trial is not acted on but noted
     asked = [
         i for i, (twin, lack) in enumerate(zip(twins, lacks, strict=True))
         if lack in tests and twin.task.model is not None and config.mode != "off"
@@ -210,7 +213,7 @@ class RobotTwin:
 
     def settle(self, action: Array | None, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> Verdict:
         """The verdict, given what is expected of the action or why nothing is."""
-        limit, by_risk = self.task.limit(config), config.rule == "risk"
+        limit, by_risk = self.task.limit(config), config.by_risk
         if by_risk:
             decision = decide(config, -forecast.risk, -limit, self.vetoes_in_a_row, lack, Reason.HIGH_RISK)
         else:
@@ -263,7 +266,7 @@ class RobotTwin:
             return None
         probing = config.mode == "enforce" and config.max_consecutive_vetoes > 0
         way_out = f"; one in {config.max_consecutive_vetoes + 1} is sent as a probe" if probing else ""
-        what = "over the risk limit" if config.rule == "risk" else "under the threshold"
+        what = "over the risk limit" if config.by_risk else "under the threshold"
         return (
             f"{self.robot}: {share:.0%} of the last {len(self._recent)} proposals are {what} "
             f"{self.task.limit(config):.3g}: the controller or the twin is far off{way_out}"
@@ -274,7 +277,7 @@ class RobotTwin:
         if action is None or action.shape != self.safe_action.shape or not np.isfinite(action).all():
             return Reason.INVALID_COMMAND
         unready = not math.isfinite(self.task.limit(config))
-        if self.task.model is None or (unready and config.rule == "reward"):
+        if self.task.model is None or (unready and not config.by_risk):
             return Reason.NO_MODEL
         if self.chain.state is None or abs(now - self._stamp) > config.state_timeout * 1e9:
             return Reason.STALE_STATE

@@ -28,9 +28,10 @@ from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, make_task
 from ir_twin import checkpoint
 from ir_twin.config import TwinConfig
+from ir_twin.hindsight import Hindsight
 from ir_twin.journal import TwinJournal
 from ir_twin.learner_process import LearnerProcess
-from ir_twin.transitions import Layout
+from ir_twin.transitions import layout_of
 from ir_twin.twin import RobotTwin, TaskTwin, Verdict
 from ir_twin.veto import VETOES, Reason, Sent
 
@@ -59,7 +60,7 @@ class TwinNode(LeanNode):
         self.robots: list[RobotPort] = []
         for name, model in models.items():
             task = make_task(model, world)
-            layout = Layout(len(task.observation_names), len(task.action_names))
+            layout = layout_of(config.preset, len(task.observation_names), len(task.action_names))
             shared = self.tasks.setdefault(task.name, TaskTwin(task.name, layout, config.reward_window))
             self.learner.declare(task.name, layout)
             self.robots.append(RobotPort(self, task, RobotTwin(name, shared, task.safe_action, task.clip)))
@@ -133,6 +134,7 @@ class RobotPort:
         self._status = node.create_publisher(TwinStatus, prefix + "twin_status", LATCHED)
         self._states = node.create_subscription(TaskState, prefix + "state", self._on_state, STATES)
         self._proposals = node.create_subscription(kind, f"{prefix}{topic}_proposed", self._on_proposal, PROPOSALS)
+        self._hindsight = Hindsight(twin.task.layout.ahead * node.parameters.config.risk_horizon, task.control_period)
         self._message = VerdictMessage()
         self._message.header.frame_id = twin.robot
         self._rejected = 0
@@ -147,8 +149,8 @@ class RobotPort:
             observation=message.observation, action=message.action, reward=message.reward,
             terminated=message.terminated, truncated=message.truncated,
         )  # fmt: skip
-        if transition is not None:
-            self.node.learner.add(self.task.name, transition)
+        for settled in self._hindsight.follow(transition, cut=self.twin.chain.state is None):
+            self.node.learner.add(self.task.name, settled)
         if self.twin.chain.rejected > self._rejected:
             self._rejected = self.twin.chain.rejected
             self.node.get_logger().warning(
@@ -217,7 +219,7 @@ class RobotPort:
             latency_p50=twin.latency.quantile(0.5),
             latency_p99=twin.latency.quantile(0.99),
             rollbacks=self.node.learner.rollbacks(self.task.name),
-            risk_limit=twin.task.risk_limit.value if config.rule == "risk" else float("nan"),
+            risk_limit=twin.task.risk_limit.value if config.by_risk else float("nan"),
             foresight_steps=config.foresight_steps,
             foresight_judged=foresight.resolved,
             foresight_terminal=foresight.counts[0][1] + foresight.counts[1][1],

@@ -15,7 +15,7 @@ from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_sim.tasks import CartNavigation
 from ir_twin import checkpoint
 from ir_twin.bag import STATE, _types, read_transitions
-from ir_twin.config import VetoConfig
+from ir_twin.config import LearnerConfig, VetoConfig
 from ir_twin.train import main, train
 from ir_twin.transitions import Layout
 from ir_twin.twin import RobotTwin, TaskTwin
@@ -152,12 +152,13 @@ def test_the_command_says_a_mistake_in_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("train: ") and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("rule", ["reward", "risk"])
+@pytest.mark.parametrize("rule", ["reward", "risk", "risk_to_go"])
 def test_what_was_recorded_gives_the_same_verdicts_again(rule: str, tmp_path: Path) -> None:
     """The same states and proposals with the same version, through its file, give the same verdicts bit for bit."""
     bag = write(tmp_path / "bag", StoragePlugin.MCAP, {"/edge/cart/state": states(400)})
-    recorded, path = read_transitions(bag)[TASK.name], tmp_path / "model.npz"
-    preset = "ensemble" if rule == "risk" else "live"
+    preset = "live" if rule == "reward" else "ensemble"
+    recorded = read_transitions(bag, config=LearnerConfig(preset=preset))[TASK.name]
+    path = tmp_path / "model.npz"
     model, _ = train(recorded, path, preset, seed=0, steps=30, patience=1)
     assert model is not None
     checkpoint.save(path, model, preset)

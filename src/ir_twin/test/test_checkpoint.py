@@ -17,15 +17,21 @@ from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
 from ir_twin.predict_network import ModelVersion
-from ir_twin.transitions import Layout
+from ir_twin.transitions import UNKNOWN, Layout, Rows, layout_of
 
 torch.set_num_threads(1)
 SMALL = EnsembleConfig(members=4, elites=2, hidden=(32, 32), batch=64)
 
 
+def rows(count: int, preset: str) -> Rows:
+    """Toy transitions as a preset learns from them; nobody saw what was ahead."""
+    unknown = np.full((count, layout_of(preset, 2, 1).width - LAYOUT.width), UNKNOWN, np.float32)
+    return np.hstack([toy(count), unknown])
+
+
 def version(preset: str) -> ModelVersion:
     learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), BEGIN)
-    learner.add(toy(300))
+    learner.add(rows(300, preset))
     for _ in range(3):
         learner.step()
     made = learner.publish()
@@ -85,7 +91,7 @@ def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
 def test_a_version_that_got_worse_is_rolled_back(preset: str) -> None:
     """Between two versions the training data are garbage, the held-out ones are not."""
     learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), BEGIN)
-    learner.add(toy(600))
+    learner.add(rows(600, preset))
     for _ in range(150):
         learner.step()
     good = learner.publish()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How near a terminal state turned out to be: labels, the head that learns them, and the rule that asks it."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ir_twin.config import EnsembleConfig, TwinConfig, VetoConfig
+from ir_twin.ensemble import Ensemble
+from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.foresight import Judged
+from ir_twin.hindsight import FAR, Hindsight
+from ir_twin.predict_network import ModelVersion, PredictionError
+from ir_twin.transitions import UNKNOWN, Layout, Transition, layout_of
+from ir_twin.twin import RobotTwin, TaskTwin
+from ir_twin.veto import Reason, Sent
+
+torch.set_num_threads(1)
+LAYOUT = Layout(1, 1, ahead=True)
+PERIOD = 0.1
+RULE = VetoConfig(mode="enforce", rule="risk_to_go", risk_limit=0.1, max_consecutive_vetoes=0, trial_steps=50)
+
+
+def step(number: float, terminated: bool = False) -> Transition:
+    return Transition(np.array([number]), np.zeros(1), 0.0, np.array([number + 1]), terminated)
+
+
+def test_before_a_terminal_state_the_label_falls_to_a_twentieth_within_the_horizon() -> None:
+    hindsight = Hindsight(0.4, PERIOD)
+    assert [hindsight.follow(step(k), cut=False) for k in range(4)] == [[]] * 4
+    (first,) = hindsight.follow(step(4), cut=False)
+    assert (first.state[0], first.ahead) == (0.0, 0.0), "nothing came of it within four steps"
+    settled = hindsight.follow(step(5, terminated=True), cut=True)
+    assert [s.state[0] for s in settled] == [1, 2, 3, 4, 5]
+    assert [s.ahead for s in settled] == pytest.approx([FAR ** (k / 4) for k in (4, 3, 2, 1, 0)])
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_of_what_was_not_followed_nothing_is_said(lost: bool) -> None:
+    hindsight = Hindsight(0.4, PERIOD)
+    hindsight.follow(step(0), cut=False)
+    settled = hindsight.follow(None, cut=True) if lost else hindsight.follow(step(1), cut=True)
+    assert [s.ahead for s in settled] == [UNKNOWN] * (1 if lost else 2)
+    assert hindsight.follow(step(9, terminated=True), cut=True)[0].state[0] == 9.0, "it forgot what was before"
+
+
+def test_without_a_horizon_transitions_pass_as_they_are() -> None:
+    hindsight, given_step = Hindsight(0.0, PERIOD), step(0)
+    assert hindsight.follow(given_step, cut=False) == [given_step] and hindsight.follow(None, cut=True) == []
+
+
+@given(st.lists(st.sampled_from(["goes on", "falls", "is cut", "is lost"]), max_size=40), st.integers(1, 6))
+def test_every_transition_comes_out_once_in_order_with_the_label_of_a_slow_reference(
+    ends: list[str], horizon: int
+) -> None:
+    hindsight, out, expected = Hindsight(horizon * PERIOD, PERIOD), [], []
+    for k, end in enumerate(ends):
+        lost = end == "is lost"
+        out += hindsight.follow(None if lost else step(k, end == "falls"), cut=end != "goes on")
+    out += hindsight.follow(None, cut=True)
+    for k, end in enumerate(ends):
+        if end == "is lost":
+            continue
+        label = UNKNOWN
+        for far, later in enumerate(ends[k : k + horizon + 1]):
+            if later == "falls" and far <= horizon:
+                label = FAR ** (far / horizon)
+            elif far == horizon and later in ("goes on", "is cut"):
+                label = 0.0
+            if later != "goes on":
+                break
+        expected.append((k, label))
+    assert [s.state[0] for s in out] == [k for k, _ in expected]
+    assert [s.ahead for s in out] == pytest.approx([label for _, label in expected])
+
+
+def test_a_row_holds_what_a_transition_does() -> None:
+    rows = np.stack([LAYOUT.pack(step(1)._replace(ahead=0.25)), LAYOUT.pack(step(2, terminated=True))])
+    batch = LAYOUT.unpack(rows)
+    assert rows.shape == (2, LAYOUT.width) and LAYOUT.width == Layout(1, 1).width + 1
+    assert batch.ahead.tolist() == [0.25, UNKNOWN] and batch.terminated.tolist() == [False, True]
+    assert Layout(1, 1).unpack(rows[:, :-1]).ahead == UNKNOWN
+    assert layout_of("ensemble", 3, 2).ahead and not layout_of("live", 3, 2).ahead
+
+
+def cliff(count: int, seed: int) -> np.ndarray:
+    """States and actions in [-1, 1]; what is ahead is 0.8 where s + a > 0.5, else 0; a third of it is unknown."""
+    rng = np.random.default_rng(seed)
+    state, action = rng.uniform(-1, 1, (2, count, 1))
+    ahead = np.where(state + action > 0.5, 0.8, 0.0)[:, 0]
+    ahead[rng.random(count) < 1 / 3] = UNKNOWN
+    made = Transition(state, action, np.zeros(count), state + 0.1 * action, np.zeros(count, bool), ahead)
+    return np.stack([LAYOUT.pack(Transition(*row)) for row in zip(*made, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def network() -> EnsembleNetwork:
+    config = EnsembleConfig(members=3, elites=2, hidden=(32, 32), ahead=True, max_steps=600, patience=100)
+    ensemble = Ensemble(config, LAYOUT, seed=0)
+    ensemble.fit(cliff(3000, 0))
+    return ensemble.export()
+
+
+def test_the_ensemble_learns_it_from_what_is_known_and_keeps_it_in_its_file(network: EnsembleNetwork, tmp_path) -> None:
+    states, actions = np.full((3, 1), 0.3), np.array([[-0.8], [-0.4], [0.9]])
+    risk = network.risk_to_go(states, actions).risk
+    assert risk[:2].max() < 0.1 and risk[2] == pytest.approx(0.8, abs=0.1), risk
+    network.save(tmp_path / "n.npz")
+    loaded = EnsembleNetwork.load(tmp_path / "n.npz")
+    assert np.array_equal(loaded.risk_to_go(states, actions).risk, risk)
+
+
+def test_served_it_is_what_the_members_learnt_and_the_greatest_of_them(network: EnsembleNetwork) -> None:
+    outlook = network.outlook(np.full((5, 1), 0.2), np.linspace(-1, 1, 5)[:, None])
+    assert outlook.ahead.shape == (2, 5) and (outlook.ahead != outlook.termination).any()
+    risk = network.risk_to_go(np.full((5, 1), 0.2), np.linspace(-1, 1, 5)[:, None]).risk
+    assert np.array_equal(risk, outlook.ahead.max(axis=0))
+
+
+def test_a_network_that_has_not_learnt_it_says_so(network: EnsembleNetwork) -> None:
+    plain = Ensemble(EnsembleConfig(members=2, elites=1, hidden=(8,)), Layout(1, 1), seed=0).export()
+    assert not plain.ahead and network.ahead
+    assert np.isnan(plain.risk_to_go(np.zeros((2, 1)), np.zeros((2, 1))).risk).all()
+    with pytest.raises(ValueError, match="how near"):
+        Ensemble(EnsembleConfig(ahead=True), Layout(1, 1), seed=0)
+
+
+def robot(network: EnsembleNetwork) -> RobotTwin:
+    task = TaskTwin("toy", LAYOUT, reward_window=100)
+    error = PredictionError(0.1, 0.1, np.zeros(1))
+    task.adopt(ModelVersion("toy", 3, network, 100, 10, error, 0.1), RULE)
+    twin = RobotTwin("r1", task, np.array([-0.5]), lambda action: np.clip(action, -1.0, 1.0))
+    twin.observe(0, "toy", episode=1, step=0, observation=[0.3], action=[], reward=0.0, terminated=False)
+    return twin
+
+
+def test_the_rule_sends_the_nearest_action_after_which_the_robot_goes_on(network: EnsembleNetwork) -> None:
+    twin = robot(network)
+    trial = twin.judge(np.array([0.9]), 0, RULE)
+    assert trial.reason is Reason.NO_MODEL and trial.risk > 0.5, "on trial its risk is noted and not acted on"
+    twin.task.risk_limit.value = RULE.risk_limit
+    vetoed, passed = twin.judge(np.array([0.9]), 0, RULE), twin.judge(np.array([-0.8]), 0, RULE)
+    assert vetoed.reason is Reason.HIGH_RISK and vetoed.sent_risk <= 0.1 and vetoed.risk_limit == 0.1
+    assert vetoed.sent_as in (Sent.SCALED, Sent.SAMPLED, Sent.SAFE) and -0.5 < vetoed.sent[0] < 0.3
+    assert passed.accepted and passed.sent[0] == -0.8
+
+
+def test_its_limit_is_the_configured_one_whatever_came_of_the_steps(network: EnsembleNetwork) -> None:
+    limits = {}
+    for rule in ("risk", "risk_to_go"):
+        twin, config = robot(network), RULE.model_copy(update={"rule": rule})
+        for _ in range(config.trial_steps):
+            twin.task.risk_limit.add(Judged(False, 0.9, 1.0), fell=False)
+        twin.task.reconsider(config)
+        limits[rule] = twin.task.limit(config)
+    assert limits == {"risk": 0.9, "risk_to_go": 0.1}
+
+
+def test_the_rule_needs_the_ensemble() -> None:
+    with pytest.raises(ValueError, match="risk_to_go needs"):
+        TwinConfig(robots=("cart",), rule="risk_to_go")
+    assert TwinConfig(robots=("cart",), rule="risk_to_go", preset="ensemble").by_risk
