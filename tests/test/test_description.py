@@ -74,6 +74,11 @@ def test_an_external_robot_gets_no_controller_of_ours(tmp_path: Path) -> None:
     assert "/edge/cart/controller" not in names and "/edge/spider/controller" in names
 
 
+def test_every_controller_gets_the_exploration(tmp_path: Path) -> None:
+    nodes = described(tmp_path, "exploration:=0.3").nodes
+    assert [s.parameters["exploration"] for s in nodes if s.executable == "controller"] == [0.3] * 3
+
+
 def test_the_twin_gets_its_settings_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("preset: ensemble\nrule: risk\nrisk_limit: 0.2\ncheckpoints: learnt\n")
     for words, expected in (
@@ -146,6 +151,7 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
         (["external:=dog"], "no robot 'dog'"),
         (["bridge:=nowhere.yaml"], "bridge file 'nowhere.yaml' is not there"),
         (["host:=203.0.113.9"], "cannot listen there"),
+        (["exploration:=-0.1"], "^argument: exploration: input should be greater than or equal to 0 .*-0.1[^\n]*$"),
         (["tiwn:=off"], "did you mean 'twin:='"),
     ],
 )

@@ -41,13 +41,18 @@ class Controller:
         robot: name of the robot.
         seed: of the policy; every episode's own seed follows from it.
         input_timeout: s, input that is older does not count.
+        exploration: standard deviation of the normally distributed noise that is added to the policy's actions, in
+            halves of each action's range; never to the safe action.
 
     Attributes:
+        exploration: as given; may be changed at any time.
         faults: how often each kind of bad input came: stale, late, task, width, not_finite, policy.
     """
 
-    def __init__(self, task: Task, policy: Policy, robot: str, seed: int, input_timeout: float) -> None:
-        self.task, self.policy = task, policy
+    def __init__(
+        self, task: Task, policy: Policy, robot: str, seed: int, input_timeout: float, exploration: float = 0.0
+    ) -> None:
+        self.task, self.policy, self.exploration = task, policy, exploration
         self._robot, self._seed, self._timeout = robot, seed, input_timeout
         self._episode: int | None = None
         self.faults: Counter[str] = Counter()
@@ -68,11 +73,13 @@ class Controller:
             return Decision(self.task.safe_action)
         if given.episode != self._episode:
             self._episode = given.episode
-            self.policy.reset(episode_seed(self._seed, self._robot, given.episode))
+            seed = episode_seed(self._seed, self._robot, given.episode)
+            self.policy.reset(seed)
+            self._noise = np.random.default_rng([seed, 1])  # not the draws of a random policy over again
         action = self.policy.act(given.observation)
         if not np.all(np.isfinite(action)):
             return self._fault("policy", "policy gave an action that is not finite")
-        return Decision(self.task.clip(action))
+        return Decision(self._explore(self.task.clip(action)))
 
     def stale(self) -> Decision:
         """The action after no good input for `input_timeout`."""
@@ -81,6 +88,12 @@ class Controller:
     def restart(self) -> None:
         """Lets the policy begin anew with the next input."""
         self._episode = None
+
+    def _explore(self, action: FloatArray) -> FloatArray:
+        if not self.exploration:
+            return action
+        scale = self.exploration * (self.task.action_high - self.task.action_low) / 2
+        return self.task.clip(self._noise.normal(action, scale))
 
     def _fault(self, kind: str, text: str) -> Decision:
         self.faults[kind] += 1

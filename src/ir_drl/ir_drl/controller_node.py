@@ -44,6 +44,12 @@ class ControllerConfig(Config):
     input_timeout: float = Field(
         0.5, gt=0.0, le=60.0, description="after this long without state the safe action is sent, s of ROS time"
     )
+    exploration: float = live(
+        0.0,
+        ge=0.0,
+        le=2.0,
+        description="standard deviation of the noise on the policy's actions, in halves of each action's range",
+    )
     enabled: bool = live(True, description="whether commands are proposed; false leaves the robot to someone else")
 
 
@@ -52,12 +58,12 @@ class ControllerNode(LeanNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("controller", **kwargs)
-        self._declared = declare(self, ControllerConfig, self._configure)
-        config = self._declared.config
+        config = declare(self, ControllerConfig, self._configure).config
         robot, _, model = config.robot.partition(":")
         self._task = make_task(model or _model_of(robot, config.world))
         policy = make_policy(self._task, config.policy_file, config.seed)
-        self._controller = Controller(self._task, policy, robot, config.seed, config.input_timeout)
+        self._controller = Controller(self._task, policy, robot, config.seed, config.input_timeout, config.exploration)
+        self._enabled = config.enabled
         topic, message_type = COMMAND_TYPES[self._task.command]
         side = f"{config.edge_namespace}/{robot}"
         self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
@@ -66,12 +72,16 @@ class ControllerNode(LeanNode):
         self.create_subscription(TaskState, f"{side}/state", self._on_state, NEWEST)
 
     def _configure(self, config: ControllerConfig) -> None:
+        self._controller.exploration = config.exploration
+        if config.enabled == self._enabled:
+            return
+        self._enabled = config.enabled
         self._controller.restart()
         if not self._timer.is_canceled():
             self._timer.reset()
 
     def _on_state(self, state: TaskState) -> None:
-        if not self._declared.config.enabled:
+        if not self._enabled:
             return
         given = Input(
             stamp=to_seconds(state.header.stamp),
@@ -86,7 +96,7 @@ class ControllerNode(LeanNode):
         self._propose(decision)
 
     def _on_timeout(self) -> None:
-        if self._declared.config.enabled:
+        if self._enabled:
             self._propose(self._controller.stale())
 
     def _propose(self, decision: Decision) -> None:

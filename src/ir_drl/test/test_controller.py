@@ -29,8 +29,12 @@ class Recorder:
         return self.action
 
 
-def make(policy=None):
-    return Controller(TASK, policy or Recorder(), "hopper", seed=3, input_timeout=0.5)
+def make(policy=None, robot="hopper", exploration=0.0):
+    return Controller(TASK, policy or Recorder(), robot, seed=3, input_timeout=0.5, exploration=exploration)
+
+
+def actions(controller, count=40, episode=1):
+    return np.array([controller.decide(given(episode=episode), 10.0).action for _ in range(count)])
 
 
 def given(observation=GOOD, stamp=10.0, task="hopper_hop", episode=1, terminated=False):
@@ -102,6 +106,46 @@ def test_random_controller_repeats_by_seed():
         controller = make(make_policy(TASK))
         runs.append([controller.decide(given(episode=e), 10.0).action for e in (1, 1, 2, 2)])
     assert np.array_equal(runs[0], runs[1])
+
+
+def test_exploration_is_normal_noise_in_halves_of_the_range_within_bounds():
+    cart = make_task("cart")
+    middle = (cart.action_low + cart.action_high) / 2
+    observation = np.zeros(len(cart.observation_names))
+    drawn = {}
+    for exploration in (0.2, 2.0):
+        controller = Controller(cart, Recorder(middle), "cart", 3, 0.5, exploration)
+        decisions = [controller.decide(given(observation, task=cart.name), 10.0) for _ in range(1500)]
+        drawn[exploration] = (np.array([d.action for d in decisions]) - middle) / (cart.action_high - middle)
+    small, large = drawn.values()
+    assert np.allclose(small.mean(0), 0.0, atol=0.02) and np.allclose(small.std(0), 0.2, rtol=0.08)
+    assert np.allclose((np.abs(small) < 0.2).mean(0), 0.683, atol=0.05)
+    assert abs(np.corrcoef(small.T)[0, 1]) < 0.1 and abs(np.corrcoef(small[1:, 0], small[:-1, 0])[0, 1]) < 0.1
+    assert np.abs(large).max() == pytest.approx(1.0) and np.allclose((np.abs(large) > 0.999).mean(0), 0.617, atol=0.05)
+
+
+def test_exploration_repeats_and_differs_by_robot_and_episode():
+    first = actions(make(exploration=0.1))
+    assert np.array_equal(first, actions(make(exploration=0.1)))
+    for other in (actions(make(exploration=0.1), episode=2), actions(make(robot="hopper_2", exploration=0.1))):
+        assert not np.isclose(first, other).all(axis=1).any()
+
+
+def test_without_exploration_actions_are_the_policy_s_to_the_bit():
+    controller = make(exploration=0.5)
+    assert not np.array_equal(actions(controller, 1)[0], controller.policy.action)
+    controller.exploration = 0.0
+    assert actions(controller).tobytes() == np.tile(controller.policy.action, (40, 1)).tobytes()
+
+
+def test_the_safe_action_is_never_explored():
+    controller = make(exploration=2.0)
+    actions(controller)
+    bad = (given(GOOD[:5]), given(GOOD * np.nan), given(stamp=1.0), given(terminated=True))
+    for decision in (controller.stale(), *(controller.decide(state, 10.0) for state in bad)):
+        assert decision.action.tobytes() == TASK.safe_action.tobytes()
+    controller.policy.action = np.full(3, np.nan)
+    assert controller.decide(given(), 10.0).action.tobytes() == TASK.safe_action.tobytes()
 
 
 def test_preflight_names_the_wrong_policy_file(tmp_path, worlds):

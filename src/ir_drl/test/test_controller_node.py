@@ -16,7 +16,7 @@ from ir_common.config import ConfigError
 from ir_common.ros_node import RELIABLE
 from ir_common.ros_time import to_stamp
 from ir_drl.controller_node import ControllerNode
-from ir_drl.policies import save_policy
+from ir_drl.policies import RandomPolicy, episode_seed, save_policy
 from ir_interfaces.msg import TaskState
 from ir_sim.ros_messages import command_to_action
 from ir_sim.tasks import make_task
@@ -133,6 +133,21 @@ def test_disabled_controller_is_silent_and_comes_back(ros, hasty):
     assert hasty.controller.set_parameters([Parameter("enabled", value=True)])[0].successful
     assert not is_safe(hasty.answer(AHEAD))
     assert not hasty.controller.set_parameters([Parameter("seed", value=3)])[0].successful
+
+
+def test_exploration_is_changed_live_and_the_policy_goes_on(ros):
+    stack = Stack(ros, JointTrajectory, "/edge/hopper", robot="hopper", policy_file="scripted", exploration=0.1)
+    hopper = make_task("hopper")
+    policy = RandomPolicy(hopper)
+    policy.reset(episode_seed(0, "hopper", 1))
+
+    def departure():
+        return command_to_action(hopper, stack.answer(np.zeros(11), task="hopper_hop")) - policy.act(np.zeros(11))
+
+    assert all(0.0 < np.abs(departure()).max() < 0.6 for _ in range(3))
+    assert stack.controller.set_parameters([Parameter("exploration", value=0.0)])[0].successful
+    assert departure() == pytest.approx(np.zeros(3)), "the fourth draw, not the first again"
+    assert not stack.controller.set_parameters([Parameter("exploration", value=-0.1)])[0].successful
 
 
 def test_time_of_the_simulation_counts(ros):

@@ -33,6 +33,12 @@ class BringupArguments(Config):
     slices: Path = Field(Path("slices.yaml"), description="carrier, slice templates and first slices: a YAML file")
     bridge: Path = Field(Path("bridge.yaml"), description="topics of the robots: a bridge file")
     policies: dict[str, Path] = Field({}, description="separated by commas: robot=FILE, =trained or =scripted")
+    exploration: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="standard deviation of the noise on the policies' actions, in halves of each action's range",
+    )
     external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")

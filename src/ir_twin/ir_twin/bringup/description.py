@@ -56,6 +56,7 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
             "edge_namespace": edge,
             "policy_file": str(arguments.policies.get(name, "")),
             "seed": arguments.seed,
+            "exploration": arguments.exploration,
         }
         edge_side.append(NodeSpec("ir_drl", "controller", "controller", f"{edge}/{name}", parameters))
     chosen = {"edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
