@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of the twin: one file a task, which the node goes on from and which offline training makes."""
+"""Checkpoints of the twin: a task's network and what it learns from, which the node and offline training go on from."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +17,7 @@ import numpy as np
 from ir_common.config import ConfigError
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
-from ir_twin.transitions import Layout
+from ir_twin.transitions import Layout, Rows
 
 
 def file_of(folder: str | Path, task: str) -> Path:
@@ -33,16 +36,62 @@ def save(path: Path, model: ModelVersion, preset: str) -> None:
         "steps": model.steps, "reward_error": model.error.reward, "state_error": model.error.state,
         "state_errors": model.error.state_dimensions.tolist(),
     }  # fmt: skip
+    with _whole(path) as file:
+        model.network.save(file, about)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:
-            model.network.save(file, about)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def rows_of(path: Path) -> Path:
+    """Where the transitions are that a checkpoint's network learns from."""
+    return path.with_suffix(".rows.npz")
+
+
+def save_rows(path: Path, learnt: Rows, heldout: Rows) -> None:
+    """Writes transitions [n, width] beside the checkpoint at ``path``, the oldest first; whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be made or written to.
+    """
+    with _whole(rows_of(path)) as file:
+        np.savez(file, learnt=learnt, heldout=heldout)
+
+
+def load_rows(path: Path, layout: Layout) -> tuple[Rows, Rows]:
+    """Reads what `save_rows` wrote: what was learnt from and what was held out; empty where there is nothing.
+
+    Raises:
+        ConfigError: the file is damaged, or of another layout.
+    """
+    file = rows_of(path)
+    if not file.exists():
+        nothing = np.empty((0, layout.width), np.float32)
+        return nothing, nothing
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            found = content["learnt"], content["heldout"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as reason:
+        raise ConfigError(f"{file}: is damaged ({reason}); remove it, and the twin gathers anew") from None
+    for rows in found:
+        if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != layout.width or not np.isfinite(rows).all():
+            raise ConfigError(
+                f"{file}: holds no transitions of width {layout.width} ({rows.dtype}, shape {rows.shape}); remove it, "
+                "and the twin gathers anew"
+            )
+    return found
 
 
 def load(path: Path, task: str, layout: Layout, preset: str) -> ModelVersion:

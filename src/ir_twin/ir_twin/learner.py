@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ from ir_twin.training import Trainer
 from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask, layout_of
 
 _NORMALISER_ROWS = 20_000
+KEEP_PERIOD = 20.0
+"""s of wall time between two times that what is learnt from is written."""
 
 
 class TaskLearner:
@@ -52,6 +55,9 @@ class TaskLearner:
         if begin.network is not None:
             self._trainer.adopt(begin.network)
         self.rollbacks = 0
+        if config.checkpoints:
+            self.restore(checkpoint.file_of(config.checkpoints, begin.task))
+        self.kept = self.transitions
         self._since_normalised = 0
         self._published_steps = -1
 
@@ -70,6 +76,21 @@ class TaskLearner:
         mask = heldout_mask(self.transitions, len(rows))
         self.replay.add(rows[~mask])
         self.heldout.add(rows[mask])
+
+    def restore(self, path: Path) -> None:
+        """Takes in what was learnt from before, as it is beside the checkpoint at ``path``.
+
+        Raises:
+            ConfigError: see `checkpoint.load_rows`.
+        """
+        learnt, heldout = checkpoint.load_rows(path, self._layout)
+        self.replay.add(learnt)
+        self.heldout.add(heldout)
+
+    def keep(self, path: Path) -> None:
+        """Writes what is learnt from beside the checkpoint at ``path``."""
+        checkpoint.save_rows(path, self.replay.in_order(), self.heldout.in_order())
+        self.kept = self.transitions
 
     def due(self) -> bool:
         """Enough is there to learn from, and the transitions allow another step."""
@@ -191,6 +212,7 @@ class Learner:
 def serve(channel: Channel, learner: Learner, budget: Budget) -> None:
     """Learns until the other side of the channel is gone."""
     next_publish: dict[str, float] = {}
+    next_keep = time.monotonic() + KEEP_PERIOD
     try:
         while True:
             for message in channel.receive():
@@ -205,6 +227,9 @@ def serve(channel: Channel, learner: Learner, budget: Budget) -> None:
                     if isinstance(outcome, ModelVersion):
                         _keep(outcome, learner.config, channel)
                     next_publish[task.task] = now + learner.config.publish_period
+            if learner.config.checkpoints and now >= next_keep:
+                _keep_rows(learner, channel)
+                next_keep = now + KEEP_PERIOD
             channel.wait(0.0 if worked else max(rest, 0.01))
     except EOFError:
         return
@@ -217,6 +242,15 @@ def _keep(model: ModelVersion, config: LearnerConfig, channel: Channel) -> None:
             checkpoint.save(checkpoint.file_of(config.checkpoints, model.task), model, config.preset)
         except OSError as error:
             channel.send(Notice(f"checkpoint of {model.task} not written: {error}"))
+
+
+def _keep_rows(learner: Learner, channel: Channel) -> None:
+    for name, task in learner.tasks.items():
+        if task.transitions > task.kept:
+            try:
+                task.keep(checkpoint.file_of(learner.config.checkpoints, name))
+            except OSError as error:
+                channel.send(Notice(f"transitions of {name} not written: {error}"))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -27,6 +27,7 @@ from ir_twin.predict_network import ModelVersion, Prediction, prediction_errors,
 from ir_twin.transitions import heldout_mask
 
 CHECK_STEPS = 200
+MIN_TRANSITIONS = 100
 INTERRUPTED = 130
 
 
@@ -98,15 +99,18 @@ def train(
         ConfigError: too few transitions, or the checkpoint does not fit.
     """
     layout, rows, name = recorded.layout, recorded.rows, recorded.task.name
-    config = LearnerConfig(
-        preset=preset, seed=seed, replay_capacity=max(len(rows), 100), heldout_capacity=max(len(rows), 10), worse_by=0.0
-    )  # type: ignore[arg-type]
-    if len(rows) < config.min_transitions:
-        raise ConfigError(f"{name}: {len(rows)} transitions are too few; {config.min_transitions} or more are needed")
+    before = checkpoint.load_rows(path, layout)
+    known = {row.tobytes() for part in before for row in part}
+    fresh = rows[[row.tobytes() not in known for row in rows]]  # a bag that is given again adds nothing
+    count = len(known) + len(fresh)
+    if len(rows) < MIN_TRANSITIONS:
+        raise ConfigError(f"{name}: {len(rows)} transitions are too few; {MIN_TRANSITIONS} or more are needed")
+    config = LearnerConfig(preset=preset, seed=seed, replay_capacity=count, heldout_capacity=count, worse_by=0.0)  # type: ignore[arg-type]
     old = checkpoint.load(path, name, layout, preset) if path.exists() else None
     begin = Begin(name, layout.num_state, layout.num_action, old.version if old else 0, old.network if old else None)
     learner, best, idle = TaskLearner(config, begin), None, 0
-    learner.add(rows)
+    learner.restore(path)
+    learner.add(fresh)
     while learner.steps < steps and idle < patience:
         for _ in range(min(CHECK_STEPS, steps - learner.steps)):
             learner.step()
@@ -114,9 +118,10 @@ def train(
         made = learner.publish()
         idle = 0 if isinstance(made, ModelVersion) else idle + 1
         best = made if isinstance(made, ModelVersion) else best
+    learner.keep(path)
     if best is None:
         return None, "kept as it was: no version was better on the held-out transitions of this bag"
-    transitions = len(rows) + (old.transitions if old else 0)
+    transitions = len(fresh) + (old.transitions if old else 0)
     best = replace(best, version=begin.version + 1, transitions=transitions)
     return best, f"version {best.version} of {len(rows)} transitions, {recorded.gaps} gaps, {recorded.refused} refused"
 

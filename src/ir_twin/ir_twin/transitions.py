@@ -145,6 +145,10 @@ class ReplayBuffer:
         """View of the rows that are held [len, width], in no particular order."""
         return self._rows[: len(self)]
 
+    def in_order(self) -> Rows:
+        """The rows that are held [len, width], the oldest first (copies)."""
+        return np.roll(self.rows, -(self.added % len(self._rows)) if self.added > len(self._rows) else 0, axis=0)
+
     def add(self, rows: Rows) -> None:
         """Takes rows [n, width] in; the oldest go.
 

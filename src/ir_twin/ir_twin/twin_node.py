@@ -80,6 +80,7 @@ class TwinNode(LeanNode):
         path = checkpoint.file_of(config.checkpoints, task.name)
         if path.exists():
             model = checkpoint.load(path, task.name, task.layout, config.preset)
+            checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
             task.adopt(model, config)
             self.learner.resume(model)
             self.get_logger().info(f"{task.name}: goes on from version {model.version} of {path}")

@@ -137,6 +137,7 @@ def test_training_beats_persistence_and_goes_on_from_its_checkpoint(
     recorded = read_transitions(bag)[TASK.name]
     model, _ = train(recorded, path, "live", seed=1, steps=400, patience=3)
     assert model is None or (model.version == 2 and model.error.state < 1.2 * first.error.state)
+    assert sum(map(len, checkpoint.load_rows(path, Layout(N, M)))) == 980, "the same bag again adds nothing"
     with pytest.raises(ConfigError, match="preset"):
         train(recorded, path, "paper", seed=1, steps=1, patience=1)
     recorded.rows = recorded.rows[:20]

@@ -17,7 +17,7 @@ from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
 from ir_twin.predict_network import ModelVersion
-from ir_twin.transitions import UNKNOWN, Layout, Rows, layout_of
+from ir_twin.transitions import UNKNOWN, Layout, Rows, heldout_mask, layout_of
 
 torch.set_num_threads(1)
 SMALL = EnsembleConfig(members=4, elites=2, hidden=(32, 32), batch=64)
@@ -142,3 +142,34 @@ def test_the_learner_goes_on_from_a_checkpoint() -> None:
     assert isinstance(made, ModelVersion)
     assert made.version == 42
     np.testing.assert_array_equal(made.network.weights[0], model.network.weights[0])
+
+
+@pytest.mark.parametrize("preset", ["live", "ensemble"])
+def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> None:
+    """With room for 200, the newest are kept, in their order; what was held out stays held out."""
+    config = CONFIG.model_copy(update={"preset": preset, "replay_capacity": 200, "checkpoints": str(tmp_path)})
+    learner, path = TaskLearner(config, BEGIN), checkpoint.file_of(tmp_path, "toy")
+    for part in np.split(rows(600, preset), 6):
+        learner.add(part)
+    learner.keep(path)
+    again = TaskLearner(config, BEGIN)
+    np.testing.assert_array_equal(again.replay.in_order(), learner.replay.in_order())
+    np.testing.assert_array_equal(again.heldout.rows, learner.heldout.rows)
+    mask = heldout_mask(0, 600)
+    np.testing.assert_array_equal(again.replay.in_order(), rows(600, preset)[~mask][-200:])
+    assert again.kept == again.transitions and len(again.heldout) == mask.sum()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another width", "nan", "text"])
+def test_transitions_that_do_not_fit_are_refused(damage: str, tmp_path: Path) -> None:
+    path = checkpoint.file_of(tmp_path, "toy")
+    good = toy(50)
+    bad = {"another width": good[:, 1:], "nan": np.full_like(good, np.nan)}.get(damage, good)
+    checkpoint.save_rows(path, bad, good[:1])
+    file = checkpoint.rows_of(path)
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:200])
+    if damage == "text":
+        file.write_text("no rows")
+    with pytest.raises(ConfigError, match=r"toy\.rows\.npz: .*gathers anew"):
+        checkpoint.load_rows(path, LAYOUT)
