@@ -17,7 +17,7 @@ from ir_twin import checkpoint
 from ir_twin.bag import STATE, _types, read_transitions
 from ir_twin.config import LearnerConfig, VetoConfig
 from ir_twin.train import main, train
-from ir_twin.transitions import Layout
+from ir_twin.transitions import Layout, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 from ir_twin.veto import Reason
 
@@ -164,7 +164,7 @@ def test_what_was_recorded_gives_the_same_verdicts_again(rule: str, tmp_path: Pa
     assert model is not None
     checkpoint.save(path, model, preset)
     config, runs = VetoConfig(mode="shadow", rule=rule, trial_steps=50), []  # type: ignore[arg-type]
-    for version in (model, checkpoint.load(path, TASK.name, Layout(N, M), preset)):
+    for version in (model, checkpoint.load(path, TASK.name, layout_of(preset, N, M), preset)):
         task = TaskTwin(TASK.name, Layout(N, M), 1000)
         task.adopt(version, config)
         twin, rng, verdicts = RobotTwin("cart", task, TASK.safe_action, TASK.clip), np.random.default_rng(5), []

@@ -43,13 +43,21 @@ def version(preset: str) -> ModelVersion:
 def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
     model, path = version(preset), checkpoint.file_of(tmp_path / "new" / "folder", "toy")
     checkpoint.save(path, model, preset)
-    again = checkpoint.load(path, "toy", LAYOUT, preset)
+    again = checkpoint.load(path, "toy", layout_of(preset, 2, 1), preset)
     assert (again.version, again.transitions, again.steps) == (model.version, model.transitions, model.steps)
     assert again.error.reward == model.error.reward
     batch = LAYOUT.unpack(toy(20, seed=1))
     for was, is_ in zip(model.network.predict(*batch[:2]), again.network.predict(*batch[:2]), strict=True):
         np.testing.assert_array_equal(was, is_)
     assert [file.name for file in path.parent.iterdir()] == ["toy.npz"]
+
+
+def test_an_ensemble_without_the_risk_to_go_is_of_an_earlier_version(tmp_path: Path) -> None:
+    path = tmp_path / "toy.npz"
+    network = Ensemble(SMALL, LAYOUT, 0).export()
+    checkpoint.save(path, replace(version("ensemble"), network=network), "ensemble")
+    with pytest.raises(ConfigError, match="earlier version"):
+        checkpoint.load(path, "toy", layout_of("ensemble", 2, 1), "ensemble")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "task", "preset", "widths", "format"])

@@ -20,7 +20,7 @@ from ir_twin.veto import Reason, Sent
 torch.set_num_threads(1)
 LAYOUT = Layout(1, 1, ahead=True)
 PERIOD = 0.1
-RULE = VetoConfig(mode="enforce", rule="risk_to_go", risk_limit=0.1, max_consecutive_vetoes=0, trial_steps=50)
+RULE = VetoConfig(mode="enforce", rule="risk_to_go", risk_limit=0.3, max_consecutive_vetoes=0, trial_steps=50)
 
 
 def step(number: float, terminated: bool = False) -> Transition:
@@ -142,8 +142,8 @@ def test_the_rule_sends_the_nearest_action_after_which_the_robot_goes_on(network
     assert trial.reason is Reason.NO_MODEL and trial.risk > 0.5, "on trial its risk is noted and not acted on"
     twin.task.risk_limit.value = RULE.risk_limit
     vetoed, passed = twin.judge(np.array([0.9]), 0, RULE), twin.judge(np.array([-0.8]), 0, RULE)
-    assert vetoed.reason is Reason.HIGH_RISK and vetoed.sent_risk <= 0.1 and vetoed.risk_limit == 0.1
-    assert vetoed.sent_as in (Sent.SCALED, Sent.SAMPLED, Sent.SAFE) and -0.5 < vetoed.sent[0] < 0.3
+    assert vetoed.reason is Reason.HIGH_RISK and vetoed.sent_risk <= 0.3 and vetoed.risk_limit == 0.3
+    assert vetoed.sent_as in (Sent.SCALED, Sent.SAMPLED) and -0.5 < vetoed.sent[0] < 0.3
     assert passed.accepted and passed.sent[0] == -0.8
 
 
@@ -155,7 +155,7 @@ def test_its_limit_is_the_configured_one_whatever_came_of_the_steps(network: Ens
             twin.task.risk_limit.add(Judged(False, 0.9, 1.0), fell=False)
         twin.task.reconsider(config)
         limits[rule] = twin.task.limit(config)
-    assert limits == {"risk": 0.9, "risk_to_go": 0.1}
+    assert limits == {"risk": 0.9, "risk_to_go": 0.3}
 
 
 def test_the_rule_needs_the_ensemble() -> None:
