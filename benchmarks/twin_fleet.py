@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Falls and collisions of the live fleet, the twin off and enforcing, at three qualities of the radio."""
+"""Falls and collisions of the live fleet, the twin off and enforcing, at three qualities of the radio.
+
+The fleet explores: its trained policies hardly ever fall, but robots that still learn try other actions, too. The twin
+has learnt from the same fleet beforehand, in sessions of its own at the good radio, and learns on in every run.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -29,22 +34,28 @@ GUARANTEED = {"good": 1.0, "loaded": 0.025, "poor": 0.02}
 ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
 DURATION, QUICK_DURATION = 60, 4
 """Simulated seconds of a run."""
+EXPLORATION = 0.3
+PRACTICE = ["shadow"] * 2 + ["enforce"] * 8
+"""Sessions, each of a run's duration, in which the twin learns before anything is measured."""
+PRACTICE_SEED = 100
 
 
 def run(options: Options) -> Result:
     """Every quality, twin and seed in turn, so that a slow hour meets all of them alike."""
     duration = QUICK_DURATION if options.quick else DURATION
     qualities = ["good"] if options.quick else list(QUALITIES)
-    counts = {(quality, twin): [] for quality in qualities for twin in TWINS}
-    reports: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in counts}
-    with tempfile.TemporaryDirectory() as folder:
+    runs = [(quality, twin) for quality in qualities for twin in TWINS]
+    reports: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in runs}
+    calm: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in runs}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        practised = practise(folder, PRACTICE[:1] if options.quick else PRACTICE, duration)
         for seed in options.seed_list:
-            for quality, twin in counts:
-                report = live(Path(folder), quality, twin, seed, duration)
-                mishaps = [report["robots"][robot][kind] for robot, kind in ROBOTS.items()]
-                print(f"{quality:7s} twin {twin:8s} seed {seed}: {dict(zip(ROBOTS, mishaps, strict=True))}", flush=True)
-                counts[quality, twin].append(mishaps)
-                reports[quality, twin].append(report)
+            for quality, twin in runs:
+                reports[quality, twin].append(measure(folder, quality, twin, seed, duration, EXPLORATION))
+        for quality, twin in runs[: 0 if options.quick else None]:
+            calm[quality, twin].append(measure(folder, quality, twin, options.seed_list[0], duration, 0.0))
+    counts = {key: [mishaps(report) for report in reports[key]] for key in runs}
     series = {
         f"twin {twin}": interval([[sum(counts[q, twin][s]) for q in qualities] for s in range(options.seeds)])
         for twin in TWINS
@@ -55,26 +66,62 @@ def run(options: Options) -> Result:
         series=series,
         parameters={
             "duration_seconds": duration,
-            "twin_settings": "risk.yaml",
+            "twin_settings": "risk_to_go.yaml",
+            "exploration": EXPLORATION,
+            "practice": {"sessions": PRACTICE, "hopper_falls": practised},
             "carriers": {quality: QUALITIES[quality] for quality in qualities},
             "guaranteed": GUARANTEED,
         },
         goals=[_goal(quality, counts) for quality in qualities],
         tables={
-            f"{quality}, twin {twin}": _table(counts[quality, twin], reports[quality, twin]) for quality, twin in counts
+            f"{quality}, twin {twin}{without}": _table(of[quality, twin])
+            for of, without in ((reports, ""), (calm, ", without exploration"))
+            for quality, twin in runs
+            if of[quality, twin]
         },
     )
 
 
-def live(folder: Path, quality: str, twin: str, seed: int, duration: float) -> dict[str, Any]:
+def practise(folder: Path, sessions: list[str], duration: float) -> list[int]:
+    """The twin learns from the exploring fleet at the good radio; returns the hopper's falls in each session."""
+    falls = []
+    for session, twin in enumerate(sessions):
+        report = live(folder, folder / "practised", "good", twin, PRACTICE_SEED + session, duration, EXPLORATION)
+        falls.append(report["robots"]["hopper"]["falls"])
+        print(f"practice {session + 1}, {twin}: hopper falls {falls[-1]}", flush=True)
+    return falls
+
+
+def measure(folder: Path, quality: str, twin: str, seed: int, duration: float, exploration: float) -> dict[str, Any]:
+    """The report of one run, for which the twin is as it was after practice."""
+    shutil.rmtree(folder / "measured", ignore_errors=True)
+    shutil.copytree(folder / "practised", folder / "measured")
+    report = live(folder, folder / "measured", quality, twin, seed, duration, exploration)
+    said = dict(zip(ROBOTS, mishaps(report), strict=True))
+    print(f"{quality:7s} twin {twin:8s} seed {seed} exploration {exploration:g}: {said}", flush=True)
+    return report
+
+
+def mishaps(report: dict[str, Any]) -> list[int]:
+    """Collisions or falls of each robot."""
+    return [report["robots"][robot][kind] for robot, kind in ROBOTS.items()]
+
+
+def live(
+    folder: Path, checkpoints: Path, quality: str, twin: str, seed: int, duration: float, exploration: float
+) -> dict[str, Any]:
     """The report of one run of the whole stack."""
+    settings = (ROOT / "config" / "twin" / "risk_to_go.yaml").read_text()
+    (folder / "twin.yaml").write_text(f"{settings}checkpoints: {checkpoints}\n")
+    checkpoints.mkdir(exist_ok=True)
     slices = yaml.safe_load((ROOT / "config" / "slices.yaml").read_text())
     slices["carrier"] |= QUALITIES[quality]
     for template in slices["templates"]:
         template["rate"] *= GUARANTEED[quality]
     (folder / "slices.yaml").write_text(yaml.safe_dump(slices))
     words = {
-        "slices": folder / "slices.yaml", "twin": twin, "twin_settings": "risk", "seed": seed,
+        "slices": folder / "slices.yaml", "twin": twin, "twin_settings": folder / "twin.yaml",
+        "seed": seed, "exploration": exploration,
         "duration": duration, "report": folder / "report.json", "dashboard": "off", "rendering": "false",
     }  # fmt: skip
     up = Path(get_package_prefix("ir_twin")) / "lib" / "ir_twin" / "up"
@@ -95,16 +142,17 @@ def _goal(quality: str, counts: dict[tuple[str, str], list[list[int]]]) -> Goal:
     )
 
 
-def _table(mishaps: list[list[int]], reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of all seeds together: mishaps, way and verdicts of each robot, and how the radio carried control."""
+def _table(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each seed: mishaps, way and verdicts of each robot, and how the radio carried control."""
     table: dict[str, Any] = {}
-    for index, (robot, kind) in enumerate(ROBOTS.items()):
+    for robot, kind in ROBOTS.items():
         of_robot = [report["robots"][robot] for report in reports]
         table[robot] = {
-            kind: [one[index] for one in mishaps],
+            kind: [one[kind] for one in of_robot],
             "reward": [round(one["reward"], 1) for one in of_robot],
             "vetoed": [one["verdicts"]["vetoed"] for one in of_robot],
             "proposals": [one["verdicts"]["proposals"] for one in of_robot],
+            "verdict_p99_seconds": [one["verdicts"]["latency_seconds"]["p99"] for one in of_robot],
         }
     control = [report["slices"]["control"] for report in reports]
     table["control"] = {
