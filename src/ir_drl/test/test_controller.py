@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller without ROS: good input reaches the policy, bad input gives the safe action and is counted."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -103,9 +104,9 @@ def test_end_of_an_episode_gives_the_safe_action_without_a_fault():
 def test_random_controller_repeats_by_seed():
     runs = []
     for _ in range(2):
-        controller = make(make_policy(TASK))
+        controller = make(make_policy(TASK, Path("scripted")))
         runs.append([controller.decide(given(episode=e), 10.0).action for e in (1, 1, 2, 2)])
-    assert np.array_equal(runs[0], runs[1])
+    assert np.array_equal(runs[0], runs[1]) and len({tuple(action) for action in runs[0]}) == 4
 
 
 def test_exploration_is_normal_noise_in_halves_of_the_range_within_bounds():
