@@ -27,13 +27,15 @@ GOALS = {1: 2e-3, 64: 5e-3}
 CALLS = 5000
 SECOND = 1_000_000_000
 VETOED = 0.02
-LAYOUT = Layout(11, 3)
+CANDIDATES = {"risk_to_go": 32}
+"""As config/twin/risk_to_go.yaml has it; otherwise the default."""
+LAYOUT = Layout(11, 3, ahead=True)
 
 
 def network(preset: str, seed: int) -> Any:
     """An untrained network of a preset: its numbers do not change the time it takes."""
     if preset == "ensemble":
-        return Ensemble(EnsembleConfig(), LAYOUT, seed).export()
+        return Ensemble(EnsembleConfig(ahead=True), LAYOUT, seed).export()
     return Trainer(PRESETS[preset], LAYOUT, seed).export()
 
 
@@ -52,7 +54,7 @@ def fleet(preset: str, count: int, config: VetoConfig, seed: int) -> list[RobotT
 
 def measure(preset: str, rule: str, vetoed: float, count: int, options: Options) -> np.ndarray:
     """Seconds of each call, with a limit that vetoes about a share ``vetoed`` of the proposals."""
-    config = VetoConfig(mode="enforce", rule=rule, max_consecutive_vetoes=0)  # type: ignore[arg-type]
+    config = VetoConfig(mode="enforce", rule=rule, max_consecutive_vetoes=0, risk_candidates=CANDIDATES.get(rule, 8))  # type: ignore[arg-type]
     twins, rng = fleet(preset, count, config, options.first_seed), np.random.default_rng(options.first_seed)
     task = twins[0].task
     task.threshold.value, task.risk_limit.value = -1e9, 1.0
@@ -81,7 +83,9 @@ def run(options: Options) -> Result:
         "paper, reward": ("paper", "reward", VETOED),
         "ensemble, reward": ("ensemble", "reward", VETOED),
         "ensemble, risk": ("ensemble", "risk", VETOED),
+        "ensemble, risk to go": ("ensemble", "risk_to_go", VETOED),
         "ensemble, risk, all vetoed": ("ensemble", "risk", 1.0),
+        "ensemble, risk to go, all vetoed": ("ensemble", "risk_to_go", 1.0),
     }
     series: dict[str, Any] = {}
     table: dict[str, Any] = {}
@@ -105,7 +109,7 @@ def run(options: Options) -> Result:
             "calls": f"{CALLS}, fewer for many robots",
             "share_vetoed": VETOED,
             "risk_steps": VetoConfig().risk_steps,
-            "risk_candidates": VetoConfig().risk_candidates,
+            "risk_candidates": {"risk": VetoConfig().risk_candidates} | CANDIDATES,
             "load_average": os.getloadavg(),
             "real_time_scheduling": os.sched_getscheduler(0) == os.SCHED_FIFO,
             "seeds": "one: percentiles are over calls",

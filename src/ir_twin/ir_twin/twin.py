@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_twin.config import VetoConfig
-from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion
 from ir_twin.transitions import Layout, Transition, TransitionMaker
@@ -81,16 +81,22 @@ class TaskTwin:
 
         Under the risk rule, what is done after ``actions`` is the safe action.
         """
-        network = self.model.network if self.model else None
-        if isinstance(network, EnsembleNetwork) and config.by_risk:
-            if config.rule == "risk":
-                risk, reward = network.risk(states, actions, safe_action, config.risk_steps)
-            else:
-                risk, reward = network.risk_to_go(states, actions)
+        if config.by_risk:
+            risk, reward = self.risk(states, actions, safe_action, config)
             return [Forecast(*pair) for pair in zip(reward.tolist(), risk.tolist(), strict=True)]
-        if network is None or config.by_risk:
+        if self.model is None:
             return [Forecast()] * len(actions)
-        return [Forecast(reward) for reward in network.predict(states, actions).reward.tolist()]
+        return [Forecast(reward) for reward in self.model.network.predict(states, actions).reward.tolist()]
+
+    def risk(self, states: Array, actions: Array, safe_action: Array, config: VetoConfig) -> Risk:
+        """The risk of each row under the rule in use, see `forecast`; NaN without a network that knows it."""
+        network = self.model.network if self.model else None
+        if not isinstance(network, EnsembleNetwork):
+            unknown = np.full(len(actions), np.nan, np.float32)
+            return Risk(unknown, unknown)
+        if config.rule == "risk":
+            return network.risk(states, actions, safe_action, config.risk_steps)
+        return network.risk_to_go(states, actions)
 
 
 class Forecast(NamedTuple):
@@ -144,8 +150,46 @@ def judge_all(
         answers = first.task.forecast(np.stack(states), np.stack(tried), first.safe_action, config)
         for i, answer in zip(asked, answers, strict=True):
             forecasts[i] = answer
-    each = zip(twins, actions, lacks, forecasts, strict=True)
-    return [twin.settle(action, lack, forecast, config) for twin, action, lack, forecast in each]
+    decisions = [twin.decide(*each, config) for twin, *each in zip(twins, lacks, forecasts, strict=True)]
+    vetoed = [i for i, made in enumerate(decisions) if made.send_safe and made.reason is Reason.HIGH_RISK]
+    others = dict(
+        zip(vetoed, _substitutes([twins[i] for i in vetoed], [actions[i] for i in vetoed], config), strict=True)
+    )
+    each = zip(twins, actions, decisions, forecasts, strict=True)
+    return [twin.settle(*given, config, others.get(i)) for i, (twin, *given) in enumerate(each)]
+
+
+class Substitute(NamedTuple):
+    """What is sent in place of a vetoed action."""
+
+    action: Array
+    sent_as: Sent
+    risk: float
+
+
+def _substitutes(twins: Sequence[RobotTwin], actions: Sequence[Array | None], config: VetoConfig) -> list[Substitute]:
+    """In place of each action, the nearest of the tried ones whose risk is within the limit; all in one batched pass.
+
+    Where none is within it, the least risky of these and the safe action.
+    """
+    if not twins:
+        return []
+    tried = [twin.candidates(action, config) for twin, action in zip(twins, actions, strict=True)]
+    counts = [len(kinds) for _, kinds, _ in tried]
+    states = np.repeat(
+        np.stack([twin.question(action)[0] for twin, action in zip(twins, actions, strict=True)]), counts, 0
+    )
+    first = twins[0]
+    risks = first.task.risk(states, np.concatenate([t for t, _, _ in tried]), first.safe_action, config).risk
+    found = []
+    for (choices, kinds, far), risk in zip(tried, np.split(risks, np.cumsum(counts)[:-1]), strict=True):
+        within = risk[1:] <= first.task.limit(config)
+        if within.any():
+            best = 1 + int(np.argmin(np.where(within, far[1:], np.inf)))
+        else:
+            best = int(np.argmin(np.where(np.isfinite(risk), risk, np.inf)))
+        found.append(Substitute(choices[best], kinds[best], float(risk[best])))
+    return found
 
 
 class RobotTwin:
@@ -211,50 +255,44 @@ class RobotTwin:
         assert self.chain.state is not None and action is not None
         return self.chain.state, self._clip(action)
 
-    def settle(self, action: Array | None, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> Verdict:
-        """The verdict, given what is expected of the action or why nothing is."""
-        limit, by_risk = self.task.limit(config), config.by_risk
-        if by_risk:
-            decision = decide(config, -forecast.risk, -limit, self.vetoes_in_a_row, lack, Reason.HIGH_RISK)
-        else:
-            decision = decide(config, forecast.reward, limit, self.vetoes_in_a_row, lack)
+    def decide(self, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> Decision:
+        """What becomes of a proposal, given what is expected of it or why nothing is."""
+        limit = self.task.limit(config)
+        if config.by_risk:
+            return decide(config, -forecast.risk, -limit, self.vetoes_in_a_row, lack, Reason.HIGH_RISK)
+        return decide(config, forecast.reward, limit, self.vetoes_in_a_row, lack)
+
+    def settle(
+        self, action: Array | None, decision: Decision, forecast: Forecast, config: VetoConfig,
+        substitute: Substitute | None = None,
+    ) -> Verdict:  # fmt: skip
+        """The verdict that follows from a decision; where it vetoes, the safe action is sent or the substitute."""
         sent, sent_as, sent_risk = action, Sent.PROPOSAL, math.nan
         if decision.send_safe or action is None:
-            sent, sent_as = self.safe_action, Sent.SAFE
-            if decision.reason is Reason.HIGH_RISK:
-                assert action is not None
-                sent, sent_as, sent_risk = self._substitute(action, config)
+            sent, sent_as, sent_risk = substitute or (self.safe_action, Sent.SAFE, math.nan)
         self._record(decision, forecast, config)
         assert sent is not None
         self._sent, self._config = sent, config
+        limit = self.task.limit(config) if config.by_risk else math.nan
         return Verdict(
             decision.accepted, sent_as, decision.reason, forecast.reward, self.task.threshold.value, sent,
-            self.task.version, forecast.risk, limit if by_risk else math.nan, sent_risk,
+            self.task.version, forecast.risk, limit, sent_risk,
         )  # fmt: skip
 
-    def _substitute(self, action: Array, config: VetoConfig) -> tuple[Array, Sent, float]:
-        """What to send in place of a vetoed action: the nearest of the tried ones whose risk is within the limit.
+    def candidates(self, action: Array | None, config: VetoConfig) -> tuple[Array, list[Sent], Array]:
+        """What may be sent in place of a vetoed action: [n, num_action], what each is, how far from the action [n].
 
-        Tried are actions between it and the safe one, what was sent last, and some drawn around it. Where none is
-        within the limit, the least risky of these and the safe one. Returns it, what it is, and its risk.
+        The safe action, three between it and the vetoed one, what was sent last, and some drawn around the vetoed one.
         """
         low, high = self._bounds
         reach = np.where(np.isfinite(high - low), (high - low) / 2, 1.0)
-        proposal = self._clip(action)
-        scaled = [self.safe_action + share * (proposal - self.safe_action) for share in (0.75, 0.5, 0.25)]
-        noise = self._rng.normal(size=(config.risk_candidates, len(action)))
-        drawn = [self._clip(proposal + config.risk_spread * reach * one) for one in noise]
+        proposal = self.question(action)[1]
+        scaled = self.safe_action + np.array([[0.75], [0.5], [0.25]]) * (proposal - self.safe_action)
+        noise = self._rng.normal(size=(config.risk_candidates, len(proposal)))
+        drawn = self._clip(proposal + config.risk_spread * reach * noise)
         kinds = [Sent.SAFE] + [Sent.SCALED] * 3 + [Sent.PREVIOUS] + [Sent.SAMPLED] * len(drawn)
-        tried = np.stack([self.safe_action, *scaled, self._clip(self._sent), *drawn])
-        states = np.broadcast_to(self.question(action)[0], (len(tried), self.task.layout.num_state))
-        risk = np.array([f.risk for f in self.task.forecast(states, tried, self.safe_action, config)])
-        far = np.linalg.norm((tried - proposal) / reach, axis=1)
-        within = risk[1:] <= self.task.limit(config)
-        if within.any():
-            best = 1 + int(np.argmin(np.where(within, far[1:], np.inf)))
-        else:
-            best = int(np.argmin(np.where(np.isfinite(risk), risk, np.inf)))
-        return tried[best], kinds[best], float(risk[best])
+        tried = np.vstack([self.safe_action, scaled, self._clip(self._sent), drawn])
+        return tried, kinds, np.linalg.norm((tried - proposal) / reach, axis=1)
 
     def alarm(self, config: VetoConfig) -> str | None:
         """One line when nearly all recent proposals fell under the threshold; said once until it is over."""
