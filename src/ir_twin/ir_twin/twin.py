@@ -150,13 +150,17 @@ def judge_all(
         answers = first.task.forecast(np.stack(states), np.stack(tried), first.safe_action, config)
         for i, answer in zip(asked, answers, strict=True):
             forecasts[i] = answer
-    decisions = [twin.decide(*each, config) for twin, *each in zip(twins, lacks, forecasts, strict=True)]
+    decisions = [
+        twin.decide(lack, forecast, config) for twin, lack, forecast in zip(twins, lacks, forecasts, strict=True)
+    ]
     vetoed = [i for i, made in enumerate(decisions) if made.send_safe and made.reason is Reason.HIGH_RISK]
-    others = dict(
-        zip(vetoed, _substitutes([twins[i] for i in vetoed], [actions[i] for i in vetoed], config), strict=True)
-    )
+    found = _substitutes([twins[i] for i in vetoed], [actions[i] for i in vetoed], config)
+    others = dict(zip(vetoed, found, strict=True))
     each = zip(twins, actions, decisions, forecasts, strict=True)
-    return [twin.settle(*given, config, others.get(i)) for i, (twin, *given) in enumerate(each)]
+    return [
+        twin.settle(action, decision, forecast, config, others.get(i))
+        for i, (twin, action, decision, forecast) in enumerate(each)
+    ]
 
 
 class Substitute(NamedTuple):
