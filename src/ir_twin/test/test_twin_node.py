@@ -137,21 +137,22 @@ def test_every_proposal_gets_its_verdict_and_its_command(ros: RosHarness, mode: 
 
 
 def falling_with_the_last_action(task_name: str) -> ModelVersion:
-    """An ensemble of one that predicts s' = s and a terminal state where the action's last number is over 0.6."""
+    """An ensemble of one that predicts s' = s and a terminal state, at once and ahead, for a last number over 0.6."""
     version = predicting_last_action(task_name)
     n, inputs = version.network.num_state, len(version.network.input_mean)
-    weight, bias = np.zeros((1, inputs, 2 * n + 3), np.float32), np.zeros((1, 1, 2 * n + 3), np.float32)
-    weight[0, -1, n + 1], bias[0, 0, n + 1] = 100.0, -60.0
+    weight, bias = np.zeros((1, inputs, 2 * n + 4), np.float32), np.zeros((1, 1, 2 * n + 4), np.float32)
+    weight[0, -1, n + 1 : n + 3], bias[0, 0, n + 1 : n + 3] = 100.0, -60.0
     vectors = {name: getattr(version.network, name) for name in VECTORS}
     limits = np.zeros((1, 2, n + 1), np.float32)
     return replace(version, network=EnsembleNetwork((weight,), (bias,), limits, 1, **vectors, clip=math.inf))
 
 
-def test_the_risk_rule_sends_a_candidate_in_place_of_a_fall_and_goes_on_from_a_checkpoint(
-    ros: RosHarness, tmp_path: Path
+@pytest.mark.parametrize("rule", ["risk", "risk_to_go"])
+def test_the_risk_rules_send_a_candidate_in_place_of_a_fall_and_go_on_from_a_checkpoint(
+    ros: RosHarness, tmp_path: Path, rule: str
 ) -> None:
     checkpoint.save(checkpoint.file_of(tmp_path, "hopper_hop"), falling_with_the_last_action("hopper_hop"), "ensemble")
-    node = make(ros, mode="enforce", rule="risk", preset="ensemble", checkpoints=str(tmp_path), risk_candidates=0)
+    node = make(ros, mode="enforce", rule=rule, preset="ensemble", checkpoints=str(tmp_path), risk_candidates=0)
     robot, twin = Robot(ros, "jumper", "hopper"), node.robots[1].twin
     for _ in range(200):  # it has earned its veto
         twin.task.risk_limit.add(Judged(False, 0.1, 1.0), False)
