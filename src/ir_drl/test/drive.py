@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -29,10 +30,10 @@ class Outcome:
 class Loop:
     """One robot's controller, with a number of control periods between an observation and its command."""
 
-    def __init__(self, simulation: Simulation, name: str, seed: int, delay: int) -> None:
+    def __init__(self, simulation: Simulation, name: str, seed: int, delay: int, policy: str) -> None:
         self.simulation, self.name = simulation, name
         self.task: Task = make_task(simulation.world.robots[name].model, simulation.world)
-        self.controller = Controller(self.task, make_policy(self.task), name, seed, input_timeout=0.5)
+        self.controller = Controller(self.task, make_policy(self.task, Path(policy)), name, seed, input_timeout=0.5)
         self.episode = Episode(self.task, simulation.world.goals(name))
         self.period = round(self.task.control_period * 1e9 / simulation.step_nanoseconds)
         self.outcome = Outcome()
@@ -66,10 +67,10 @@ class Loop:
             self.simulation.move_joints(self.name, self.task.action_names, command)
 
 
-def drive(world: World, seconds: float, seed: int = 0, delay: int = 0) -> dict[str, Outcome]:
-    """Runs all robots of ``world`` for ``seconds`` of simulated time."""
+def drive(world: World, seconds: float, seed: int = 0, delay: int = 0, policy: str = "trained") -> dict[str, Outcome]:
+    """Runs all robots of ``world`` for ``seconds`` of simulated time, under their trained or scripted policies."""
     simulation = Simulation(world, seed, cameras=False)
-    loops = [Loop(simulation, name, seed, delay) for name in world.robots]
+    loops = [Loop(simulation, name, seed, delay, policy) for name in world.robots]
     while simulation.time < seconds:
         for loop in loops:
             if simulation.steps % loop.period == 0:

@@ -34,7 +34,7 @@ def test_spider_walks_without_a_fall(field, seed):
 
 
 def test_random_hopper_repeats_by_seed(field):
-    runs = [drive(field("hopper"), 3.0, seed)["hopper"] for seed in (1, 1, 2)]
+    runs = [drive(field("hopper"), 3.0, seed, policy="scripted")["hopper"] for seed in (1, 1, 2)]
     assert np.array_equal(runs[0].trace, runs[1].trace) and np.array_equal(runs[0].place, runs[1].place)
     assert not np.array_equal(runs[0].trace, runs[2].trace)
     assert runs[0].causes["fall"] > 0, "random torques do not hold it up"
