@@ -53,8 +53,9 @@ def run(options: Options) -> Result:
         for seed in options.seed_list:
             for quality, twin in runs:
                 reports[quality, twin].append(measure(folder, quality, twin, seed, duration, EXPLORATION))
-        for quality, twin in runs[: 0 if options.quick else None]:
-            calm[quality, twin].append(measure(folder, quality, twin, options.seed_list[0], duration, 0.0))
+        if not options.quick:
+            for quality, twin in runs:
+                calm[quality, twin].append(measure(folder, quality, twin, options.seed_list[0], duration, 0.0))
     counts = {key: [mishaps(report) for report in reports[key]] for key in runs}
     series = {
         f"twin {twin}": interval([[sum(counts[q, twin][s]) for q in qualities] for s in range(options.seeds)])

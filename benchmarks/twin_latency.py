@@ -8,10 +8,12 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the twin node does, before NumPy
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from harness import Axis, Goal, Options, Result, main
 
 from ir_sim.tasks import HopperHop
@@ -27,8 +29,13 @@ GOALS = {1: 2e-3, 64: 5e-3}
 CALLS = 5000
 SECOND = 1_000_000_000
 VETOED = 0.02
-CANDIDATES = {"risk_to_go": 32}
-"""As config/twin/risk_to_go.yaml has it; otherwise the default."""
+SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config" / "twin" / "risk_to_go.yaml").read_text())
+RULES: dict[str, dict[str, Any]] = {
+    "reward": {},
+    "risk": {"rule": "risk"},
+    "risk_to_go": {key: value for key, value in SETTINGS.items() if key in VetoConfig.model_fields},
+}
+"""What the veto has otherwise than by default."""
 LAYOUT = Layout(11, 3, ahead=True)
 
 
@@ -54,7 +61,7 @@ def fleet(preset: str, count: int, config: VetoConfig, seed: int) -> list[RobotT
 
 def measure(preset: str, rule: str, vetoed: float, count: int, options: Options) -> np.ndarray:
     """Seconds of each call, with a limit that vetoes about a share ``vetoed`` of the proposals."""
-    config = VetoConfig(mode="enforce", rule=rule, max_consecutive_vetoes=0, risk_candidates=CANDIDATES.get(rule, 8))  # type: ignore[arg-type]
+    config = VetoConfig.model_validate(RULES[rule] | {"mode": "enforce", "max_consecutive_vetoes": 0})
     twins, rng = fleet(preset, count, config, options.first_seed), np.random.default_rng(options.first_seed)
     task = twins[0].task
     task.threshold.value, task.risk_limit.value = -1e9, 1.0
@@ -109,7 +116,10 @@ def run(options: Options) -> Result:
             "calls": f"{CALLS}, fewer for many robots",
             "share_vetoed": VETOED,
             "risk_steps": VetoConfig().risk_steps,
-            "risk_candidates": {"risk": VetoConfig().risk_candidates} | CANDIDATES,
+            "risk_candidates": {
+                "risk": VetoConfig().risk_candidates,
+                "risk_to_go": RULES["risk_to_go"]["risk_candidates"],
+            },
             "load_average": os.getloadavg(),
             "real_time_scheduling": os.sched_getscheduler(0) == os.SCHED_FIFO,
             "seeds": "one: percentiles are over calls",

@@ -92,7 +92,7 @@ def _read(
         key = task.name, connection.topic
         if key not in makers:
             makers[key] = TransitionMaker(layout)
-            hindsights[key] = Hindsight(layout.ahead * config.risk_horizon, task.control_period)
+            hindsights[key] = Hindsight(config.risk_horizon if layout.ahead else 0.0, task.control_period)
             recorded.topics.append(connection.topic)
         transition = makers[key].feed(
             episode=message.episode, step=message.step, observation=message.observation, action=message.action,

@@ -112,7 +112,7 @@ class LearnerConfig(Config):
         default=0.05, ge=0, description="relative held-out error over the best so far at which a version is rolled back"
     )
     checkpoints: str = Field(
-        default="", description="folder of one checkpoint a task, gone on from at the start; empty: none"
+        default="", description="folder of a checkpoint and the transitions of each task, gone on from; empty: none"
     )
     max_restarts: int = Field(default=5, ge=0, le=1000, description="times that a dead learner is started again")
     outbox_limit: int = Field(

@@ -55,9 +55,7 @@ class TaskLearner:
         if begin.network is not None:
             self._trainer.adopt(begin.network)
         self.rollbacks = 0
-        if config.checkpoints:
-            self.restore(checkpoint.file_of(config.checkpoints, begin.task))
-        self.kept = self.transitions
+        self.kept = 0
         self._since_normalised = 0
         self._published_steps = -1
 
@@ -86,6 +84,7 @@ class TaskLearner:
         learnt, heldout = checkpoint.load_rows(path, self._layout)
         self.replay.add(learnt)
         self.heldout.add(heldout)
+        self.kept = self.transitions
 
     def keep(self, path: Path) -> None:
         """Writes what is learnt from beside the checkpoint at ``path``."""
@@ -195,7 +194,9 @@ class Learner:
     def handle(self, message: Begin | tuple[str, Rows]) -> None:
         """Takes a new task, or transitions [n, width] of a known one."""
         if isinstance(message, Begin):
-            self.tasks[message.task] = TaskLearner(self.config, message)
+            task_learner = self.tasks[message.task] = TaskLearner(self.config, message)
+            if self.config.checkpoints:
+                task_learner.restore(checkpoint.file_of(self.config.checkpoints, message.task))
         else:
             task, rows = message
             self.tasks[task].add(rows)
@@ -245,6 +246,7 @@ def _keep(model: ModelVersion, config: LearnerConfig, channel: Channel) -> None:
 
 
 def _keep_rows(learner: Learner, channel: Channel) -> None:
+    """Writes what each task learns from, where there is more of it than was written."""
     for name, task in learner.tasks.items():
         if task.transitions > task.kept:
             try:

@@ -69,7 +69,7 @@ class LearnerProcess:
 
     Nothing here waits: `add` and `poll` take well under a millisecond whatever the process does. The process is started
     with the first transition. When it dies it is started again, at most ``max_restarts`` times, and goes on from the
-    newest version; what it had in its replay is lost.
+    newest version; what it had in its replay and did not write beside a checkpoint is lost.
 
     Args:
         config: settings of the learner.

@@ -24,10 +24,9 @@ from ir_twin.config import LearnerConfig
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin
 from ir_twin.predict_network import ModelVersion, Prediction, prediction_errors, spread
-from ir_twin.transitions import heldout_mask
+from ir_twin.transitions import Rows
 
 CHECK_STEPS = 200
-MIN_TRANSITIONS = 100
 INTERRUPTED = 130
 
 
@@ -82,7 +81,7 @@ def _train(given: argparse.Namespace) -> None:
             progress.update(bar, total=progress.tasks[bar].completed)
             if model:
                 checkpoint.save(path, model, given.preset)
-                console.print(table(recorded, model))
+                console.print(table(recorded, model, *checkpoint.load_rows(path, recorded.layout)))
             console.print(f"{path}: {note}")
 
 
@@ -102,10 +101,10 @@ def train(
     before = checkpoint.load_rows(path, layout)
     known = {row.tobytes() for part in before for row in part}
     fresh = rows[[row.tobytes() not in known for row in rows]]  # a bag that is given again adds nothing
-    count = len(known) + len(fresh)
-    if len(rows) < MIN_TRANSITIONS:
-        raise ConfigError(f"{name}: {len(rows)} transitions are too few; {MIN_TRANSITIONS} or more are needed")
-    config = LearnerConfig(preset=preset, seed=seed, replay_capacity=count, heldout_capacity=count, worse_by=0.0)  # type: ignore[arg-type]
+    room = max(sum(map(len, before)) + len(fresh), 100)
+    config = LearnerConfig(preset=preset, seed=seed, replay_capacity=room, heldout_capacity=room, worse_by=0.0)  # type: ignore[arg-type]
+    if len(rows) < config.min_transitions:
+        raise ConfigError(f"{name}: {len(rows)} transitions are too few; {config.min_transitions} or more are needed")
     old = checkpoint.load(path, name, layout, preset) if path.exists() else None
     begin = Begin(name, layout.num_state, layout.num_action, old.version if old else 0, old.network if old else None)
     learner, best, idle = TaskLearner(config, begin), None, 0
@@ -126,14 +125,15 @@ def train(
     return best, f"version {best.version} of {len(rows)} transitions, {recorded.gaps} gaps, {recorded.refused} refused"
 
 
-def table(recorded: Recorded, model: ModelVersion) -> Table:
-    """Held-out errors of each state dimension and the reward, against persistence (s' = s, mean reward)."""
-    mask = heldout_mask(0, len(recorded.rows))
-    train, held = recorded.layout.unpack(recorded.rows[~mask]), recorded.layout.unpack(recorded.rows[mask])
-    scale = spread(train.next_state)
-    mean = np.full(len(held.state), np.mean(train.reward), np.float32)
+def table(recorded: Recorded, model: ModelVersion, learnt: Rows, heldout: Rows) -> Table:
+    """Errors of each state dimension and the reward on the held-out transitions [n, width], those of earlier bags
+    included, against persistence (s' = s, mean reward).
+    """
+    seen, held = recorded.layout.unpack(learnt), recorded.layout.unpack(heldout)
+    scale = spread(seen.next_state)
+    mean = np.full(len(held.state), np.mean(seen.reward), np.float32)
     still = prediction_errors(Prediction(held.state, mean), held, scale)
-    shown = Table(title=f"{recorded.task.name}: held-out error ({int(mask.sum())} transitions)")
+    shown = Table(title=f"{recorded.task.name}: held-out error ({len(heldout)} transitions)")
     for head in ("", "network", "persistence"):
         shown.add_column(head, justify="left" if not head else "right")
     ours = model.error.state_dimensions

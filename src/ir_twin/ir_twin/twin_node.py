@@ -78,9 +78,9 @@ class TwinNode(LeanNode):
     def _resume(self, task: TaskTwin, config: TwinConfig) -> None:
         """Goes on from the task's checkpoint, where there is one."""
         path = checkpoint.file_of(config.checkpoints, task.name)
+        checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
         if path.exists():
             model = checkpoint.load(path, task.name, task.layout, config.preset)
-            checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
             task.adopt(model, config)
             self.learner.resume(model)
             self.get_logger().info(f"{task.name}: goes on from version {model.version} of {path}")
@@ -135,7 +135,8 @@ class RobotPort:
         self._status = node.create_publisher(TwinStatus, prefix + "twin_status", LATCHED)
         self._states = node.create_subscription(TaskState, prefix + "state", self._on_state, STATES)
         self._proposals = node.create_subscription(kind, f"{prefix}{topic}_proposed", self._on_proposal, PROPOSALS)
-        self._hindsight = Hindsight(twin.task.layout.ahead * node.parameters.config.risk_horizon, task.control_period)
+        horizon = node.parameters.config.risk_horizon if twin.task.layout.ahead else 0.0
+        self._hindsight = Hindsight(horizon, task.control_period)
         self._message = VerdictMessage()
         self._message.header.frame_id = twin.robot
         self._rejected = 0

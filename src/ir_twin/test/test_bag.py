@@ -16,8 +16,9 @@ from ir_sim.tasks import CartNavigation
 from ir_twin import checkpoint
 from ir_twin.bag import STATE, _types, read_transitions
 from ir_twin.config import LearnerConfig, VetoConfig
+from ir_twin.hindsight import FAR
 from ir_twin.train import main, train
-from ir_twin.transitions import Layout, layout_of
+from ir_twin.transitions import UNKNOWN, Layout, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 from ir_twin.veto import Reason
 
@@ -76,6 +77,17 @@ def test_the_recorded_transitions_come_out(kind: StoragePlugin, tmp_path: Path) 
     np.testing.assert_allclose(batch.state, np.stack([told[i]["observation"] for i in range(49)]), rtol=1e-6)
     np.testing.assert_allclose(batch.next_state, np.stack([told[i]["observation"] for i in range(1, 50)]), rtol=1e-6)
     np.testing.assert_allclose(batch.action, np.stack([told[i]["action"] for i in range(1, 50)]), rtol=1e-6)
+
+
+def test_for_the_ensemble_each_transition_says_what_it_led_to(tmp_path: Path) -> None:
+    """Horizon of two control periods; a collision ends the first episode, the bag's end cuts the second off."""
+    told = states(58)[44:]  # six states of one episode, eight of the next
+    told[5] |= {"terminated": True, "truncated": False}
+    bag = write(tmp_path / "bag", StoragePlugin.MCAP, {"/cart/state": told})
+    config = LearnerConfig(preset="ensemble", risk_horizon=2 * TASK.control_period)
+    recorded = read_transitions(bag, config=config)[TASK.name]
+    ahead = recorded.layout.unpack(recorded.rows).ahead
+    assert ahead == pytest.approx([0, 0, FAR, FAR**0.5, 1] + [0] * 5 + [UNKNOWN] * 2)
 
 
 @KINDS

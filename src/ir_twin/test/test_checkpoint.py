@@ -155,12 +155,14 @@ def test_the_learner_goes_on_from_a_checkpoint() -> None:
 @pytest.mark.parametrize("preset", ["live", "ensemble"])
 def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> None:
     """With room for 200, the newest are kept, in their order; what was held out stays held out."""
-    config = CONFIG.model_copy(update={"preset": preset, "replay_capacity": 200, "checkpoints": str(tmp_path)})
+    config = CONFIG.model_copy(update={"preset": preset, "replay_capacity": 200})
     learner, path = TaskLearner(config, BEGIN), checkpoint.file_of(tmp_path, "toy")
     for part in np.split(rows(600, preset), 6):
         learner.add(part)
     learner.keep(path)
     again = TaskLearner(config, BEGIN)
+    assert again.transitions == 0, "what is built reads no file"
+    again.restore(path)
     np.testing.assert_array_equal(again.replay.in_order(), learner.replay.in_order())
     np.testing.assert_array_equal(again.heldout.rows, learner.heldout.rows)
     mask = heldout_mask(0, 600)

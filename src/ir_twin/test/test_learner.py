@@ -7,16 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+from ir_twin import checkpoint
 from ir_twin.channel import Channel
 from ir_twin.config import LearnerConfig
-from ir_twin.learner import Budget, Learner, TaskLearner
+from ir_twin.learner import Budget, Learner, TaskLearner, serve
 from ir_twin.learner_process import Begin, LearnerProcess
 from ir_twin.predict_network import ModelVersion
 from ir_twin.transitions import Layout, Rows, Transition, heldout_mask
@@ -53,6 +56,28 @@ def test_held_out_transitions_are_never_trained_on() -> None:
     mask = heldout_mask(0, 1000)
     np.testing.assert_array_equal(learner.heldout.rows, rows[mask])
     np.testing.assert_array_equal(learner.replay.rows, rows[~mask])
+
+
+def test_what_is_learnt_from_is_written_as_it_grows_and_a_learner_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ir_twin.learner.KEEP_PERIOD", 0.01)
+    config, path = CONFIG.model_copy(update={"checkpoints": str(tmp_path)}), checkpoint.file_of(tmp_path, "toy")
+    ours, theirs = (Channel(end) for end in socket.socketpair())
+    thread = threading.Thread(target=serve, args=(theirs, Learner(config), Budget(1.0)))
+    thread.start()
+    try:
+        ours.send(BEGIN)
+        for count, total in ((200, 200), (300, 500)):
+            ours.send(("toy", toy(count)))
+            until(lambda total=total: sum(map(len, checkpoint.load_rows(path, LAYOUT))) == total)  # type: ignore[misc]
+    finally:
+        ours.close()
+        thread.join(10.0)
+    assert not thread.is_alive()
+    again = Learner(config)
+    again.handle(BEGIN)
+    assert again.tasks["toy"].transitions == again.tasks["toy"].kept == 500
 
 
 def test_nothing_is_learnt_before_enough_is_there_and_not_more_than_the_transitions_allow() -> None:

@@ -17,7 +17,7 @@ import pytest
 from geometry_msgs.msg import Twist
 from rclpy.parameter import Parameter
 
-from ir_common.config import EXIT_CONFIG
+from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.testing import RosHarness
 from ir_interfaces.msg import TaskState, TwinStatus, Verdict
@@ -27,6 +27,7 @@ from ir_twin import checkpoint
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.foresight import Judged
 from ir_twin.predict_network import VECTORS, ModelVersion, PredictionError, PredictNetwork
+from ir_twin.transitions import Layout, layout_of
 from ir_twin.twin_node import TwinNode
 
 
@@ -171,6 +172,32 @@ def test_the_risk_rules_send_a_candidate_in_place_of_a_fall_and_go_on_from_a_che
     assert (status.vetoed, status.accepted, status.model_version, status.rollbacks) == (1, 1, 4, 0)
     assert (status.foresight_steps, status.foresight_judged) == (5, 0)
     assert math.isnan(status.foresight_precision)
+
+
+def test_the_learner_is_told_what_each_transition_led_to(ros: RosHarness) -> None:
+    node = make(ros, preset="ensemble", risk_horizon=0.2)
+    learnt: list[float] = []
+    node.learner.add = lambda task, transition: learnt.append(transition.ahead)  # type: ignore[method-assign]
+    robot = Robot(ros, "cart", "cart")
+    robot.ready()
+    for step in range(6):
+        robot.observe(terminated=step == 5)
+    ros.until(lambda: len(learnt) == 5, what="all five transitions")
+    assert learnt == pytest.approx([0.0, 0.0, 0.05, 0.05**0.5, 1.0])
+
+
+def test_transitions_of_another_preset_end_the_start_even_without_a_network(ros: RosHarness, tmp_path: Path) -> None:
+    """Else the learner's process would end with them, time and again."""
+    path = checkpoint.file_of(tmp_path, "cart_navigation")
+    checkpoint.save_rows(path, *[np.zeros((3, make_layout("live", "cart").width), np.float32)] * 2)
+    with pytest.raises(ConfigError, match=r"rows\.npz: .*remove it"):
+        make(ros, preset="ensemble", checkpoints=str(tmp_path))
+    make(ros, preset="live", checkpoints=str(tmp_path))
+
+
+def make_layout(preset: str, model: str) -> Layout:
+    task = make_task(model)
+    return layout_of(preset, len(task.observation_names), len(task.action_names))
 
 
 @pytest.mark.parametrize("mode", ["off", "shadow", "enforce"])

@@ -38,7 +38,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         goals: that an episode takes the robot to.
 
     Raises:
-        ConfigError: the world cannot be read or has no such model, or the latency is not one.
+        ConfigError: the world cannot be read or has no such model, or latency or goals are none.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
