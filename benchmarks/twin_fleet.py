@@ -2,7 +2,7 @@
 """Falls and collisions of the live fleet, the twin off and enforcing, at three qualities of the radio.
 
 The fleet explores: its trained policies hardly ever fall, but robots that still learn try other actions, too. The twin
-has learnt from the same fleet beforehand, in sessions of its own at the good radio, and learns on in every run.
+has learnt from the same fleet beforehand, in sessions of its own at each quality, and learns on in every run.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
 DURATION, QUICK_DURATION = 60, 4
 """Simulated seconds of a run."""
 EXPLORATION = 0.3
-PRACTICE = ["shadow"] * 2 + ["enforce"] * 8
-"""Sessions, each of a run's duration, in which the twin learns before anything is measured."""
+PRACTICE = [("good", "shadow"), ("poor", "shadow"), *[(quality, "enforce") for quality in QUALITIES] * 3]
+"""Quality and twin of the sessions, each of a run's duration, in which the twin learns before anything is measured."""
 PRACTICE_SEED = 100
 
 
@@ -83,13 +83,13 @@ def run(options: Options) -> Result:
     )
 
 
-def practise(folder: Path, sessions: list[str], duration: float) -> list[int]:
-    """The twin learns from the exploring fleet at the good radio; returns the hopper's falls in each session."""
+def practise(folder: Path, sessions: list[tuple[str, str]], duration: float) -> list[int]:
+    """The twin learns from the exploring fleet; returns the hopper's falls in each session."""
     falls = []
-    for session, twin in enumerate(sessions):
-        report = live(folder, folder / "practised", "good", twin, PRACTICE_SEED + session, duration, EXPLORATION)
+    for session, (quality, twin) in enumerate(sessions):
+        report = live(folder, folder / "practised", quality, twin, PRACTICE_SEED + session, duration, EXPLORATION)
         falls.append(report["robots"]["hopper"]["falls"])
-        print(f"practice {session + 1}, {twin}: hopper falls {falls[-1]}", flush=True)
+        print(f"practice {session + 1}, {quality}, {twin}: hopper falls {falls[-1]}", flush=True)
     return falls
 
 

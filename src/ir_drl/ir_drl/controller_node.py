@@ -69,7 +69,10 @@ class ControllerNode(LeanNode):
         self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
         self._timer = self.create_timer(config.input_timeout, self._on_timeout)
         self._timer.cancel()  # the first good state starts it: until then there is nothing to stop
+        self._heard: tuple[int, int] | None = None
+        self._expected = (-1, -1)  # as _heard: episode and step of the last
         self.create_subscription(TaskState, f"{side}/state", self._on_state, NEWEST)
+        self.create_subscription(TaskState, f"{side}/expected_state", self._on_expected, NEWEST)
 
     def _configure(self, config: ControllerConfig) -> None:
         self._controller.exploration = config.exploration
@@ -81,6 +84,19 @@ class ControllerNode(LeanNode):
             self._timer.reset()
 
     def _on_state(self, state: TaskState) -> None:
+        """Answers a state, unless the twin is to say first what it will be when the answer takes effect.
+
+        It is waited for as long as it did so for the state before: a twin that falls silent costs one control step.
+        """
+        before, self._heard = self._heard, (state.episode, state.step)
+        if self._expected not in (before, self._heard):
+            self._answer(state)
+
+    def _on_expected(self, state: TaskState) -> None:
+        self._expected = (state.episode, state.step)
+        self._answer(state)
+
+    def _answer(self, state: TaskState) -> None:
         if not self._enabled:
             return
         given = Input(

@@ -84,6 +84,36 @@ def test_state_in_command_out(cart):
     assert turned.angular.z > 0.3
 
 
+def test_what_the_twin_expects_is_answered_in_the_place_of_the_state(ros, cart):
+    """It is waited for once the last state was answered so, and no longer than a control step where it stays away."""
+    expected = cart.peer.create_publisher(TaskState, "/edge/cart/expected_state", RELIABLE)
+    ros.until(lambda: expected.get_subscription_count() == 1, what="controller")
+    left, right = [5.0, 1.0, *AHEAD[2:]], [5.0, -1.0, *AHEAD[2:]]
+    node = cart.controller
+
+    def foresee(step):
+        seen = len(cart.commands)
+        message = TaskState(task="cart_navigation", episode=1, step=step, observation=right)
+        message.header.stamp = node.get_clock().now().to_msg()
+        expected.publish(message)
+        ros.until(lambda: len(cart.commands) > seen, what="command")
+        return cart.commands[-1].angular.z
+
+    assert cart.answer(left).angular.z > 0.3
+    assert foresee(1) < -0.3
+    seen = len(cart.commands)
+    cart.send(left)
+    ros.until(lambda: node._heard == (1, 2), what="the second state")
+    assert foresee(2) < -0.3
+    assert foresee(3) < -0.3, "it may come before the state"
+    cart.send(left)
+    ros.until(lambda: node._heard == (1, 3), what="the third state")
+    cart.send(left)
+    ros.until(lambda: node._heard == (1, 4), what="the fourth state")
+    assert len(cart.commands) == seen + 2, "states are not answered while the twin speaks"
+    assert cart.answer(left).angular.z > 0.3, "nor is it waited for twice"
+
+
 def test_stale_state_gives_the_safe_action_in_time_and_again(ros, hasty):
     assert not is_safe(hasty.answer(AHEAD))
     arrived, count = hasty.times[-1], len(hasty.commands)

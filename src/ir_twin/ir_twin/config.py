@@ -157,6 +157,11 @@ class VetoConfig(Config):
     foresight_steps: int = live(
         5, ge=1, le=50, description="a verdict was right where a terminal state follows within so many control steps"
     )
+    compensate_delay: bool = live(
+        True,
+        description="enforcing: where commands are whole control steps late, controllers and verdicts are given the "
+        "state that the command will meet, as the network foresees it",
+    )
     on_no_model: Fallback = live("pass", description="what is sent while the network is not trained yet")
     on_stale_state: Fallback = live("safe", description="what is sent when the robot's state is missing or too old")
     on_no_prediction: Fallback = live("safe", description="what is sent when the prediction is not finite")

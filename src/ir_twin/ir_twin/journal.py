@@ -60,11 +60,15 @@ class TwinJournal(Journal):
             self.add("settings", config.model_dump(include=_VETO))
 
     def _watch_robot(self, twin: RobotTwin) -> None:
-        observe, judge = twin.observe, twin.judge
+        observe, expect, judge = twin.observe, twin.expect, twin.judge
 
         def watched_observe(stamp: int, task: str, **content: Any) -> Any:
             self.add("observe", twin.robot, stamp, task, content)
             return observe(stamp, task, **content)
+
+        def watched_expect() -> Any:
+            self.add("expect", twin.robot)
+            return expect()
 
         def watched_judge(action: Any, now: int, config: VetoConfig) -> Any:
             self._settings(config)
@@ -72,6 +76,7 @@ class TwinJournal(Journal):
             return judge(action, now, config)
 
         twin.observe, twin.judge = watched_observe, watched_judge  # type: ignore[method-assign]
+        twin.expect = watched_expect  # type: ignore[method-assign]
 
     def _watch_task(self, task: TaskTwin) -> None:
         adopt, reconsider = task.adopt, task.reconsider
@@ -117,6 +122,8 @@ class TwinReplay:
         elif call == "observe":
             robot, stamp, task, content = arguments
             self.robots[robot].observe(stamp, task, **content)
+        elif call == "expect":
+            self.robots[arguments[0]].expect()
         elif call == "adopt":
             self.tasks[arguments[0]].adopt(_model(arguments[0], *arguments[1]), self._config)
         elif call == "reconsider":

@@ -79,12 +79,13 @@ class TransitionMaker:
 
     Attributes:
         state: the newest valid observation of an episode that still runs [num_state], or None.
+        episode, step: of the newest valid observation; -1: none yet.
         made, gaps, rejected: counts.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._episode = self._step = -1
+        self.episode = self.step = -1
         self.state: Array | None = None
         self.made = self.gaps = self.rejected = 0
 
@@ -99,14 +100,14 @@ class TransitionMaker:
             self.reset()
             return None
         previous, transition = self.state, None
-        chained = previous is not None and episode == self._episode and step == self._step + 1
+        chained = previous is not None and episode == self.episode and step == self.step + 1
         if chained:
             assert previous is not None
             transition = Transition(previous, acted, float(reward), observed, bool(terminated))
             self.made += 1
         elif step > 0:
             self.gaps += 1
-        self._episode, self._step = episode, step
+        self.episode, self.step = episode, step
         self.state = None if terminated or truncated else observed
         return transition
 

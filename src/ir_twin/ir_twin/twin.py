@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_twin.config import VetoConfig
+from ir_twin.delay import CommandDelay
 from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion
@@ -82,8 +83,8 @@ class TaskTwin:
         Under the risk rule, what is done after ``actions`` is the safe action.
         """
         if config.by_risk:
-            risk, reward = self.risk(states, actions, safe_action, config)
-            return [Forecast(*pair) for pair in zip(reward.tolist(), risk.tolist(), strict=True)]
+            risk, reward, least = self.risk(states, actions, safe_action, config)
+            return [Forecast(*one) for one in zip(reward.tolist(), risk.tolist(), least.tolist(), strict=True)]
         if self.model is None:
             return [Forecast()] * len(actions)
         return [Forecast(reward) for reward in self.model.network.predict(states, actions).reward.tolist()]
@@ -93,7 +94,7 @@ class TaskTwin:
         network = self.model.network if self.model else None
         if not isinstance(network, EnsembleNetwork):
             unknown = np.full(len(actions), np.nan, np.float32)
-            return Risk(unknown, unknown)
+            return Risk(unknown, unknown, unknown)
         if config.rule == "risk":
             return network.risk(states, actions, safe_action, config.risk_steps)
         return network.risk_to_go(states, actions)
@@ -106,6 +107,8 @@ class Forecast(NamedTuple):
     """Of the next step, dimensionless."""
     risk: float = math.nan
     """Probability of a terminal state within `risk_steps`, or risk to go; NaN under the reward rule."""
+    least_risk: float = math.nan
+    """The same as the most optimistic elite sees it."""
 
 
 class Verdict(NamedTuple):
@@ -156,6 +159,10 @@ def judge_all(
     vetoed = [i for i, made in enumerate(decisions) if made.send_safe and made.reason is Reason.HIGH_RISK]
     found = _substitutes([twins[i] for i in vetoed], [actions[i] for i in vetoed], config)
     others = dict(zip(vetoed, found, strict=True))
+    if config.rule == "risk_to_go":  # no action is safe as such: what is sent instead has to be better beyond doubt
+        for i, other in others.items():
+            if not other.risk < forecasts[i].least_risk:
+                decisions[i] = decisions[i]._replace(send_safe=False)
     each = zip(twins, actions, decisions, forecasts, strict=True)
     return [
         twin.settle(action, decision, forecast, config, others.get(i))
@@ -206,6 +213,8 @@ class RobotTwin:
         clip: what the robot makes of an action beyond its bounds; the prediction is of that.
 
     Attributes:
+        delay: of the robot's commands.
+        expected: the state that the next command will meet [num_state], where the delay is compensated; else None.
         counts: verdicts by reason.
         vetoes_in_a_row: the vetoes that ended with the last proposal.
     """
@@ -216,6 +225,8 @@ class RobotTwin:
         self.robot, self.task, self.safe_action = robot, task, np.asarray(safe_action, np.float64)
         self._clip = clip
         self.chain = TransitionMaker(task.layout)
+        self.delay = CommandDelay()
+        self.expected: Array | None = None
         self.counts = dict.fromkeys(Reason, 0)
         self.accepted = self.probes = self.vetoes_in_a_row = 0
         self.latency = LatencyHistogram()
@@ -241,7 +252,9 @@ class RobotTwin:
             self.chain.reset()
             return None
         transition = self.chain.feed(**content)  # type: ignore[arg-type]
-        self._stamp = stamp
+        self._stamp, self.expected = stamp, None
+        if self.chain.state is not None:
+            self.delay.arrived(self.chain.episode, self.chain.step, np.asarray(content["action"], np.float64))
         if transition is not None:
             self.task.experience(transition)
             for judged, fell in self.foresight.advance(bool(transition.terminated), self._config):
@@ -250,6 +263,27 @@ class RobotTwin:
             self.foresight.interrupt()
         return transition
 
+    def compensates(self, config: VetoConfig) -> bool:
+        """Whether the robot's controller is given the state that its command will meet."""
+        return config.compensate_delay and config.mode == "enforce" and self.delay.steps > 0
+
+    def expect(self) -> Array | None:
+        r"""The state that a command sent now will meet [num_state]; verdicts are about it until the next state comes.
+
+        .. math:: \hat s_{k+d} = f(\dots f(s_k, a_{k-d}) \dots, a_{k-1})
+
+        with f the network in use, d the delay in control steps and :math:`a_j` what was sent in answer to state j. None
+        without a network, where nothing is known of what is on its way, or where what is foreseen is not finite.
+        """
+        state, model = self.chain.state, self.task.model
+        actions = self.delay.on_their_way(self.chain.step)
+        if state is None or model is None or not actions:
+            return None
+        for action in actions:
+            state = model.network.predict(state[None], action[None]).next_state[0].astype(np.float64)
+        self.expected = state if np.isfinite(state).all() else None
+        return self.expected
+
     def judge(self, action: Array | None, now: int, config: VetoConfig) -> Verdict:
         """The verdict on a proposed action [num_action] at ``now``, ns of ROS time; None: not a valid command."""
         return judge_all([self], [action], now, config)[0]
@@ -257,7 +291,7 @@ class RobotTwin:
     def question(self, action: Array | None) -> tuple[Array, Array]:
         """State and action as the network is asked about them."""
         assert self.chain.state is not None and action is not None
-        return self.chain.state, self._clip(action)
+        return self.chain.state if self.expected is None else self.expected, self._clip(action)
 
     def decide(self, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> Decision:
         """What becomes of a proposal, given what is expected of it or why nothing is."""
@@ -277,6 +311,7 @@ class RobotTwin:
         self._record(decision, forecast, config)
         assert sent is not None
         self._sent, self._config = sent, config
+        self.delay.sent(self.chain.step, self._clip(sent))
         limit = self.task.limit(config) if config.by_risk else math.nan
         return Verdict(
             decision.accepted, sent_as, decision.reason, forecast.reward, self.task.threshold.value, sent,

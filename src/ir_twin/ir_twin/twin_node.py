@@ -133,6 +133,7 @@ class RobotPort:
         self._command = node.create_publisher(kind, prefix + topic, COMMANDS)
         self._verdict = node.create_publisher(VerdictMessage, prefix + "verdict", RELIABLE)
         self._status = node.create_publisher(TwinStatus, prefix + "twin_status", LATCHED)
+        self._expected = node.create_publisher(TaskState, prefix + "expected_state", STATES)
         self._states = node.create_subscription(TaskState, prefix + "state", self._on_state, STATES)
         self._proposals = node.create_subscription(kind, f"{prefix}{topic}_proposed", self._on_proposal, PROPOSALS)
         horizon = node.parameters.config.risk_horizon if twin.task.layout.ahead else 0.0
@@ -140,12 +141,23 @@ class RobotPort:
         self._message = VerdictMessage()
         self._message.header.frame_id = twin.robot
         self._rejected = 0
+        self._newest = TaskState()
 
     def _on_state(self, message: TaskState) -> None:
         self._take_state(message)
         drain(self._states, self._take_state)
+        if self.twin.compensates(self.node.parameters.config):
+            self._expect()
+
+    def _expect(self) -> None:
+        """Passes the newest state on as the next command will meet it, or as it is where that cannot be foreseen."""
+        expected = self.twin.expect()
+        if expected is not None:
+            self._newest.observation = array("d", expected)
+        self._expected.publish(self._newest)
 
     def _take_state(self, message: TaskState) -> None:
+        self._newest = message
         transition = self.twin.observe(
             to_nanoseconds(message.header.stamp), message.task, episode=message.episode, step=message.step,
             observation=message.observation, action=message.action, reward=message.reward,

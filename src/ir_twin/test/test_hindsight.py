@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ir_twin.config import EnsembleConfig, TwinConfig, VetoConfig
 from ir_twin.ensemble import Ensemble
-from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Judged
 from ir_twin.hindsight import FAR, Hindsight
 from ir_twin.predict_network import ModelVersion, PredictionError
@@ -145,6 +145,25 @@ def test_the_rule_sends_the_nearest_action_after_which_the_robot_goes_on(network
     assert vetoed.reason is Reason.HIGH_RISK and vetoed.sent_risk <= 0.3 and vetoed.risk_limit == 0.3
     assert vetoed.sent_as in (Sent.SCALED, Sent.SAMPLED) and -0.5 < vetoed.sent[0] < 0.3
     assert passed.accepted and passed.sent[0] == -0.8
+
+
+@pytest.mark.parametrize(("least", "replaced"), [(0.19, False), (0.21, True)])
+def test_a_proposal_is_replaced_by_what_is_better_beyond_doubt_only(
+    network: EnsembleNetwork, monkeypatch: pytest.MonkeyPatch, least: float, replaced: bool
+) -> None:
+    """Elites give the proposal from ``least`` to 0.6, and any other action 0.2 at most."""
+    twin = robot(network)
+    twin.task.risk_limit.value = RULE.risk_limit
+    proposal = np.array([0.9])
+
+    def risk(states: np.ndarray, actions: np.ndarray, *_: object) -> Risk:
+        own = (actions == proposal).all(axis=1)
+        return Risk(np.where(own, 0.6, 0.2), np.zeros(len(actions)), np.where(own, least, 0.0))
+
+    monkeypatch.setattr(twin.task, "risk", risk)
+    verdict = twin.judge(proposal, 0, RULE)
+    assert not verdict.accepted and verdict.reason is Reason.HIGH_RISK and verdict.risk == 0.6
+    assert (verdict.sent_as is not Sent.PROPOSAL) == replaced == (verdict.sent[0] != 0.9)
 
 
 def test_its_limit_is_the_configured_one_whatever_came_of_the_steps(network: EnsembleNetwork) -> None:

@@ -187,3 +187,32 @@ def test_latencies_outside_the_histogram_are_counted_at_its_ends() -> None:
     histogram.add(1e9)
     assert histogram.count == 2
     assert histogram.quantile(1.0) == pytest.approx(10.0)
+
+
+def test_verdicts_are_about_the_state_that_the_command_will_meet() -> None:
+    """s' = s + (a, a), r = the first of s: with commands two steps late, two of them are added before it is judged."""
+    layer = np.zeros((3, 3), np.float32)
+    layer[2, :2], layer[0, 2] = 1.0, 1.0
+    zeros, ones = np.zeros(3, np.float32), np.ones(3, np.float32)
+    adding = PredictNetwork((layer,), (zeros,), "silu", True, zeros, ones, zeros, ones, clip=math.inf)
+    config = ENFORCE.model_copy(update={"threshold": -1e6, "compensate_delay": True})
+    twin, sent = make(config), [0.0]
+    twin.task.adopt(replace(model(), network=adding), config)
+    assert not twin.compensates(config) and twin.expect() is None
+    for step in range(1, 200):
+        observe(twin, step, action=[sent[max(step - 3, 0)]])
+        sent.append(float(np.sin(step)))
+        twin.judge(np.array([sent[-1]]), SECOND, config)
+    assert twin.compensates(config)
+    assert not any(twin.compensates(config.model_copy(update={"mode": mode})) for mode in ("off", "shadow"))
+    assert not twin.compensates(config.model_copy(update={"compensate_delay": False}))
+    observe(twin, 200, action=[sent[197]])
+    plain = twin.judge(np.array([0.3]), SECOND, config)
+    assert plain.predicted_reward == pytest.approx(1.0), "of the state that came, until the other is asked for"
+    observe(twin, 201, action=[sent[198]])
+    on_their_way = sent[199] + 0.3
+    np.testing.assert_allclose(twin.expect(), [1.0 + on_their_way, 2.0 + on_their_way], atol=1e-5)
+    assert twin.judge(np.array([0.0]), SECOND, config).predicted_reward == pytest.approx(1.0 + on_their_way)
+    observe(twin, 202, action=[sent[199]], observation=[3.4e38, 2.0])
+    twin.task.adopt(replace(model(), network=replace(adding, output_scale=np.full(3, np.inf, np.float32))), config)
+    assert twin.expect() is None and twin.expected is None

@@ -27,7 +27,7 @@ def test_repeated_twins_give_the_same_verdicts():
     journal = TwinJournal(config, [(twin, task) for twin in twins])
     rng = np.random.default_rng(5)
     trainer = Trainer(PRESETS["live"], layout, 7)
-    verdicts = []
+    verdicts, expected, sent = [], 0, {"hopper": [], "other": []}
     for step in range(400):
         now = (step + 1) * 8_000_000
         if step % 50 == 20:
@@ -40,12 +40,17 @@ def test_repeated_twins_give_the_same_verdicts():
             shared.reconsider(config)
         for twin in twins:
             action = rng.normal(size=m) * 2
+            late = task.clip(sent[twin.robot][max(step - 3, step // 90 * 90)]) if step % 90 else []
             twin.observe(
                 now, task.name, episode=step // 90, step=step % 90, observation=rng.normal(size=n),
-                action=rng.normal(size=m) if step % 90 else [], reward=float(rng.normal()), terminated=step % 90 == 89,
+                action=late, reward=float(rng.normal()), terminated=step % 90 == 89,
                 truncated=False,
             )  # fmt: skip
+            if twin.delay.steps:
+                expected += twin.expect() is not None
             verdicts.append(twin.judge(None if step == 111 else action, now, config))
+            sent[twin.robot].append(verdicts[-1].sent)
+    assert expected > 100  # commands are two control steps late
     (_, begin), *entries = map(json.loads, journal.take()[1].splitlines())
     replay = TwinReplay(**begin)
     said = [content for call, *arguments in entries for _, _, content in replay.apply(call, *arguments)]

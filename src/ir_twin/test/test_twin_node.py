@@ -24,11 +24,12 @@ from ir_interfaces.msg import TaskState, TwinStatus, Verdict
 from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.tasks import make_task
 from ir_twin import checkpoint
+from ir_twin.delay import WINDOW
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.foresight import Judged
 from ir_twin.predict_network import VECTORS, ModelVersion, PredictionError, PredictNetwork
 from ir_twin.transitions import Layout, layout_of
-from ir_twin.twin_node import TwinNode
+from ir_twin.twin_node import STATES, TwinNode
 
 
 class Robot:
@@ -367,3 +368,48 @@ def test_wrong_parameters_end_the_start_with_one_line(
     assert done.returncode == EXIT_CONFIG, done.stderr
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_controllers_are_given_the_state_that_their_command_will_meet(ros: RosHarness) -> None:
+    node, robot = make(ros, mode="enforce", threshold=-1e6, compensate_delay=True), Robot(ros, "jumper", "hopper")
+    expected: list[TaskState] = []
+    robot.node.create_subscription(TaskState, "/edge/jumper/expected_state", expected.append, STATES)
+    robot.ready()
+    ros.until(lambda: robot.node.count_publishers("/edge/jumper/expected_state"), what="publisher")
+    (twin,) = (port.twin for port in node.robots if port.twin.robot == "jumper")
+    sent: list[np.ndarray] = []
+
+    def step(**changes: object) -> None:
+        """One control step of a robot on which what is sent takes effect in the step after the next one."""
+        late = {"action": robot.task.clip(sent[max(robot.step - 2, 0)]).tolist()} if robot.step else {}
+        before = robot.step
+        robot.observe(**(late | changes))
+        ros.until(lambda: twin.chain.step == before, what="state")
+        robot.propose(robot.rng.uniform(-1, 1, len(robot.task.action_low)))
+        sent.append(robot.commands[-1])
+
+    while not twin.delay.steps:
+        assert robot.step < 2 * WINDOW and not expected
+        step()
+    known = robot.step - 1
+    ros.until(lambda: [m.step for m in expected] == [known], what="the state as it came, as there is no network yet")
+    node.tasks["hopper_hop"].adopt(moving_by_action(), node.parameters.config)
+    step(observation=[0.25] * len(robot.task.observation_names))
+    ros.until(lambda: len(expected) == 2, what="the state as the command will meet it")
+    assert (expected[1].episode, expected[1].step) == (1, known + 1)
+    np.testing.assert_allclose(expected[1].observation, 0.25 + robot.task.clip(sent[-2])[-1], atol=1e-5)
+    step(observation=[0.5] * len(robot.task.observation_names), terminated=True)
+    ros.until(lambda: len(expected) == 3, what="the end of the episode")
+    assert expected[2].terminated and list(expected[2].observation) == [0.5] * len(robot.task.observation_names)
+    node.set_parameters(parameters(compensate_delay=False))
+    robot.step = 0
+    step()
+    assert len(expected) == 3
+
+
+def moving_by_action() -> ModelVersion:
+    """A model in which every number of the state grows by the action's last."""
+    model = predicting_last_action("hopper_hop")
+    layer = np.zeros_like(model.network.weights[0])
+    layer[-1, :-1] = 1.0
+    return replace(model, network=replace(model.network, weights=(layer,)))

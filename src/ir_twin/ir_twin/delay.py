@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many control steps late a robot's commands are, seen in the actions that its states report as in force."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+WINDOW = 100
+"""Recent states behind the delay: as many control steps as a change of it takes to be believed, twice over."""
+KEPT = 32
+"""Commands remembered: those of an episode's last steps."""
+_SAME = 1e-6
+
+
+class CommandDelay:
+    r"""Matches the action in force on a robot with the command that it was.
+
+    The command sent in answer to the state of step j that is in force at the end of the step from k - 1 to k is
+    :math:`k - 1 - j` control steps late. Both ways over the radio, the wait for the next control step and lost
+    commands, in whose place the one before stays in force, are all in it. Its median over `WINDOW` states is `steps`.
+
+    Attributes:
+        steps: whole control steps from a state until the command that answers it takes effect; 0 at first.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._sent: OrderedDict[int, Array] = OrderedDict()
+        self._late: deque[int] = deque(maxlen=WINDOW)
+        self._episode = -1
+
+    def sent(self, step: int, action: Array) -> None:
+        """Takes in what was sent last in answer to the state of ``step`` [num_action], clipped to its bounds."""
+        self._sent[step] = action
+        self._sent.move_to_end(step)
+        if len(self._sent) > KEPT:
+            self._sent.popitem(last=False)
+
+    def arrived(self, episode: int, step: int, action: Array) -> None:
+        """Takes in the action [num_action] that a state reports; nothing is learnt from one that was sent twice."""
+        if episode != self._episode:
+            self._episode = episode
+            self._sent.clear()
+        if step == 0:
+            return
+        matches = [j for j, sent in self._sent.items() if np.abs(sent - action).max() < _SAME]
+        if len(matches) == 1 and matches[0] < step:
+            self._late.append(step - 1 - matches[0])
+            if len(self._late) == WINDOW:
+                self.steps = int(np.median(self._late))
+
+    def on_their_way(self, step: int) -> list[Array] | None:
+        """The actions in force in the `steps` control steps after the state of ``step``, as far as can be known.
+
+        A state that was not answered leaves the command before it in force. None: no command is known.
+        """
+        actions = []
+        for asked in range(step - self.steps, step):
+            earlier = [j for j in self._sent if j <= asked]
+            if not earlier:
+                return None
+            actions.append(self._sent[max(earlier)])
+        return actions
