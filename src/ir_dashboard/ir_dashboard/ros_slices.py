@@ -20,6 +20,7 @@ from ir_radio.ros_messages import spec_from_message, spec_to_message
 from ir_radio.slices import SliceSpec
 
 _SERVICES = {"create": CreateSlice, "modify": ModifySlice, "delete": DeleteSlice, "list": ListSlices}
+_POLL = 0.05  #: s
 
 
 class SliceServices:
@@ -62,8 +63,11 @@ class SliceServices:
 
     async def _call(self, service: str, request: Any) -> Any:
         client, loop = self._clients[service], asyncio.get_running_loop()
-        if not client.service_is_ready():
-            raise Unavailable(f"there is no service {client.srv_name}; is the slice manager running?")
+        deadline = loop.time() + self._timeout
+        while not client.service_is_ready():  # on a busy machine it is found some seconds after the start
+            if loop.time() > deadline:
+                raise Unavailable(f"there is no service {client.srv_name}; is the slice manager running?")
+            await asyncio.sleep(_POLL)
         done: asyncio.Future[Any] = loop.create_future()
 
         def settle(answer: Any) -> None:
