@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from relay_bench import BEST_EFFORT, VIDEO, Bench
 from sensor_msgs.msg import CompressedImage
-from test_relay_node import BEST_EFFORT, VIDEO, Bench
 
 from ir_common.ros_node import RELIABLE
 from ir_interfaces.msg import Allocation
