@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -18,7 +19,7 @@ from ir_twin.predict_network import (
     reading,
     write_network,
 )
-from ir_twin.transitions import Transition
+from ir_twin.transitions import UNKNOWN, Transition
 
 
 class Outlook(NamedTuple):
@@ -154,8 +155,16 @@ class EnsembleNetwork:
         return Risk(outlook.ahead.max(axis=0), outlook.reward.mean(axis=0), outlook.ahead.min(axis=0))
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-        """See `ir_twin.predict_network.prediction_errors`."""
-        return prediction_errors(self.predict(transitions.state, transitions.action), transitions, state_scale)
+        """See `ir_twin.predict_network.prediction_errors`; of the risk to go where it is known what came."""
+        outlook = self.outlook(transitions.state, transitions.action)
+        mean = Prediction(outlook.next_state.mean(axis=0), outlook.reward.mean(axis=0))
+        errors = prediction_errors(mean, transitions, state_scale)
+        known = np.asarray(transitions.ahead) != UNKNOWN
+        if not self.ahead or not known.any():
+            return errors
+        came = np.asarray(transitions.ahead, np.float64)[known]
+        wrong = float(np.sqrt(np.mean((outlook.ahead.mean(axis=0)[known] - came) ** 2)))
+        return errors._replace(ahead=wrong / float(came.std()) if came.std() > 0 else math.nan)
 
     def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
         """Writes the ensemble to an .npz file that `load` reads back exactly; ``about``: plain values kept with it."""

@@ -111,7 +111,7 @@ class TaskLearner:
         """The present network as a new version, judged on the held-out transitions; or what became of it instead.
 
         Where it is worse there by over `worse_by` than the best network so far, that one is gone back to. Better and
-        worse are by the root mean square of state and reward error, each in standard deviations.
+        worse are by the root mean square of the errors of state, reward and risk to go, each in standard deviations.
         """
         if len(self.heldout) > 0:
             self._trainer.select(self.heldout.rows)
@@ -135,7 +135,10 @@ class TaskLearner:
     ) -> tuple[PredictionError, float]:
         """Errors on the held-out transitions, and their root mean square in standard deviations."""
         error = network.errors(self._layout.unpack(self.heldout.rows), state_scale)
-        return error, math.sqrt((error.state**2 + (error.reward / reward_scale) ** 2) / 2)
+        parts = [error.state, error.reward / reward_scale]
+        if not math.isnan(error.ahead):
+            parts.append(error.ahead)
+        return error, math.sqrt(sum(part**2 for part in parts) / len(parts))
 
     @staticmethod
     def _sample(rows: Rows) -> Rows:

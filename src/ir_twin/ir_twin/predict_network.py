@@ -8,6 +8,7 @@ Training is in `ir_twin.training`; what crosses between the two is a `PredictNet
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ class PredictionError(NamedTuple):
     """Root mean square over transitions and dimensions, each in units of its standard deviation."""
     state_dimensions: NDArray[np.float64]
     """[num_state], the same for each dimension."""
+    ahead: float = math.nan
+    """Root mean square of the risk to go, in standard deviations of what came; NaN: not learnt, or nothing came yet."""
 
 
 def spread(values: NDArray[np.floating], flat: float = 1e-4) -> NDArray[np.float64]:

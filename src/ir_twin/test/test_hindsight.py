@@ -7,11 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.config import EnsembleConfig, TwinConfig, VetoConfig
+from ir_twin.config import EnsembleConfig, LearnerConfig, TwinConfig, VetoConfig
 from ir_twin.ensemble import Ensemble
 from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Judged
 from ir_twin.hindsight import FAR, Hindsight
+from ir_twin.learner import TaskLearner
+from ir_twin.learner_process import Begin, RolledBack
 from ir_twin.predict_network import ModelVersion, PredictionError
 from ir_twin.transitions import UNKNOWN, Layout, Transition, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
@@ -117,6 +119,34 @@ def test_served_it_is_what_the_members_learnt_and_the_greatest_of_them(network: 
     assert outlook.ahead.shape == (2, 5) and (outlook.ahead != outlook.termination).any()
     risk = network.risk_to_go(np.full((5, 1), 0.2), np.linspace(-1, 1, 5)[:, None]).risk
     assert np.array_equal(risk, outlook.ahead.max(axis=0))
+
+
+def test_its_error_is_in_deviations_of_what_came_and_of_what_is_known_only(network: EnsembleNetwork) -> None:
+    rows, scale = cliff(500, 1), np.ones(1)
+    error = network.errors(LAYOUT.unpack(rows), scale).ahead
+    assert 0.0 < error < 0.5, "1: as good as their mean"
+    known = rows[rows[:, -1] != UNKNOWN]
+    assert network.errors(LAYOUT.unpack(known), scale).ahead == error
+    unknown = rows[rows[:, -1] == UNKNOWN]
+    assert np.isnan(network.errors(LAYOUT.unpack(unknown), scale).ahead)
+    assert np.isnan(network.errors(LAYOUT.unpack(known[known[:, -1] == 0]), scale).ahead), "nothing came yet"
+
+
+def test_a_version_that_is_wrong_about_it_alone_is_rolled_back() -> None:
+    """Between two versions nothing is wrong with what is learnt from but the labels."""
+    config = LearnerConfig(preset="ensemble", initial_steps=20, min_transitions=64)
+    learner = TaskLearner(config, Begin("toy", 1, 1))
+    learner.add(cliff(800, 0))
+    for _ in range(200):
+        learner.step()
+    good = learner.publish()
+    assert isinstance(good, ModelVersion) and good.error.ahead < 0.7
+    labels = learner.replay.rows[:, -1]
+    labels[:] = np.where(labels == UNKNOWN, UNKNOWN, 0.8 - labels)
+    for _ in range(100):
+        learner.step()
+    outcome = learner.publish()
+    assert isinstance(outcome, RolledBack) and outcome.error > 1.05 * outcome.best
 
 
 def test_a_network_that_has_not_learnt_it_says_so(network: EnsembleNetwork) -> None:
