@@ -227,6 +227,22 @@ def test_batches_mix_robot_and_twin_as_configured(share: float) -> None:
     assert trainer.records[-1].metrics["twin_transitions"] > 0
 
 
+def test_the_twins_share_falls_to_nothing_and_then_it_rests() -> None:
+    config = TwinTraining(share=0.8, share_until=4)
+    assert [config.share_in(epoch) for epoch in range(1, 7)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0, 0.0])
+    trainer = make("predict", epochs=3, twin={"share": 0.8, "share_until": 2, "veto": "none"}, return_steps=3)
+    records = trainer.run()
+    next(records)  # random actions, mostly
+    assert "twin_transitions" in next(records).metrics
+    fits = trainer.hooks.state()["fits"]
+    assert "twin_transitions" not in next(records).metrics and trainer.hooks.state()["fits"] == fits > 0
+    batch = np.empty((20, trainer.layout.width), np.float32)
+    trainer.hooks.buffer.rows[:, trainer.layout.reward] = 99.0
+    trainer.sampler.fill(batch)
+    assert not (batch[:, trainer.layout.reward] == 99.0).any()
+    assert set(np.unique(batch[:, -1])) <= {np.float32(1.0), np.float32(1.0 - trainer.config.sac.discount**2)}
+
+
 class Doubtful(KnownTwin):
     error = 1.01
 

@@ -63,6 +63,16 @@ def test_learns_to_reach_a_point(seed: int) -> None:
     assert len(records) == 4 and records[-1].steps == 1000
 
 
+def test_with_returns_of_several_steps_it_learns_too_and_keeps_the_steps_apart() -> None:
+    trainer = Trainer(Point, settings(return_steps=3), "point")
+    records = list(trainer.run())
+    assert min(records[-1].evaluation_returns) > -3.3
+    layout, single, triple = trainer.layout, trainer.replay.rows, trainer.reaches.rows
+    assert np.abs(single[:, layout.next_observation] - single[:, layout.observation]).max() < 0.2 + 1e-6
+    assert np.abs(triple[:, layout.next_observation] - triple[:, layout.observation]).max() > 0.3
+    assert set(np.round(np.unique(triple[:, layout.terminated]), 6)) <= {np.float32(0.19), np.float32(1.0)}
+
+
 class Pay(Point):
     """Pays 1 a step, and ends by itself after 3 steps in the first episode, after 5 in each later one."""
 
@@ -94,17 +104,18 @@ def outcome(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
     return trainer.agent.actor.flat.detach(), trainer.agent.critics.flat.detach(), kept
 
 
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path: Path) -> None:
-    whole = Trainer(Point, SMALL, "point")
+@pytest.mark.parametrize("steps", [1, 3])
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path: Path, steps: int) -> None:
+    whole = Trainer(Point, settings(return_steps=steps), "point")
     list(whole.run())
-    first = Trainer(Point, settings(epochs=2), "point")
+    first = Trainer(Point, settings(epochs=2, return_steps=steps), "point")
     list(first.run())
     first.save(tmp_path / "a.pt")
-    second = Trainer(Point, settings(epochs=3), "point")
+    second = Trainer(Point, settings(epochs=3, return_steps=steps), "point")
     second.load(tmp_path / "a.pt")
     list(second.run())
     second.save(tmp_path / "a.pt")  # over the first; the buffer is full and has wrapped by now
-    third = Trainer(Point, SMALL, "point")
+    third = Trainer(Point, settings(return_steps=steps), "point")
     third.load(tmp_path / "a.pt")
     list(third.run())
     for ours, theirs in zip(outcome(third), outcome(whole), strict=True):

@@ -51,8 +51,8 @@ class Assistant(Hooks):
         self._fits = 0
         self._vetoes, self._notes = 0, dict[str, list[float]]()
         trainer.hooks = self
-        trainer.sampler = MixedSampler(
-            trainer.replay,
+        trainer.sampler = self._sampler = MixedSampler(
+            trainer.reaches,
             self.buffer,
             self._settings.share,
             trainer.agent.random["replay"],
@@ -76,6 +76,10 @@ class Assistant(Hooks):
         """See `Hooks`: every `period` steps the twin learns and, if it may be trusted, gives new experience."""
         if (step - self._config.start_steps - 1) % self._settings.period:
             return
+        epoch = (step - 1) // self._config.epoch_steps + 1
+        self._sampler.share = self._settings.share_in(epoch)
+        if self._settings.share_until is not None and epoch > self._settings.share_until and self._veto is None:
+            return  # nobody asks the twin any more
         rows = self._trainer.replay.rows
         self.twin.fit(rows, self._settings.fit_steps if self._fits else self._settings.first_fit_steps)
         self._fits += 1
@@ -87,7 +91,7 @@ class Assistant(Hooks):
             for name, value in self.generated.fit(rows).items():
                 self._note(name, value)
         if self.trusted:
-            self._dream((step - 1) // self._config.epoch_steps + 1)
+            self._dream(epoch)
         self._note("twin_transitions", len(self.buffer))
 
     def _dream(self, epoch: int) -> None:

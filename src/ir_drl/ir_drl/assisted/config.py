@@ -35,6 +35,9 @@ class TwinTraining(Config):
         "changes', and of rewards, to their spread; a twin above it is neither learnt from nor asked"
     )  # fmt: skip
     share: float = Field(default=0.5, ge=0, le=1, description="part of each batch that the twin gives")
+    share_until: int | None = Field(
+        default=None, ge=1, description="epoch until which that falls to nothing, in proportion; none: it stays"
+    )
     replayed_falls: float = Field(
         default=0.0, ge=0, le=1, description="part of each batch that are the robot's falls, which are rare otherwise"
     )
@@ -79,6 +82,10 @@ class TwinTraining(Config):
         if self.share + self.replayed_falls > 1:
             raise ValueError("share and replayed_falls: must not be more than 1 together")
         return self
+
+    def share_in(self, epoch: int) -> float:
+        """Part of each batch that the twin gives in an epoch (1 for the first)."""
+        return self.share if self.share_until is None else self.share * max(1.0 - (epoch - 1) / self.share_until, 0.0)
 
     def rollout_length(self, epoch: int) -> int:
         """Steps of the rollouts in an epoch (1 for the first)."""

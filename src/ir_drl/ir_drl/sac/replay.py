@@ -229,12 +229,12 @@ class MixedSampler:
             )
         if real.layout != twin.layout:
             raise ValueError(f"the twin's transitions are laid out as {twin.layout}, the robot's as {real.layout}")
-        self._real, self._twin, self._share, self._rng = real, twin, twin_share, rng
+        self._real, self._twin, self.share, self._rng = real, twin, twin_share, rng
         self._fall_share, self._falls, self._searched = fall_share, np.empty(0, np.intp), 0
 
     def fill(self, out: Rows) -> None:
         """See `Sampler`."""
-        count = round(self._share * len(out)) if len(self._twin) else 0
+        count = round(self.share * len(out)) if len(self._twin) else 0
         falls = round(self._fall_share * len(out)) if self._fall_share and len(self._find_falls()) else 0
         if count:
             self._twin.fill(out[:count], self._rng)

@@ -22,6 +22,7 @@ from ir_drl.sac.agent import SAC
 from ir_drl.sac.config import SACConfig
 from ir_drl.sac.generators import Generators, generator
 from ir_drl.sac.replay import Layout, ReplayBuffer, Sampler, UniformSampler
+from ir_drl.sac.returns import NStepReturns
 
 FloatArray = NDArray[Any]
 MAX_SEED = 2**31
@@ -36,6 +37,9 @@ class TrainingConfig(Config):
     epoch_steps: int = Field(default=1000, ge=1, description="environment steps of an epoch")
     start_steps: int = Field(
         default=1000, ge=1, description="first steps of the run, with uniform actions and no updates"
+    )
+    return_steps: int = Field(
+        default=1, ge=1, le=100, description="environment steps whose rewards a target sums up before the next value"
     )
     updates_per_step: int = Field(default=1, ge=0, description="gradient steps for each environment step")
     value_ceiling: float | None = Field(
@@ -120,6 +124,8 @@ class Trainer:
         device: of the networks.
 
     Attributes:
+        replay: the robot's transitions, a step each.
+        reaches: those that the agent learns from, `return_steps` each; the same buffer where that is 1.
         sampler: fills the updates' batches; replace it to mix the robot's experience with the twin's.
         environment: that it trains in; evaluations have their own.
         hooks: what a method adds.
@@ -141,8 +147,11 @@ class Trainer:
         self.environment, self._evaluation = make_environment(), make_environment()
         self.layout, self._low, self._high = _spaces(self.environment, task)
         self.agent = SAC(config.sac, self.layout, config.seed, device)
-        self.replay = ReplayBuffer(config.capacity, self.layout)
-        self.sampler: Sampler = UniformSampler(self.replay, self.agent.random["replay"])
+        self.replay = self.reaches = ReplayBuffer(config.capacity, self.layout)
+        if config.return_steps > 1:
+            self.reaches = ReplayBuffer(config.capacity, self.layout)
+        self._returns = NStepReturns(config.return_steps, config.sac.discount)
+        self.sampler: Sampler = UniformSampler(self.reaches, self.agent.random["replay"])
         self.hooks = Hooks()
         self.records: list[Epoch] = []
         self.running, self._greatest = Running(), 0.0
@@ -227,6 +236,9 @@ class Trainer:
         following, reward, terminated, truncated, _ = self.environment.step(self._scale(action))
         reward = float(reward)
         self.replay.add(observation, action, reward, following, terminated)
+        if self.reaches is not self.replay:
+            for reach in self._returns.follow(observation, action, reward, following, terminated):
+                self.reaches.add(*reach)
         self.hooks.transition(observation, action, reward, following, terminated)
         return following, reward, terminated, truncated
 
@@ -237,6 +249,7 @@ class Trainer:
         )
 
     def _reset(self) -> FloatArray:
+        self._returns.cut()
         observation, _ = self.environment.reset(seed=int(self._random["environment"].integers(MAX_SEED)))
         return np.asarray(observation)
 
@@ -253,18 +266,23 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint; call it between two epochs."""
-        replay = self.replay.state()
         content = {
             "config": self.config.model_dump_json(),
             "layout": [self.layout.observations, self.layout.actions],
             "agent": self.agent.state(),
-            "replay": replay | {"rows": torch.from_numpy(replay["rows"])},
+            "replay": self._rows_of(self.replay),
+            "reaches": self._rows_of(self.reaches) if self.reaches is not self.replay else None,
             "random": self._random.state(),
             "records": [asdict(record) for record in self.records],
             "greatest": self._greatest,
             "hooks": self.hooks.state(),
         }
         checkpoint.save(path, self.task, content)
+
+    @staticmethod
+    def _rows_of(buffer: ReplayBuffer) -> dict[str, Any]:
+        state = buffer.state()
+        return state | {"rows": torch.from_numpy(state["rows"])}
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint of a run with the same configuration; only the number of epochs may differ.
@@ -277,6 +295,8 @@ class Trainer:
             self._check_same(path, type(self.config).model_validate_json(content["config"]), content["layout"])
             self.agent.load(content["agent"])
             self.replay.load(content["replay"])
+            if self.reaches is not self.replay:
+                self.reaches.load(content["reaches"])
             self._random.load(content["random"])
             self.records = [Epoch(**record) for record in content["records"]]
             self._greatest = float(content.get("greatest", 0.0))  # there were none without a ceiling, earlier
