@@ -330,7 +330,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(
     judged_as(monkeypatch, True)
     changes: dict[str, Any] = {
         "epochs": 3,
-        "twin": {"veto": "fall" if algorithm == "best" else "reward", "reward_quantile": 0.3},
+        "twin": {"veto": "fall" if algorithm == "best" else "reward", "reward_quantile": 0.3, "share_until": 6},
     }
     whole = make(algorithm, **changes)
     list(whole.run())

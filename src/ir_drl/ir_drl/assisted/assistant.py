@@ -74,10 +74,10 @@ class Assistant(Hooks):
 
     def before_updates(self, step: int) -> None:
         """See `Hooks`: every `period` steps the twin learns and, if it may be trusted, gives new experience."""
+        epoch = (step - 1) // self._config.epoch_steps + 1
+        self._sampler.share = self._settings.share_in(epoch)  # at each step: a resumed run begins between two fits
         if (step - self._config.start_steps - 1) % self._settings.period:
             return
-        epoch = (step - 1) // self._config.epoch_steps + 1
-        self._sampler.share = self._settings.share_in(epoch)
         if self._settings.share_until is not None and epoch > self._settings.share_until and self._veto is None:
             return  # nobody asks the twin any more
         rows = self._trainer.replay.rows
