@@ -153,6 +153,10 @@ class VetoConfig(Config):
     risk_candidates: int = live(
         8, ge=0, le=256, description="risk: actions drawn around a vetoed one that are tried before the safe action"
     )
+    risk_evaluations: int = live(
+        256, ge=2, le=1_000_000, description="risk: predicted steps that may be spent on robots vetoed at once; each "
+        "tries fewer candidates where many are, but at least the safe action and the one half way to it"
+    )  # fmt: skip
     risk_spread: float = live(0.3, gt=0, le=2, description="risk: deviation of those, in halves of each action's range")
     foresight_steps: int = live(
         5, ge=1, le=50, description="a verdict was right where a terminal state follows within so many control steps"

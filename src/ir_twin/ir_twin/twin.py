@@ -17,6 +17,7 @@ from ir_twin.delay import CommandDelay
 from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion
+from ir_twin.substitutes import Substitute, candidates, tried_each
 from ir_twin.transitions import Layout, Transition, TransitionMaker
 from ir_twin.veto import VETOES, Decision, Lack, Reason, Sent, Threshold, decide
 
@@ -148,17 +149,21 @@ def judge_all(
     ]  # fmt: skip
     forecasts = [Forecast()] * len(twins)
     if asked:
-        states, tried = zip(*(twins[i].question(actions[i]) for i in asked), strict=True)
         first = twins[asked[0]]
-        answers = first.task.forecast(np.stack(states), np.stack(tried), first.safe_action, config)
+        states = np.stack([twins[i].met() for i in asked])
+        proposals = first.clip(np.stack([action for i in asked if (action := actions[i]) is not None]))
+        answers = first.task.forecast(states, proposals, first.safe_action, config)
         for i, answer in zip(asked, answers, strict=True):
             forecasts[i] = answer
     decisions = [
         twin.decide(lack, forecast, config) for twin, lack, forecast in zip(twins, lacks, forecasts, strict=True)
     ]
-    vetoed = [i for i, made in enumerate(decisions) if made.send_safe and made.reason is Reason.HIGH_RISK]
-    found = _substitutes([twins[i] for i in vetoed], [actions[i] for i in vetoed], config)
-    others = dict(zip(vetoed, found, strict=True))
+    rows = [j for j, i in enumerate(asked) if decisions[i].send_safe and decisions[i].reason is Reason.HIGH_RISK]
+    others: dict[int, Substitute] = {}
+    if rows:
+        vetoed = [asked[j] for j in rows]
+        found = _substitutes([twins[i] for i in vetoed], states[rows], proposals[rows], config)
+        others = dict(zip(vetoed, found, strict=True))
     if config.rule == "risk_to_go":  # no action is safe as such: what is sent instead has to be better beyond doubt
         for i, other in others.items():
             if not other.risk < forecasts[i].least_risk:
@@ -170,37 +175,16 @@ def judge_all(
     ]
 
 
-class Substitute(NamedTuple):
-    """What is sent in place of a vetoed action."""
-
-    action: Array
-    sent_as: Sent
-    risk: float
-
-
-def _substitutes(twins: Sequence[RobotTwin], actions: Sequence[Array | None], config: VetoConfig) -> list[Substitute]:
-    """In place of each action, the nearest of the tried ones whose risk is within the limit; all in one batched pass.
-
-    Where none is within it, the least risky of these and the safe action.
-    """
-    if not twins:
-        return []
-    tried = [twin.candidates(action, config) for twin, action in zip(twins, actions, strict=True)]
-    counts = [len(kinds) for _, kinds, _ in tried]
-    states = np.repeat(
-        np.stack([twin.question(action)[0] for twin, action in zip(twins, actions, strict=True)]), counts, 0
-    )
-    first = twins[0]
-    risks = first.task.risk(states, np.concatenate([t for t, _, _ in tried]), first.safe_action, config).risk
-    found = []
-    for (choices, kinds, far), risk in zip(tried, np.split(risks, np.cumsum(counts)[:-1]), strict=True):
-        within = risk[1:] <= first.task.limit(config)
-        if within.any():
-            best = 1 + int(np.argmin(np.where(within, far[1:], np.inf)))
-        else:
-            best = int(np.argmin(np.where(np.isfinite(risk), risk, np.inf)))
-        found.append(Substitute(choices[best], kinds[best], float(risk[best])))
-    return found
+def _substitutes(twins: Sequence[RobotTwin], states: Array, proposals: Array, config: VetoConfig) -> list[Substitute]:
+    """In place of each proposal [robots, num_action] in its state [robots, num_state]; all in one batched pass."""
+    first, most = twins[0], tried_each(len(twins), config)
+    drawn = np.stack([twin.draw(proposal, config) for twin, proposal in zip(twins, proposals, strict=True)])
+    previous = np.stack([twin.sent for twin in twins])
+    found = candidates(proposals, first.safe_action, previous, first.clip(drawn), first.reach).first(most)
+    robots, n, width = found.actions.shape
+    tried = found.actions.reshape(-1, width)
+    risks = first.task.risk(np.repeat(states, n, axis=0), tried, first.safe_action, config).risk
+    return found.choose(risks.reshape(robots, n), first.task.limit(config))
 
 
 class RobotTwin:
@@ -210,11 +194,13 @@ class RobotTwin:
         robot: its name.
         task: what it shares with the robots of its task.
         safe_action: [num_action], sent in place of what is not.
-        clip: what the robot makes of an action beyond its bounds; the prediction is of that.
+        clip: what the robot makes of actions [..., num_action] beyond their bounds; the prediction is of that.
 
     Attributes:
         delay: of the robot's commands.
         expected: the state that the next command will meet [num_state], where the delay is compensated; else None.
+        sent: what was sent last, within the bounds [num_action]; the safe action at first.
+        reach: half the range of each action [num_action].
         counts: verdicts by reason.
         vetoes_in_a_row: the vetoes that ended with the last proposal.
     """
@@ -223,7 +209,7 @@ class RobotTwin:
         self, robot: str, task: TaskTwin, safe_action: Array, clip: Callable[[Array], Array] = lambda action: action
     ) -> None:
         self.robot, self.task, self.safe_action = robot, task, np.asarray(safe_action, np.float64)
-        self._clip = clip
+        self.clip = clip
         self.chain = TransitionMaker(task.layout)
         self.delay = CommandDelay()
         self.expected: Array | None = None
@@ -234,8 +220,9 @@ class RobotTwin:
         self._config = VetoConfig()  # as at the last verdict
         self._stamp = 0
         everywhere = np.full(len(self.safe_action), np.inf)
-        self._bounds = clip(-everywhere), clip(everywhere)
-        self._sent = self.safe_action
+        span = clip(everywhere) - clip(-everywhere)
+        self.reach = np.where(np.isfinite(span), span / 2, 1.0)
+        self.sent = self.safe_action
         self._rng = np.random.default_rng(zlib.crc32(robot.encode()))  # the same candidates when a run is repeated
         self._recent: deque[bool] = deque(maxlen=RECENT_VERDICTS)
         self._alarmed = False
@@ -288,10 +275,10 @@ class RobotTwin:
         """The verdict on a proposed action [num_action] at ``now``, ns of ROS time; None: not a valid command."""
         return judge_all([self], [action], now, config)[0]
 
-    def question(self, action: Array | None) -> tuple[Array, Array]:
-        """State and action as the network is asked about them."""
-        assert self.chain.state is not None and action is not None
-        return self.chain.state if self.expected is None else self.expected, self._clip(action)
+    def met(self) -> Array:
+        """The state that a command sent now will meet [num_state], as far as is known."""
+        assert self.chain.state is not None
+        return self.chain.state if self.expected is None else self.expected
 
     def decide(self, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> Decision:
         """What becomes of a proposal, given what is expected of it or why nothing is."""
@@ -310,28 +297,18 @@ class RobotTwin:
             sent, sent_as, sent_risk = substitute or (self.safe_action, Sent.SAFE, math.nan)
         self._record(decision, forecast, config)
         assert sent is not None
-        self._sent, self._config = sent, config
-        self.delay.sent(self.chain.step, self._clip(sent))
+        self.sent, self._config = self.clip(sent), config
+        self.delay.sent(self.chain.step, self.sent)
         limit = self.task.limit(config) if config.by_risk else math.nan
         return Verdict(
             decision.accepted, sent_as, decision.reason, forecast.reward, self.task.threshold.value, sent,
             self.task.version, forecast.risk, limit, sent_risk,
         )  # fmt: skip
 
-    def candidates(self, action: Array | None, config: VetoConfig) -> tuple[Array, list[Sent], Array]:
-        """What may be sent in place of a vetoed action: [n, num_action], what each is, how far from the action [n].
-
-        The safe action, three between it and the vetoed one, what was sent last, and some drawn around the vetoed one.
-        """
-        low, high = self._bounds
-        reach = np.where(np.isfinite(high - low), (high - low) / 2, 1.0)
-        proposal = self.question(action)[1]
-        scaled = self.safe_action + np.array([[0.75], [0.5], [0.25]]) * (proposal - self.safe_action)
+    def draw(self, proposal: Array, config: VetoConfig) -> Array:
+        """Actions around a proposal [num_action], to be tried in its place: [risk_candidates, num_action]."""
         noise = self._rng.normal(size=(config.risk_candidates, len(proposal)))
-        drawn = self._clip(proposal + config.risk_spread * reach * noise)
-        kinds = [Sent.SAFE] + [Sent.SCALED] * 3 + [Sent.PREVIOUS] + [Sent.SAMPLED] * len(drawn)
-        tried = np.vstack([self.safe_action, scaled, self._clip(self._sent), drawn])
-        return tried, kinds, np.linalg.norm((tried - proposal) / reach, axis=1)
+        return proposal + config.risk_spread * self.reach * noise
 
     def alarm(self, config: VetoConfig) -> str | None:
         """One line when nearly all recent proposals fell under the threshold; said once until it is over."""

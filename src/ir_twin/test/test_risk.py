@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_twin.config import TwinConfig, VetoConfig
-from ir_twin.ensemble_network import EnsembleNetwork
+from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion, PredictionError
 from ir_twin.transitions import Layout
-from ir_twin.twin import RobotTwin, TaskTwin, judge_all
+from ir_twin.twin import Array, RobotTwin, TaskTwin, judge_all
 from ir_twin.veto import Reason, Sent
 
 SECOND = 1_000_000_000
@@ -144,6 +144,27 @@ def test_many_robots_in_one_pass_get_the_verdicts_of_each_alone() -> None:
         alone = make(0.3).judge(proposal, SECOND, RISK)
         assert (verdict.reason, verdict.sent_as) == (alone.reason, alone.sent_as)
         np.testing.assert_allclose(verdict.sent, alone.sent, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("robots", "steps", "each"), [(1, 2, 13), (16, 2, 8), (64, 2, 2), (64, 1, 4), (1000, 1, 2)])
+def test_the_more_are_vetoed_at_once_the_fewer_candidates_each_tries(
+    robots: int, steps: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RISK.model_copy(update={"risk_steps": steps})
+    twins = [make(0.6) for _ in range(robots)]
+    for twin in twins[1:]:
+        twin.task = twins[0].task
+    asked: list[int] = []
+    risk = TaskTwin.risk
+
+    def counted(task: TaskTwin, states: Array, actions: Array, *rest: object) -> Risk:
+        asked.append(len(actions))
+        return risk(task, states, actions, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TaskTwin, "risk", counted)
+    verdicts = judge_all(twins, [np.array([1.0])] * robots, SECOND, config)
+    assert asked == [robots, robots * each]
+    assert all(verdict.reason is Reason.HIGH_RISK and verdict.sent_risk < 0.5 for verdict in verdicts)
 
 
 def test_the_risk_rule_needs_the_ensemble() -> None:
