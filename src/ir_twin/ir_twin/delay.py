@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many control steps late a robot's commands are, seen in the actions that its states report as in force."""
+"""How many control steps late a robot's commands are, and whether what is foreseen of that time may be relied on."""
 
 from __future__ import annotations
 
@@ -65,3 +65,37 @@ class CommandDelay:
                 return None
             actions.append(self._sent[max(earlier)])
         return actions
+
+
+class Trial:
+    """Whether what is foreseen of a robot's states has come nearer to them than the states that were known.
+
+    A network too young to be relied on is found out by that, and so is one that the world has left behind.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[Array, Array]] = {}
+        self._errors: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._episode = -1
+
+    def foresee(self, step: int, expected: Array, known: Array) -> None:
+        """Takes in what is expected of ``step``, and the state that was known then: both [num_state]."""
+        self._open[step] = expected, known
+
+    def arrived(self, episode: int, step: int, state: Array, scale: NDArray[np.floating]) -> None:
+        """Compares with what came [num_state], in units of ``scale`` [num_state]."""
+        if episode != self._episode:
+            self._episode = episode
+            self._open.clear()
+        if step in self._open:
+            expected, known = (float((((one - state) / scale) ** 2).sum()) for one in self._open[step])
+            self._errors.append((expected, known))
+        self._open = {later: both for later, both in self._open.items() if later > step}
+
+    @property
+    def passes(self) -> bool:
+        """Over at least half of `WINDOW` states, what was foreseen was nearer to them in the mean square."""
+        if len(self._errors) < WINDOW // 2:
+            return False
+        expected, known = np.sum(self._errors, axis=0)
+        return bool(expected < known)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_twin.config import VetoConfig
-from ir_twin.delay import CommandDelay
+from ir_twin.delay import CommandDelay, Trial
 from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion
@@ -198,6 +198,7 @@ class RobotTwin:
 
     Attributes:
         delay: of the robot's commands.
+        trial: of what is foreseen where they are late.
         expected: the state that the next command will meet [num_state], where the delay is compensated; else None.
         sent: what was sent last, within the bounds [num_action]; the safe action at first.
         reach: half the range of each action [num_action].
@@ -211,7 +212,7 @@ class RobotTwin:
         self.robot, self.task, self.safe_action = robot, task, np.asarray(safe_action, np.float64)
         self.clip = clip
         self.chain = TransitionMaker(task.layout)
-        self.delay = CommandDelay()
+        self.delay, self.trial = CommandDelay(), Trial()
         self.expected: Array | None = None
         self.counts = dict.fromkeys(Reason, 0)
         self.accepted = self.probes = self.vetoes_in_a_row = 0
@@ -240,8 +241,11 @@ class RobotTwin:
             return None
         transition = self.chain.feed(**content)  # type: ignore[arg-type]
         self._stamp, self.expected = stamp, None
-        if self.chain.state is not None:
-            self.delay.arrived(self.chain.episode, self.chain.step, np.asarray(content["action"], np.float64))
+        if (state := self.chain.state) is not None:
+            episode, step = self.chain.episode, self.chain.step
+            self.delay.arrived(episode, step, np.asarray(content["action"], np.float64))
+            if self.task.model is not None:
+                self.trial.arrived(episode, step, state, self.task.model.network.input_scale[: len(state)])
         if transition is not None:
             self.task.experience(transition)
             for judged, fell in self.foresight.advance(bool(transition.terminated), self._config):
@@ -260,15 +264,19 @@ class RobotTwin:
         .. math:: \hat s_{k+d} = f(\dots f(s_k, a_{k-d}) \dots, a_{k-1})
 
         with f the network in use, d the delay in control steps and :math:`a_j` what was sent in answer to state j. None
-        without a network, where nothing is known of what is on its way, or where what is foreseen is not finite.
+        without a network, where nothing is known of what is on its way, where what is foreseen is not finite, and until
+        it has proved nearer to the states that came than those known before (`ir_twin.delay.Trial`).
         """
-        state, model = self.chain.state, self.task.model
+        known, model = self.chain.state, self.task.model
         actions = self.delay.on_their_way(self.chain.step)
-        if state is None or model is None or not actions:
+        if known is None or model is None or not actions:
             return None
+        state = known
         for action in actions:
             state = model.network.predict(state[None], action[None]).next_state[0].astype(np.float64)
-        self.expected = state if np.isfinite(state).all() else None
+        if np.isfinite(state).all():
+            self.trial.foresee(self.chain.step + self.delay.steps, state, known)
+            self.expected = state if self.trial.passes else None
         return self.expected
 
     def judge(self, action: Array | None, now: int, config: VetoConfig) -> Verdict:

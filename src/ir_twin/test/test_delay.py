@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_twin.delay import WINDOW, CommandDelay
+from ir_twin.delay import WINDOW, CommandDelay, Trial
 
 
 def drive(delay: CommandDelay, late: list[int], episode: int = 1, seed: int = 0) -> list[np.ndarray]:
@@ -72,3 +72,31 @@ def test_a_state_that_was_not_answered_leaves_the_command_before_it_in_force() -
     delay.sent(2, third)
     assert [way.tolist() for way in delay.on_their_way(3) or []] == [first.tolist(), third.tolist()]
     assert [way.tolist() for way in delay.on_their_way(2) or []] == [first.tolist(), first.tolist()]
+
+
+def foresee(trial: Trial, error: float, steps: int, episode: int = 1, lost: int = 0) -> None:
+    """States that move by 1 a step, each foreseen one step before with an error; every ``lost``-th does not come."""
+    for step in range(steps):
+        if not lost or step % lost:
+            trial.arrived(episode, step, np.array([step, 5.0]), np.array([1.0, 1e-3]))
+        trial.foresee(step + 1, np.array([step + 1 + error, 5.0]), np.array([step, 5.0]))
+
+
+def test_what_is_foreseen_is_relied_on_once_it_was_nearer_than_what_was_known() -> None:
+    trial = Trial()
+    foresee(trial, 0.9, WINDOW // 2)
+    assert not trial.passes, "too few"
+    foresee(trial, 0.9, 2, episode=2)
+    assert trial.passes
+    foresee(trial, 1.5, WINDOW, episode=3)
+    assert not trial.passes, "worse than the states before"
+    foresee(trial, 0.0, WINDOW, episode=4, lost=7)
+    assert trial.passes, "what did not come is not counted"
+
+
+def test_nothing_is_compared_over_the_start_of_an_episode() -> None:
+    trial = Trial()
+    for episode in range(3 * WINDOW):
+        trial.arrived(episode, 5, np.zeros(1), np.ones(1))
+        trial.foresee(5, np.zeros(1), np.ones(1))
+    assert not trial.passes

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_twin.config import VetoConfig
+from ir_twin.delay import WINDOW
 from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
 from ir_twin.transitions import Layout
 from ir_twin.twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
@@ -196,23 +197,33 @@ def test_verdicts_are_about_the_state_that_the_command_will_meet() -> None:
     zeros, ones = np.zeros(3, np.float32), np.ones(3, np.float32)
     adding = PredictNetwork((layer,), (zeros,), "silu", True, zeros, ones, zeros, ones, clip=math.inf)
     config = ENFORCE.model_copy(update={"threshold": -1e6, "compensate_delay": True})
-    twin, sent = make(config), [0.0]
+    twin, sent, state = make(config), [0.0], np.array([1.0, 2.0])
+    known = 3 + WINDOW  # the step since which the delay is known: the first answer is met in step 4
     twin.task.adopt(replace(model(), network=adding), config)
     assert not twin.compensates(config) and twin.expect() is None
-    for step in range(1, 200):
-        observe(twin, step, action=[sent[max(step - 3, 0)]])
+
+    def arrive(step: int) -> None:
+        nonlocal state
+        state = state + (action := sent[max(step - 3, 0)])
+        observe(twin, step, action=[action], observation=state.tolist())
+
+    for step in range(1, 2 * WINDOW):
+        arrive(step)
+        foreseen = twin.compensates(config) and twin.expect() is not None
+        assert foreseen == (step >= known + 1 + WINDOW // 2), "once it has proved right, two steps later for each"
         sent.append(float(np.sin(step)))
         twin.judge(np.array([sent[-1]]), SECOND, config)
     assert twin.compensates(config)
     assert not any(twin.compensates(config.model_copy(update={"mode": mode})) for mode in ("off", "shadow"))
     assert not twin.compensates(config.model_copy(update={"compensate_delay": False}))
-    observe(twin, 200, action=[sent[197]])
+    arrive(200)
     plain = twin.judge(np.array([0.3]), SECOND, config)
-    assert plain.predicted_reward == pytest.approx(1.0), "of the state that came, until the other is asked for"
-    observe(twin, 201, action=[sent[198]])
-    on_their_way = sent[199] + 0.3
-    np.testing.assert_allclose(twin.expect(), [1.0 + on_their_way, 2.0 + on_their_way], atol=1e-5)
-    assert twin.judge(np.array([0.0]), SECOND, config).predicted_reward == pytest.approx(1.0 + on_their_way)
+    sent.append(0.3)
+    assert plain.predicted_reward == pytest.approx(state[0]), "of the state that came, until the other is asked for"
+    arrive(201)
+    meant = state + sent[199] + 0.3
+    np.testing.assert_allclose(twin.expect(), meant, atol=1e-5)
+    assert twin.judge(np.array([0.0]), SECOND, config).predicted_reward == pytest.approx(meant[0], abs=1e-5)
     observe(twin, 202, action=[sent[199]], observation=[3.4e38, 2.0])
     twin.task.adopt(replace(model(), network=replace(adding, output_scale=np.full(3, np.inf, np.float32))), config)
     assert twin.expect() is None and twin.expected is None

@@ -14,6 +14,9 @@ from ir_twin.training import Trainer
 from ir_twin.transitions import Layout
 from ir_twin.twin import RobotTwin, TaskTwin
 
+DRIFT = 2.0
+"""Of every number of a state in one step, and as the networks foresee it."""
+
 
 def test_repeated_twins_give_the_same_verdicts():
     task = make_task("hopper", None)
@@ -32,7 +35,9 @@ def test_repeated_twins_give_the_same_verdicts():
         now = (step + 1) * 8_000_000
         if step % 50 == 20:
             nothing = PredictionError(math.nan, math.nan, np.full(n, math.nan))
-            model = ModelVersion(task.name, step // 50 + 1, trainer.export(), step, step, nothing, 0.0)
+            network = trainer.export()
+            network.output_mean[:n] = DRIFT
+            model = ModelVersion(task.name, step // 50 + 1, network, step, step, nothing, 0.0)
             shared.adopt(model, config)
             trainer = Trainer(PRESETS["live"], layout, step)
         if step == 200:
@@ -42,15 +47,15 @@ def test_repeated_twins_give_the_same_verdicts():
             action = rng.normal(size=m) * 2
             late = task.clip(sent[twin.robot][max(step - 3, step // 90 * 90)]) if step % 90 else []
             twin.observe(
-                now, task.name, episode=step // 90, step=step % 90, observation=rng.normal(size=n),
-                action=late, reward=float(rng.normal()), terminated=step % 90 == 89,
-                truncated=False,
+                now, task.name, episode=step // 90, step=step % 90,
+                observation=DRIFT * (step % 90) + rng.normal(size=n), action=late, reward=float(rng.normal()),
+                terminated=step % 90 == 89, truncated=False,
             )  # fmt: skip
             if twin.delay.steps:
                 expected += twin.expect() is not None
             verdicts.append(twin.judge(None if step == 111 else action, now, config))
             sent[twin.robot].append(verdicts[-1].sent)
-    assert expected > 100  # commands are two control steps late
+    assert expected > 100  # commands are two control steps late, and the drift is foreseen
     (_, begin), *entries = map(json.loads, journal.take()[1].splitlines())
     replay = TwinReplay(**begin)
     said = [content for call, *arguments in entries for _, _, content in replay.apply(call, *arguments)]

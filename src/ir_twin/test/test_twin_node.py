@@ -378,12 +378,16 @@ def test_controllers_are_given_the_state_that_their_command_will_meet(ros: RosHa
     ros.until(lambda: robot.node.count_publishers("/edge/jumper/expected_state"), what="publisher")
     (twin,) = (port.twin for port in node.robots if port.twin.robot == "jumper")
     sent: list[np.ndarray] = []
+    state = np.zeros(len(robot.task.observation_names))
 
     def step(**changes: object) -> None:
-        """One control step of a robot on which what is sent takes effect in the step after the next one."""
-        late = {"action": robot.task.clip(sent[max(robot.step - 2, 0)]).tolist()} if robot.step else {}
-        before = robot.step
-        robot.observe(**(late | changes))
+        """One control step of a robot that moves by what was sent in answer to the state before the last one."""
+        before, late = robot.step, {}
+        if before:
+            action = robot.task.clip(sent[max(before - 2, 0)])
+            state[:] += action[-1]
+            late = {"action": action.tolist()}
+        robot.observe(**({"observation": state.tolist()} | late | changes))
         ros.until(lambda: twin.chain.step == before, what="state")
         robot.propose(robot.rng.uniform(-1, 1, len(robot.task.action_low)))
         sent.append(robot.commands[-1])
@@ -394,17 +398,22 @@ def test_controllers_are_given_the_state_that_their_command_will_meet(ros: RosHa
     known = robot.step - 1
     ros.until(lambda: [m.step for m in expected] == [known], what="the state as it came, as there is no network yet")
     node.tasks["hopper_hop"].adopt(moving_by_action(), node.parameters.config)
-    step(observation=[0.25] * len(robot.task.observation_names))
-    ros.until(lambda: len(expected) == 2, what="the state as the command will meet it")
-    assert (expected[1].episode, expected[1].step) == (1, known + 1)
-    np.testing.assert_allclose(expected[1].observation, 0.25 + robot.task.clip(sent[-2])[-1], atol=1e-5)
-    step(observation=[0.5] * len(robot.task.observation_names), terminated=True)
-    ros.until(lambda: len(expected) == 3, what="the end of the episode")
-    assert expected[2].terminated and list(expected[2].observation) == [0.5] * len(robot.task.observation_names)
+    for _ in range(WINDOW // 2):
+        step()
+        ros.until(lambda: expected[-1].step == robot.step - 1, what="the state as it came, while it is on trial")
+        assert list(expected[-1].observation) == state.tolist()
+    step()
+    ros.until(lambda: expected[-1].step == robot.step - 1, what="the state as the command will meet it")
+    assert expected[-1].episode == 1
+    np.testing.assert_allclose(expected[-1].observation, state + robot.task.clip(sent[-2])[-1], atol=1e-5)
+    step(terminated=True)
+    ros.until(lambda: expected[-1].terminated, what="the end of the episode")
+    assert list(expected[-1].observation) == state.tolist()
+    known = len(expected)
     node.set_parameters(parameters(compensate_delay=False))
     robot.step = 0
     step()
-    assert len(expected) == 3
+    assert len(expected) == known
 
 
 def moving_by_action() -> ModelVersion:
