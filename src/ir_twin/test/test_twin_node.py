@@ -1,106 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node: a verdict for every proposal, the right command out, at once; its learner comes, goes and comes back."""
+"""The node: a verdict for every proposal, the right command out, at once."""
 
 import math
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from geometry_msgs.msg import Twist
-from rclpy.parameter import Parameter
+from twin_bench import Robot, make, parameters, predicting_last_action
 
-from ir_common.config import EXIT_CONFIG, ConfigError
-from ir_common.ros_node import LATCHED, RELIABLE
+from ir_common.config import ConfigError
 from ir_common.testing import RosHarness
-from ir_interfaces.msg import TaskState, TwinStatus, Verdict
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
+from ir_interfaces.msg import TaskState, Verdict
+from ir_sim.ros_messages import action_to_command
 from ir_sim.tasks import make_task
 from ir_twin import checkpoint
 from ir_twin.delay import WINDOW
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.foresight import Judged
-from ir_twin.predict_network import VECTORS, ModelVersion, PredictionError, PredictNetwork
+from ir_twin.predict_network import VECTORS, ModelVersion
 from ir_twin.transitions import Layout, layout_of
-from ir_twin.twin_node import STATES, TwinNode
-
-
-class Robot:
-    """Plays one robot with its controller, and hears what the twin says."""
-
-    def __init__(self, ros: RosHarness, name: str, model: str, namespace: str = "/edge") -> None:
-        self.ros, self.name, self.task = ros, name, make_task(model)
-        self.node = ros.node(f"{name}_test")
-        topic, kind = COMMAND_TYPES[self.task.command]
-        self.verdicts: list[Verdict] = []
-        self.commands: list[np.ndarray] = []
-        self.statuses: list[TwinStatus] = []
-        prefix = f"{namespace}/{name}/"
-        self._states = self.node.create_publisher(TaskState, prefix + "state", RELIABLE)
-        self._proposals = self.node.create_publisher(kind, f"{prefix}{topic}_proposed", 10)
-        self.node.create_subscription(Verdict, prefix + "verdict", self.verdicts.append, RELIABLE)
-        self.node.create_subscription(kind, prefix + topic, self._command, RELIABLE)
-        self.node.create_subscription(TwinStatus, prefix + "twin_status", self.statuses.append, LATCHED)
-        self.step = 0
-        self.rng = np.random.default_rng(0)
-
-    def _command(self, message: object) -> None:
-        self.commands.append(command_to_action(self.task, message))  # type: ignore[arg-type]
-
-    def ready(self) -> None:
-        ends = [self._states, self._proposals]
-        self.ros.until(lambda: all(end.get_subscription_count() for end in ends), what="subscriptions of the twin")
-        self.ros.until(lambda: self.node.count_publishers(self._proposals.topic_name.removesuffix("_proposed")))
-
-    def observe(self, **changes: object) -> None:
-        n, m = len(self.task.observation_names), len(self.task.action_names)
-        fields: dict[str, object] = {
-            "task": self.task.name, "observation": self.rng.normal(size=n).tolist(), "reward": float(self.rng.normal()),
-            "action": self.rng.uniform(-1, 1, size=m).tolist() if self.step else [],
-        }  # fmt: skip
-        message = TaskState(episode=1, step=self.step, **(fields | changes))
-        message.header.stamp = self.node.get_clock().now().to_msg()
-        self._states.publish(message)
-        self.step += 1
-
-    def propose(self, action: list[float] | np.ndarray) -> Verdict:
-        return self.send(action_to_command(self.task, np.array(action), self.node.get_clock().now().to_msg()))
-
-    def send(self, command: object) -> Verdict:
-        """Publishes a command and returns its verdict once that and the outcome are here."""
-        count = len(self.verdicts)
-        self._proposals.publish(command)
-        self.ros.until(lambda: len(self.verdicts) > count and len(self.commands) > count, what="verdict and command")
-        return self.verdicts[-1]
-
-
-def predicting_last_action(task_name: str) -> ModelVersion:
-    """A model that predicts the action's last number as reward."""
-    task = make_task({"cart_navigation": "cart", "hopper_hop": "hopper"}[task_name])
-    n, m = len(task.observation_names), len(task.action_names)
-    layer = np.zeros((n + m, n + 1), np.float32)
-    layer[-1, -1] = 1.0
-    mean, scale = np.zeros(n + m, np.float32), np.ones(n + m, np.float32)
-    network = PredictNetwork(
-        (layer,), (np.zeros(n + 1, np.float32),), "silu", True, mean, scale, mean[: n + 1], scale[: n + 1], math.inf
-    )
-    return ModelVersion(task_name, 4, network, 100, 10, PredictionError(0.1, 0.2, np.zeros(n)), 0.1)
-
-
-def parameters(**values: object) -> list[Parameter]:
-    return [Parameter(name, value=value) for name, value in values.items()]
-
-
-def make(ros: RosHarness, **values: object) -> TwinNode:
-    given = {"robots": ["cart", "jumper:hopper"], "threshold": 0.0} | values
-    return ros.add(TwinNode(namespace="/edge", parameter_overrides=parameters(**given)))
+from ir_twin.twin_node import STATES
 
 
 @pytest.mark.parametrize(("name", "model"), [("cart", "cart"), ("jumper", "hopper")])
@@ -287,87 +209,6 @@ def test_verdicts_are_quick(ros: RosHarness) -> None:
         port._on_proposal(command)
         spent.append(time.thread_time() - began)
     assert np.quantile(spent, 0.99) < 0.002
-
-
-@pytest.fixture
-def process(ros_domain: int) -> Iterator[subprocess.Popen[str]]:
-    values = (
-        "robots:=[cart]",
-        "learner_duty:=0.5",
-        "learner_nice:=0",
-        "initial_steps:=30",
-        "publish_period:=0.2",
-        "mode:=enforce",
-    )
-    words = [word for value in values for word in ("-p", value)]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "ir_twin.twin_node", "--ros-args", "-r", "__ns:=/edge", *words],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    yield started
-    started.kill()
-    started.communicate()
-
-
-def test_the_process_learns_outlives_its_learner_and_ends_in_good_order(
-    ros: RosHarness, process: subprocess.Popen[str]
-) -> None:
-    robot = Robot(ros, "cart", "cart")
-    robot.ready()
-
-    def learnt(version: int) -> bool:
-        robot.observe()
-        return bool(robot.statuses) and robot.statuses[-1].model_version > version
-
-    ros.until(lambda: learnt(0) and math.isfinite(robot.statuses[-1].threshold), 90, "a first model and its threshold")
-    status = robot.statuses[-1]
-    assert status.transitions >= 64
-    assert status.reward_error > 0
-    assert status.state_error > 0
-    verdict = robot.propose([0.2, 0.1])
-    assert verdict.model_version > 0
-    assert verdict.reason in (Verdict.REASON_ACCEPTED, Verdict.REASON_LOW_REWARD)
-
-    (learner,) = psutil.Process(process.pid).children()
-    learner.kill()
-    robot.observe()
-    assert robot.propose([0.2, 0.1]).model_version > 0  # the verdicts go on
-    before = robot.statuses[-1].model_version
-    ros.until(lambda: learnt(before), 90, "a version of the second learner")
-    (second,) = psutil.Process(process.pid).children()
-    assert second.pid != learner.pid
-
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
-    assert time.monotonic() - began < 2
-    assert process.returncode == 0, errors
-    assert "ended with SIGKILL: restart 1 of 5" in errors
-    assert not psutil.pid_exists(second.pid)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["robots:=[cart, 'x:submarine']"], "submarine"),
-        (["mode:=on"], "mode"),
-        (["robots:=[cart, 'cart:hopper']"], "each once"),
-        (["robots:=[cart]", "world:=/nowhere/world.sdf"], "/nowhere/world.sdf"),
-        (["robots:=[cart]", "threshold:=.nan"], "threshold"),
-        (["robots:=[cart]", "rule:=risk"], "preset ensemble"),
-        (["robots:=[cart]", "checkpoints:=DAMAGED"], "cart_navigation.npz: is no undamaged checkpoint"),
-    ],
-)
-def test_wrong_parameters_end_the_start_with_one_line(
-    ros_domain: int, words: list[str], said: str, tmp_path: Path
-) -> None:
-    checkpoint.file_of(tmp_path, "cart_navigation").write_bytes(b"PK")
-    words = [word.replace("DAMAGED", str(tmp_path)) for word in words]
-    command = [sys.executable, "-m", "ir_twin.twin_node", "--ros-args", *(w for word in words for w in ("-p", word))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ)
-    assert done.returncode == EXIT_CONFIG, done.stderr
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_controllers_are_given_the_state_that_their_command_will_meet(ros: RosHarness) -> None:
