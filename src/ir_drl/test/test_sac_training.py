@@ -73,6 +73,32 @@ def test_with_returns_of_several_steps_it_learns_too_and_keeps_the_steps_apart()
     assert set(np.round(np.unique(triple[:, layout.terminated]), 6)) <= {np.float32(0.19), np.float32(1.0)}
 
 
+class Pay(Point):
+    """Pays 1 a step, and ends by itself after 3 steps in the first episode, after 5 in each later one."""
+
+    episodes = 0
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        observation, *_ = super().step(action)
+        ended = self.steps >= (3 if self.episodes == 0 else 5)
+        self.episodes += ended
+        return observation, 1.0, ended, False, {}
+
+
+def test_critics_are_taught_no_more_than_a_multiple_of_what_came(tmp_path: Path) -> None:
+    """A discount of 0.9: three steps are worth 1 + 0.9 + 0.81, five 1.4 more."""
+    ceilings = []
+    trainer = Trainer(Pay, settings(value_ceiling=2.0, epochs=1, evaluation_episodes=0), "pay")
+    list(trainer.run(lambda step: ceilings.append(trainer.agent.ceiling)))
+    assert ceilings[1] == np.inf and ceilings[2] == pytest.approx(2 * 2.71)
+    assert trainer.agent.ceiling == pytest.approx(2 * 4.0951)
+    trainer.save(tmp_path / "c.pt")
+    again = Trainer(Pay, settings(value_ceiling=2.0, epochs=1, evaluation_episodes=0), "pay")
+    again.load(tmp_path / "c.pt")
+    assert again.agent.ceiling == trainer.agent.ceiling
+    assert Trainer(Pay, SMALL, "pay").agent.ceiling == np.inf
+
+
 def outcome(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
     kept = [(r.epoch, r.steps, r.falls, r.training_returns, r.evaluation_returns, r.metrics) for r in trainer.records]
     return trainer.agent.actor.flat.detach(), trainer.agent.critics.flat.detach(), kept

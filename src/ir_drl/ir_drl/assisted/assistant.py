@@ -52,7 +52,11 @@ class Assistant(Hooks):
         self._vetoes, self._notes = 0, dict[str, list[float]]()
         trainer.hooks = self
         trainer.sampler = self._sampler = MixedSampler(
-            trainer.reaches, self.buffer, self._settings.share, trainer.agent.random["replay"]
+            trainer.reaches,
+            self.buffer,
+            self._settings.share,
+            trainer.agent.random["replay"],
+            self._settings.replayed_falls,
         )
 
     @property

@@ -38,6 +38,9 @@ class TwinTraining(Config):
     share_until: int | None = Field(
         default=None, ge=1, description="epoch until which that falls to nothing, in proportion; none: it stays"
     )
+    replayed_falls: float = Field(
+        default=0.0, ge=0, le=1, description="part of each batch that are the robot's falls, which are rare otherwise"
+    )
     capacity: int = Field(default=100_000, ge=1, description="transitions that the twin's buffer keeps")
     starts: int = Field(default=2000, ge=1, description="rollouts after each fit")
     length: tuple[int, int] = Field(default=(1, 1), description="steps of a rollout, at first and at last")
@@ -76,6 +79,8 @@ class TwinTraining(Config):
             raise ValueError("length and length_epochs: must be at least 1")
         if self.length_epochs[1] <= self.length_epochs[0]:
             raise ValueError("length_epochs: the second must be greater than the first")
+        if self.share + self.replayed_falls > 1:
+            raise ValueError("share and replayed_falls: must not be more than 1 together")
         return self
 
     def share_in(self, epoch: int) -> float:
@@ -104,19 +109,21 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sac": {
             "hidden": (128, 128),
             "actor_every": 2,
-            "discount": 0.993,
+            "discount": 0.995,
+            "target_entropy": -1.0,
+            "initial_alpha": 0.2,
         },
-        "return_steps": 5,
-        "updates_per_step": 10,
+        "updates_per_step": 9,
+        "value_ceiling": 1.3,
         "start_steps": 500,
         "twin": {
             "model": "ensemble",
             "first_fit_steps": 1500,
             "fit_steps": 200,
             "share": 0.9,
-            "share_until": 6,
             "starts": 10_000,
             "capacity": 200_000,
+            "replayed_falls": 0.06,
             "bounded": True,
             "action_noise": 0.4,
         },

@@ -42,6 +42,10 @@ class TrainingConfig(Config):
         default=1, ge=1, le=100, description="environment steps whose rewards a target sums up before the next value"
     )
     updates_per_step: int = Field(default=1, ge=0, description="gradient steps for each environment step")
+    value_ceiling: float | None = Field(
+        default=None, gt=0, description="critics are taught no value above so many times the greatest discounted "
+        "return that an episode has brought yet; none: any"
+    )  # fmt: skip
     capacity: int = Field(default=1_000_000, ge=1, description="transitions that the replay buffer keeps")
     evaluation_episodes: int = Field(default=5, ge=0, description="episodes of an evaluation, one after each epoch")
 
@@ -150,7 +154,7 @@ class Trainer:
         self.sampler: Sampler = UniformSampler(self.reaches, self.agent.random["replay"])
         self.hooks = Hooks()
         self.records: list[Epoch] = []
-        self.running = Running()
+        self.running, self._greatest = Running(), 0.0
         self._random = Generators(config.seed, "environment", "start")
 
     def run(self, on_step: Callable[[int], None] = lambda step: None) -> Iterator[Epoch]:
@@ -189,12 +193,14 @@ class Trainer:
             if terminated or truncated:
                 self.running.falls += terminated
                 self.running.returns.append(sum(rewards))
+                self._raise_ceiling(rewards)
                 observation, rewards = self._reset(), []
             if step > config.start_steps:
                 self.hooks.before_updates(step)
                 for _ in range(config.updates_per_step):
                     self.agent.update(self.sampler)
             on_step(step)
+        self._raise_ceiling(rewards)
         trained, cpu_trained = time.perf_counter(), time.process_time()
         evaluation = self.evaluate()
         return Epoch(
@@ -208,6 +214,16 @@ class Trainer:
             evaluation_seconds=time.perf_counter() - trained,
             cpu_seconds=cpu_trained - cpu_began,
         )
+
+    def _raise_ceiling(self, rewards: list[float]) -> None:
+        """After an episode, or what there is of it: values that run away go beyond anything that ever came."""
+        if self.config.value_ceiling is None:
+            return
+        worth = 0.0
+        for reward in reversed(rewards):
+            worth = reward + self.config.sac.discount * worth
+            self._greatest = max(self._greatest, worth)
+        self.agent.ceiling = self.config.value_ceiling * self._greatest
 
     def _step(self, observation: FloatArray, step: int) -> tuple[FloatArray, float, bool, bool]:
         if step <= self.config.start_steps:
@@ -258,6 +274,7 @@ class Trainer:
             "reaches": self._rows_of(self.reaches) if self.reaches is not self.replay else None,
             "random": self._random.state(),
             "records": [asdict(record) for record in self.records],
+            "greatest": self._greatest,
             "hooks": self.hooks.state(),
         }
         checkpoint.save(path, self.task, content)
@@ -282,6 +299,8 @@ class Trainer:
                 self.reaches.load(content["reaches"])
             self._random.load(content["random"])
             self.records = [Epoch(**record) for record in content["records"]]
+            self._greatest = float(content.get("greatest", 0.0))  # there were none without a ceiling, earlier
+            self._raise_ceiling([])
             self.hooks.load(content["hooks"])
         except ConfigError:
             raise
