@@ -13,6 +13,7 @@ import torch
 
 from ir_common.config import ConfigError
 from ir_drl.sac import SACConfig, checkpoint
+from ir_drl.sac.pace import Pace, PaceConfig
 from ir_drl.sac.training import Hooks, Trainer, TrainingConfig
 
 torch.set_num_threads(1)  # the networks are too small for more
@@ -97,6 +98,35 @@ def test_critics_are_taught_no_more_than_a_multiple_of_what_came(tmp_path: Path)
     again.load(tmp_path / "c.pt")
     assert again.agent.ceiling == trainer.agent.ceiling
     assert Trainer(Pay, SMALL, "pay").agent.ceiling == np.inf
+
+
+def test_the_pace_rises_after_epochs_that_earned_it() -> None:
+    pace = Pace(PaceConfig(cap=2.0, allowance=0.5, growth=1.5, falls=1, reached=0.8))
+    assert [pace.pay(reward) for reward in (-3.0, 1.0, 2.0, 9.0)] == [-3.5, 0.5, 1.5, 1.5]
+    assert pace.end_epoch(falls=0) == {"reward_cap": 2.0} and pace.cap == 2.0, "0.5 on average"
+    for falls, cap in ((2, 2.0), (1, 3.0)):
+        assert pace.pay(1.5) == 1.0 and pace.pay(1.7) == pytest.approx(1.2)
+        pace.end_epoch(falls)
+        assert pace.cap == cap
+    assert Pace(None).pay(9.0) == 9.0 and Pace(None).end_epoch(0) == {}
+
+
+def test_steps_pay_by_the_pace_records_tell_the_rewards_and_a_resumed_run_knows_it(tmp_path: Path) -> None:
+    """Every step's reward is 1: it pays 0.5, then 0.6, and 0.1 less each."""
+    pace = PaceConfig(cap=0.5, allowance=0.1, growth=1.2, falls=1000)
+    config = settings(epochs=1, return_steps=2, evaluation_episodes=0, pace=pace)
+    trainer = Trainer(Pay, config, "pay")
+    (record,) = trainer.run()
+    assert set(record.training_returns) == {3.0, 5.0} and record.metrics["reward_cap"] == 0.5
+    column = trainer.layout.reward
+    np.testing.assert_allclose(trainer.replay.rows[:, column], 0.4, rtol=1e-6)
+    assert set(np.round(trainer.reaches.rows[:, column], 6)) == {np.float32(0.4), np.float32(0.76)}
+    trainer.save(tmp_path / "c.pt")
+    again = Trainer(Pay, config.model_copy(update={"epochs": 2}), "pay")
+    again.load(tmp_path / "c.pt")
+    (record,) = again.run()
+    assert record.metrics["reward_cap"] == pytest.approx(0.6)
+    np.testing.assert_allclose(again.replay.rows[-250:, column], 0.5, rtol=1e-6)
 
 
 def outcome(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:

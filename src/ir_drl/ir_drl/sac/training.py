@@ -21,6 +21,7 @@ from ir_drl.sac import checkpoint
 from ir_drl.sac.agent import SAC
 from ir_drl.sac.config import SACConfig
 from ir_drl.sac.generators import Generators, generator
+from ir_drl.sac.pace import Pace, PaceConfig
 from ir_drl.sac.replay import Layout, ReplayBuffer, Sampler, UniformSampler
 from ir_drl.sac.returns import NStepReturns
 
@@ -42,6 +43,7 @@ class TrainingConfig(Config):
         default=1, ge=1, le=100, description="environment steps whose rewards a target sums up before the next value"
     )
     updates_per_step: int = Field(default=1, ge=0, description="gradient steps for each environment step")
+    pace: PaceConfig | None = Field(default=None, description="what steps pay in training; none: their rewards")
     value_ceiling: float | None = Field(
         default=None, gt=0, description="critics are taught no value above so many times the greatest discounted "
         "return that an episode has brought yet; none: any"
@@ -129,6 +131,7 @@ class Trainer:
         sampler: fills the updates' batches; replace it to mix the robot's experience with the twin's.
         environment: that it trains in; evaluations have their own.
         hooks: what a method adds.
+        pace: what steps pay.
         records: of the epochs so far.
         running: of the epoch under way.
 
@@ -153,6 +156,7 @@ class Trainer:
         self._returns = NStepReturns(config.return_steps, config.sac.discount)
         self.sampler: Sampler = UniformSampler(self.reaches, self.agent.random["replay"])
         self.hooks = Hooks()
+        self.pace = Pace(config.pace)
         self.records: list[Epoch] = []
         self.running, self._greatest = Running(), 0.0
         self._random = Generators(config.seed, "environment", "start")
@@ -209,7 +213,7 @@ class Trainer:
             falls=self.running.falls,
             training_returns=self.running.returns,
             evaluation_returns=evaluation,
-            metrics=self.agent.metrics() | self.hooks.metrics(),
+            metrics=self.agent.metrics() | self.hooks.metrics() | self.pace.end_epoch(self.running.falls),
             seconds=trained - began,
             evaluation_seconds=time.perf_counter() - trained,
             cpu_seconds=cpu_trained - cpu_began,
@@ -235,11 +239,12 @@ class Trainer:
         action = self.hooks.propose(observation, action)
         following, reward, terminated, truncated, _ = self.environment.step(self._scale(action))
         reward = float(reward)
-        self.replay.add(observation, action, reward, following, terminated)
+        paid = self.pace.pay(reward)
+        self.replay.add(observation, action, paid, following, terminated)
         if self.reaches is not self.replay:
-            for reach in self._returns.follow(observation, action, reward, following, terminated):
+            for reach in self._returns.follow(observation, action, paid, following, terminated):
                 self.reaches.add(*reach)
-        self.hooks.transition(observation, action, reward, following, terminated)
+        self.hooks.transition(observation, action, paid, following, terminated)
         return following, reward, terminated, truncated
 
     def _diverged(self) -> FloatingPointError:
@@ -275,6 +280,7 @@ class Trainer:
             "random": self._random.state(),
             "records": [asdict(record) for record in self.records],
             "greatest": self._greatest,
+            "reward_cap": self.pace.cap,
             "hooks": self.hooks.state(),
         }
         checkpoint.save(path, self.task, content)
@@ -299,6 +305,7 @@ class Trainer:
                 self.reaches.load(content["reaches"])
             self._random.load(content["random"])
             self.records = [Epoch(**record) for record in content["records"]]
+            self.pace.cap = float(content["reward_cap"])
             self._greatest = float(content.get("greatest", 0.0))  # there were none without a ceiling, earlier
             self._raise_ceiling([])
             self.hooks.load(content["hooks"])
