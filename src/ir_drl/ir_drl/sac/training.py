@@ -305,7 +305,8 @@ class Trainer:
                 self.reaches.load(content["reaches"])
             self._random.load(content["random"])
             self.records = [Epoch(**record) for record in content["records"]]
-            self.pace.cap = float(content["reward_cap"])
+            if self.config.pace is not None:
+                self.pace.cap = float(content["reward_cap"])
             self._greatest = float(content.get("greatest", 0.0))  # there were none without a ceiling, earlier
             self._raise_ceiling([])
             self.hooks.load(content["hooks"])
