@@ -38,6 +38,7 @@ class LeanExecutor(SingleThreadedExecutor):
         self._waitables: list[Any] = []
         self._wait_set: Any = None
         self._tasks: list[Any]
+        self._after: list[Callable[[], None]] = []
         self._takers: dict[str, Callable[[Any], bool]] = {
             "timer": self._call_timer,
             "subscription": self._call_subscription,
@@ -60,6 +61,13 @@ class LeanExecutor(SingleThreadedExecutor):
         """As of the stock executor."""
         self._changed = True
         super().remove_node(node)
+
+    def after_round(self, callback: Callable[[], None]) -> None:
+        """Calls it once, when one message of each subscription that is ready now has been taken.
+
+        For callbacks that gather what is better done together.
+        """
+        self._after.append(callback)
 
     def spin(self) -> None:
         """Serves the nodes until the executor is shut down.
@@ -164,6 +172,8 @@ class LeanExecutor(SingleThreadedExecutor):
             waiting, take = ready[kind], self._takers[kind]
             while waiting and not self._changed and not self._is_shutdown:
                 waiting = [entity for entity in waiting if not self._changed and take(entity)]
+                while self._after:
+                    self._after.pop(0)()
 
     # Each of these takes one thing and returns whether there may be more of it.
 

@@ -43,6 +43,29 @@ def test_messages_are_served_in_turn_and_in_order(ros: RosHarness) -> None:
     assert len(subscriptions) == 2
 
 
+def test_what_waits_for_the_round_sees_a_message_of_each_subscription(ros: RosHarness) -> None:
+    node, round_, rounds = ros.node(), [], []
+
+    def end() -> None:
+        rounds.append(sorted(round_))
+        round_.clear()
+
+    def take(topic: str, message: DropCount) -> None:
+        if not round_:
+            ros.executor.after_round(end)
+        round_.append((message.messages, topic))
+
+    for topic in "abc":
+        node.create_subscription(DropCount, topic, lambda m, t=topic: take(t, m), 50)
+    publishers = [ros.node("p" + topic).create_publisher(DropCount, topic, 50) for topic in "abc"]
+    ros.until(lambda: all(p.get_subscription_count() == 1 for p in publishers), what="the match")
+    for number in range(4):
+        for publisher in publishers:
+            publisher.publish(DropCount(messages=number))
+    ros.until(lambda: sum(map(len, rounds)) == 12)
+    assert max(map(len, rounds)) == 3 and all(len({topic for _, topic in one}) == len(one) for one in rounds)
+
+
 def test_a_message_with_its_information(ros: RosHarness) -> None:
     node, got = ros.node(), []
 
