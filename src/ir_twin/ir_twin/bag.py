@@ -118,17 +118,18 @@ def _read(
 
 
 def _chosen(path: Path, reader: AnyReader) -> list[Any]:
-    """One connection with states for each robot."""
+    """One connection with states for each robot; its `expected_state` is the twin's own prediction."""
     robots: dict[str, Any] = {}
     for connection in reader.connections:
-        if connection.msgtype == STATE and connection.msgcount:
-            robot = connection.topic.rstrip("/").split("/")[-2]
+        namespace, _, topic = connection.topic.rpartition("/")
+        if connection.msgtype == STATE and connection.msgcount and topic == "state":
+            robot = namespace.rpartition("/")[2]
             if robot not in robots or connection.msgcount > robots[robot].msgcount:
                 robots[robot] = connection
     if not robots:
         topics = ", ".join(sorted(connection.topic for connection in reader.connections)) or "none"
         raise ConfigError(
-            f"{path}: no messages of type {STATE}; record the topics /<robot>/state or /edge/<robot>/state "
+            f"{path}: no messages of type {STATE} on topics /<robot>/state or /edge/<robot>/state; record these "
             f"(there are: {topics})"
         )
     return list(robots.values())

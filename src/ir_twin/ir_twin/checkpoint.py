@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -15,14 +14,30 @@ from typing import BinaryIO
 import numpy as np
 
 from ir_common.config import ConfigError
+from ir_twin.config import PRESETS, EnsembleConfig
 from ir_twin.ensemble_network import EnsembleNetwork
-from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_twin.predict_network import DAMAGED, ModelVersion, PredictionError, PredictNetwork, first_line
 from ir_twin.transitions import Layout, Rows
 
 
 def file_of(folder: str | Path, task: str) -> Path:
     """Where a task's checkpoint is in a folder of checkpoints."""
     return Path(folder) / f"{task}.npz"
+
+
+def probe(folder: Path) -> None:
+    """Makes a folder for checkpoints where there is none.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"{folder}: checkpoints cannot be written there ({reason}); give another folder") from None
 
 
 def save(path: Path, model: ModelVersion, preset: str) -> None:
@@ -83,8 +98,8 @@ def load_rows(path: Path, layout: Layout) -> tuple[Rows, Rows]:
     try:
         with np.load(file, allow_pickle=False) as content:
             found = content["learnt"], content["heldout"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as reason:
-        raise ConfigError(f"{file}: is damaged ({reason}); remove it, and the twin gathers anew") from None
+    except DAMAGED as error:
+        raise ConfigError(f"{file}: is damaged ({first_line(error)}); remove it, and the twin gathers anew") from None
     for rows in found:
         if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != layout.width or not np.isfinite(rows).all():
             raise ConfigError(
@@ -98,24 +113,25 @@ def load(path: Path, task: str, layout: Layout, preset: str) -> ModelVersion:
     """Reads a version.
 
     Raises:
-        ConfigError: the file is missing or damaged, or of another format, task, layout or preset.
+        ConfigError: the file is missing or damaged, or of another format, task, layout, preset or kind of network.
     """
     try:
         network = load_network(path)
         with np.load(path, allow_pickle=False) as content:
             about = json.loads(str(content["meta"]))["about"]
-        said = about["task"], about["preset"]
+        named = about["task"], about["preset"]
         error = PredictionError(about["reward_error"], about["state_error"], np.array(about["state_errors"]))
         model = ModelVersion(
             task, int(about["version"]), network, int(about["transitions"]), int(about["steps"]), error, float("nan")
         )
-    except (ValueError, KeyError, TypeError) as reason:
+    except DAMAGED as reason:
         raise ConfigError(
-            f"{path}: is no undamaged checkpoint of this version ({reason}); move it away and the twin starts anew"
+            f"{path}: is no undamaged checkpoint of this version ({first_line(reason)}); move it away and the twin "
+            "starts anew"
         ) from None
-    if said != (task, preset):
+    if named != (task, preset):
         raise ConfigError(
-            f"{path}: checkpoint of task {said[0]} and preset {said[1]}, wanted are {task} and {preset}; "
+            f"{path}: checkpoint of task {named[0]} and preset {named[1]}, wanted are {task} and {preset}; "
             "give another folder, or the preset it was made with"
         )
     if (network.num_state, network.num_action) != (layout.num_state, layout.num_action):
@@ -128,7 +144,34 @@ def load(path: Path, task: str, layout: Layout, preset: str) -> ModelVersion:
             f"{path}: checkpoint of an earlier version, which has not learnt the risk to go; move it away and the twin "
             "starts anew"
         )
+    made, wanted = _kind(network), _kind_of(preset)
+    if made != wanted:
+        raise ConfigError(
+            f"{path}: checkpoint of {made}, preset {preset} is of {wanted}; move it away and the twin starts anew"
+        )
     return model
+
+
+def _kind(network: PredictNetwork | EnsembleNetwork) -> str:
+    """What two networks of a task have in common where one may go on from the other."""
+    if isinstance(network, EnsembleNetwork):
+        return _said([w.shape[2] for w in network.weights[:-1]], "silu", members=len(network.limits))
+    return _said([w.shape[1] for w in network.weights[:-1]], network.activation, normalised=network.difference)
+
+
+def _kind_of(preset: str) -> str:
+    """The same of what a preset makes."""
+    if preset == "ensemble":
+        config = EnsembleConfig()
+        return _said(config.hidden, "silu", members=config.members)
+    single = PRESETS[preset]
+    return _said(single.hidden, single.activation, normalised=single.normalise)
+
+
+def _said(hidden: Sequence[int], activation: str, members: int = 0, normalised: bool = True) -> str:
+    count = f"{members} networks" if members else "a network"
+    layers = ", ".join(map(str, hidden)) or "no"
+    return f"{count} of {layers} hidden neurons ({activation}, {'' if normalised else 'not '}normalised)"
 
 
 def load_network(file: str | Path | BinaryIO) -> PredictNetwork | EnsembleNetwork:
@@ -140,8 +183,8 @@ def load_network(file: str | Path | BinaryIO) -> PredictNetwork | EnsembleNetwor
     try:
         with np.load(file, allow_pickle=False) as content:
             kind = json.loads(str(content["meta"])).get("kind")
-    except (OSError, EOFError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"is not a predict network: {error}") from None
+    except DAMAGED as error:
+        raise ValueError(f"is not a predict network: {first_line(error)}") from None
     if not isinstance(file, str | Path):
         file.seek(0)
     return EnsembleNetwork.load(file) if kind == "ensemble" else PredictNetwork.load(file)

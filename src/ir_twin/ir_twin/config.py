@@ -12,6 +12,8 @@ from ir_common.config import Config, live
 Mode = Literal["off", "shadow", "enforce"]
 Fallback = Literal["pass", "safe"]
 Rule = Literal["reward", "risk", "risk_to_go"]
+MAX_REPLAY, MAX_HELDOUT = 10_000_000, 1_000_000
+"""Transitions of a task that may be kept to learn from, and held out."""
 
 
 class NetworkConfig(Config):
@@ -91,8 +93,10 @@ class LearnerConfig(Config):
         default="live", description="network, see PRESETS; ensemble: EnsembleConfig"
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="of weights and batches")
-    replay_capacity: int = Field(default=60_000, ge=100, le=10_000_000, description="transitions kept per task")
-    heldout_capacity: int = Field(default=2_000, ge=10, le=1_000_000, description="held-out transitions kept per task")
+    replay_capacity: int = Field(default=60_000, ge=100, le=MAX_REPLAY, description="transitions kept per task")
+    heldout_capacity: int = Field(
+        default=2_000, ge=10, le=MAX_HELDOUT, description="held-out transitions kept per task"
+    )
     min_transitions: int = Field(
         default=64, ge=48, le=1_000_000, description="before the first gradient step, per task"
     )
@@ -176,6 +180,11 @@ class VetoConfig(Config):
     def by_risk(self) -> bool:
         """The verdict is about terminal states, not about rewards."""
         return self.rule != "reward"
+
+    @property
+    def risk_kind(self) -> tuple[str, int]:
+        """What the risk is of: those of different kinds do not compare."""
+        return self.rule, self.risk_steps if self.rule == "risk" else 0
 
     @field_validator("mode", mode="before")
     @classmethod

@@ -32,14 +32,16 @@ class Foresight:
     """Follows the judged steps of one robot until a terminal state comes or stays away.
 
     A step was right to be flagged where the episode terminates within H control steps from it. Steps whose outcome is
-    not seen (a message lost, the episode cut off) count as neither.
+    not seen (a message lost, the episode cut off) count as neither. With another rule, or another `risk_steps`, it
+    begins anew.
 
     Attributes:
-        counts: [flagged][fell] steps since the start that were judged in shadow mode.
+        counts: [flagged][fell] steps since then that were judged in shadow mode.
     """
 
     def __init__(self) -> None:
         self.counts = [[0, 0], [0, 0]]
+        self._kind: tuple[str, int] | None = None
         self._present: Judged | None = None
         self._pending: deque[tuple[int, Judged]] = deque()
         self._step = 0
@@ -49,7 +51,13 @@ class Foresight:
         self._present = judged
 
     def advance(self, terminated: bool, config: VetoConfig) -> list[tuple[Judged, bool]]:
-        """One control step on; returns the steps whose outcome is known now, each with whether the robot fell."""
+        """One control step on; returns the steps whose outcome is known now, each with whether the robot fell.
+
+        ``config`` is that of the last proposal.
+        """
+        if config.risk_kind != self._kind:
+            self._kind, self.counts = config.risk_kind, [[0, 0], [0, 0]]
+            self._pending.clear()
         if self._present is not None:
             self._pending.append((self._step, self._present))
             self._present = None
@@ -91,11 +99,16 @@ class RiskLimit:
 
     :math:`\rho_0` is the configured limit. The second term bounds false vetoes: of the recent steps that no terminal
     state followed, at most the share :math:`\alpha` had a risk over the limit. Probes stand for the vetoes before them.
-    Before `trial_steps` outcomes there is no limit: a twin earns its veto. The risk to go is of what comes after all
-    of these steps, and what is sent in a vetoed action's place is near it: its limit is the configured one.
+    Before `trial_steps` outcomes there is no limit: a twin earns its veto, and anew with another rule or another
+    `risk_steps`, as those risks do not compare. The risk to go is of what comes after all of these steps, and what is
+    sent in a vetoed action's place is near it: its limit is the configured one.
+
+    Attributes:
+        kind: of the risks (`VetoConfig.risk_kind`), as at the last update; None before.
     """
 
     def __init__(self) -> None:
+        self.kind: tuple[str, int] | None = None
         self._known: deque[tuple[float, bool, float]] = deque(maxlen=COMPARED_STEPS)
         self.value = math.nan
 
@@ -106,7 +119,9 @@ class RiskLimit:
 
     def update(self, config: VetoConfig) -> None:
         """Sets `value`; NaN as long as there is too little."""
-        self.value = math.nan
+        if self.kind not in (None, config.risk_kind):
+            self._known.clear()
+        self.kind, self.value = config.risk_kind, math.nan
         if len(self._known) >= config.trial_steps:
             risk, fell, weight = np.array(self._known).T
             self.value = config.risk_limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class TwinJournal(Journal):
             self.add("settings", config.model_dump(include=_VETO))
 
     def _watch_robot(self, twin: RobotTwin) -> None:
-        observe, expect, judge = twin.observe, twin.expect, twin.judge
+        observe, expect = twin.observe, twin.expect
 
         def watched_observe(stamp: int, task: str, **content: Any) -> Any:
             self.add("observe", twin.robot, stamp, task, content)
@@ -70,16 +70,10 @@ class TwinJournal(Journal):
             self.add("expect", twin.robot)
             return expect()
 
-        def watched_judge(action: Any, now: int, config: VetoConfig) -> Any:
-            self._settings(config)
-            self.add("judge", twin.robot, action, now)
-            return judge(action, now, config)
-
-        twin.observe, twin.judge = watched_observe, watched_judge  # type: ignore[method-assign]
-        twin.expect = watched_expect  # type: ignore[method-assign]
+        twin.observe, twin.expect = watched_observe, watched_expect  # type: ignore[method-assign]
 
     def _watch_task(self, task: TaskTwin) -> None:
-        adopt, reconsider = task.adopt, task.reconsider
+        adopt, reconsider, judge = task.adopt, task.reconsider, task.judge
         inside: list[bool] = []
 
         def watched_adopt(model: ModelVersion, config: VetoConfig) -> str | None:
@@ -97,7 +91,13 @@ class TwinJournal(Journal):
                 self.add("reconsider", task.name)
             return reconsider(config)
 
+        def watched_judge(robots: Sequence[RobotTwin], actions: Sequence[Any], now: int, config: VetoConfig) -> Any:
+            self._settings(config)
+            self.add("judge", [[twin.robot, action] for twin, action in zip(robots, actions, strict=True)], now)
+            return judge(robots, actions, now, config)
+
         task.adopt, task.reconsider = watched_adopt, watched_reconsider  # type: ignore[method-assign]
+        task.judge = watched_judge  # type: ignore[method-assign]
 
 
 class TwinReplay:
@@ -129,23 +129,26 @@ class TwinReplay:
         elif call == "reconsider":
             self.tasks[arguments[0]].reconsider(self._config)
         elif call == "judge":
-            yield self._judged(*arguments)
+            yield from self._judged(*arguments)
         else:
             raise ValueError(f"a twin has no call {call}")
 
-    def _judged(self, robot: str, action: list[float] | None, now: int) -> tuple[str, int, dict[str, Any]]:
-        twin = self.robots[robot]
-        verdict = twin.judge(None if action is None else np.array(action), now, self._config)
-        said = {
-            "reason": int(verdict.reason),
-            "accepted": verdict.accepted,
-            "sent_safe_action": verdict.sent_safe_action,
-            "predicted_reward": verdict.predicted_reward,
-            "threshold": verdict.threshold,
-            "sent": verdict.sent.tolist(),
-            "model_version": verdict.model_version,
-        }
-        return f"{self._namespace}/{robot}/verdict", twin.proposals, said
+    def _judged(
+        self, proposals: list[tuple[str, list[float] | None]], now: int
+    ) -> Iterator[tuple[str, int, dict[str, Any]]]:
+        twins = [self.robots[robot] for robot, _ in proposals]
+        actions = [None if action is None else np.array(action) for _, action in proposals]
+        for twin, verdict in zip(twins, twins[0].task.judge(twins, actions, now, self._config), strict=True):
+            said = {
+                "reason": int(verdict.reason),
+                "accepted": verdict.accepted,
+                "sent_safe_action": verdict.sent_safe_action,
+                "predicted_reward": verdict.predicted_reward,
+                "threshold": verdict.threshold,
+                "sent": verdict.sent.tolist(),
+                "model_version": verdict.model_version,
+            }
+            yield f"{self._namespace}/{twin.robot}/verdict", twin.proposals, said
 
     def totals(self) -> dict[str, Any]:
         """The twins' part of the run's report."""

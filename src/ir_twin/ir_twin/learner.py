@@ -51,9 +51,9 @@ class TaskLearner:
         seeds = np.random.SeedSequence(config.seed).spawn(2)
         self._rng = np.random.default_rng(seeds[0])
         self._trainer = make_trainer(config.preset, self._layout, int(seeds[1].generate_state(1)[0]))
-        self._best, self._moments = begin.network, self._trainer.optimiser.state()
         if begin.network is not None:
             self._trainer.adopt(begin.network)
+        self._best, self._state = begin.network, self._trainer.state()
         self.rollbacks = 0
         self.kept = 0
         self._since_normalised = 0
@@ -121,12 +121,12 @@ class TaskLearner:
         error, score = self._judged(network, *scale)
         best = math.inf if self._best is None else self._judged(self._best, *scale)[1]
         if self._best is not None and not score <= best * (1 + self.config.worse_by):  # NaN is worse
-            self._trainer.adopt(self._best)
-            self._trainer.optimiser.load(self._moments)
+            self._trainer.load(self._state)  # the network's members are in another order than the optimiser's moments
+            self._trainer.steps = self._published_steps  # those since count as made
             self.rollbacks += 1
             return RolledBack(self.task, self.rollbacks, score, best)
         if score <= best:
-            self._best, self._moments = network, self._trainer.optimiser.state()
+            self._best, self._state = network, self._trainer.state()
         self.version += 1
         return ModelVersion(self.task, self.version, network, self.transitions, self.steps, error, busy)
 

@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_common.config import EXIT_CONFIG, ConfigError, validate
 from ir_twin import checkpoint
 from ir_twin.bag import Recorded, read_transitions
-from ir_twin.config import LearnerConfig
+from ir_twin.config import MAX_HELDOUT, MAX_REPLAY, LearnerConfig
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin
 from ir_twin.predict_network import ModelVersion, Prediction, prediction_errors, spread
-from ir_twin.transitions import Rows
+from ir_twin.transitions import Rows, heldout_mask
 
 CHECK_STEPS = 200
 INTERRUPTED = 130
@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         print(f"train: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
+    except OSError as error:
+        print(f"train: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\ntrain: interrupted; checkpoints already named above are written", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -58,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(given: argparse.Namespace) -> None:
-    if given.steps < 1 or given.patience < 1 or given.seed < 0:
-        raise ConfigError("--steps and --patience must be at least 1, --seed at least 0")
+    if given.steps < 1 or given.patience < 1:
+        raise ConfigError("--steps and --patience must be at least 1")
+    config = validate(LearnerConfig, {"preset": given.preset, "seed": given.seed}, "options")
     torch.set_num_threads(1)
     console = Console()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -69,8 +73,9 @@ def _train(given: argparse.Namespace) -> None:
             given.bag,
             given.skip_bad,
             lambda done, total: progress.update(reading, completed=done, total=total),
-            LearnerConfig(preset=given.preset),
+            config,
         )
+        checkpoint.probe(given.out)  # not to be found out after the training
         for name, recorded in found.items():
             path = checkpoint.file_of(given.out, name)
             bar = progress.add_task(f"training {name}", total=given.steps)
@@ -98,14 +103,13 @@ def train(
         ConfigError: too few transitions, or the checkpoint does not fit.
     """
     layout, rows, name = recorded.layout, recorded.rows, recorded.task.name
-    before = checkpoint.load_rows(path, layout)
+    old = checkpoint.load(path, name, layout, preset) if path.exists() else None
+    before = checkpoint.load_rows(path, layout)  # after it: rows of another preset are of another width
     known = {row.tobytes() for part in before for row in part}
     fresh = rows[[row.tobytes() not in known for row in rows]]  # a bag that is given again adds nothing
-    room = max(sum(map(len, before)) + len(fresh), 100)
-    config = LearnerConfig(preset=preset, seed=seed, replay_capacity=room, heldout_capacity=room, worse_by=0.0)  # type: ignore[arg-type]
+    config = _config(preset, seed, before, len(fresh))
     if len(rows) < config.min_transitions:
         raise ConfigError(f"{name}: {len(rows)} transitions are too few; {config.min_transitions} or more are needed")
-    old = checkpoint.load(path, name, layout, preset) if path.exists() else None
     begin = Begin(name, layout.num_state, layout.num_action, old.version if old else 0, old.network if old else None)
     learner, best, idle = TaskLearner(config, begin), None, 0
     learner.restore(path)
@@ -123,6 +127,17 @@ def train(
     transitions = len(fresh) + (old.transitions if old else 0)
     best = replace(best, version=begin.version + 1, transitions=transitions)
     return best, f"version {best.version} of {len(rows)} transitions, {recorded.gaps} gaps, {recorded.refused} refused"
+
+
+def _config(preset: str, seed: int, before: tuple[Rows, Rows], fresh: int) -> LearnerConfig:
+    """Has room, within the limits, for what was (learnt from, held out) before and ``fresh`` transitions."""
+    learnt, heldout = map(len, before)
+    held = int(heldout_mask(learnt + heldout, fresh).sum())
+    return LearnerConfig(
+        preset=preset, seed=seed, worse_by=0.0,  # type: ignore[arg-type]
+        replay_capacity=min(max(learnt + fresh - held, 100), MAX_REPLAY),
+        heldout_capacity=min(max(heldout + held, 10), MAX_HELDOUT),
+    )  # fmt: skip
 
 
 def table(recorded: Recorded, model: ModelVersion, learnt: Rows, heldout: Rows) -> Table:

@@ -59,6 +59,12 @@ class TaskTwin:
         if self.model is not None:
             self._fresh.append(transition)
 
+    def judge(
+        self, robots: Sequence[RobotTwin], actions: Sequence[Array | None], now: int, config: VetoConfig
+    ) -> list[Verdict]:
+        """Verdicts on one proposal each of some of its robots; see `judge_all`."""
+        return judge_all(robots, actions, now, config)
+
     def reconsider(self, config: VetoConfig) -> str | None:
         """Compares predictions with what came of it and sets the threshold anew.
 
@@ -249,7 +255,8 @@ class RobotTwin:
         if transition is not None:
             self.task.experience(transition)
             for judged, fell in self.foresight.advance(bool(transition.terminated), self._config):
-                self.task.risk_limit.add(judged, fell)
+                if self._config.risk_kind == self.task.risk_limit.kind:  # not of a rule that was changed since
+                    self.task.risk_limit.add(judged, fell)
         if transition is None or self.chain.state is None:
             self.foresight.interrupt()
         return transition
@@ -281,7 +288,7 @@ class RobotTwin:
 
     def judge(self, action: Array | None, now: int, config: VetoConfig) -> Verdict:
         """The verdict on a proposed action [num_action] at ``now``, ns of ROS time; None: not a valid command."""
-        return judge_all([self], [action], now, config)[0]
+        return self.task.judge([self], [action], now, config)[0]
 
     def met(self) -> Array:
         """The state that a command sent now will meet [num_state], as far as is known."""

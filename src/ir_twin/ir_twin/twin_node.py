@@ -10,13 +10,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: a second thr
 import gc
 import time
 from array import array
-from typing import Any
+from typing import Any, NamedTuple
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
@@ -32,7 +33,7 @@ from ir_twin.hindsight import Hindsight
 from ir_twin.journal import TwinJournal
 from ir_twin.learner_process import LearnerProcess
 from ir_twin.transitions import layout_of
-from ir_twin.twin import RobotTwin, TaskTwin, Verdict
+from ir_twin.twin import Array, RobotTwin, TaskTwin, Verdict
 from ir_twin.veto import VETOES, Reason, Sent
 
 COMMANDS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -64,6 +65,7 @@ class TwinNode(LeanNode):
             shared = self.tasks.setdefault(task.name, TaskTwin(task.name, layout, config.reward_window))
             self.learner.declare(task.name, layout)
             self.robots.append(RobotPort(self, task, RobotTwin(name, shared, task.safe_action, task.clip)))
+        self._proposed: list[Proposal] = []
         self.journal = JournalPublisher(self, TwinJournal(config, [(port.twin, port.task) for port in self.robots]))
         if config.checkpoints:
             for shared in self.tasks.values():
@@ -78,9 +80,9 @@ class TwinNode(LeanNode):
     def _resume(self, task: TaskTwin, config: TwinConfig) -> None:
         """Goes on from the task's checkpoint, where there is one."""
         path = checkpoint.file_of(config.checkpoints, task.name)
+        model = checkpoint.load(path, task.name, task.layout, config.preset) if path.exists() else None
         checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
-        if path.exists():
-            model = checkpoint.load(path, task.name, task.layout, config.preset)
+        if model:
             task.adopt(model, config)
             self.learner.resume(model)
             self.get_logger().info(f"{task.name}: goes on from version {model.version} of {path}")
@@ -116,11 +118,46 @@ class TwinNode(LeanNode):
                         return SetParametersResult(successful=False, reason=f"{task.name}: {objection}")
         return SetParametersResult(successful=True)
 
+    def propose(self, proposal: Proposal) -> None:
+        """Has a proposal judged, with those of other robots that have come by now."""
+        self._proposed.append(proposal)
+        executor = self.executor
+        if not isinstance(executor, LeanExecutor):
+            self._judge()
+        elif len(self._proposed) == 1:
+            executor.after_round(self._judge)
+
+    def _judge(self) -> None:
+        """Verdicts on what was proposed, in one batched pass for the robots of a task."""
+        proposed, self._proposed = self._proposed, []
+        config, now = self.parameters.config, self.get_clock().now()
+        for task in self.tasks.values():
+            some = [proposal for proposal in proposed if proposal.port.twin.task is task]
+            if some:
+                robots, actions = [each.port.twin for each in some], [each.action for each in some]
+                verdicts = task.judge(robots, actions, now.nanoseconds, config)
+                stamp = now.to_msg()
+                # every robot waits for its command, nobody for the verdict
+                latencies = [each.port.send(each, verdict, stamp) for each, verdict in zip(some, verdicts, strict=True)]
+                for each, verdict, latency in zip(some, verdicts, latencies, strict=True):
+                    each.port.tell(verdict, each.action, stamp, latency)
+
     def _report(self) -> None:
         self._on_change(self.parameters.config)
         self.journal.flush()
         for port in self.robots:
             port.report()
+
+
+class Proposal(NamedTuple):
+    """What a robot's controller proposes."""
+
+    port: RobotPort
+    message: Any
+    action: Array | None
+    """[num_action]; None: no valid command."""
+    arrived: float
+    """s of `time.perf_counter`."""
 
 
 class RobotPort:
@@ -183,21 +220,20 @@ class RobotPort:
                 throttle_duration_sec=_WARN_PERIOD,
             )
             action = None
-        config = self.node.parameters.config
-        now = self.node.get_clock().now()
-        verdict = self.twin.judge(action, now.nanoseconds, config)
-        stamp = now.to_msg()
+        self.node.propose(Proposal(self, message, action, arrived))
+
+    def send(self, proposal: Proposal, verdict: Verdict, stamp: Any) -> float:
+        """Sends the command that follows from a verdict; returns how long that took from the proposal's arrival, s."""
+        message = proposal.message  # what passes is the very message that came
         if verdict.sent_as is not Sent.PROPOSAL:
             message = action_to_command(self.task, verdict.sent, stamp)
-        self._command.publish(message)  # what passes is the very message that came
-        latency = time.perf_counter() - arrived
+        self._command.publish(message)
+        latency = time.perf_counter() - proposal.arrived
         self.twin.latency.add(latency)
-        self._publish(verdict, action, stamp, latency)
-        alarm = self.twin.alarm(config)
-        if alarm:
-            self.node.get_logger().warning(alarm)
+        return latency
 
-    def _publish(self, verdict: Verdict, action: Any, stamp: Any, latency: float) -> None:
+    def tell(self, verdict: Verdict, action: Array | None, stamp: Any, latency: float) -> None:
+        """Publishes a verdict on an action, and the alarm where one is due."""
         message = self._message
         message.header.stamp = stamp
         message.sequence = self.twin.proposals
@@ -211,6 +247,9 @@ class RobotPort:
         message.sent = array("d", verdict.sent)
         message.latency = latency
         self._verdict.publish(message)
+        alarm = self.twin.alarm(self.node.parameters.config)
+        if alarm:
+            self.node.get_logger().warning(alarm)
 
     def report(self) -> None:
         """Publishes the status."""

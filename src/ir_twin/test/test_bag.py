@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of both kinds give the transitions that were recorded; a bad one is refused clearly; training from one works."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from ir_twin import checkpoint
 from ir_twin.bag import STATE, _types, read_transitions
 from ir_twin.config import LearnerConfig, VetoConfig
 from ir_twin.hindsight import FAR
-from ir_twin.train import main, train
+from ir_twin.learner import TaskLearner
+from ir_twin.train import _config, main, train
 from ir_twin.transitions import UNKNOWN, Layout, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 from ir_twin.veto import Reason
@@ -90,6 +92,17 @@ def test_for_the_ensemble_each_transition_says_what_it_led_to(tmp_path: Path) ->
     assert ahead == pytest.approx([0, 0, FAR, FAR**0.5, 1] + [0] * 5 + [UNKNOWN] * 2)
 
 
+def test_the_states_that_the_twin_expected_are_none_that_came(tmp_path: Path) -> None:
+    told, foreseen = states(40), "/edge/cart/expected_state"
+    topics = {foreseen: states(60, seed=1), "/edge/cart/state": told}
+    recorded = read_transitions(write(tmp_path / "bag", StoragePlugin.MCAP, topics))[TASK.name]
+    assert recorded.topics == ["/edge/cart/state"]
+    first = recorded.layout.unpack(recorded.rows[0])
+    np.testing.assert_allclose(first.state, told[0]["observation"], rtol=1e-6)
+    with pytest.raises(ConfigError, match="no messages of type .*there are: .*expected_state"):
+        read_transitions(write(tmp_path / "alone", StoragePlugin.MCAP, {foreseen: told}))
+
+
 @KINDS
 def test_lost_messages_break_the_chain(kind: StoragePlugin, tmp_path: Path) -> None:
     told = states(50)
@@ -152,6 +165,9 @@ def test_training_beats_persistence_and_goes_on_from_its_checkpoint(
     assert sum(map(len, checkpoint.load_rows(path, Layout(N, M)))) == 980, "the same bag again adds nothing"
     with pytest.raises(ConfigError, match="preset"):
         train(recorded, path, "paper", seed=1, steps=1, patience=1)
+    wider = read_transitions(bag, config=LearnerConfig(preset="ensemble"))[TASK.name]
+    with pytest.raises(ConfigError, match="or the preset it was made with"):
+        train(wider, path, "ensemble", seed=1, steps=1, patience=1)
     recorded.rows = recorded.rows[:20]
     with pytest.raises(ConfigError, match="too few"):
         train(recorded, tmp_path / "none.npz", "live", seed=1, steps=1, patience=1)
@@ -163,6 +179,50 @@ def test_the_command_says_a_mistake_in_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == EXIT_CONFIG
     assert done.stderr.startswith("train: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "file"], "train: file: checkpoints cannot be written there (File exists)"),
+        (["--out", "file/below"], "train: file/below: checkpoints cannot be written there (Not a directory)"),
+        (["--seed", "9999999999"], "train: options: seed: input should be less than or equal to 4294967295"),
+        (["--seed", "-1"], "train: options: seed: input should be greater than or equal to 0"),
+    ],
+)
+def test_a_mistake_in_the_options_is_said_before_any_training(
+    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "bag", StoragePlugin.MCAP, {"/edge/cart/state": states(100)})
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TaskLearner, "step", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["--bag", "bag", *options])
+    assert ended.value.code == EXIT_CONFIG
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_disk_that_is_full_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write(tmp_path / "bag", StoragePlugin.MCAP, {"/edge/cart/state": states(100)})
+    monkeypatch.setattr(checkpoint, "save_rows", full)
+    with pytest.raises(SystemExit) as ended:
+        main(["--bag", str(tmp_path / "bag"), "--out", str(tmp_path), "--steps", "1"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "train: [Errno 28] No space left on device\n"
+
+
+def test_there_is_room_for_a_bag_of_any_length() -> None:
+    """One eighth is held out; over ten million the oldest are left out."""
+    before = np.empty((896, 1), np.float32), np.empty((128, 1), np.float32)
+    for fresh, replay, heldout in ((1024, 1792, 256), (1_024_000, 896_896, 128_128), (20_000_000, 10**7, 10**6)):
+        config = _config("live", 0, before, fresh)
+        assert (config.replay_capacity, config.heldout_capacity) == (replay, heldout)
 
 
 @pytest.mark.parametrize("rule", ["reward", "risk", "risk_to_go"])

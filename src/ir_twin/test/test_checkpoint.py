@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints come back exactly or are refused clearly; a version that got worse is not taken."""
 
+import re
+import tokenize
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +13,13 @@ from test_learner import BEGIN, CONFIG, LAYOUT, toy
 
 from ir_common.config import ConfigError
 from ir_twin import checkpoint
-from ir_twin.config import EnsembleConfig
+from ir_twin.config import PRESETS, EnsembleConfig, NetworkConfig
 from ir_twin.ensemble import Ensemble
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
 from ir_twin.predict_network import ModelVersion
+from ir_twin.training import Trainer
 from ir_twin.transitions import UNKNOWN, Layout, Rows, heldout_mask, layout_of
 
 torch.set_num_threads(1)
@@ -77,6 +80,69 @@ def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: 
         checkpoint.load(path, task, layout, "paper" if damage == "preset" else "live")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (PRESETS["live"].model_copy(update={"hidden": (128, 64)}), r"a network of 128, 64 hidden neurons \(silu, n"),
+        (PRESETS["live"].model_copy(update={"activation": "sigmoid"}), r"a network of 128, 128 .* \(sigmoid, n"),
+        (PRESETS["live"].model_copy(update={"normalise": False}), r"a network of 128, 128 .* \(silu, not n"),
+        (
+            SMALL.model_copy(update={"ahead": True}),
+            r"4 networks of 32, 32 .*ensemble is of 5 networks of 128, 128, 128",
+        ),
+    ],
+)
+def test_a_network_of_other_layers_than_those_of_its_preset_is_refused(
+    config: NetworkConfig | EnsembleConfig, said: str, tmp_path: Path
+) -> None:
+    """The preset was another one when the file was written; what is loaded, the learner goes on from."""
+    preset = "ensemble" if isinstance(config, EnsembleConfig) else "live"
+    path, layout = tmp_path / "toy.npz", layout_of(preset, 2, 1)
+    trainer = Ensemble(config, layout, 0) if isinstance(config, EnsembleConfig) else Trainer(config, layout, 0)
+    checkpoint.save(path, replace(version(preset), network=trainer.export()), preset)
+    with pytest.raises(ConfigError, match=rf"toy\.npz: checkpoint of {said}.*; move it away"):
+        checkpoint.load(path, "toy", layout, preset)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tokenize.TokenError("EOF in multi-line statement", (2, 0)), NotImplementedError("compression type 9"),
+        RuntimeError("is encrypted"), MemoryError("Unable to allocate 3 TiB"), OverflowError("int too large"),
+        ValueError("header is long\nand may not be safe"),
+    ],
+)  # fmt: skip
+def test_whatever_a_damaged_file_raises_is_said_as_damage(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "toy.npz"
+    checkpoint.save(path, version("live"), "live")
+    checkpoint.save_rows(path, toy(50), toy(5))
+
+    def load(*given: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(np, "load", load)
+    with pytest.raises(ConfigError, match=r"toy\.npz: is no undamaged checkpoint .*; move it away"):  # in one line
+        checkpoint.load(path, "toy", LAYOUT, "live")
+    with pytest.raises(ConfigError, match=r"toy\.rows\.npz: is damaged .*gathers anew"):
+        checkpoint.load_rows(path, LAYOUT)
+
+
+def test_a_damaged_zip_entry_is_said_as_damage(tmp_path: Path) -> None:
+    """Of an encrypted entry zipfile raises RuntimeError, of an unknown compression NotImplementedError."""
+    path = tmp_path / "toy.npz"
+    checkpoint.save(path, version("live"), "live")
+    whole, entry = path.read_bytes(), b"PK\x01\x02"
+    for offset, value in ((8, 1), (10, 99)):  # flags and compression, in the central directory
+        data = bytearray(whole)
+        for start in (found.start() for found in re.finditer(re.escape(entry), whole)):
+            data[start + offset] = value
+        path.write_bytes(data)
+        with pytest.raises(ConfigError, match=r"toy\.npz: is no undamaged checkpoint"):
+            checkpoint.load(path, "toy", LAYOUT, "live")
+
+
 def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
     model, batch = Ensemble(SMALL, LAYOUT, seed=1), LAYOUT.unpack(toy(40, seed=1))
     model.fit(toy(600), max_steps=100)
@@ -104,7 +170,7 @@ def test_a_version_that_got_worse_is_rolled_back(preset: str) -> None:
         learner.step()
     good = learner.publish()
     assert isinstance(good, ModelVersion)
-    sound = learner.replay.rows.copy()
+    trainer, saved, sound = learner._trainer, learner._trainer.state(), learner.replay.rows.copy()
     learner.replay.rows[:, 4:6] *= -50
     for _ in range(60):
         learner.step()
@@ -113,6 +179,9 @@ def test_a_version_that_got_worse_is_rolled_back(preset: str) -> None:
     assert isinstance(outcome, RolledBack)
     assert (outcome.count, learner.rollbacks, learner.version) == (1, 1, 1)
     assert outcome.error > 1.05 * outcome.best
+    for part in ("weights", "optimiser"):  # each member's moments with its own weights, though elites are served first
+        torch.testing.assert_close(trainer.state()[part], saved[part], rtol=0.0, atol=0.0)
+    assert trainer.steps == 150 + 60
     for _ in range(60):
         learner.step()  # goes on from the good one
     after = learner.publish()

@@ -200,6 +200,7 @@ def test_its_limit_is_the_configured_one_whatever_came_of_the_steps(network: Ens
     limits = {}
     for rule in ("risk", "risk_to_go"):
         twin, config = robot(network), RULE.model_copy(update={"rule": rule})
+        twin.task.reconsider(config)
         for _ in range(config.trial_steps):
             twin.task.risk_limit.add(Judged(False, 0.9, 1.0), fell=False)
         twin.task.reconsider(config)

@@ -237,3 +237,39 @@ def test_in_shadow_a_twin_that_foresees_falls_gets_its_precision_and_recall() ->
         twin.chain.state = np.zeros(1)  # stands up at once
     assert twin.foresight.resolved > 100
     assert twin.foresight.precision == twin.foresight.recall == 1.0
+
+
+@pytest.mark.parametrize("changed", [{"rule": "risk_to_go"}, {"rule": "reward"}, {"risk_steps": 2}])
+def test_another_rule_or_another_lookahead_is_judged_by_its_own_outcomes(changed: dict[str, object]) -> None:
+    """Two robots of a task, all risks 0.9 until the change; the second robot is not asked any more."""
+    shadow = RISK.model_copy(update={"mode": "shadow", "foresight_steps": 3})
+    other, twins = shadow.model_copy(update=changed), [make(0.5, config=shadow) for _ in range(2)]
+    twins[1].task = task = twins[0].task
+    for step in range(1, 100):
+        judge_all(twins, [np.array([0.6])] * 2, SECOND, shadow)
+        for twin in twins:
+            observe(twin, step)
+    task.reconsider(shadow)
+    assert task.risk_limit.value == pytest.approx(1 / (1 + math.exp(-SHARP * 0.1)), rel=1e-4)
+    assert twins[0].foresight.resolved == 97 and twins[0].foresight.precision == 0.0
+    task.reconsider(other)
+    assert math.isnan(task.risk_limit.value)
+    twins[0].judge(np.array([-0.6]), SECOND, other)
+    for twin in twins:
+        observe(twin, 100)
+    assert not task.risk_limit._known, "what the old rule said and came out since"
+    assert twins[0].foresight.resolved == 0
+    for step in range(101, 104):
+        twins[0].judge(np.array([-0.6]), SECOND, other)
+        observe(twins[0], step)
+    assert len(task.risk_limit._known) == (2 if changed == {"risk_steps": 2} else 0)
+    task.reconsider(other.model_copy(update={"risk_limit": 0.7}))
+    assert len(task.risk_limit._known) == (2 if changed == {"risk_steps": 2} else 0), (
+        "of another limit they tell as well"
+    )
+
+
+def test_the_lookahead_of_the_risk_rule_is_nothing_to_the_others() -> None:
+    for rule in ("reward", "risk_to_go"):
+        kinds = {RISK.model_copy(update={"rule": rule, "risk_steps": steps}).risk_kind for steps in (1, 2)}
+        assert len(kinds) == 1

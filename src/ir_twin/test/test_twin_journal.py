@@ -43,8 +43,9 @@ def test_repeated_twins_give_the_same_verdicts():
         if step == 200:
             config = config.model_copy(update={"max_consecutive_vetoes": 2})
             shared.reconsider(config)
+        actions: list[np.ndarray | None] = []
         for twin in twins:
-            action = rng.normal(size=m) * 2
+            actions.append(None if step == 111 else rng.normal(size=m) * 2)
             late = task.clip(sent[twin.robot][max(step - 3, step // 90 * 90)]) if step % 90 else []
             twin.observe(
                 now, task.name, episode=step // 90, step=step % 90,
@@ -53,8 +54,12 @@ def test_repeated_twins_give_the_same_verdicts():
             )  # fmt: skip
             if twin.delay.steps:
                 expected += twin.expect() is not None
-            verdicts.append(twin.judge(None if step == 111 else action, now, config))
-            sent[twin.robot].append(verdicts[-1].sent)
+            if step % 2:
+                verdicts.append(twin.judge(actions[-1], now, config))
+        if not step % 2:
+            verdicts += shared.judge(twins, actions, now, config)
+        for twin, verdict in zip(twins, verdicts[-2:], strict=True):
+            sent[twin.robot].append(verdict.sent)
     assert expected > 100  # commands are two control steps late, and the drift is foreseen
     (_, begin), *entries = map(json.loads, journal.take()[1].splitlines())
     replay = TwinReplay(**begin)

@@ -4,6 +4,7 @@
 import math
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ir_interfaces.msg import TaskState, Verdict
 from ir_sim.ros_messages import action_to_command
 from ir_sim.tasks import make_task
 from ir_twin import checkpoint
+from ir_twin.config import EnsembleConfig
 from ir_twin.delay import WINDOW
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.foresight import Judged
@@ -61,14 +63,23 @@ def test_every_proposal_gets_its_verdict_and_its_command(ros: RosHarness, mode: 
 
 
 def falling_with_the_last_action(task_name: str) -> ModelVersion:
-    """An ensemble of one that predicts s' = s and a terminal state, at once and ahead, for a last number over 0.6."""
-    version = predicting_last_action(task_name)
+    """An ensemble that predicts s' = s and a terminal state, at once and ahead, for a last number x over 0.6.
+
+    The first two neurons of each layer hand z = 100 (x - 0.6) on: silu(z) - silu(-z) = z.
+    """
+    version, config = predicting_last_action(task_name), EnsembleConfig()
     n, inputs = version.network.num_state, len(version.network.input_mean)
-    weight, bias = np.zeros((1, inputs, 2 * n + 4), np.float32), np.zeros((1, 1, 2 * n + 4), np.float32)
-    weight[0, -1, n + 1 : n + 3], bias[0, 0, n + 1 : n + 3] = 100.0, -60.0
+    widths = [inputs, *config.hidden, 2 * n + 4]
+    weights = [np.zeros((config.members, *shape), np.float32) for shape in pairwise(widths)]
+    biases = [np.zeros((config.members, 1, width), np.float32) for width in widths[1:]]
+    weights[0][:, -1, :2], biases[0][:, 0, :2] = (100.0, -100.0), (-60.0, 60.0)
+    for weight in weights[1:-1]:
+        weight[:, :2, :2] = (1.0, -1.0), (-1.0, 1.0)
+    weights[-1][:, :2, n + 1 : n + 3] = (1.0, 1.0), (-1.0, -1.0)
     vectors = {name: getattr(version.network, name) for name in VECTORS}
-    limits = np.zeros((1, 2, n + 1), np.float32)
-    return replace(version, network=EnsembleNetwork((weight,), (bias,), limits, 1, **vectors, clip=math.inf))
+    limits = np.zeros((config.members, 2, n + 1), np.float32)
+    network = EnsembleNetwork(tuple(weights), tuple(biases), limits, config.elites, **vectors, clip=math.inf)
+    return replace(version, network=network)
 
 
 @pytest.mark.parametrize("rule", ["risk", "risk_to_go"])
@@ -116,6 +127,15 @@ def test_transitions_of_another_preset_end_the_start_even_without_a_network(ros:
     with pytest.raises(ConfigError, match=r"rows\.npz: .*remove it"):
         make(ros, preset="ensemble", checkpoints=str(tmp_path))
     make(ros, preset="live", checkpoints=str(tmp_path))
+
+
+def test_a_folder_of_another_preset_is_said_to_be_one(ros: RosHarness, tmp_path: Path) -> None:
+    """And not that its transitions are to be removed."""
+    path = checkpoint.file_of(tmp_path, "cart_navigation")
+    checkpoint.save(path, predicting_last_action("cart_navigation"), "live")
+    checkpoint.save_rows(path, *[np.zeros((3, make_layout("live", "cart").width), np.float32)] * 2)
+    with pytest.raises(ConfigError, match=r"navigation\.npz: .*preset live.*or the preset it was made with"):
+        make(ros, preset="ensemble", checkpoints=str(tmp_path))
 
 
 def make_layout(preset: str, model: str) -> Layout:

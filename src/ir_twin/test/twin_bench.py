@@ -56,10 +56,14 @@ class Robot:
     def propose(self, action: list[float] | np.ndarray) -> Verdict:
         return self.send(action_to_command(self.task, np.array(action), self.node.get_clock().now().to_msg()))
 
+    def publish(self, command: object) -> None:
+        """Publishes a command."""
+        self._proposals.publish(command)
+
     def send(self, command: object) -> Verdict:
         """Publishes a command and returns its verdict once that and the outcome are here."""
         count = len(self.verdicts)
-        self._proposals.publish(command)
+        self.publish(command)
         self.ros.until(lambda: len(self.verdicts) > count and len(self.commands) > count, what="verdict and command")
         return self.verdicts[-1]
 
