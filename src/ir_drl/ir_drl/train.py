@@ -20,6 +20,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+import ir_drl.environments  # noqa: F401 (registers ir/<Task>-v0)
 from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
 from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
 from ir_drl.export import POLICY, Export
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _train(given, shlex.join(words))
-    except (ConfigError, FloatingPointError) as error:
+    except (ConfigError, FloatingPointError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
@@ -99,7 +100,10 @@ def _train(given: argparse.Namespace, words: str) -> None:
         trainer.load(path)
     elif path.exists():
         raise ConfigError(f"{path}: holds a run already; give --resume to go on with it, or another --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror}); give another folder as --out") from None
     export = None
     if isinstance(getattr(trainer.environment.unwrapped, "task", None), Task):
         export = Export(folder, maker(), trainer, f"./ir run ir_drl train {words}")
@@ -107,10 +111,10 @@ def _train(given: argparse.Namespace, words: str) -> None:
     try:
         with _Display(trainer, config) as display:
             for epoch in trainer.run(display.step):
-                trainer.save(path)
-                _write(folder / RECORDS, given.environment, config, trainer.records)
                 if export:
                     export.epoch()
+                trainer.save(path)  # after the policy: a run that is stopped between them tries this epoch once more
+                _write(folder / RECORDS, given.environment, trainer.config, trainer.records)
                 log(epoch)
                 display.epoch(epoch)
     finally:
@@ -125,9 +129,14 @@ def _maker(name: str, settings: Sequence[str] = ()) -> Callable[[], gymnasium.En
         key, equals, value = setting.partition("=")
         if not equals or not key.isidentifier():
             raise ConfigError(f"--set {setting}: must read NAME=VALUE")
-        arguments[key] = yaml.safe_load(value)
+        try:
+            arguments[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {setting}: {value} is no value in YAML") from None
     try:
         gymnasium.make(name, **arguments).close()
+    except TimeoutError as error:
+        raise ConfigError(f"{name}: {error}") from None
     except (gymnasium.error.Error, ImportError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{name}: environment cannot be made ({reason}); give an id that gymnasium knows") from None
@@ -200,7 +209,7 @@ class _Display:
         columns = {
             "evaluation": epoch.evaluation_returns,
             "training": epoch.training_returns,
-            "alpha": [epoch.metrics["alpha"]] if epoch.metrics else [],
+            "alpha": [epoch.metrics["alpha"]] if "alpha" in epoch.metrics else [],
         }
         shown = "  ".join(
             f"{name} {np.mean(values):8.2f}" if values else f"{name}        -" for name, values in columns.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training with a twin: rollouts, mixing, the gate, the vetoes, exact resume."""
+"""Training with a twin: mixing, the gate, the vetoes, exact resume, the algorithms as sets of defaults."""
 
 from __future__ import annotations
 
@@ -10,160 +10,16 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from assisted_cart import Cart, KnownTwin, make, policy, settings
 
 import ir_drl.environments  # noqa: F401 (registers them)
 from ir_common.config import ConfigError, validate
 from ir_drl.assisted import ALGORITHMS, Assistant, AssistedConfig, TwinTraining, make_trainer
-from ir_drl.assisted.rollouts import bounds_of, branch
-from ir_drl.assisted.twins import Foreseen, make_twin, twin_rows
+from ir_drl.assisted.twins import Foreseen
 from ir_drl.assisted.veto import FallVeto, RewardVeto
 from ir_drl.policies import make_policy
-from ir_drl.sac.replay import Layout
 from ir_drl.sac.training import TrainingConfig
 from ir_twin.gan import GAN, Closeness
-
-torch.set_num_threads(1)  # the networks are too small for more
-LAYOUT = Layout(observations=2, actions=1)
-EDGE = 1.5
-
-
-class Cart(gymnasium.Env[np.ndarray, np.ndarray]):
-    """A mass on a line, pushed by the action; beyond 1.5 it has fallen. Linear dynamics, see `advance`."""
-
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
-    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.state, self.steps = self.np_random.uniform(-0.5, 0.5, 2), 0
-        return self.state, {}
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        following, reward = advance(self.state[None], np.asarray(action, float)[None])
-        self.state, self.steps = following[0], self.steps + 1
-        return self.state, float(reward[0]), bool(fallen(self.state)), self.steps >= 30, {}
-
-
-def advance(state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x' = x + 0.3 v, v' = 0.9 v + 0.5 a, r = -x' of a batch."""
-    following = np.stack([state[:, 0] + 0.3 * state[:, 1], 0.9 * state[:, 1] + 0.5 * action[:, 0]], axis=1)
-    return following, -following[:, 0]
-
-
-def fallen(state: np.ndarray) -> np.ndarray:
-    return np.abs(np.asarray(state)[..., 0]) > EDGE
-
-
-class KnownTwin:
-    """The cart itself as its twin; it is unsure where it is fast."""
-
-    error = 0.5
-
-    def foresee(self, observation: np.ndarray, action: np.ndarray) -> Foreseen:
-        following, reward = advance(observation, action)
-        return Foreseen(following, reward, fallen(following))
-
-    def fit(self, rows: np.ndarray, max_steps: int) -> None:
-        self.fitted = len(rows)
-
-
-def transitions(count: int, seed: int = 1) -> np.ndarray:
-    """Rows of the cart from random states and actions."""
-    rng = np.random.default_rng(seed)
-    rows = np.empty((count, LAYOUT.width), np.float32)
-    rows[:, LAYOUT.observation] = rng.uniform(-1.6, 1.6, (count, 2))
-    rows[:, LAYOUT.action] = rng.uniform(-1, 1, (count, 1))
-    following, rows[:, LAYOUT.reward] = advance(rows[:, LAYOUT.observation], rows[:, LAYOUT.action])
-    rows[:, LAYOUT.next_observation], rows[:, LAYOUT.terminated] = following, fallen(following)
-    return rows
-
-
-def settings(algorithm: str, **changes: Any) -> AssistedConfig:
-    given: dict[str, Any] = {
-        "algorithm": algorithm,
-        "sac": {"hidden": (16, 16), "batch": 20},
-        "seed": 3,
-        "epochs": 3,
-        "epoch_steps": 80,
-        "start_steps": 90,
-        "updates_per_step": 1,
-        "capacity": 1000,
-        "evaluation_episodes": 1,
-        "twin": {
-            "preset": "live",
-            "period": 40,
-            "first_fit_steps": 30,
-            "fit_steps": 10,
-            "starts": 64,
-            "capacity": 200,
-            "max_error": 1e6,
-            "gan": {"hidden": 8, "batch": 16, "critic_steps": 1},
-            "gan_steps": 3,
-            "ensemble": {"members": 2, "elites": 1, "hidden": (16,), "batch": 32, "check_steps": 10},
-        },
-    }
-    given["twin"] |= changes.pop("twin", {})
-    return AssistedConfig.model_validate(given | changes)
-
-
-def make(algorithm: str, **changes: Any) -> Any:
-    return make_trainer(Cart, settings(algorithm, **changes), "cart")
-
-
-def policy(observation: np.ndarray) -> np.ndarray:
-    return np.tanh(observation[:, :1] - observation[:, 1:])
-
-
-def test_rollouts_are_those_of_known_dynamics() -> None:
-    """Against a loop that follows each start by itself."""
-    starts = np.random.default_rng(2).uniform(-1.4, 1.4, (50, 2)).astype(np.float32)
-    rows = branch(KnownTwin(), policy, LAYOUT, starts, 6)
-    expected = []
-    for start in starts:
-        state, step = start[None], 0
-        while step < 6:
-            action = policy(state)
-            following, reward = advance(state, action)
-            end = fallen(following)[0]
-            expected.append((step, np.concatenate([state[0], action[0], following[0], reward, [end]])))
-            state, step = following.astype(np.float32), 6 if end else step + 1
-    expected.sort(key=lambda pair: pair[0])
-    np.testing.assert_allclose(rows, [row for _, row in expected], rtol=1e-5, atol=1e-6)
-    assert 0 < rows[:, LAYOUT.terminated].sum() < len(starts)
-
-
-def test_rollouts_start_with_given_actions() -> None:
-    starts, actions = np.zeros((4, 2), np.float32), np.full((4, 1), 0.25, np.float32)
-    rows = branch(KnownTwin(), policy, LAYOUT, starts, 2, actions=actions)
-    assert (rows[:4, LAYOUT.action] == 0.25).all()
-    np.testing.assert_allclose(rows[4:, LAYOUT.action], np.tanh(-0.125), rtol=1e-5)
-
-
-def test_what_is_foreseen_stays_within_what_was_seen() -> None:
-    starts = np.random.default_rng(2).uniform(-1.4, 1.4, (50, 2)).astype(np.float32)
-    seen = branch(KnownTwin(), policy, LAYOUT, starts, 1)
-    bounds = bounds_of(seen, LAYOUT)
-    free, held = (
-        branch(KnownTwin(), policy, LAYOUT, starts, 4),
-        branch(KnownTwin(), policy, LAYOUT, starts, 4, bounds=bounds),
-    )
-    states = np.concatenate([seen[:, LAYOUT.observation], seen[:, LAYOUT.next_observation]])
-    for rows, beyond in ((free, True), (held, False)):
-        after, reward = rows[:, LAYOUT.next_observation], rows[:, LAYOUT.reward]
-        outside = (
-            (after < states.min(0)).any()
-            or (after > states.max(0)).any()
-            or reward.max() > seen[:, LAYOUT.reward].max()
-        )
-        assert outside == beyond
-    np.testing.assert_array_equal(held[:50], free[:50])
-
-
-def test_steps_that_are_not_finite_are_left_out() -> None:
-    starts = np.zeros((100, 2), np.float32)
-    starts[7] = np.nan
-    rows = branch(KnownTwin(), policy, LAYOUT, starts, 1)
-    assert len(rows) == 99 and np.isfinite(rows).all()
 
 
 def test_the_twin_tries_what_the_policy_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,45 +31,6 @@ def test_the_twin_tries_what_the_policy_would_not(monkeypatch: pytest.MonkeyPatc
     assert 0.3 < np.abs(tried[::2] - own[::2]).mean() < 0.5 and np.abs(tried).max() <= 1.0
     assert make("predict").hooks._tried(observations) is None
     trainer.close()
-
-
-def test_rows_go_to_the_twin_as_it_lays_them_out() -> None:
-    rows = transitions(30)
-    layout, given = twin_rows(LAYOUT, rows)
-    seen = layout.unpack(given)
-    assert (seen.state == rows[:, :2]).all() and (seen.action == rows[:, 2:3]).all()
-    assert (seen.reward == rows[:, LAYOUT.reward]).all() and (seen.next_state == rows[:, 3:5]).all()
-    assert (seen.terminated == (rows[:, LAYOUT.terminated] == 1)).all() and seen.terminated.any()
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        {"model": "network", "preset": "live"},
-        {"model": "ensemble", "ensemble": {"members": 3, "elites": 2, "hidden": (32, 32), "learning_rate": 3e-3}},
-    ],
-)
-def test_twins_learn_the_dynamics(model: dict[str, Any]) -> None:
-    """Their held-out error falls far below that of 'nothing changes', and what they foresee is near the truth."""
-    twin = make_twin(TwinTraining.model_validate(model), LAYOUT, 1, fallen)
-    assert twin.error == np.inf
-    twin.fit(transitions(1500), 400)
-    assert twin.error < 0.2
-    rows = transitions(200, seed=5)
-    foreseen = twin.foresee(rows[:, LAYOUT.observation], rows[:, LAYOUT.action])
-    assert np.abs(foreseen.next_observation - rows[:, LAYOUT.next_observation]).mean() < 0.1
-    assert np.abs(foreseen.reward - rows[:, LAYOUT.reward]).mean() < 0.15
-    assert (foreseen.terminated == fallen(foreseen.next_observation)).all()
-
-
-def test_an_ensemble_learns_when_a_task_ends() -> None:
-    ensemble = {"members": 3, "elites": 2, "hidden": (32, 32), "learning_rate": 3e-3}
-    config = TwinTraining.model_validate({"model": "ensemble", "ensemble": ensemble})
-    twin = make_twin(config, LAYOUT, 1, None)
-    twin.fit(transitions(2000), 500)
-    rows = transitions(400, seed=5)
-    ended, truth = twin.foresee(rows[:, LAYOUT.observation], rows[:, LAYOUT.action]).terminated, rows[:, -1] == 1
-    assert ended[truth].mean() - ended[~truth].mean() > 0.2  # 0 without knowledge, and never 1: it is drawn
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.9])
@@ -257,6 +74,27 @@ def test_a_twin_that_is_not_good_enough_is_neither_learnt_from_nor_asked() -> No
     assert trainer.hooks.trusted
     trainer.hooks.before_updates(91)
     assert len(trainer.hooks.buffer) == 64
+
+
+def test_a_twin_that_was_good_enough_once_rests_until_it_is_again() -> None:
+    trainer = make("predict", twin={"share": 0.75, "max_error": 1.0, "veto": "none"})
+    trainer.hooks.twin = twin = KnownTwin()
+    list(trainer.run())
+    assert len(trainer.hooks.buffer) == 200
+    for error, share in ((2.0, 0.0), (0.5, 0.75)):
+        twin.error = error
+        trainer.hooks.before_updates(100)
+        assert trainer.sampler.share == share
+
+
+def test_the_vetos_threshold_is_of_the_latest_rewards() -> None:
+    """The buffer holds 1,000 transitions, which are numbered by their rewards."""
+    trainer = make("predict")
+    for last, first in ((30, 0), (1000, 0), (1234, 234)):
+        for number in range(getattr(trainer, "filled", 0), last):
+            trainer.replay.add(np.zeros(2), np.zeros(1), number, np.zeros(2), False)
+        trainer.filled = last
+        assert np.array_equal(trainer.hooks._recent_rewards(), np.arange(first, last))
 
 
 def test_the_twin_learns_and_dreams_in_periods() -> None:
@@ -349,7 +187,7 @@ def test_sac_is_plain_sac_and_takes_its_old_checkpoints(tmp_path: Path) -> None:
     from ir_drl.sac.training import Trainer
 
     config = settings("sac", epochs=1)
-    plain = TrainingConfig(**config.model_dump(exclude={"algorithm", "twin", "demonstrations"}))
+    plain = TrainingConfig(**config.model_dump(exclude={"algorithm", "twin", "task_pace", "demonstrations"}))
     old = Trainer(Cart, plain, "cart")
     list(old.run())
     old.save(tmp_path / "a.pt")
@@ -361,6 +199,20 @@ def test_sac_is_plain_sac_and_takes_its_old_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"twin\.\w+ = "):
         again.load(tmp_path / "a.pt")
     make_trainer(Cart, AssistedConfig(**plain.model_dump()), "cart").load(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "task", "pace", "cap"),
+    [
+        ("best", "Hopper-v5", None, 1.5),
+        ("best", "cart", None, np.inf),
+        ("best", "Hopper-v5", {"cap": 3.0}, 3.0),
+        ("sac", "Hopper-v5", None, np.inf),
+    ],
+)
+def test_best_has_the_pace_of_its_task(algorithm: str, task: str, pace: dict[str, float] | None, cap: float) -> None:
+    trainer = make_trainer(Cart, settings(algorithm, pace=pace), task)
+    assert trainer.pace.cap == cap and (trainer.config.pace is None) == (cap == np.inf)
 
 
 def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path: Path) -> None:
@@ -390,6 +242,7 @@ def test_an_algorithm_is_a_set_of_defaults() -> None:
         ({"twin": {"shared": 0.5}}, "did you mean 'share'"),
         ({"twin": {"length": (0, 1)}}, "at least 1"),
         ({"twin": {"length_epochs": (5, 5)}}, "must be greater"),
+        ({"pace": {"cap": 1.0}, "demonstrations": {"steps": 9}}, "leave out pace or demonstrations"),
     ],
 )
 def test_wrong_settings_are_told(given: dict[str, Any], message: str) -> None:

@@ -79,6 +79,21 @@ def test_the_cart_does_what_it_is_told_and_strangers_are_noticed(simulation) -> 
     environment.close()
 
 
+def test_environments_of_one_robot_take_turns(simulation) -> None:
+    """As a training and its evaluation do; the states of one wait unread at the other."""
+    training, evaluation = make("cart").unwrapped, make("cart").unwrapped
+    for seed, steps in ((1, 5), (2, 12), (3, 8)):
+        for environment, speed in ((training, 0.5), (evaluation, 1.0)):
+            environment.reset(seed=seed)
+            for _ in range(steps):
+                environment.step(np.array([speed, 0.0], np.float32))
+            assert environment._last.step == steps
+    with pytest.raises(RuntimeError, match="call reset first"):
+        training.step(np.zeros(2, np.float32))
+    training.close()
+    evaluation.close()
+
+
 def test_nobody_there_is_told_in_time(ros_domain) -> None:
     with pytest.raises(TimeoutError, match="is the simulator running"):
         gymnasium.make(environment_id("cart", ros=True), world=WORLD, simulator="/nobody", timeout=0.5)

@@ -130,20 +130,6 @@ def test_truncation_bootstraps_and_termination_does_not() -> None:
         assert gradients == pytest.approx([expected, expected], rel=1e-5)
 
 
-@pytest.mark.parametrize(("ceiling", "learnt"), [(math.inf, 5.0), (2.0, 2.0)])
-def test_critics_learn_no_value_above_the_ceiling(ceiling: float, learnt: float) -> None:
-    """Every transition ends an episode with a reward of 5."""
-    rows = batch_of(LAYOUT, 16, terminated=1.1)
-    rows[:, LAYOUT.reward] = 5.0
-    agent = SAC(SMALL.model_copy(update={"learning_rate": 3e-3}), LAYOUT, seed=1)
-    agent.ceiling = ceiling
-    for _ in range(400):
-        agent.update(Fixed(rows))
-    agent.metrics()
-    agent.update(Fixed(rows))
-    assert agent.metrics()["q"] == pytest.approx(learnt, abs=0.1)
-
-
 @pytest.mark.parametrize(("target", "sign"), [(100.0, 1.0), (-100.0, -1.0)])
 def test_alpha_rises_below_the_target_entropy_and_falls_above_it(target: float, sign: float) -> None:
     agent = SAC(SMALL.model_copy(update={"target_entropy": target}), LAYOUT, seed=0)

@@ -99,24 +99,6 @@ def test_the_mixed_sampler_keeps_the_share(share: float, expected: int) -> None:
     assert (out[:, LAYOUT.reward] >= 100).sum() == expected
 
 
-@pytest.mark.parametrize("count", [5, 40, 95], ids=["growing", "full", "wrapped"])
-def test_the_mixed_sampler_repeats_falls(count: int) -> None:
-    """Every seventh transition is a fall; its reward is its number."""
-    real, twin = ReplayBuffer(40, LAYOUT), ReplayBuffer(10, LAYOUT)
-    fill(twin, [1000])
-    sampler = MixedSampler(real, twin, 0.5, np.random.default_rng(0), fall_share=0.2)
-    out = np.empty((100, LAYOUT.width), np.float32)
-    for number in range(count):
-        row = np.zeros(LAYOUT.width, np.float32)
-        real.add(row[LAYOUT.observation], row[LAYOUT.action], number, row[LAYOUT.observation], number % 7 == 0)
-        sampler.fill(out)
-        assert (out[:50, LAYOUT.reward] == 1000).all()
-        falls = out[50:70]
-        assert (falls[:, LAYOUT.terminated] == 1.0).all() and (falls[:, LAYOUT.reward] % 7 == 0).all()
-        assert falls[:, LAYOUT.reward].min() >= number - 39
-    assert set(falls[:, LAYOUT.reward]) == {n for n in range(0, count, 7) if n >= count - 40}
-
-
 def test_bad_samplers_and_buffers_are_refused() -> None:
     real = ReplayBuffer(10, LAYOUT)
     with pytest.raises(ValueError, match="twin_share"):

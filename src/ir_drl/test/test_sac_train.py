@@ -14,6 +14,7 @@ import torch
 import ir_drl.environments  # noqa: F401  (registers them)
 from ir_common.config import ConfigError
 from ir_drl.assisted import AssistedConfig, make_trainer
+from ir_drl.assisted.config import HOPPING
 from ir_drl.export import Export, score
 from ir_drl.policies import load_policy
 from ir_drl.train import main
@@ -69,6 +70,8 @@ def test_trains_resumes_and_plots(tmp_path: Path, config: str, capsys: pytest.Ca
         (["Pendulum-v1", "--threads", "0"], "--threads"),
         (["Pendulum-v1", "--resume"], r"checkpoint.pt: checkpoint cannot be read"),
         (["Pendulum-v1", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
+        (["Pendulum-v1", "--set", "g=["], "--set g=[: [ is no value in YAML"),
+        (["ir/CartNavigation-v0", "--set", "latency=9"], "latency must be"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_78(
@@ -82,6 +85,26 @@ def test_a_mistake_is_one_line_and_status_78(
     assert ended.value.code == 78
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["Pendulum-v1", "--config", config, "--out", f"{config}/run"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 78 and "cannot be made (Not a directory)" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("algorithm", ["predict", "best"])
+def test_an_epoch_without_updates_is_shown(
+    algorithm: str, tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The paper's first 1,000 steps are one epoch, and random."""
+    Path(config).write_text(SETTINGS.replace("start_steps: 30", "start_steps: 60"))
+    environment = "ir_drl.environments:ir/HopperHop-v0"
+    main([environment, "--algorithm", algorithm, "--config", config, "--epochs", "1", "--out", str(tmp_path / "a")])
+    assert "alpha        -" in capsys.readouterr().out
+    pace = json.loads((tmp_path / "a" / "records.json").read_text())["config"]["pace"]
+    assert pace == (None if algorithm == "predict" else HOPPING.model_dump())
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +126,7 @@ def test_trains_with_a_twin(tmp_path: Path, config: str, capsys: pytest.CaptureF
 
 
 def test_keeps_the_best_policy_of_a_robot_for_its_controller(tmp_path: Path, config: str) -> None:
-    main(["ir_drl.environments:ir/HopperHop-v0", "--config", config, "--out", str(tmp_path / "a"), "--epochs", "3"])
+    main(["ir/HopperHop-v0", "--config", config, "--out", str(tmp_path / "a"), "--epochs", "3"])
     about = json.loads((tmp_path / "a" / "policy.json").read_text())
     assert about["task"] == "hopper_hop" and about["seed"] == 0 and "HopperHop-v0" in about["command"]
     task = make_task("hopper")

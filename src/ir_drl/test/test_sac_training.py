@@ -86,20 +86,6 @@ class Pay(Point):
         return observation, 1.0, ended, False, {}
 
 
-def test_critics_are_taught_no_more_than_a_multiple_of_what_came(tmp_path: Path) -> None:
-    """A discount of 0.9: three steps are worth 1 + 0.9 + 0.81, five 1.4 more."""
-    ceilings = []
-    trainer = Trainer(Pay, settings(value_ceiling=2.0, epochs=1, evaluation_episodes=0), "pay")
-    list(trainer.run(lambda step: ceilings.append(trainer.agent.ceiling)))
-    assert ceilings[1] == np.inf and ceilings[2] == pytest.approx(2 * 2.71)
-    assert trainer.agent.ceiling == pytest.approx(2 * 4.0951)
-    trainer.save(tmp_path / "c.pt")
-    again = Trainer(Pay, settings(value_ceiling=2.0, epochs=1, evaluation_episodes=0), "pay")
-    again.load(tmp_path / "c.pt")
-    assert again.agent.ceiling == trainer.agent.ceiling
-    assert Trainer(Pay, SMALL, "pay").agent.ceiling == np.inf
-
-
 def test_the_pace_rises_after_epochs_that_earned_it() -> None:
     pace = Pace(PaceConfig(cap=2.0, allowance=0.5, growth=1.5, falls=1, reached=0.8))
     assert [pace.pay(reward) for reward in (-3.0, 1.0, 2.0, 9.0)] == [-3.5, 0.5, 1.5, 1.5]
@@ -236,6 +222,42 @@ def test_a_truncated_checkpoint_is_refused(saved: Path, tmp_path: Path, kept: fl
     path.write_bytes(data[: int(kept if kept > 1 else kept * len(data))])
     with pytest.raises(ConfigError, match=r"cut\.pt: is no undamaged checkpoint"):
         checkpoint.load(path, "point")
+
+
+def test_an_altered_checkpoint_is_refused(saved: Path, tmp_path: Path) -> None:
+    """Numbers that are others than those that were written, in a file that is whole otherwise."""
+    data, path = bytearray(saved.read_bytes()), tmp_path / "altered.pt"
+    content = checkpoint.load(saved, "point")
+    numbers = content["replay"]["rows"].numpy().tobytes()[:64]
+    data[data.index(numbers) + 3] ^= 0x40
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"altered\.pt: is no undamaged checkpoint \(.* was altered\)"):
+        checkpoint.load(path, "point")
+
+
+def test_a_checkpoint_with_settings_of_another_release_is_refused_in_one_line(saved: Path, tmp_path: Path) -> None:
+    content = checkpoint.load(saved, "point")
+    content["config"] = content["config"].replace('"epochs"', '"eras"')
+    checkpoint.save(tmp_path / "x.pt", "point", content)
+    with pytest.raises(ConfigError, match=r"x\.pt: .*eras") as told:
+        Trainer(Point, SMALL, "point").load(tmp_path / "x.pt")
+    assert "\n" not in str(told.value)
+
+
+class Broken(Point):
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        following, reward, *rest = super().step(action)
+        return following, reward if self.steps < 7 else float("nan"), *rest  # type: ignore[return-value]
+
+
+def test_what_an_environment_must_not_return_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"broken, step 7: transition: reward is nan.*; mend the environment"):
+        list(Trainer(Broken, SMALL, "broken").run())
+
+
+def test_updates_begin_with_the_first_reach() -> None:
+    """After 2 steps there is none of 5 yet."""
+    list(Trainer(Point, settings(start_steps=1, return_steps=5, epochs=1, epoch_steps=20), "point").run())
 
 
 def test_files_that_are_no_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ir_drl.assisted.config import AssistedConfig
+from ir_drl.assisted.config import PACES, AssistedConfig
 from ir_drl.assisted.demonstrations import WithDemonstrations, demonstrate
 from ir_drl.assisted.generated import GeneratedStarts
 from ir_drl.assisted.rollouts import bounds_of, branch
@@ -52,11 +52,7 @@ class Assistant(Hooks):
         self._vetoes, self._notes = 0, dict[str, list[float]]()
         trainer.hooks = self
         trainer.sampler = self._sampler = MixedSampler(
-            trainer.reaches,
-            self.buffer,
-            self._settings.share,
-            trainer.agent.random["replay"],
-            self._settings.replayed_falls,
+            trainer.reaches, self.buffer, self._settings.share, trainer.agent.random["replay"]
         )
 
     @property
@@ -74,12 +70,14 @@ class Assistant(Hooks):
 
     def before_updates(self, step: int) -> None:
         """See `Hooks`: every `period` steps the twin learns and, if it may be trusted, gives new experience."""
-        epoch = (step - 1) // self._config.epoch_steps + 1
-        self._sampler.share = self._settings.share_in(epoch)  # at each step: a resumed run begins between two fits
-        if (step - self._config.start_steps - 1) % self._settings.period:
-            return
-        if self._settings.share_until is not None and epoch > self._settings.share_until and self._veto is None:
-            return  # nobody asks the twin any more
+        epoch, settings = (step - 1) // self._config.epoch_steps + 1, self._settings
+        idle = settings.share_until is not None and epoch > settings.share_until and self._veto is None
+        if not idle and (step - self._config.start_steps - 1) % settings.period == 0:
+            self._learn(epoch)
+        # at each step: a resumed run begins between two fits
+        self._sampler.share = settings.share_in(epoch) if self.trusted else 0.0
+
+    def _learn(self, epoch: int) -> None:
         rows = self._trainer.replay.rows
         self.twin.fit(rows, self._settings.fit_steps if self._fits else self._settings.first_fit_steps)
         self._fits += 1
@@ -140,7 +138,8 @@ class Assistant(Hooks):
 
     def _recent_rewards(self) -> Array:
         replay = self._trainer.replay
-        return replay.rows[-WINDOW:, replay.layout.reward]
+        latest = np.arange(replay.place - min(WINDOW, len(replay)), replay.place) % replay.capacity
+        return replay.rows[latest, replay.layout.reward]
 
     def _act(self, observation: Array, explore: bool) -> Array:
         """The agent's actions for [n, n_obs], computed for a power of two of rows: it keeps room for every size."""
@@ -194,10 +193,13 @@ def make_trainer(
     device: str | torch.device = "cpu",
 ) -> Trainer:
     """A trainer for the configured algorithm; arguments as for `Trainer`. The twin itself is always on the CPU."""
+    own_id = task.rpartition(":")[2]  # without the module that registers it
+    if config.task_pace and config.pace is None:
+        config = config.model_copy(update={"pace": PACES.get(own_id)})
     trainer = Trainer(make_environment, config, task, device)
     if config.algorithm != "sac":
         own = getattr(trainer.environment.unwrapped, "task", None)
-        Assistant(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(task))
+        Assistant(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(own_id))
     if config.demonstrations.steps:
         shown = demonstrate(trainer.environment, config.demonstrations, trainer.layout, config.seed, task)
         rng = trainer.agent.random["replay"]

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ir_common.config import Config
 from ir_drl.assisted.demonstrations import Demonstrations
+from ir_drl.sac.pace import PaceConfig
 from ir_drl.sac.training import TrainingConfig
 from ir_twin.config import GAN_PRESETS, EnsembleConfig, GANConfig
 
@@ -37,9 +38,6 @@ class TwinTraining(Config):
     share: float = Field(default=0.5, ge=0, le=1, description="part of each batch that the twin gives")
     share_until: int | None = Field(
         default=None, ge=1, description="epoch until which that falls to nothing, in proportion; none: it stays"
-    )
-    replayed_falls: float = Field(
-        default=0.0, ge=0, le=1, description="part of each batch that are the robot's falls, which are rare otherwise"
     )
     capacity: int = Field(default=100_000, ge=1, description="transitions that the twin's buffer keeps")
     starts: int = Field(default=2000, ge=1, description="rollouts after each fit")
@@ -79,8 +77,6 @@ class TwinTraining(Config):
             raise ValueError("length and length_epochs: must be at least 1")
         if self.length_epochs[1] <= self.length_epochs[0]:
             raise ValueError("length_epochs: the second must be greater than the first")
-        if self.share + self.replayed_falls > 1:
-            raise ValueError("share and replayed_falls: must not be more than 1 together")
         return self
 
     def share_in(self, epoch: int) -> float:
@@ -109,27 +105,30 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sac": {
             "hidden": (128, 128),
             "actor_every": 2,
-            "discount": 0.995,
-            "target_entropy": -1.0,
-            "initial_alpha": 0.2,
+            "discount": 0.997,
         },
-        "updates_per_step": 9,
-        "value_ceiling": 1.3,
+        "return_steps": 5,
+        "task_pace": True,
+        "updates_per_step": 10,
         "start_steps": 500,
         "twin": {
             "model": "ensemble",
             "first_fit_steps": 1500,
             "fit_steps": 200,
             "share": 0.9,
+            "share_until": 6,
             "starts": 10_000,
             "capacity": 200_000,
-            "replayed_falls": 0.06,
             "bounded": True,
             "action_noise": 0.4,
         },
     },
 }
 """What an algorithm has otherwise than the fields' own defaults; docs/dt_training.md says why."""
+
+HOPPING = PaceConfig(cap=1.5, allowance=0.5)
+PACES = {"Hopper-v5": HOPPING, "ir/HopperHop-v0": HOPPING}
+"""Tasks that pay for speed and for not having fallen: 1 a step for standing, on which these numbers rest."""
 
 
 class AssistedConfig(TrainingConfig):
@@ -139,9 +138,18 @@ class AssistedConfig(TrainingConfig):
         default="sac", description="sac: no twin; predict: IoR without GAN; gan: IoR's proposal; best: what works best"
     )
     twin: TwinTraining = Field(default_factory=TwinTraining, description="the twin; sac has none")
+    task_pace: bool = Field(
+        default=False, description="where there is no `pace`: the task's own (PACES), if it has one"
+    )
     demonstrations: Demonstrations = Field(
         default_factory=Demonstrations, description="of the task's scripted controller"
     )
+
+    @model_validator(mode="after")
+    def _paid_alike(self) -> AssistedConfig:
+        if self.pace is not None and self.demonstrations.steps:
+            raise ValueError("pace: what is demonstrated pays whole rewards; leave out pace or demonstrations")
+        return self
 
     @model_validator(mode="before")
     @classmethod

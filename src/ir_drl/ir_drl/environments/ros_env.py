@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from weakref import WeakValueDictionary
 
 import gymnasium
 import numpy as np
@@ -29,12 +32,24 @@ BEGIN_PERIODS = 400  #: control periods within which an episode begins
 Array = NDArray[np.float64]
 
 
+@dataclass
+class _Robot:
+    """What the environments of one robot in this process know of it together: one may train, another evaluate."""
+
+    last: TaskState | None = None
+    newest: int = 0  #: episode
+
+
+_ROBOTS: WeakValueDictionary[str, _Robot] = WeakValueDictionary()
+_NUMBERS = count()  # nodes of one name would be taken for one
+
+
 class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     """One robot of a running simulation; a step is one control period of simulated time, however long it takes.
 
     Needs the simulator and the node `robots` (executables of ir_sim), and nobody else who commands the robot. The
     simulation is paused by it and runs only inside `reset` and `step`. Observations, rewards and ends of episodes are
-    those that `robots` publishes, from noisy sensors.
+    those that `robots` publishes, from noisy sensors. Several in one process may take turns, each from a `reset` on.
 
     Args:
         model: robot model.
@@ -69,14 +84,14 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._owns_context = not rclpy.ok()
         if self._owns_context:
             rclpy.init()
-        node = LeanNode(f"gymnasium_{self.robot}")
+        node = LeanNode(f"gymnasium_{self.robot}_{next(_NUMBERS)}")
         self._peer = Peer(node, timeout)
         topic, kind = COMMAND_TYPES[self.task.command]
         self._commands = node.create_publisher(kind, f"/{self.robot}/{topic}", 10)
         node.create_subscription(TaskState, f"/{self.robot}/state", self._take, STATES)
         self._states: deque[TaskState] = deque()
+        self._shared = _ROBOTS.setdefault(self.robot, _Robot())
         self._last: TaskState | None = None
-        self._newest = 0  # episode
         self._lockstep: Lockstep = (
             MujocoLockstep(self._peer, simulator, self.robot)
             if sim == "mujoco"
@@ -88,25 +103,26 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
 
     def _take(self, state: TaskState) -> None:
         self._states.append(state)
-        self._newest = state.episode
+        self._shared.newest = max(self._shared.newest, state.episode)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Resets the whole simulation; the same seed gives the same start."""
         super().reset(seed=seed)
-        if self._last is None or self._last.terminated or self._last.truncated:
+        last = self._shared.last
+        if last is None or last.terminated or last.truncated:
             # so that `robots` has had its sensors' first readings, and the robot is not put back once more by it later
             self._run_until_begun()
         self._states.clear()
-        before = self._newest
+        before = self._shared.newest
         self._lockstep.reset(int(self.np_random.integers(MAX_SEED)))
         self._lockstep.step(self._count)
         self._peer.wait(lambda: self._begun(before), f"the first state of {self.robot}")
-        self._last = self._states.popleft()
+        self._last = self._shared.last = self._states.popleft()
         return np.array(self._last.observation), {"cause": ""}
 
     def _run_until_begun(self) -> None:
         """Runs the simulation on until an episode begins."""
-        before = self._last.episode if self._last else 0
+        before = self._shared.last.episode if self._shared.last else 0
         for _ in range(BEGIN_PERIODS):
             self._lockstep.step(self._count)
             try:
@@ -126,12 +142,13 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         """Carries out an action [n_act] in the task's units, clipped to its bounds, for one control period.
 
         Raises:
-            RuntimeError: the episode has ended, or somebody else commands the robot.
+            RuntimeError: the episode has ended (also by another environment's reset), or somebody else commands the
+                robot.
             ValueError: the action is not finite.
             TimeoutError: the next state does not come.
         """
-        last = self._last
-        if last is None or last.terminated or last.truncated:
+        last, ours = self._last, self._last is self._shared.last
+        if last is None or last.terminated or last.truncated or not ours:
             raise RuntimeError("no episode is under way: call reset first")
         taken = self.task.clip(np.asarray(action, np.float64))
         if not np.isfinite(taken).all():
@@ -150,7 +167,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             raise RuntimeError(
                 f"{self.robot} carried out {list(state.action)} instead of {taken.tolist()}: somebody else commands it"
             )
-        self._last = state
+        self._last = self._shared.last = state
         return (
             np.array(state.observation), float(state.reward), bool(state.terminated), bool(state.truncated),
             {"cause": state.cause},
@@ -159,5 +176,6 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def close(self) -> None:
         """Ends the node; the simulation stays paused."""
         self._peer.close()
+        self._shared = _Robot()  # the next one may meet another simulation
         if self._owns_context:
             rclpy.try_shutdown()

@@ -32,15 +32,12 @@ class SAC:
         layout: widths of observation and action.
         seed: of the generators "initial", "replay", "update" and "explore".
         device: of the networks; random numbers are drawn on the CPU, so that they do not depend on it.
-
-    Attributes:
-        ceiling: greatest value that the critics are taught.
     """
 
     def __init__(self, config: SACConfig, layout: Layout, seed: int, device: str | torch.device = "cpu") -> None:
         self.config, self.layout, self.device = config, layout, torch.device(device)
         self.random = Generators(seed, "initial", "replay", "update", "explore")
-        self.updates, self.ceiling = 0, math.inf
+        self.updates = 0
         n, m, batch = layout.observations, layout.actions, config.batch
         self.actor = Stack(1, (n, *config.hidden, 2 * m), self.device, extra=1)
         self.critics = Stack(4, (n + m, *config.hidden, 1), self.device)  # two critics, then their targets
@@ -86,8 +83,7 @@ class SAC:
 
         With a~, log pi from `_squash` at s and s', alpha = exp(log_alpha) as before this update (Haarnoja et al. 2018):
 
-        - y = r + gamma (1 - d) (min_i Qtarget_i(s', a~') - alpha log pi(a~'|s')), d = 1 at termination, not truncation;
-          at most `ceiling`
+        - y = r + gamma (1 - d) (min_i Qtarget_i(s', a~') - alpha log pi(a~'|s')), d = 1 at termination, not truncation
         - critics: J_Q = 1/B sum over i and batch of (Q_i(s, a) - y)^2 / 2 (eq. 5, 6)
         - actor, with the critics just updated: J_pi = 1/B sum of alpha log pi(a~|s) - min_i Q_i(s, a~) (eq. 9)
         - entropy: J_alpha = -log_alpha 1/B sum of (log pi(a~|s) + target entropy) (eq. 18, with log_alpha for alpha)
@@ -135,7 +131,7 @@ class SAC:
         self._judge.inputs[3] = self._judge.inputs[2]
         q = self._judge.forward().squeeze(2)
         value = torch.minimum(q[2], q[3]).sub_(price).mul_(1.0 - rows[:, layout.terminated])
-        target = torch.add(rows[:, layout.reward], value, alpha=self.config.discount).clamp_(max=self.ceiling)
+        target = torch.add(rows[:, layout.reward], value, alpha=self.config.discount)
         error = (q[:2] - target).div_(batch)
         self._judge_back.parameters(error.unsqueeze(2))
         self._critic_optimiser.step()

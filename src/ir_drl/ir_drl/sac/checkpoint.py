@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import torch
 from ir_common.config import ConfigError
 
 FORMAT, VERSION = "ir_drl.sac", 1
-DAMAGED = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError, TypeError)
-"""What torch.load raises for a file that is cut off, altered, or holds more than plain data."""
+DAMAGED = (
+    *(OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, AttributeError, TypeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading raises for a file that is cut off, altered, or holds more than plain data."""
 
 
 def save(path: Path, task: str, content: dict[str, Any]) -> None:
@@ -51,6 +56,9 @@ def load(path: Path, task: str, device: str | torch.device = "cpu") -> dict[str,
         ) from None
     try:
         with file:
+            if altered := zipfile.ZipFile(file).testzip():  # torch.load would take altered numbers as they are
+                raise zipfile.BadZipFile(f"{altered} was altered")
+            file.seek(0)
             whole = torch.load(file, map_location=device, weights_only=True)
     except DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -212,44 +212,19 @@ class MixedSampler:
         real: transitions of the robot.
         twin: transitions that the twin predicted.
         twin_share: part of each batch, 0 to 1, that the twin gives (rounded to whole transitions).
-        fall_share: part of each batch, from the robot's, that are ends of episodes in the task itself (a fall).
     """
 
-    def __init__(
-        self,
-        real: ReplayBuffer,
-        twin: ReplayBuffer,
-        twin_share: float,
-        rng: np.random.Generator,
-        fall_share: float = 0.0,
-    ) -> None:
-        if not 0.0 <= twin_share <= 1.0 or not 0.0 <= fall_share <= 1.0 or twin_share + fall_share > 1.0:
-            raise ValueError(
-                f"twin_share {twin_share}, fall_share {fall_share}: must lie between 0 and 1, their sum too"
-            )
+    def __init__(self, real: ReplayBuffer, twin: ReplayBuffer, twin_share: float, rng: np.random.Generator) -> None:
+        if not 0.0 <= twin_share <= 1.0:
+            raise ValueError(f"twin_share {twin_share}: must lie between 0 and 1")
         if real.layout != twin.layout:
             raise ValueError(f"the twin's transitions are laid out as {twin.layout}, the robot's as {real.layout}")
         self._real, self._twin, self.share, self._rng = real, twin, twin_share, rng
-        self._fall_share, self._falls, self._searched = fall_share, np.empty(0, np.intp), 0
 
     def fill(self, out: Rows) -> None:
         """See `Sampler`."""
         count = round(self.share * len(out)) if len(self._twin) else 0
-        falls = round(self._fall_share * len(out)) if self._fall_share and len(self._find_falls()) else 0
         if count:
             self._twin.fill(out[:count], self._rng)
-        if falls:
-            chosen = self._falls[self._rng.integers(0, len(self._falls), falls)]
-            out[count : count + falls] = self._real.rows[chosen]
-        if count + falls < len(out):
-            self._real.fill(out[count + falls :], self._rng)
-
-    def _find_falls(self) -> NDArray[np.intp]:
-        """Places of the falls in the robot's buffer; while that only grows, only what is new is searched."""
-        rows, place = self._real.rows, self._real.place
-        if place == self._searched:
-            return self._falls
-        first = 0 if place < self._searched or len(rows) == self._real.capacity else self._searched
-        new = np.flatnonzero(rows[first:, self._real.layout.terminated] == 1.0) + first
-        self._falls, self._searched = np.concatenate([self._falls[: len(self._falls) if first else 0], new]), place
-        return self._falls
+        if count < len(out):
+            self._real.fill(out[count:], self._rng)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ir_common.config import Config, ConfigError
+from ir_common.config import Config, ConfigError, validate
 from ir_drl.sac import checkpoint
 from ir_drl.sac.agent import SAC
 from ir_drl.sac.config import SACConfig
@@ -44,10 +45,6 @@ class TrainingConfig(Config):
     )
     updates_per_step: int = Field(default=1, ge=0, description="gradient steps for each environment step")
     pace: PaceConfig | None = Field(default=None, description="what steps pay in training; none: their rewards")
-    value_ceiling: float | None = Field(
-        default=None, gt=0, description="critics are taught no value above so many times the greatest discounted "
-        "return that an episode has brought yet; none: any"
-    )  # fmt: skip
     capacity: int = Field(default=1_000_000, ge=1, description="transitions that the replay buffer keeps")
     evaluation_episodes: int = Field(default=5, ge=0, description="episodes of an evaluation, one after each epoch")
 
@@ -158,7 +155,7 @@ class Trainer:
         self.hooks = Hooks()
         self.pace = Pace(config.pace)
         self.records: list[Epoch] = []
-        self.running, self._greatest = Running(), 0.0
+        self.running = Running()
         self._random = Generators(config.seed, "environment", "start")
 
     def run(self, on_step: Callable[[int], None] = lambda step: None) -> Iterator[Epoch]:
@@ -197,14 +194,12 @@ class Trainer:
             if terminated or truncated:
                 self.running.falls += terminated
                 self.running.returns.append(sum(rewards))
-                self._raise_ceiling(rewards)
                 observation, rewards = self._reset(), []
-            if step > config.start_steps:
+            if step > config.start_steps and len(self.reaches):
                 self.hooks.before_updates(step)
                 for _ in range(config.updates_per_step):
                     self.agent.update(self.sampler)
             on_step(step)
-        self._raise_ceiling(rewards)
         trained, cpu_trained = time.perf_counter(), time.process_time()
         evaluation = self.evaluate()
         return Epoch(
@@ -219,16 +214,6 @@ class Trainer:
             cpu_seconds=cpu_trained - cpu_began,
         )
 
-    def _raise_ceiling(self, rewards: list[float]) -> None:
-        """After an episode, or what there is of it: values that run away go beyond anything that ever came."""
-        if self.config.value_ceiling is None:
-            return
-        worth = 0.0
-        for reward in reversed(rewards):
-            worth = reward + self.config.sac.discount * worth
-            self._greatest = max(self._greatest, worth)
-        self.agent.ceiling = self.config.value_ceiling * self._greatest
-
     def _step(self, observation: FloatArray, step: int) -> tuple[FloatArray, float, bool, bool]:
         if step <= self.config.start_steps:
             action = self._random["start"].uniform(-1.0, 1.0, self.layout.actions).astype(np.float32)
@@ -240,7 +225,10 @@ class Trainer:
         following, reward, terminated, truncated, _ = self.environment.step(self._scale(action))
         reward = float(reward)
         paid = self.pace.pay(reward)
-        self.replay.add(observation, action, paid, following, terminated)
+        try:
+            self.replay.add(observation, action, paid, following, terminated)
+        except ValueError as error:
+            raise ConfigError(f"{self.task}, step {step}: {error}; mend the environment") from None
         if self.reaches is not self.replay:
             for reach in self._returns.follow(observation, action, paid, following, terminated):
                 self.reaches.add(*reach)
@@ -279,7 +267,6 @@ class Trainer:
             "reaches": self._rows_of(self.reaches) if self.reaches is not self.replay else None,
             "random": self._random.state(),
             "records": [asdict(record) for record in self.records],
-            "greatest": self._greatest,
             "reward_cap": self.pace.cap,
             "hooks": self.hooks.state(),
         }
@@ -298,7 +285,8 @@ class Trainer:
         """
         content = checkpoint.load(path, self.task)
         try:
-            self._check_same(path, type(self.config).model_validate_json(content["config"]), content["layout"])
+            saved = validate(type(self.config), json.loads(content["config"]), str(path))
+            self._check_same(path, saved, content["layout"])
             self.agent.load(content["agent"])
             self.replay.load(content["replay"])
             if self.reaches is not self.replay:
@@ -307,8 +295,6 @@ class Trainer:
             self.records = [Epoch(**record) for record in content["records"]]
             if self.config.pace is not None:
                 self.pace.cap = float(content["reward_cap"])
-            self._greatest = float(content.get("greatest", 0.0))  # there were none without a ceiling, earlier
-            self._raise_ceiling([])
             self.hooks.load(content["hooks"])
         except ConfigError:
             raise
@@ -324,19 +310,22 @@ class Trainer:
                 f"{self.layout.observations} and {self.layout.actions}"
             )
         before, now = (config.model_dump(mode="json", exclude={"epochs"}) for config in (saved, self.config))
-        if difference := _difference(before, now):
-            key, one, other = difference
+        if found := difference(before, now):
+            key, one, other = found
             raise ConfigError(
                 f"{path}: checkpoint was made with {key} = {one}, asked for is {other}; give the same or train anew"
             )
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first key, with dots, whose values differ in two configurations of one kind, and the values."""
+def difference(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first key, with dots, whose values differ in two configurations of one kind, and the values.
+
+    What one of them does not have at all is left out: an earlier release did not know it.
+    """
     for key, one in before.items():
-        other = now[key]
+        other = now.get(key, one)
         if isinstance(one, dict) and isinstance(other, dict):
-            if below := _difference(one, other):
+            if below := difference(one, other):
                 return f"{key}.{below[0]}", *below[1:]
         elif one != other:
             return key, one, other
