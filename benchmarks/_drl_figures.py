@@ -13,7 +13,9 @@ import numpy as np
 from _drl_runs import KEPT, TASK, Run
 from harness import Options, interval
 
+from ir_common.config import ConfigError
 from ir_drl.assisted import ALGORITHMS
+from ir_drl.sac.training import difference
 
 FLAGS = {"kept": "draw from the kept runs as they are, and train nothing"}
 Runs = dict[str, list[dict[str, Any]]]
@@ -21,7 +23,11 @@ Runs = dict[str, list[dict[str, Any]]]
 
 
 def collect(options: Options, epochs: int) -> Runs:
-    """The runs of all algorithms and seeds: those that lack epochs are trained first, unless ``--kept``."""
+    """The runs of all algorithms and seeds: those that lack epochs are trained first, unless ``--kept``.
+
+    Raises:
+        ConfigError: two kept runs of one algorithm are not of the same settings.
+    """
     if options.quick:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
@@ -37,6 +43,14 @@ def collect(options: Options, epochs: int) -> Runs:
                 found = Run(name, seed).train(epochs)
             if found is not None:
                 runs[name].append(found)
+    for name, some in runs.items():
+        for run in some[1:]:
+            if found := difference(*(one["config"] | {"seed": None} for one in (some[0], run))):
+                key, first, other = found
+                raise ConfigError(
+                    f"{KEPT}: {name} seed {some[0]['seed']} was trained with {key} = {first}, seed {run['seed']} with "
+                    f"{other}; delete the older one and train it anew"
+                )
     return runs
 
 
@@ -92,8 +106,8 @@ def account(runs: Runs, options: Options, epochs: int) -> dict[str, Any]:
             if not any(run["seed"] == seed and length(run) >= epochs for run in runs[name])
         ],
         "configs": {name: some[0]["config"] for name, some in runs.items() if some},
-        "seed_rule": "no tuning on these seeds: best was tuned on seeds from 100 on; that values run away was first "
-        "seen on seeds 1 and 2 (14 epochs, not kept), what to do about it was chosen on 101 and 103",
+        "seed_rule": "no tuning on these seeds: best was tuned on seeds 101 to 103; two earlier settings of it were "
+        "run on seeds 1 to 3, too, and given up for how they did there (docs/dt_training.md)",
     }
 
 

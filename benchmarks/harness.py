@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_common.provenance import commit_of
 
 RESULTS = Path(__file__).parent / "results"
@@ -146,7 +147,11 @@ def main(
     chosen = frozenset(flag for flag in flags if getattr(given, flag.replace("-", "_")))
     options = Options(given.quick, given.seeds or (quick_seeds if given.quick else seeds), out, first_seed, chosen)
     began = time.perf_counter()
-    result = run(options)
+    try:
+        result = run(options)
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
     write(name, result, options, time.perf_counter() - began)
     for goal in result.goals:
         print(f"{'met ' if goal.met else 'MISS'}  {goal.what}: goal {goal.goal}, got {goal.got}")
