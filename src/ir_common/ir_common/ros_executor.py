@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
+import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from rclpy.exceptions import InvalidHandle
@@ -16,6 +18,10 @@ from rclpy.subscription import Subscription
 
 _LONGEST_WAIT = 0.5
 """s; then the context is looked at again, should the signal that ended it have come at a bad moment."""
+_AGAIN = 0.5
+"""s after which an answer is sent again to a client that has not met the service yet; each time waits 0.1 s for it."""
+_ANSWERS = 20
+"""How often it is sent. A client that ends takes its answers with it."""
 _KINDS = ("timer", "subscription", "client", "service", "guard_condition")
 """In the order in which the stock executor serves them."""
 
@@ -27,6 +33,9 @@ class LeanExecutor(SingleThreadedExecutor):
     task of its own, and wakes itself twice for each. Here the entities are gathered when they change, and what is ready
     is taken and called at once: one message of each ready subscription in turn, in the order in which the subscriptions
     were made, until none is left. Callback groups that refuse an entity keep it out for good, not for a while.
+
+    Answers of services reach clients that ask in the moment in which they find the service: its writer may find their
+    reader later, and the stock executor's answer is lost then (ros2/ros2#1253).
     """
 
     def __init__(self) -> None:
@@ -39,6 +48,8 @@ class LeanExecutor(SingleThreadedExecutor):
         self._wait_set: Any = None
         self._tasks: list[Any]
         self._after: list[Callable[[], None]] = []
+        self._unsent: list[tuple[int, Any, Any, Any]] = []  # how often sent; service, answer, header
+        self._again = 0.0
         self._takers: dict[str, Callable[[Any], bool]] = {
             "timer": self._call_timer,
             "subscription": self._call_subscription,
@@ -87,6 +98,10 @@ class LeanExecutor(SingleThreadedExecutor):
         with self._spinning:
             if self._changed:
                 self._gather()
+            if self._unsent:
+                timeout_sec = _AGAIN if timeout_sec is None else min(timeout_sec, _AGAIN)
+                if time.monotonic() >= self._again:
+                    self._send_again()
             self._serve(self._wait(-1 if timeout_sec is None else int(timeout_sec * 1e9)))
             self._run_tasks()
 
@@ -207,8 +222,26 @@ class LeanExecutor(SingleThreadedExecutor):
         request, header = service.handle.service_take_request(service.srv_type.Request)
         if header is None:
             return False
-        service.send_response(service.callback(request, service.srv_type.Response()), header)
+        self._answer(1, service, service.callback(request, service.srv_type.Response()), header)
         return True
+
+    def _answer(self, count: int, service: Any, answer: Any, header: Any) -> None:
+        with warnings.catch_warnings(record=True) as told:  # that is how rclpy says that the client is not met yet
+            warnings.simplefilter("always")
+            service.send_response(answer, header)
+        if not told:
+            return
+        if count < _ANSWERS:
+            self._unsent.append((count + 1, service, answer, header))
+            self._again = time.monotonic() + _AGAIN
+        else:
+            warnings.warn(f"{service.srv_name}: {told[0].message}", RuntimeWarning, stacklevel=2)
+
+    def _send_again(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for count, service, answer, header in unsent:
+            with suppress(InvalidHandle):  # the service is gone
+                self._answer(count, service, answer, header)
 
     def _call_guard(self, guard: Any) -> bool:
         if guard.callback is not None:

@@ -2,6 +2,7 @@
 """The lean executor serves every kind of entity, follows their coming and going, and ends when it is told to."""
 
 import threading
+import warnings
 
 import pytest
 import rclpy
@@ -9,7 +10,9 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from std_srvs.srv import SetBool, Trigger
 
+from ir_common import ros_executor
 from ir_common.ros_executor import LeanExecutor
+from ir_common.ros_node import LATCHED
 from ir_common.testing import RosHarness
 from ir_interfaces.msg import DropCount
 
@@ -95,6 +98,42 @@ def test_services_clients_and_what_follows_an_answer(ros: RosHarness) -> None:
 def _answer(response, success: bool):
     response.success = success
     return response
+
+
+def test_an_answer_waits_for_a_client_that_is_met_late(ros: RosHarness, monkeypatch) -> None:
+    node = ros.node()
+    service = node.create_service(Trigger, "x", lambda request, response: _answer(response, True))
+    client, send, sent = node.create_client(Trigger, "x"), service.send_response, []
+
+    def not_yet(answer, header) -> None:
+        sent.append(answer)
+        if len(sent) < 3:
+            warnings.warn("failed to send response (timeout)", RuntimeWarning, stacklevel=1)
+        else:
+            send(answer, header)
+
+    monkeypatch.setattr(ros_executor, "_AGAIN", 0.01)
+    monkeypatch.setattr(service, "send_response", not_yet)
+    ros.until(client.service_is_ready)
+    future = client.call_async(Trigger.Request())
+    ros.until(future.done)
+    assert future.result().success and len(sent) == 3
+
+
+def test_a_client_that_no_answer_can_reach_is_given_up_and_others_are_served(ros: RosHarness, monkeypatch) -> None:
+    monkeypatch.setattr(ros_executor, "_AGAIN", 0.01)
+    monkeypatch.setattr(ros_executor, "_ANSWERS", 3)
+    node, asked = ros.node(), []
+    node.create_service(Trigger, "x", lambda request, response: asked.append(1) or _answer(response, True))
+    deaf = node.create_client(Trigger, "x", qos_profile=LATCHED)  # services keep no answers for late ones
+    client = node.create_client(Trigger, "x")
+    ros.until(client.service_is_ready)
+    unheard = deaf.call_async(Trigger.Request())
+    ros.until(lambda: asked)
+    future = client.call_async(Trigger.Request())
+    with pytest.warns(RuntimeWarning, match="x: failed to send response"):
+        ros.until(lambda: future.done() and not ros.executor._unsent)
+    assert future.result().success and not unheard.done() and len(asked) == 2
 
 
 def test_an_error_after_an_answer_is_not_swallowed(ros: RosHarness) -> None:
