@@ -40,6 +40,7 @@ from ir_radio.traces import TracePlayer, load_links
 
 _SWITCH_INTERVAL = 1e-4
 _DISCOVERY_PERIOD = 0.5
+_POSE_PATIENCE = 20  # discoveries
 _DIAGNOSTICS_PERIOD = 1.0
 
 
@@ -97,6 +98,7 @@ class RelayNode(Node):
         self._specs: dict[str, SliceSpec] = {}
         self._allocation, self._refused_allocations = Allocation(), 0
         self._said: set[str] = set()
+        self._discoveries = 0
         self._retired: list[Publisher] = []
         self._group = Unexecuted()
         self._time = RosTime(self.get_clock().ros_time_is_active)
@@ -108,6 +110,7 @@ class RelayNode(Node):
         for robot in self._config.robots:
             cell.add_link(robot)
         self._player, self._trace_change = TracePlayer(links, start), 0
+        self._linked = set(links)  # robots whose link's quality is known: by a trace, or by a pose that came
         self._pump = Pump(self, cell, self._time)
         self._qos, self._diagnostics = QosWatch(self, self._say), Diagnostics()
         self._diagnose = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
@@ -231,6 +234,11 @@ class RelayNode(Node):
 
     def _discover(self) -> None:
         self._open_flows()
+        self._discoveries += 1
+        if self._discoveries == _POSE_PATIENCE:
+            for robot in self._poses.keys() - self._linked:
+                topic = self.resolve_topic_name(f"{robot}/{self._config.pose_topic}")
+                self._say(f"{robot}: no pose on {topic} so far; nothing of it crosses the radio before one comes")
         self._qos.poll()
         if self._retired:
             idle = self._pump.call(lambda: [p for p in self._retired if not self._pump.needs(p)])
@@ -239,13 +247,13 @@ class RelayNode(Node):
                 self.destroy_publisher(publisher)
 
     def _open_flows(self) -> None:
-        """Opens the flows whose message type is known by now."""
+        """Opens the flows whose message type, and whose robot's link, are known by now."""
         if not self._time.started:
             return
         open_ = {self._pump.cell.key(flow) for flow in self._pump.ports}
         types: dict[str, list[str]] | None = None
         for key, (spec, flow) in self._flows(self._specs).items():
-            if key in open_:
+            if key in open_ or key.robot not in self._linked:
                 continue
             source, target = self._topics(key)
             type_name = flow.message_type
@@ -302,6 +310,9 @@ class RelayNode(Node):
                 poses[robot] = (point.x, point.y, point.z)
         if poses:
             self._pump.post(lambda: self._set_poses(poses))
+        if new := poses.keys() - self._linked:
+            self._linked |= new
+            self._open_flows()
         if self._player.traces and self._time.started and self._time.now() >= self._trace_change:
             self._pump.post(self._play)
 

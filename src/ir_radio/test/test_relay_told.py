@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import Twist
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from relay_bench import BEST_EFFORT, CONTROL, VIDEO
@@ -16,6 +17,7 @@ from sensor_msgs.msg import CompressedImage
 from ir_common.config import ConfigError
 from ir_common.ros_node import RELIABLE
 from ir_interfaces.msg import TaskState
+from ir_radio import relay_node
 
 
 def statuses(bench):
@@ -109,6 +111,21 @@ def test_bound_that_a_profile_cannot_keep_is_told(bench):
     assert any(
         "slice control: its latency bound is 10 ms, scheduling on this carrier takes 11 ms" in w for w in b.warnings
     )
+
+
+def test_a_robot_crosses_from_its_first_pose_on_and_nothing_before_counts_as_dropped(bench, monkeypatch):
+    monkeypatch.setattr(relay_node, "_POSE_PATIENCE", 1)
+    b = bench()
+    b.set(CONTROL)
+    publisher = b.node.create_publisher(Twist, "/edge/cart/cmd_vel", RELIABLE)
+    missing = "cart: no pose on /cart/odom so far; nothing of it crosses the radio before one comes"
+    b.ros.until(lambda: b.reports and b.report().slices and missing in b.warnings)
+    publisher.publish(Twist())
+    assert publisher.get_subscription_count() == 0 and not b.report().flows
+    b.ready(CONTROL)
+    b.pipe(Twist, "/edge/cart/cmd_vel", "/cart/cmd_vel", RELIABLE)[0].publish(Twist())
+    b.ros.until(lambda: (row := b.flow("cmd_vel")) and row.books.delivered_messages == 1)
+    assert b.flow("cmd_vel").books.offered_messages == 1
 
 
 TRACE = "Timestamp,Speed,RSRP,RSRQ,SNR,CQI,DL_bitrate,UL_bitrate\n" + "".join(
