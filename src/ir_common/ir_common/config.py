@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
+from ir_common.damage import first_line
+
 EXIT_CONFIG = 78
 """Exit status of a process whose configuration is wrong (EX_CONFIG of sysexits.h): starting it again cannot help."""
 
@@ -56,7 +58,7 @@ def load_yaml(path: str | Path, model: type[ConfigT]) -> ConfigT:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(f"{path}:{line}: is not valid YAML: {problem}") from None
     if not isinstance(data, dict) and not issubclass(model, RootModel):
         raise ConfigError(f"{path}:1: must hold keys and values, such as {', '.join(list(model.model_fields)[:3])}")

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import ir_drl.environments  # noqa: F401 (registers ir/<Task>-v0)
 from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
+from ir_common.damage import first_line
 from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
 from ir_drl.export import POLICY, Export
 from ir_drl.sac.training import Epoch, Trainer, TrainingConfig
@@ -138,8 +139,9 @@ def _maker(name: str, settings: Sequence[str] = ()) -> Callable[[], gymnasium.En
     except TimeoutError as error:
         raise ConfigError(f"{name}: {error}") from None
     except (gymnasium.error.Error, ImportError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{name}: environment cannot be made ({reason}); give an id that gymnasium knows") from None
+        raise ConfigError(
+            f"{name}: environment cannot be made ({first_line(error)}); give an id that gymnasium knows"
+        ) from None
     return lambda: gymnasium.make(name, **arguments)
 
 
@@ -148,8 +150,9 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name}: cannot be used ({reason}); give cpu, or another of this machine") from None
+        raise ConfigError(
+            f"--device {name}: cannot be used ({first_line(error)}); give cpu, or another of this machine"
+        ) from None
     return device
 
 

@@ -14,9 +14,10 @@ from typing import BinaryIO
 import numpy as np
 
 from ir_common.config import ConfigError
+from ir_common.damage import DAMAGED, first_line
 from ir_twin.config import PRESETS, EnsembleConfig
 from ir_twin.ensemble_network import EnsembleNetwork
-from ir_twin.predict_network import DAMAGED, ModelVersion, PredictionError, PredictNetwork, first_line
+from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
 from ir_twin.transitions import Layout, Rows
 
 

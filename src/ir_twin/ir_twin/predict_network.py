@@ -8,11 +8,7 @@ Training is in `ir_twin.training`; what crosses between the two is a `PredictNet
 from __future__ import annotations
 
 import json
-import lzma
 import math
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ir_common.damage import DAMAGED, first_line
 from ir_twin.transitions import Transition
 
 if TYPE_CHECKING:
@@ -32,11 +29,6 @@ MAX_DEVIATION = 10.0
 """Standardised inputs are clipped to this many standard deviations: far outside its data the network stays bounded."""
 VECTORS = ("input_mean", "input_scale", "output_mean", "output_scale")
 """Names of the normalisation's arrays."""
-DAMAGED = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError,
-    ValueError, lzma.LZMAError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy, zipfile and what reads the content raise of a damaged .npz file."""
 _FORMAT = 2
 
 
@@ -60,11 +52,6 @@ class PredictionError(NamedTuple):
     """[num_state], the same for each dimension."""
     ahead: float = math.nan
     """Root mean square of the risk to go, in standard deviations of what came; NaN: not learnt, or nothing came yet."""
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def spread(values: NDArray[np.floating], flat: float = 1e-4) -> NDArray[np.float64]:

@@ -15,7 +15,6 @@ mid and half are the middle and half the width of the task's action bounds (the 
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ir_common.config import ConfigError
+from ir_common.damage import DAMAGED, first_line
 from ir_drl.policies.policy import FloatArray
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise
     except OSError as error:
         raise ConfigError(f"{path}: policy file cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, SyntaxError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except DAMAGED as error:
         raise ConfigError(
-            f"{path}: is no undamaged .npz archive of plain arrays ({reason}); write it with ir_drl's save_policy"
+            f"{path}: is no undamaged .npz archive of plain arrays ({first_line(error)}); "
+            "write it with ir_drl's save_policy"
         ) from None
 
 

@@ -4,22 +4,16 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ir_common.config import ConfigError
+from ir_common.damage import DAMAGED, first_line
 
 FORMAT, VERSION = "ir_drl.sac", 1
-DAMAGED = (
-    *(OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, AttributeError, TypeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-"""What reading raises for a file that is cut off, altered, or holds more than plain data."""
 
 
 def save(path: Path, task: str, content: dict[str, Any]) -> None:
@@ -61,9 +55,8 @@ def load(path: Path, task: str, device: str | torch.device = "cpu") -> dict[str,
             file.seek(0)
             whole = torch.load(file, map_location=device, weights_only=True)
     except DAMAGED as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"{path}: is no undamaged checkpoint ({reason[:120]}); use an older one or train anew"
+            f"{path}: is no undamaged checkpoint ({first_line(error)[:120]}); use an older one or train anew"
         ) from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT or not isinstance(whole.get("content"), dict):
         raise ConfigError(f"{path}: is no checkpoint of this trainer; give one that it wrote")
