@@ -42,8 +42,8 @@ class Risk(NamedTuple):
     """[batch] probability of a terminal state, or risk to go; NaN where the input is not finite."""
     reward: Vector
     """[batch] mean predicted reward of the first step, dimensionless."""
-    least: Vector
-    """[batch] the risk as the most optimistic elite sees it."""
+    each: Vector
+    """[elites, batch] the risk as each elite sees it."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class EnsembleNetwork:
             for _ in range(steps - 1):
                 outlook = self.outlook(outlook.next_state, held)
                 alive *= 1 - outlook.termination
-            return Risk(1 - alive.min(axis=0), reward, 1 - alive.max(axis=0))
+            return Risk(1 - alive.min(axis=0), reward, 1 - alive)
 
     def risk_to_go(self, states: ArrayLike, actions: ArrayLike) -> Risk:
         """How near a terminal state is, as the most pessimistic elite sees it: 1 at once, 0.05 a horizon ahead.
@@ -152,7 +152,7 @@ class EnsembleNetwork:
             actions: [batch, num_action].
         """
         outlook = self.outlook(states, actions)
-        return Risk(outlook.ahead.max(axis=0), outlook.reward.mean(axis=0), outlook.ahead.min(axis=0))
+        return Risk(outlook.ahead.max(axis=0), outlook.reward.mean(axis=0), outlook.ahead)
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
         """See `ir_twin.predict_network.prediction_errors`; of the risk to go where it is known what came."""

@@ -28,7 +28,7 @@ class Substitute(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What is tried for each robot, the safe action first."""
+    """What is tried for each robot."""
 
     actions: Array
     """[robots, n, num_action], units by the task."""
@@ -41,19 +41,21 @@ class Candidates(NamedTuple):
         """The first ``n`` of each robot."""
         return Candidates(self.actions[:, :n], self.kinds[:n], self.far[:, :n])
 
-    def choose(self, risks: NDArray[np.floating], limit: float) -> list[Substitute]:
+    def choose(self, risks: NDArray[np.floating], limit: float, better: NDArray[np.bool_]) -> list[Substitute | None]:
         """For each robot the nearest whose risk [robots, n] is within the limit, but for the safe action.
 
-        Where none is within it, the least risky; the safe action where no risk is finite.
+        Where none is within it, the least risky; the first where no risk is finite. Only those that are ``better``
+        [robots, n] than the vetoed action count; None where there are none.
         """
-        within = risks <= limit
-        within[:, 0] = False
+        risks = np.where(better, risks, np.inf)
+        within = (risks <= limit) & [kind is not Sent.SAFE for kind in self.kinds]
         nearest = np.where(within, self.far, np.inf).argmin(axis=1)
         least = np.where(np.isfinite(risks), risks, np.inf).argmin(axis=1)
         best = np.where(within.any(axis=1), nearest, least)
         rows = np.arange(len(best))
         chosen = zip(self.actions[rows, best], best, risks[rows, best].tolist(), strict=True)
-        return [Substitute(action, self.kinds[i], risk) for action, i, risk in chosen]
+        found = [Substitute(action, self.kinds[i], risk) for action, i, risk in chosen]
+        return [one if row.any() else None for one, row in zip(found, better, strict=True)]
 
 
 def tried_each(robots: int, config: VetoConfig) -> int:
@@ -72,9 +74,19 @@ def candidates(proposals: Array, safe_action: Array, previous: Array, drawn: Arr
         drawn: [robots, n, num_action], around the proposals.
         reach: [num_action], half the range of each action.
     """
+    around = near(proposals, drawn, reach)
     between = safe_action + _BETWEEN * (proposals[:, None] - safe_action)
     safe = np.broadcast_to(safe_action, proposals.shape)
-    actions = np.concatenate([safe[:, None], between[:, :1], previous[:, None], between[:, 1:], drawn], axis=1)
-    kinds = [Sent.SAFE, Sent.SCALED, Sent.PREVIOUS, Sent.SCALED, Sent.SCALED] + [Sent.SAMPLED] * drawn.shape[1]
-    far = np.sqrt((((actions - proposals[:, None]) / reach) ** 2).sum(axis=-1))
-    return Candidates(actions, kinds, far)
+    actions = np.concatenate([safe[:, None], between[:, :1], previous[:, None], between[:, 1:]], axis=1)
+    kinds = [Sent.SAFE, Sent.SCALED, Sent.PREVIOUS, Sent.SCALED, Sent.SCALED, *around.kinds]
+    far = np.concatenate([_distance(actions, proposals, reach), around.far], axis=1)
+    return Candidates(np.concatenate([actions, around.actions], axis=1), kinds, far)
+
+
+def near(proposals: Array, drawn: Array, reach: Array) -> Candidates:
+    """Only what was drawn; arguments as of `candidates`."""
+    return Candidates(drawn, [Sent.SAMPLED] * drawn.shape[1], _distance(drawn, proposals, reach))
+
+
+def _distance(actions: Array, proposals: Array, reach: Array) -> Array:
+    return np.sqrt((((actions - proposals[:, None]) / reach) ** 2).sum(axis=-1))  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from ir_twin.delay import CommandDelay, Trial
 from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Foresight, Judged, RiskLimit
 from ir_twin.predict_network import ModelVersion
-from ir_twin.substitutes import Substitute, candidates, tried_each
+from ir_twin.substitutes import Substitute, candidates, near, tried_each
 from ir_twin.transitions import Layout, Transition, TransitionMaker
 from ir_twin.veto import VETOES, Decision, Lack, Reason, Sent, Threshold, decide
 
@@ -90,8 +90,8 @@ class TaskTwin:
         Under the risk rule, what is done after ``actions`` is the safe action.
         """
         if config.by_risk:
-            risk, reward, least = self.risk(states, actions, safe_action, config)
-            return [Forecast(*one) for one in zip(reward.tolist(), risk.tolist(), least.tolist(), strict=True)]
+            risk, reward, each = self.risk(states, actions, safe_action, config)
+            return [Forecast(*one) for one in zip(reward.tolist(), risk.tolist(), each.T, strict=True)]
         if self.model is None:
             return [Forecast()] * len(actions)
         return [Forecast(reward) for reward in self.model.network.predict(states, actions).reward.tolist()]
@@ -101,7 +101,7 @@ class TaskTwin:
         network = self.model.network if self.model else None
         if not isinstance(network, EnsembleNetwork):
             unknown = np.full(len(actions), np.nan, np.float32)
-            return Risk(unknown, unknown, unknown)
+            return Risk(unknown, unknown, unknown[None])
         if config.rule == "risk":
             return network.risk(states, actions, safe_action, config.risk_steps)
         return network.risk_to_go(states, actions)
@@ -114,8 +114,8 @@ class Forecast(NamedTuple):
     """Of the next step, dimensionless."""
     risk: float = math.nan
     """Probability of a terminal state within `risk_steps`, or risk to go; NaN under the reward rule."""
-    least_risk: float = math.nan
-    """The same as the most optimistic elite sees it."""
+    each: NDArray[np.floating] = np.array([np.nan])
+    """[elites] the risk as each of them sees it."""
 
 
 class Verdict(NamedTuple):
@@ -165,32 +165,46 @@ def judge_all(
         twin.decide(lack, forecast, config) for twin, lack, forecast in zip(twins, lacks, forecasts, strict=True)
     ]
     rows = [j for j, i in enumerate(asked) if decisions[i].send_safe and decisions[i].reason is Reason.HIGH_RISK]
-    others: dict[int, Substitute] = {}
+    others: dict[int, Substitute | None] = {}
     if rows:
         vetoed = [asked[j] for j in rows]
-        found = _substitutes([twins[i] for i in vetoed], states[rows], proposals[rows], config)
+        each = np.stack([forecasts[i].each for i in vetoed])
+        found = _substitutes([twins[i] for i in vetoed], states[rows], proposals[rows], each, config)
         others = dict(zip(vetoed, found, strict=True))
-    if config.rule == "risk_to_go":  # no action is safe as such: what is sent instead has to be better beyond doubt
         for i, other in others.items():
-            if not other.risk < forecasts[i].least_risk:
+            if other is None:
                 decisions[i] = decisions[i]._replace(send_safe=False)
-    each = zip(twins, actions, decisions, forecasts, strict=True)
     return [
         twin.settle(action, decision, forecast, config, others.get(i))
-        for i, (twin, action, decision, forecast) in enumerate(each)
+        for i, (twin, action, decision, forecast) in enumerate(zip(twins, actions, decisions, forecasts, strict=True))
     ]
 
 
-def _substitutes(twins: Sequence[RobotTwin], states: Array, proposals: Array, config: VetoConfig) -> list[Substitute]:
-    """In place of each proposal [robots, num_action] in its state [robots, num_state]; all in one batched pass."""
+def _substitutes(
+    twins: Sequence[RobotTwin], states: Array, proposals: Array, each: NDArray[np.floating], config: VetoConfig
+) -> list[Substitute | None]:
+    """In place of each proposal [robots, num_action] in its state [robots, num_state]; all in one batched pass.
+
+    Under the risk to go no action is safe as such, and the network knows only what is near to what was done: tried is
+    what is drawn around the proposal. It must be better in the eyes of every elite, each compared with its own risk of
+    the proposal (``each`` [robots, elites]). None where nothing is.
+    """
     first, most = twins[0], tried_each(len(twins), config)
-    drawn = np.stack([twin.draw(proposal, config) for twin, proposal in zip(twins, proposals, strict=True)])
-    previous = np.stack([twin.sent for twin in twins])
-    found = candidates(proposals, first.safe_action, previous, first.clip(drawn), first.reach).first(most)
+    drawn = first.clip(np.stack([t.draw(proposal, config) for t, proposal in zip(twins, proposals, strict=True)]))
+    if config.rule == "risk_to_go":
+        found = near(proposals, drawn, first.reach).first(most)
+    else:
+        previous = np.stack([twin.sent for twin in twins])
+        found = candidates(proposals, first.safe_action, previous, drawn, first.reach).first(most)
     robots, n, width = found.actions.shape
+    if not n:
+        return [None] * robots
     tried = found.actions.reshape(-1, width)
-    risks = first.task.risk(np.repeat(states, n, axis=0), tried, first.safe_action, config).risk
-    return found.choose(risks.reshape(robots, n), first.task.limit(config))
+    risk = first.task.risk(np.repeat(states, n, axis=0), tried, first.safe_action, config)
+    better = np.ones((robots, n), bool)
+    if config.rule == "risk_to_go":
+        better = (risk.each.reshape(-1, robots, n) < each.T[:, :, None]).all(axis=0)
+    return found.choose(risk.risk.reshape(robots, n), first.task.limit(config), better)
 
 
 class RobotTwin:
