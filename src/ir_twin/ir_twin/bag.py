@@ -104,11 +104,11 @@ def _read(
                 f"({len(message.observation)} and {len(message.action)} numbers, {task.name} has {layout.num_state} "
                 f"and {layout.num_action}); --skip-bad leaves such messages out"
             )
-        settled = hindsights[key].follow(transition, cut=makers[key].state is None)
+        settled = hindsights[key].follow(transition, makers[key])
         kept.setdefault(key, []).extend(map(layout.pack, settled))
         progress(done + 1, total)
     for key, hindsight in hindsights.items():
-        kept[key].extend(map(found[key[0]].layout.pack, hindsight.follow(None, cut=True)))
+        kept[key].extend(map(found[key[0]].layout.pack, hindsight.end()))
     for name, recorded in found.items():
         packed = [row for (task_name, _), rows in kept.items() if task_name == name for row in rows]
         recorded.rows = np.stack(packed) if packed else np.empty((0, recorded.layout.width), np.float32)

@@ -80,6 +80,7 @@ class TransitionMaker:
     Attributes:
         state: the newest valid observation of an episode that still runs [num_state], or None.
         episode, step: of the newest valid observation; -1: none yet.
+        terminated: the newest observation was valid, and a terminal state.
         made, gaps, rejected: counts.
     """
 
@@ -87,6 +88,7 @@ class TransitionMaker:
         self._layout = layout
         self.episode = self.step = -1
         self.state: Array | None = None
+        self.terminated = False
         self.made = self.gaps = self.rejected = 0
 
     def feed(
@@ -109,11 +111,12 @@ class TransitionMaker:
             self.gaps += 1
         self.episode, self.step = episode, step
         self.state = None if terminated or truncated else observed
+        self.terminated = bool(terminated)
         return transition
 
     def reset(self) -> None:
         """Breaks the chain."""
-        self.state = None
+        self.state, self.terminated = None, False
 
     def _valid(self, step: int, observation: Array, action: Array, reward: float) -> bool:
         shapes_fit = observation.shape == (self._layout.num_state,) and (

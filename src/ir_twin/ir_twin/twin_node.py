@@ -200,7 +200,7 @@ class RobotPort:
             observation=message.observation, action=message.action, reward=message.reward,
             terminated=message.terminated, truncated=message.truncated,
         )  # fmt: skip
-        for settled in self._hindsight.follow(transition, cut=self.twin.chain.state is None):
+        for settled in self._hindsight.follow(transition, self.twin.chain):
             self.node.learner.add(self.task.name, settled)
         if self.twin.chain.rejected > self._rejected:
             self._rejected = self.twin.chain.rejected

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How near a terminal state turned out to be: labels, the head that learns them, and the rule that asks it."""
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +18,7 @@ from ir_twin.hindsight import FAR, Hindsight
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin, RolledBack
 from ir_twin.predict_network import ModelVersion, PredictionError
-from ir_twin.transitions import UNKNOWN, Layout, Transition, layout_of
+from ir_twin.transitions import UNKNOWN, Layout, Transition, TransitionMaker, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 from ir_twin.veto import Reason, Sent
 
@@ -30,53 +33,80 @@ def step(number: float, terminated: bool = False) -> Transition:
     return Transition(np.array([number]), np.zeros(1), 0.0, np.array([number + 1]), terminated)
 
 
+class Robot:
+    """A robot whose states come or are lost; the number of a transition is that of the state it begins in."""
+
+    def __init__(self, horizon: float) -> None:
+        self.hindsight, self.maker = Hindsight(horizon, PERIOD), TransitionMaker(Layout(1, 1))
+
+    def tell(self, number: int, episode: int = 1, terminated: bool = False, truncated: bool = False, bad: bool = False):
+        transition = self.maker.feed(
+            episode=episode, step=number, observation=[math.nan if bad else number], action=[0.0] if number else [],
+            reward=0.0, terminated=terminated, truncated=truncated,
+        )  # fmt: skip
+        return [(int(t.state[0]), pytest.approx(t.ahead)) for t in self.hindsight.follow(transition, self.maker)]
+
+
 def test_before_a_terminal_state_the_label_falls_to_a_twentieth_within_the_horizon() -> None:
-    hindsight = Hindsight(0.4, PERIOD)
-    assert [hindsight.follow(step(k), cut=False) for k in range(4)] == [[]] * 4
-    (first,) = hindsight.follow(step(4), cut=False)
-    assert (first.state[0], first.ahead) == (0.0, 0.0), "nothing came of it within four steps"
-    settled = hindsight.follow(step(5, terminated=True), cut=True)
-    assert [s.state[0] for s in settled] == [1, 2, 3, 4, 5]
-    assert [s.ahead for s in settled] == pytest.approx([FAR ** (k / 4) for k in (4, 3, 2, 1, 0)])
+    robot = Robot(0.4)
+    assert [robot.tell(k) for k in range(5)] == [[]] * 5
+    assert robot.tell(5) == [(0, 0.0)], "nothing came of it within four steps"
+    assert robot.tell(6, terminated=True) == [(k, FAR ** ((5 - k) / 4)) for k in (1, 2, 3, 4, 5)]
 
 
-@pytest.mark.parametrize("lost", [True, False])
-def test_of_what_was_not_followed_nothing_is_said(lost: bool) -> None:
-    hindsight = Hindsight(0.4, PERIOD)
-    hindsight.follow(step(0), cut=False)
-    settled = hindsight.follow(None, cut=True) if lost else hindsight.follow(step(1), cut=True)
-    assert [s.ahead for s in settled] == [UNKNOWN] * (1 if lost else 2)
-    assert hindsight.follow(step(9, terminated=True), cut=True)[0].state[0] == 9.0, "it forgot what was before"
+def test_a_lost_state_leaves_the_others_what_came_of_them() -> None:
+    robot = Robot(0.4)
+    assert [robot.tell(k) for k in (0, 1, 2)] == [[]] * 3
+    assert robot.tell(6) == [(0, 0.0), (1, 0.0)], "it goes on, five and four steps after them"
+    assert robot.tell(7) == []
+    assert robot.tell(12, terminated=True) == [(6, 0.0)], "it did not fall in the four after it"
+    robot = Robot(0.4)
+    assert [robot.tell(k) for k in (0, 1)] == [[]] * 2
+    assert robot.tell(4, terminated=True) == [(0, FAR ** (3 / 4))]
+
+
+@pytest.mark.parametrize("end", [{"truncated": True}, {"bad": True}, {"episode": 2}])
+def test_of_what_was_not_followed_nothing_is_said(end: dict[str, object]) -> None:
+    robot = Robot(0.4)
+    robot.tell(0)
+    robot.tell(1)
+    made = [(0, UNKNOWN), (1, UNKNOWN)] if "truncated" in end else [(0, UNKNOWN)]
+    assert robot.tell(2, **end) == made
+    assert robot.tell(0, episode=3) == [] and robot.tell(1, episode=3, terminated=True) == [(0, 1.0)]
 
 
 def test_without_a_horizon_transitions_pass_as_they_are() -> None:
-    hindsight, given_step = Hindsight(0.0, PERIOD), step(0)
-    assert hindsight.follow(given_step, cut=False) == [given_step] and hindsight.follow(None, cut=True) == []
+    hindsight, given_step, chain = Hindsight(0.0, PERIOD), step(0), TransitionMaker(Layout(1, 1))
+    assert hindsight.follow(given_step, chain) == [given_step] and hindsight.follow(None, chain) == []
 
 
 @given(st.lists(st.sampled_from(["goes on", "falls", "is cut", "is lost"]), max_size=40), st.integers(1, 6))
 def test_every_transition_comes_out_once_in_order_with_the_label_of_a_slow_reference(
     ends: list[str], horizon: int
 ) -> None:
-    hindsight, out, expected = Hindsight(horizon * PERIOD, PERIOD), [], []
-    for k, end in enumerate(ends):
-        lost = end == "is lost"
-        out += hindsight.follow(None if lost else step(k, end == "falls"), cut=end != "goes on")
-    out += hindsight.follow(None, cut=True)
-    for k, end in enumerate(ends):
-        if end == "is lost":
+    robot, out, episode, number, states = Robot(horizon * PERIOD), [], 1, 0, []
+    for end in ends:  # (episode, step, end), each state in which an episode ends begins another
+        states.append((episode, number, end))
+        episode, number = (episode, number + 1) if end in ("goes on", "is lost") else (episode + 1, 0)
+    for of, at, end in states:
+        if end != "is lost":
+            out += [(of, *one) for one in robot.tell(at, of, end == "falls", end == "is cut")]
+    out += [(robot.maker.episode, int(t.state[0]), t.ahead) for t in robot.hindsight.end()]
+    came = [state for state in states if state[2] != "is lost"]
+    expected = []
+    for (of, at, end), (then, later, _) in pairwise(came):
+        if then != of or later != at + 1 or end != "goes on":
             continue
         label = UNKNOWN
-        for far, later in enumerate(ends[k : k + horizon + 1]):
-            if later == "falls" and far <= horizon:
-                label = FAR ** (far / horizon)
-            elif far == horizon and later in ("goes on", "is cut"):
+        for _, k, what in [state for state in came if state[0] == of and state[1] >= later]:
+            if what == "falls" and k - later <= horizon:
+                label = FAR ** ((k - later) / horizon)
+            elif k - later >= horizon:
                 label = 0.0
-            if later != "goes on":
+            if label != UNKNOWN:
                 break
-        expected.append((k, label))
-    assert [s.state[0] for s in out] == [k for k, _ in expected]
-    assert [s.ahead for s in out] == pytest.approx([label for _, label in expected])
+        expected.append((of, at, label))
+    assert out == expected
 
 
 def test_a_row_holds_what_a_transition_does() -> None:
