@@ -226,16 +226,17 @@ class LeanExecutor(SingleThreadedExecutor):
         return True
 
     def _answer(self, count: int, service: Any, answer: Any, header: Any) -> None:
-        with warnings.catch_warnings(record=True) as told:  # that is how rclpy says that the client is not met yet
+        with warnings.catch_warnings(record=True) as warned:  # that is how rclpy says that the client is not met yet
             warnings.simplefilter("always")
             service.send_response(answer, header)
-        if not any("send response" in str(one.message) for one in told):  # another thread may warn of other things
+        told = [one.message for one in warned if "send response" in str(one.message)]  # other threads may warn, too
+        if not told:
             return
         if count < _ANSWERS:
             self._unsent.append((count + 1, service, answer, header))
             self._again = time.monotonic() + _AGAIN
         else:
-            warnings.warn(f"{service.srv_name}: {told[0].message}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{service.srv_name}: {told[0]}", RuntimeWarning, stacklevel=2)
 
     def _send_again(self) -> None:
         unsent, self._unsent = self._unsent, []
