@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the twin node does, before NumPy
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import yaml
 from harness import Axis, Goal, Options, Result, main
 
 from ir_sim.tasks import HopperHop
-from ir_twin.config import PRESETS, EnsembleConfig, VetoConfig
+from ir_twin.config import PRESETS, EnsembleConfig, RiskConfig, VetoConfig
 from ir_twin.ensemble import Ensemble
 from ir_twin.predict_network import ModelVersion, PredictionError
+from ir_twin.risk_trainer import RiskTrainer
 from ir_twin.training import Trainer
 from ir_twin.transitions import Layout
 from ir_twin.twin import RobotTwin, TaskTwin, judge_all
@@ -42,7 +44,9 @@ LAYOUT = Layout(11, 3, ahead=True)
 def network(preset: str, seed: int) -> Any:
     """An untrained network of a preset: its numbers do not change the time it takes."""
     if preset == "ensemble":
-        return Ensemble(EnsembleConfig(ahead=True), LAYOUT, seed).export()
+        risk, rows = RiskTrainer(RiskConfig(steps=1), LAYOUT, seed), np.zeros((10, LAYOUT.width), np.float32)
+        risk.step(rows, len(rows))
+        return replace(Ensemble(EnsembleConfig(), LAYOUT, seed).export(), to_go=risk.fresh)
     return Trainer(PRESETS[preset], LAYOUT, seed).export()
 
 

@@ -140,11 +140,6 @@ def load(path: Path, task: str, layout: Layout, preset: str) -> ModelVersion:
             f"{path}: checkpoint has {network.num_state} states and {network.num_action} actions, task {task} has "
             f"{layout.num_state} and {layout.num_action}; move it away and the twin starts anew"
         )
-    if getattr(network, "ahead", False) != layout.ahead:
-        raise ConfigError(
-            f"{path}: checkpoint of an earlier version, which has not learnt the risk to go; move it away and the twin "
-            "starts anew"
-        )
     made, wanted = _kind(network), _kind_of(preset)
     if made != wanted:
         raise ConfigError(

@@ -51,13 +51,24 @@ class EnsembleConfig(Config):
     patience: int = Field(default=5, ge=1, description="looks in a row without a member better than ever end a fit")
     tolerance: float = Field(default=0.01, ge=0, description="relative: improvements under this do not prolong a fit")
     heldout_rows: int = Field(default=2000, ge=1, description="held-out transitions of a look at most")
-    ahead: bool = Field(default=False, description="whether a further output learns how near a terminal state is")
 
     @model_validator(mode="after")
     def _members(self) -> EnsembleConfig:
         if self.elites > self.members:
             raise ValueError("elites: must be at most members")
         return self
+
+
+class RiskConfig(Config):
+    """The networks that learn how near a terminal state is, and when and how they are fitted."""
+
+    members: int = Field(default=5, ge=1, le=100, description="networks")
+    hidden: tuple[int, ...] = Field(default=(64, 64), min_length=1, description="neurons of each hidden layer")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="of Adam")
+    batch: int = Field(default=256, ge=1, description="transitions per gradient step and member")
+    steps: int = Field(default=250, ge=1, description="gradient steps of a fit")
+    min_transitions: int = Field(default=1000, ge=1, description="before the first fit")
+    growth: float = Field(default=1.25, gt=1, description="times the transitions of the last fit there are at the next")
 
 
 class GANConfig(Config):

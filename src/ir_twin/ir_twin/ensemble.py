@@ -81,9 +81,8 @@ class Ensemble:
     .. math:: p_m(y \mid x) = N(y; \mu_m(x), \mathrm{diag}\,\sigma_m^2(x)),\quad P_m(d=1 \mid x) = \mathrm{sig}(l_m(x))
 
     with x = (s, a) and y = (s' - s, r), both standardised. Loss of a member over a batch: mean over outputs of
-    :math:`\tfrac12((y-\mu)^2/\sigma^2 + \log\sigma^2)`, plus the cross-entropy of d, and with ``config.ahead`` that of
-    ``Transition.ahead`` (rows in which it is unknown do not count); log variances are bounded softly between learnt
-    limits (PETS, appendix A.1).
+    :math:`\tfrac12((y-\mu)^2/\sigma^2 + \log\sigma^2)`, plus the cross-entropy of d; log variances are
+    bounded softly between learnt limits (PETS, appendix A.1).
 
     Args:
         config: of members and training.
@@ -99,10 +98,7 @@ class Ensemble:
         self.config, self.layout = config, layout
         self._generator = torch.Generator().manual_seed(seed)
         self._outputs = layout.num_state + 1
-        if config.ahead and not layout.ahead:
-            raise ValueError("rows of this layout do not say how near a terminal state turned out to be")
-        self._logits = 1 + config.ahead
-        widths = [layout.num_state + layout.num_action, *config.hidden, 2 * self._outputs + self._logits]
+        widths = [layout.num_state + layout.num_action, *config.hidden, 2 * self._outputs + 1]
         self._shapes = [s for i, o in pairwise(widths) for s in ((i, o), (1, o))] + [(1, self._outputs)] * 2
         sizes = [config.members * math.prod(shape) for shape in self._shapes]
         self._flat = torch.nn.Parameter(torch.zeros(sum(sizes)))
@@ -304,22 +300,22 @@ class Ensemble:
         return float(loss.detach())
 
     def _forward(self, x: Tensor, members: Sequence[int] | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Standardised mean and log variance [members, batch, outputs]; logits [members, batch, 1 or 2]."""
+        """Standardised mean and log variance [members, batch, outputs]; logit of termination [members, batch]."""
         parts = self._parts if members is None else [part[list(members)] for part in self._parts]
         *hidden, weight, bias, upper, lower = parts
         for w, b in zip(hidden[::2], hidden[1::2], strict=True):
             x = functional.silu(torch.baddbmm(b, x, w))
-        mean, logit, raw = torch.baddbmm(bias, x, weight).split([self._outputs, self._logits, self._outputs], dim=2)
+        mean, logit, raw = torch.baddbmm(bias, x, weight).split([self._outputs, 1, self._outputs], dim=2)
         log_variance = upper - functional.softplus(upper - raw)
         log_variance = lower + functional.softplus(log_variance - lower)
-        return mean, log_variance, logit
+        return mean, log_variance, logit[..., 0]
 
     def _outcome(self, x: Tensor, members: Sequence[int] | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Of standardised inputs [members, batch, inputs]: mean change and reward, deviation, termination."""
         with torch.no_grad():
             mean, log_variance, logit = self._forward(x, members)
             _, _, offset, scale = self._scale
-            return mean * scale + offset, (0.5 * log_variance).exp() * scale, logit[..., 0].sigmoid()
+            return mean * scale + offset, (0.5 * log_variance).exp() * scale, logit.sigmoid()
 
     def _heldout_loss(self, judged: tuple[Tensor, ...]) -> Tensor:
         """[members] mean over held-out rows."""
@@ -356,22 +352,20 @@ class Ensemble:
         return states, ((x - self._scale[0]) / self._scale[1]).clamp_(-MAX_DEVIATION, MAX_DEVIATION)
 
     def _tensors(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
-        """Standardised inputs [n, inputs], targets [n, outputs] and ends [n, 1 or 2] of rows [n, width]."""
+        """Standardised inputs [n, inputs], targets [n, outputs] and ends [n] of rows [n, width]."""
         batch = self.layout.unpack(np.ascontiguousarray(rows, np.float32))
         states, inputs = self._inputs(batch.state, batch.action)
         change = torch.as_tensor(batch.next_state) - states
         targets = torch.cat([change, torch.as_tensor(batch.reward)[:, None]], dim=1)
-        ends = [batch.terminated, batch.ahead][: self._logits]
-        ended = torch.stack([torch.as_tensor(end, dtype=torch.float32) for end in ends], dim=1)
+        ended = torch.as_tensor(batch.terminated, dtype=torch.float32)
         return inputs, (targets - self._scale[2]) / self._scale[3], ended
 
 
 def _loss(mean: Tensor, log_variance: Tensor, logit: Tensor, targets: Tensor, ended: Tensor) -> Tensor:
-    """[members] negative log likelihood: of the outputs, mean over them and without its constant, plus of the ends."""
+    """[members] negative log likelihood: of the outputs, mean over them and without its constant, plus of the end."""
     nll = 0.5 * ((mean - targets).square() * (-log_variance).exp() + log_variance).mean(dim=(1, 2))
-    known = ended >= 0
-    ends = functional.binary_cross_entropy_with_logits(logit, ended.clamp(min=0.0), reduction="none")
-    return nll + (ends * known).mean(dim=1).sum(dim=1)
+    ends = functional.binary_cross_entropy_with_logits(logit, ended, reduction="none")
+    return nll + ends.mean(dim=1)
 
 
 def _draw(mean: Tensor, deviation: Tensor, termination: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from ir_twin.predict_network import (
     reading,
     write_network,
 )
+from ir_twin.risk_network import RiskNetwork, hidden_layers, sigmoid
 from ir_twin.transitions import UNKNOWN, Transition
 
 
@@ -31,8 +32,6 @@ class Outlook(NamedTuple):
     """[elites, batch] float32, dimensionless."""
     termination: Vector
     """[elites, batch] probability that the step ends in a terminal state."""
-    ahead: Vector
-    """[elites, batch] how near a terminal state is after it (`ir_twin.hindsight`); NaN where it was not learnt."""
 
 
 class Risk(NamedTuple):
@@ -40,10 +39,8 @@ class Risk(NamedTuple):
 
     risk: Vector
     """[batch] probability of a terminal state, or risk to go; NaN where the input is not finite."""
-    reward: Vector
-    """[batch] mean predicted reward of the first step, dimensionless."""
     each: Vector
-    """[elites, batch] the risk as each elite sees it."""
+    """[members, batch] the same as each member that is in use sees it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ class EnsembleNetwork:
     """Members of `ir_twin.ensemble.Ensemble`, those in use first.
 
     A layer's weights are [members, inputs, outputs] float32, its biases [members, 1, outputs]. The last layer gives
-    standardised change of state and reward, the logit of termination, that of a terminal state ahead where it was
-    learnt, and raw log variances, in this order.
+    standardised change of state and reward, the logit of termination and raw log variances, in this order.
     """
 
     weights: tuple[Vector, ...]
@@ -68,16 +64,13 @@ class EnsembleNetwork:
     output_scale: Vector
     clip: float
     """Standardised inputs are clipped to +- this."""
+    to_go: RiskNetwork | None = None
+    """How near a terminal state is, where that was learnt."""
 
     @property
     def num_state(self) -> int:
         """Width of a state."""
         return len(self.output_mean) - 1
-
-    @property
-    def ahead(self) -> bool:
-        """It has learnt how near a terminal state is."""
-        return self.weights[-1].shape[2] == 2 * len(self.output_mean) + 2
 
     @property
     def num_action(self) -> int:
@@ -99,20 +92,12 @@ class EnsembleNetwork:
             x -= self.input_mean
             x /= self.input_scale
             np.clip(x, -self.clip, self.clip, out=x)
-            for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-                x = np.matmul(x, weight[:k])
-                x += bias[:k]
-                gate = np.tanh(x * np.float32(0.5))  # silu(x) = x (1 + tanh(x / 2)) / 2
-                gate += np.float32(1)
-                gate *= np.float32(0.5)
-                x *= gate
-            heads = n + 2 + self.ahead
-            y = np.matmul(x, self.weights[-1][:k, :, :heads])
-            y += self.biases[-1][:k, :, :heads]
-            ends = np.float32(0.5) * (1 + np.tanh(y[..., n + 1 :] * np.float32(0.5)))
+            x = hidden_layers(x, (w[:k] for w in self.weights[:-1]), (b[:k] for b in self.biases[:-1]))
+            y = np.matmul(x, self.weights[-1][:k, :, : n + 2])
+            y += self.biases[-1][:k, :, : n + 2]
+            ends = sigmoid(y[..., n + 1])
             y = y[..., : n + 1] * self.output_scale + self.output_mean
-        ahead = ends[..., 1] if self.ahead else np.full_like(ends[..., 0], np.nan)
-        return Outlook(y[..., :-1] + states, y[..., -1], ends[..., 0], ahead)
+        return Outlook(y[..., :-1] + states, y[..., -1], ends)
 
     def predict(self, states: ArrayLike, actions: ArrayLike) -> Prediction:
         """Mean of the elites for states [batch, num_state] and actions [batch, num_action]."""
@@ -133,26 +118,26 @@ class EnsembleNetwork:
             steps: H, control steps.
         """
         outlook = self.outlook(states, actions)
-        reward: Vector = outlook.reward.mean(axis=0)
         with np.errstate(all="ignore"):
             alive = 1 - outlook.termination
             held = np.broadcast_to(np.asarray(then, np.float32), np.shape(actions))
             for _ in range(steps - 1):
                 outlook = self.outlook(outlook.next_state, held)
                 alive *= 1 - outlook.termination
-            return Risk(1 - alive.min(axis=0), reward, 1 - alive)
+            return Risk(1 - alive.min(axis=0), 1 - alive)
 
     def risk_to_go(self, states: ArrayLike, actions: ArrayLike) -> Risk:
-        """How near a terminal state is, as the most pessimistic elite sees it: 1 at once, 0.05 a horizon ahead.
+        """How near a terminal state is, as the most pessimistic member sees it: 1 at once, 0.05 a horizon ahead.
 
-        What it has learnt is what came of such actions while robots went on as they did; see `ir_twin.hindsight`.
+        What it has learnt is what came of such actions while robots went on as they did; see `ir_twin.hindsight`. NaN
+        where nothing has been learnt yet.
 
         Args:
             states: [batch, num_state], units by the task.
             actions: [batch, num_action].
         """
-        outlook = self.outlook(states, actions)
-        return Risk(outlook.ahead.max(axis=0), outlook.reward.mean(axis=0), outlook.ahead)
+        each = self.to_go.ahead(states, actions) if self.to_go else np.full((1, len(np.asarray(actions))), np.nan)
+        return Risk(each.max(axis=0), each)
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
         """See `ir_twin.predict_network.prediction_errors`; of the risk to go where it is known what came."""
@@ -160,16 +145,19 @@ class EnsembleNetwork:
         mean = Prediction(outlook.next_state.mean(axis=0), outlook.reward.mean(axis=0))
         errors = prediction_errors(mean, transitions, state_scale)
         known = np.asarray(transitions.ahead) != UNKNOWN
-        if not self.ahead or not known.any():
+        if self.to_go is None or not known.any():
             return errors
         came = np.asarray(transitions.ahead, np.float64)[known]
-        wrong = float(np.sqrt(np.mean((outlook.ahead.mean(axis=0)[known] - came) ** 2)))
+        ahead = self.to_go.ahead(transitions.state[known], transitions.action[known]).mean(axis=0)
+        wrong = float(np.sqrt(np.mean((ahead - came) ** 2)))
         return errors._replace(ahead=wrong / float(came.std()) if came.std() > 0 else math.nan)
 
     def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
         """Writes the ensemble to an .npz file that `load` reads back exactly; ``about``: plain values kept with it."""
-        meta = {"elites": self.elites, "clip": self.clip}
-        write_network(file, "ensemble", meta, self.weights, (*self.biases, self.limits), self, about)
+        risk = self.to_go or RiskNetwork((), ())
+        meta = {"elites": self.elites, "clip": self.clip, "risk_layers": len(risk.weights)}
+        weights, biases = (*self.weights, *risk.weights), (self.limits, *self.biases, *risk.biases)
+        write_network(file, "ensemble", meta, weights, biases, self, about)
 
     @classmethod
     def load(cls, file: str | Path | BinaryIO) -> EnsembleNetwork:
@@ -178,8 +166,12 @@ class EnsembleNetwork:
         Raises:
             ValueError: the file is missing, truncated, of another format, or its shapes do not fit together.
         """
-        with reading(file, "ensemble") as (meta, (weights, biases), vectors):
-            network = cls(weights, biases[:-1], biases[-1], int(meta["elites"]), **vectors, clip=float(meta["clip"]))
+        with reading(file, "ensemble") as (meta, (weights, (limits, *biases)), vectors):
+            n = len(weights) - int(meta["risk_layers"])
+            network = cls(
+                weights[:n], tuple(biases[:n]), limits, int(meta["elites"]), **vectors, clip=float(meta["clip"]),
+                to_go=RiskNetwork(weights[n:], tuple(biases[n:])) if weights[n:] else None,
+            )  # fmt: skip
             network.check()
         return network
 
@@ -191,7 +183,7 @@ class EnsembleNetwork:
                 raise ValueError(f"a layer of shape {weight.shape} does not follow {width} values of {members} members")
             width = weight.shape[2]
         outputs = len(self.output_mean)
-        shapes_fit = width in (2 * outputs + 1, 2 * outputs + 2) and self.limits.shape == (members, 2, outputs)
+        shapes_fit = width == 2 * outputs + 1 and self.limits.shape == (members, 2, outputs)
         if not shapes_fit or self.num_action < 1 or not 1 <= self.elites <= members:
             raise ValueError("output, limits or number of elites do not fit")
         arrays: list[NDArray[np.float32]] = [
@@ -203,3 +195,5 @@ class EnsembleNetwork:
         ]
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("a weight is not finite")
+        if self.to_go:
+            self.to_go.check(len(self.input_mean))

@@ -31,9 +31,9 @@ class Judged(NamedTuple):
 class Foresight:
     """Follows the judged steps of one robot until a terminal state comes or stays away.
 
-    A step was right to be flagged where the episode terminates within H control steps from it. Steps whose outcome is
-    not seen (a message lost, the episode cut off) count as neither. With another rule, or another `risk_steps`, it
-    begins anew.
+    A step was right to be flagged where the episode terminates within H control steps from it. A lost message hides
+    none of it: a later state tells that the robot went on until then. Steps whose outcome is not seen (the episode was
+    cut off, or its end lost) count as neither. With another rule, or another `risk_steps`, it begins anew.
 
     Attributes:
         counts: [flagged][fell] steps since then that were judged in shadow mode.
@@ -50,8 +50,8 @@ class Foresight:
         """The proposal for the present step; a later one replaces it. None: it is not carried out."""
         self._present = judged
 
-    def advance(self, terminated: bool, config: VetoConfig) -> list[tuple[Judged, bool]]:
-        """One control step on; returns the steps whose outcome is known now, each with whether the robot fell.
+    def advance(self, terminated: bool, config: VetoConfig, steps: int = 1) -> list[tuple[Judged, bool]]:
+        """So many control steps on; returns the steps whose outcome is known now, each with whether the robot fell.
 
         ``config`` is that of the last proposal.
         """
@@ -61,7 +61,7 @@ class Foresight:
         if self._present is not None:
             self._pending.append((self._step, self._present))
             self._present = None
-        self._step += 1
+        self._step += steps
         known = []
         while self._pending and (terminated or self._step - self._pending[0][0] >= config.foresight_steps):
             began, judged = self._pending.popleft()

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,18 @@ from numpy.typing import NDArray
 
 from ir_twin import checkpoint
 from ir_twin.channel import Channel
-from ir_twin.config import PRESETS, EnsembleConfig, LearnerConfig
+from ir_twin.config import PRESETS, EnsembleConfig, LearnerConfig, RiskConfig
 from ir_twin.ensemble import Ensemble
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.learner_process import Begin, Notice, RolledBack
 from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork, spread
+from ir_twin.risk_trainer import RiskTrainer
 from ir_twin.training import Trainer
 from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask, layout_of
 
 _NORMALISER_ROWS = 20_000
+_RISK_STEPS = 10
+"""Gradient steps of the risk to go that take about as long as one of the ensemble: tasks take turns."""
 KEEP_PERIOD = 20.0
 """s of wall time between two times that what is learnt from is written."""
 
@@ -51,13 +55,18 @@ class TaskLearner:
         seeds = np.random.SeedSequence(config.seed).spawn(2)
         self._rng = np.random.default_rng(seeds[0])
         self._trainer = make_trainer(config.preset, self._layout, int(seeds[1].generate_state(1)[0]))
+        self._risk = (
+            RiskTrainer(RiskConfig(), self._layout, int(seeds[1].generate_state(2)[1])) if self._layout.ahead else None
+        )
         if begin.network is not None:
             self._trainer.adopt(begin.network)
+            if self._risk and isinstance(begin.network, EnsembleNetwork):
+                self._risk.network = begin.network.to_go
         self._best, self._state = begin.network, self._trainer.state()
         self.rollbacks = 0
         self.kept = 0
         self._since_normalised = 0
-        self._published_steps = -1
+        self._published_steps = 0
 
     @property
     def transitions(self) -> int:
@@ -94,10 +103,17 @@ class TaskLearner:
     def due(self) -> bool:
         """Enough is there to learn from, and the transitions allow another step."""
         allowed = self.config.initial_steps + self.config.steps_per_transition * self.transitions
-        return self.transitions >= self.config.min_transitions and self.steps < allowed
+        enough = self.transitions >= self.config.min_transitions and self.steps < allowed
+        return enough or (self._risk is not None and self._risk.due(self.replay.added))
 
     def step(self) -> float:
-        """One gradient step; returns its loss."""
+        """One gradient step, or some of the risk to go while a fit of it is under way or due; returns the last loss."""
+        if self._risk and self._risk.due(self.replay.added):
+            for _ in range(_RISK_STEPS):
+                loss = self._risk.step(self.replay.rows, self.replay.added)
+                if self._risk.fresh:
+                    break
+            return loss
         if self.transitions >= 1.1 * self._since_normalised:  # the data have grown by a tenth
             self._trainer.normalise(self._sample(self.replay.rows))
             self._since_normalised = self.transitions
@@ -105,17 +121,24 @@ class TaskLearner:
 
     def publishable(self) -> bool:
         """There is a network worth a version that was not published yet."""
-        return self.steps >= self.config.initial_steps and self.steps > self._published_steps and len(self.heldout) > 0
+        begun = self._best is not None or self.steps >= self.config.initial_steps
+        news = self.steps > self._published_steps or (self._risk is not None and self._risk.fresh is not None)
+        return begun and news and len(self.heldout) > 0
 
     def publish(self, busy: float = float("nan")) -> ModelVersion | RolledBack:
         """The present network as a new version, judged on the held-out transitions; or what became of it instead.
 
         Where it is worse there by over `worse_by` than the best network so far, that one is gone back to. Better and
-        worse are by the root mean square of the errors of state, reward and risk to go, each in standard deviations.
+        worse are by the root mean square of the errors of state and reward, each in standard deviations; of what was
+        newly learnt of the risk to go, by its error alone.
         """
         if len(self.heldout) > 0:
             self._trainer.select(self.heldout.rows)
         network, self._published_steps = self._trainer.export(), self.steps
+        if self._risk and isinstance(network, EnsembleNetwork):
+            if (refused := self._take_risk(self._risk, network)) is not None:
+                return refused
+            network = replace(network, to_go=self._risk.network)
         sample = self._layout.unpack(self._sample(self.replay.rows))
         scale = spread(sample.next_state), float(spread(np.asarray(sample.reward)[:, None])[0])
         error, score = self._judged(network, *scale)
@@ -135,10 +158,23 @@ class TaskLearner:
     ) -> tuple[PredictionError, float]:
         """Errors on the held-out transitions, and their root mean square in standard deviations."""
         error = network.errors(self._layout.unpack(self.heldout.rows), state_scale)
-        parts = [error.state, error.reward / reward_scale]
-        if not math.isnan(error.ahead):
-            parts.append(error.ahead)
-        return error, math.sqrt(sum(part**2 for part in parts) / len(parts))
+        return error, math.sqrt((error.state**2 + (error.reward / reward_scale) ** 2) / 2)
+
+    def _take_risk(self, risk: RiskTrainer, network: EnsembleNetwork) -> RolledBack | None:
+        """Takes what was newly learnt of the risk to go into use, unless it is worse than what is there."""
+        if risk.fresh is None:
+            return None
+        heldout = self._layout.unpack(self.heldout.rows)
+        new, old = (
+            replace(network, to_go=one).errors(heldout, np.ones(self._layout.num_state)).ahead
+            for one in (risk.fresh, risk.network)
+        )
+        fresh, risk.fresh = risk.fresh, None
+        if new > old * (1 + self.config.worse_by):  # NaN: nothing to compare, or with
+            self.rollbacks += 1
+            return RolledBack(self.task, self.rollbacks, new, old)
+        risk.network = fresh
+        return None
 
     @staticmethod
     def _sample(rows: Rows) -> Rows:
@@ -149,7 +185,7 @@ class TaskLearner:
 def make_trainer(preset: str, layout: Layout, seed: int) -> Trainer | Ensemble:
     """What trains the network of a preset."""
     if preset == "ensemble":
-        return Ensemble(EnsembleConfig(ahead=True), layout, seed)
+        return Ensemble(EnsembleConfig(), layout, seed)
     return Trainer(PRESETS[preset], layout, seed)
 
 

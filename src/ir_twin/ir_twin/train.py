@@ -115,7 +115,8 @@ def train(
     learner.restore(path)
     learner.add(fresh)
     while learner.steps < steps and idle < patience:
-        for _ in range(min(CHECK_STEPS, steps - learner.steps)):
+        look = min(learner.steps + CHECK_STEPS, steps)
+        while learner.steps < look:  # the risk to go first, whose steps do not count
             learner.step()
         progress(learner.steps)
         made = learner.publish()

@@ -89,22 +89,30 @@ class TaskTwin:
 
         Under the risk rule, what is done after ``actions`` is the safe action.
         """
-        if config.by_risk:
-            risk, reward, each = self.risk(states, actions, safe_action, config)
-            return [Forecast(*one) for one in zip(reward.tolist(), risk.tolist(), each.T, strict=True)]
         if self.model is None:
             return [Forecast()] * len(actions)
-        return [Forecast(reward) for reward in self.model.network.predict(states, actions).reward.tolist()]
+        rewards = self.model.network.predict(states, actions).reward.tolist()
+        if not config.by_risk:
+            return [Forecast(reward) for reward in rewards]
+        risk, each = self.risk(states, actions, safe_action, config)
+        return [Forecast(*one) for one in zip(rewards, risk.tolist(), each.T, strict=True)]
 
     def risk(self, states: Array, actions: Array, safe_action: Array, config: VetoConfig) -> Risk:
         """The risk of each row under the rule in use, see `forecast`; NaN without a network that knows it."""
         network = self.model.network if self.model else None
         if not isinstance(network, EnsembleNetwork):
             unknown = np.full(len(actions), np.nan, np.float32)
-            return Risk(unknown, unknown, unknown[None])
+            return Risk(unknown, unknown[None])
         if config.rule == "risk":
             return network.risk(states, actions, safe_action, config.risk_steps)
         return network.risk_to_go(states, actions)
+
+    def able(self, config: VetoConfig) -> bool:
+        """Whether the network in use has learnt what the rule asks."""
+        network = self.model.network if self.model else None
+        if config.rule == "risk_to_go":
+            return isinstance(network, EnsembleNetwork) and network.to_go is not None
+        return network is not None
 
 
 class Forecast(NamedTuple):
@@ -151,7 +159,7 @@ def judge_all(
     tests = None, *([Reason.NO_MODEL] if config.by_risk else [])  # a risk on trial is not acted on but noted
     asked = [
         i for i, (twin, lack) in enumerate(zip(twins, lacks, strict=True))
-        if lack in tests and twin.task.model is not None and config.mode != "off"
+        if lack in tests and twin.task.able(config) and config.mode != "off"
     ]  # fmt: skip
     forecasts = [Forecast()] * len(twins)
     if asked:
@@ -259,7 +267,9 @@ class RobotTwin:
             self.chain.rejected += 1
             self.chain.reset()
             return None
+        before = self.chain.episode, self.chain.step
         transition = self.chain.feed(**content)  # type: ignore[arg-type]
+        passed = self.chain.step - before[1] if self.chain.episode == before[0] else 0
         self._stamp, self.expected = stamp, None
         if (state := self.chain.state) is not None:
             episode, step = self.chain.episode, self.chain.step
@@ -268,10 +278,11 @@ class RobotTwin:
                 self.trial.arrived(episode, step, state, self.task.model.network.input_scale[: len(state)])
         if transition is not None:
             self.task.experience(transition)
-            for judged, fell in self.foresight.advance(bool(transition.terminated), self._config):
+        if passed > 0:  # one step, or with lost messages more
+            for judged, fell in self.foresight.advance(self.chain.terminated, self._config, passed):
                 if self._config.risk_kind == self.task.risk_limit.kind:  # not of a rule that was changed since
                     self.task.risk_limit.add(judged, fell)
-        if transition is None or self.chain.state is None:
+        if passed <= 0 or self.chain.state is None:
             self.foresight.interrupt()
         return transition
 
@@ -360,7 +371,7 @@ class RobotTwin:
         if action is None or action.shape != self.safe_action.shape or not np.isfinite(action).all():
             return Reason.INVALID_COMMAND
         unready = not math.isfinite(self.task.limit(config))
-        if self.task.model is None or (unready and not config.by_risk):
+        if not self.task.able(config) or (unready and not config.by_risk):
             return Reason.NO_MODEL
         if self.chain.state is None or abs(now - self._stamp) > config.state_timeout * 1e9:
             return Reason.STALE_STATE

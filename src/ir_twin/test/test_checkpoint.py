@@ -55,14 +55,6 @@ def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["toy.npz"]
 
 
-def test_an_ensemble_without_the_risk_to_go_is_of_an_earlier_version(tmp_path: Path) -> None:
-    path = tmp_path / "toy.npz"
-    network = Ensemble(SMALL, LAYOUT, 0).export()
-    checkpoint.save(path, replace(version("ensemble"), network=network), "ensemble")
-    with pytest.raises(ConfigError, match="earlier version"):
-        checkpoint.load(path, "toy", layout_of("ensemble", 2, 1), "ensemble")
-
-
 @pytest.mark.parametrize("damage", ["truncated", "text", "task", "preset", "widths", "format"])
 def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "toy.npz"
@@ -86,10 +78,7 @@ def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: 
         (PRESETS["live"].model_copy(update={"hidden": (128, 64)}), r"a network of 128, 64 hidden neurons \(silu, n"),
         (PRESETS["live"].model_copy(update={"activation": "sigmoid"}), r"a network of 128, 128 .* \(sigmoid, n"),
         (PRESETS["live"].model_copy(update={"normalise": False}), r"a network of 128, 128 .* \(silu, not n"),
-        (
-            SMALL.model_copy(update={"ahead": True}),
-            r"4 networks of 32, 32 .*ensemble is of 5 networks of 128, 128, 128",
-        ),
+        (SMALL, r"4 networks of 32, 32 .*ensemble is of 5 networks of 128, 128, 128"),
     ],
 )
 def test_a_network_of_other_layers_than_those_of_its_preset_is_refused(

@@ -11,7 +11,7 @@ from torch.nn import functional
 from ir_common.config import ConfigError
 from ir_twin.config import EnsembleConfig
 from ir_twin.ensemble import Ensemble, _loss
-from ir_twin.transitions import UNKNOWN, Layout, Rows, heldout_mask
+from ir_twin.transitions import Layout, Rows, heldout_mask
 
 torch.set_num_threads(1)  # of such small pieces a second thread makes more work than it takes
 
@@ -67,11 +67,10 @@ def test_the_batched_pass_is_what_each_member_computes(trained: Ensemble) -> Non
 def test_the_loss_is_the_negative_log_likelihood() -> None:
     rng = torch.Generator().manual_seed(0)
     mean, target, log_variance = (torch.randn(3, 7, 4, generator=rng) for _ in range(3))
-    logit, ended = torch.randn(3, 7, 2, generator=rng), torch.rand(3, 7, 2, generator=rng).round()
-    ended[:, :2, 1] = UNKNOWN
+    logit, ended = torch.randn(3, 7, generator=rng), torch.rand(3, 7, generator=rng).round()
     gauss = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(target) + 0.5 * math.log(2 * math.pi)
-    coin = torch.distributions.Bernoulli(logits=logit).log_prob(ended.clamp(min=0))
-    expected = -gauss.mean(dim=(1, 2)) - coin[..., 0].mean(dim=1) - coin[:, 2:, 1].sum(dim=1) / 7
+    coin = torch.distributions.Bernoulli(logits=logit).log_prob(ended)
+    expected = -gauss.mean(dim=(1, 2)) - coin.mean(dim=1)
     torch.testing.assert_close(_loss(mean, log_variance, logit, target, ended), expected)
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How near a terminal state turned out to be: labels, the head that learns them, and the rule that asks it."""
+"""How near a terminal state turned out to be: labels, the networks that learn them, and the rule that asks them."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.config import EnsembleConfig, LearnerConfig, TwinConfig, VetoConfig
+from ir_twin.config import EnsembleConfig, LearnerConfig, RiskConfig, TwinConfig, VetoConfig
 from ir_twin.ensemble import Ensemble
 from ir_twin.ensemble_network import EnsembleNetwork, Risk
 from ir_twin.foresight import Judged
@@ -18,6 +20,8 @@ from ir_twin.hindsight import FAR, Hindsight
 from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin, RolledBack
 from ir_twin.predict_network import ModelVersion, PredictionError
+from ir_twin.risk_network import RiskNetwork
+from ir_twin.risk_trainer import RiskTrainer
 from ir_twin.transitions import UNKNOWN, Layout, Transition, TransitionMaker, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 from ir_twin.veto import Reason, Sent
@@ -26,6 +30,7 @@ torch.set_num_threads(1)
 LAYOUT = Layout(1, 1, ahead=True)
 PERIOD = 0.1
 RULE = VetoConfig(mode="enforce", rule="risk_to_go", risk_limit=0.3, max_consecutive_vetoes=0, trial_steps=50)
+SMALL = RiskConfig(members=3, hidden=(32, 32), min_transitions=100)
 MANY = RULE.model_copy(update={"risk_candidates": 200, "risk_spread": 0.6})
 
 
@@ -128,15 +133,20 @@ def cliff(count: int, seed: int) -> np.ndarray:
     return np.stack([LAYOUT.pack(Transition(*row)) for row in zip(*made, strict=True)])
 
 
+def fitted(rows: np.ndarray, seed: int = 0, config: RiskConfig = SMALL) -> RiskTrainer:
+    trainer = RiskTrainer(config, LAYOUT, seed)
+    while trainer.fresh is None:
+        trainer.step(rows, len(rows))
+    return trainer
+
+
 @pytest.fixture(scope="module")
 def network() -> EnsembleNetwork:
-    config = EnsembleConfig(members=3, elites=2, hidden=(32, 32), ahead=True, max_steps=600, patience=100)
-    ensemble = Ensemble(config, LAYOUT, seed=0)
-    ensemble.fit(cliff(3000, 0))
-    return ensemble.export()
+    ensemble = Ensemble(EnsembleConfig(members=2, elites=1, hidden=(8,)), LAYOUT, seed=0).export()
+    return replace(ensemble, to_go=fitted(cliff(3000, 0)).fresh)
 
 
-def test_the_ensemble_learns_it_from_what_is_known_and_keeps_it_in_its_file(network: EnsembleNetwork, tmp_path) -> None:
+def test_it_is_learnt_from_what_is_known_and_kept_in_the_file(network: EnsembleNetwork, tmp_path: Path) -> None:
     states, actions = np.full((3, 1), 0.3), np.array([[-0.8], [-0.4], [0.9]])
     risk = network.risk_to_go(states, actions).risk
     assert risk[:2].max() < 0.1 and risk[2] == pytest.approx(0.8, abs=0.1), risk
@@ -145,11 +155,31 @@ def test_the_ensemble_learns_it_from_what_is_known_and_keeps_it_in_its_file(netw
     assert np.array_equal(loaded.risk_to_go(states, actions).risk, risk)
 
 
-def test_served_it_is_what_the_members_learnt_and_the_greatest_of_them(network: EnsembleNetwork) -> None:
-    outlook = network.outlook(np.full((5, 1), 0.2), np.linspace(-1, 1, 5)[:, None])
-    assert outlook.ahead.shape == (2, 5) and (outlook.ahead != outlook.termination).any()
-    risk = network.risk_to_go(np.full((5, 1), 0.2), np.linspace(-1, 1, 5)[:, None]).risk
-    assert np.array_equal(risk, outlook.ahead.max(axis=0))
+def test_served_it_is_what_torch_computes_of_standardised_inputs_and_the_greatest_of_the_members() -> None:
+    rows = cliff(2000, 3)
+    rows[:, :2] = rows[:, :2] * (5.0, 0.1) + (100.0, 3.0)
+    trainer = fitted(rows)
+    assert trainer.fresh is not None
+    x = torch.from_numpy(((rows[:50, :2] - trainer._mean) / trainer._scale).astype(np.float32))
+    for i, (weight, bias) in enumerate(zip(trainer._weights, trainer._biases, strict=True)):
+        x = torch.baddbmm(bias, torch.nn.functional.silu(x) if i else x.expand(3, *x.shape), weight)
+    served = trainer.fresh.ahead(rows[:50, :1], rows[:50, 1:2])
+    np.testing.assert_allclose(served, x[..., 0].sigmoid().detach().numpy(), atol=1e-3)
+    assert served.shape == (3, 50) and served.std(axis=0).min() > 0
+    whole = Ensemble(EnsembleConfig(), LAYOUT, 0).export()
+    risk = replace(whole, to_go=trainer.fresh).risk_to_go(rows[:50, :1], rows[:50, 1:2])
+    assert np.array_equal(risk.risk, served.max(axis=0)) and np.array_equal(risk.each, served)
+
+
+def test_a_fit_begins_anew_with_a_quarter_more_and_repeats_by_its_seed() -> None:
+    rows, trainer, again, other = cliff(800, 0), *(RiskTrainer(SMALL, LAYOUT, seed) for seed in (1, 1, 2))
+    assert not trainer.due(99) and trainer.due(100)
+    losses = [[one.step(rows, 100) for _ in range(SMALL.steps)] for one in (trainer, again, other)]
+    assert losses[0] == losses[1] != losses[2]
+    assert np.mean(losses[0][-20:]) < 0.5 * losses[0][0]
+    assert not trainer.due(124) and trainer.due(125)
+    assert trainer.step(rows, 125) > 2 * np.mean(losses[0][-20:]), "from new weights"
+    assert trainer.due(125), "it is under way"
 
 
 def test_its_error_is_in_deviations_of_what_came_and_of_what_is_known_only(network: EnsembleNetwork) -> None:
@@ -163,29 +193,68 @@ def test_its_error_is_in_deviations_of_what_came_and_of_what_is_known_only(netwo
     assert np.isnan(network.errors(LAYOUT.unpack(known[known[:, -1] == 0]), scale).ahead), "nothing came yet"
 
 
-def test_a_version_that_is_wrong_about_it_alone_is_rolled_back() -> None:
-    """Between two versions nothing is wrong with what is learnt from but the labels."""
-    config = LearnerConfig(preset="ensemble", initial_steps=20, min_transitions=64)
+def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
+    """Between two fits nothing is wrong with what is learnt from but the labels."""
+    config = LearnerConfig(preset="ensemble", initial_steps=20)
     learner = TaskLearner(config, Begin("toy", 1, 1))
-    learner.add(cliff(800, 0))
-    for _ in range(200):
+    learner.add(cliff(2400, 0))
+    while learner.steps < 20:
         learner.step()
     good = learner.publish()
     assert isinstance(good, ModelVersion) and good.error.ahead < 0.7
+    assert isinstance(good.network, EnsembleNetwork) and good.network.to_go is not None
+    learner.add(cliff(800, 1))
     labels = learner.replay.rows[:, -1]
     labels[:] = np.where(labels == UNKNOWN, UNKNOWN, 0.8 - labels)
-    for _ in range(100):
+    learner.step()
+    while not learner.publishable():
         learner.step()
     outcome = learner.publish()
-    assert isinstance(outcome, RolledBack) and outcome.error > 1.05 * outcome.best
+    assert isinstance(outcome, RolledBack) and outcome.error > 1.05 * outcome.best and learner.rollbacks == 1
+    for _ in range(200):
+        learner.step()
+    after = learner.publish()
+    assert isinstance(after, ModelVersion) and isinstance(after.network, EnsembleNetwork), "the network itself goes on"
+    assert after.network.to_go is good.network.to_go
 
 
-def test_a_network_that_has_not_learnt_it_says_so(network: EnsembleNetwork) -> None:
-    plain = Ensemble(EnsembleConfig(members=2, elites=1, hidden=(8,)), Layout(1, 1), seed=0).export()
-    assert not plain.ahead and network.ahead
+def test_a_restarted_learner_goes_on_with_it(network: EnsembleNetwork) -> None:
+    config = LearnerConfig(preset="ensemble", initial_steps=1)
+    begun = replace(Ensemble(EnsembleConfig(), LAYOUT, 0).export(), to_go=network.to_go)
+    learner = TaskLearner(config, Begin("toy", 1, 1, version=7, network=begun))
+    learner.add(cliff(400, 0))
+    learner.step()
+    made = learner.publish()
+    assert isinstance(made, ModelVersion) and isinstance(made.network, EnsembleNetwork)
+    assert made.version == 8 and made.network.to_go is network.to_go
+
+
+def test_where_it_was_not_learnt_there_is_no_model_for_the_rule(network: EnsembleNetwork, tmp_path: Path) -> None:
+    plain = replace(network, to_go=None)
     assert np.isnan(plain.risk_to_go(np.zeros((2, 1)), np.zeros((2, 1))).risk).all()
+    plain.save(tmp_path / "n.npz")
+    assert EnsembleNetwork.load(tmp_path / "n.npz").to_go is None
+    verdict = robot(plain).judge(np.array([0.9]), 0, RULE)
+    assert verdict.reason is Reason.NO_MODEL and verdict.sent_as is Sent.PROPOSAL, "passed on, as configured"
     with pytest.raises(ValueError, match="how near"):
-        Ensemble(EnsembleConfig(ahead=True), Layout(1, 1), seed=0)
+        RiskTrainer(SMALL, Layout(1, 1), seed=0)
+
+
+@pytest.mark.parametrize("damage", ["nan", "inputs", "outputs", "members"])
+def test_networks_of_it_that_do_not_fit_are_refused(network: EnsembleNetwork, tmp_path: Path, damage: str) -> None:
+    assert network.to_go is not None
+    weights, biases = (list(arrays) for arrays in (network.to_go.weights, network.to_go.biases))
+    if damage == "nan":
+        weights[1] = np.full_like(weights[1], np.nan)
+    if damage == "inputs":
+        weights[0] = weights[0][:, 1:]
+    if damage == "outputs":
+        weights[-1], biases[-1] = weights[-1].repeat(2, axis=2), biases[-1].repeat(2, axis=2)
+    if damage == "members":
+        biases[0] = biases[0][:1]
+    replace(network, to_go=RiskNetwork(tuple(weights), tuple(biases))).save(tmp_path / "n.npz")
+    with pytest.raises(ValueError, match="risk"):
+        EnsembleNetwork.load(tmp_path / "n.npz")
 
 
 def robot(network: EnsembleNetwork) -> RobotTwin:
@@ -228,7 +297,7 @@ def test_a_proposal_is_replaced_only_by_what_each_elite_holds_to_be_better(
     def risk(states: np.ndarray, actions: np.ndarray, *_: object) -> Risk:
         own = (actions == proposal).all(axis=1)
         each = np.where(own, [[0.2], [0.6]], np.array(others)[:, None])
-        return Risk(each.max(axis=0), np.zeros(len(actions)), each)
+        return Risk(each.max(axis=0), each)
 
     monkeypatch.setattr(twin.task, "risk", risk)
     verdict = twin.judge(proposal, 0, RULE)

@@ -23,6 +23,7 @@ from ir_twin.delay import WINDOW
 from ir_twin.ensemble_network import EnsembleNetwork
 from ir_twin.foresight import Judged
 from ir_twin.predict_network import VECTORS, ModelVersion
+from ir_twin.risk_network import RiskNetwork
 from ir_twin.transitions import Layout, layout_of
 from ir_twin.twin_node import STATES
 
@@ -69,16 +70,20 @@ def falling_with_the_last_action(task_name: str) -> ModelVersion:
     """
     version, config = predicting_last_action(task_name), EnsembleConfig()
     n, inputs = version.network.num_state, len(version.network.input_mean)
-    widths = [inputs, *config.hidden, 2 * n + 4]
+    widths = [inputs, *config.hidden, 2 * n + 3]
     weights = [np.zeros((config.members, *shape), np.float32) for shape in pairwise(widths)]
     biases = [np.zeros((config.members, 1, width), np.float32) for width in widths[1:]]
     weights[0][:, -1, :2], biases[0][:, 0, :2] = (100.0, -100.0), (-60.0, 60.0)
     for weight in weights[1:-1]:
         weight[:, :2, :2] = (1.0, -1.0), (-1.0, 1.0)
-    weights[-1][:, :2, n + 1 : n + 3] = (1.0, 1.0), (-1.0, -1.0)
+    weights[-1][:, :2, n + 1] = 1.0, -1.0
     vectors = {name: getattr(version.network, name) for name in VECTORS}
     limits = np.zeros((config.members, 2, n + 1), np.float32)
-    network = EnsembleNetwork(tuple(weights), tuple(biases), limits, config.elites, **vectors, clip=math.inf)
+    last = weights[-1][:, :, n + 1 : n + 2], biases[-1][..., :1]
+    risk = RiskNetwork((weights[0], last[0]), (biases[0], last[1]))
+    network = EnsembleNetwork(
+        tuple(weights), tuple(biases), limits, config.elites, **vectors, clip=math.inf, to_go=risk
+    )
     return replace(version, network=network)
 
 
