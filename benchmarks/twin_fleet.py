@@ -35,7 +35,7 @@ ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
 DURATION, QUICK_DURATION = 60, 4
 """Simulated seconds of a run."""
 EXPLORATION = 0.3
-PRACTICE = [("good", "shadow"), ("poor", "shadow"), *[(quality, "enforce") for quality in QUALITIES] * 3]
+PRACTICE = [(quality, twin) for twin in ("shadow", "enforce") for quality in QUALITIES]
 """Quality and twin of the sessions, each of a run's duration, in which the twin learns before anything is measured."""
 PRACTICE_SEED = 100
 
