@@ -205,6 +205,29 @@ def test_foresight_counts_as_a_slow_reference_does(steps: list[tuple[bool, bool,
     assert foresight.counts == expected
 
 
+@pytest.mark.parametrize(("falls", "outcome"), [(True, [6, 2]), (False, [6, 0])])
+def test_a_lost_message_does_not_hide_what_came_of_the_steps_before_it(falls: bool, outcome: list[int]) -> None:
+    """Of steps 0 to 15, in an episode that ends with state 16, only the even ones are heard; H = 5."""
+    shadow = RISK.model_copy(update={"mode": "shadow", "foresight_steps": 5})
+    twin = make(0.5, config=shadow)
+    twin.judge(np.array([0.0]), SECOND, shadow)
+    for step in range(2, 16, 2):
+        observe(twin, step)
+        twin.judge(np.array([0.0]), SECOND, shadow)
+    observe(twin, 16, terminated=falls, truncated=not falls)
+    assert twin.foresight.counts == [outcome, [0, 0]], "of 12 and 14 nobody knows where it was cut off"
+
+
+def test_the_end_of_an_episode_that_was_lost_is_no_outcome() -> None:
+    shadow = RISK.model_copy(update={"mode": "shadow", "foresight_steps": 5})
+    twin = make(0.5, config=shadow)
+    for step in range(1, 4):
+        twin.judge(np.array([0.0]), SECOND, shadow)
+        observe(twin, step)
+    twin.observe(SECOND, "toy", episode=2, step=9, observation=[0.0], action=[0.0], reward=0.5, terminated=False)
+    assert twin.foresight.resolved == 0
+
+
 def test_a_proposal_that_was_not_carried_out_tells_nothing() -> None:
     twin = make(0.5)
     for step in range(1, 20):
