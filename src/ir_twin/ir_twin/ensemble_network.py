@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -20,7 +19,7 @@ from ir_twin.predict_network import (
     write_network,
 )
 from ir_twin.risk_network import RiskNetwork, hidden_layers, sigmoid
-from ir_twin.transitions import UNKNOWN, Transition
+from ir_twin.transitions import Transition
 
 
 class Outlook(NamedTuple):
@@ -144,13 +143,7 @@ class EnsembleNetwork:
         outlook = self.outlook(transitions.state, transitions.action)
         mean = Prediction(outlook.next_state.mean(axis=0), outlook.reward.mean(axis=0))
         errors = prediction_errors(mean, transitions, state_scale)
-        known = np.asarray(transitions.ahead) != UNKNOWN
-        if self.to_go is None or not known.any():
-            return errors
-        came = np.asarray(transitions.ahead, np.float64)[known]
-        ahead = self.to_go.ahead(transitions.state[known], transitions.action[known]).mean(axis=0)
-        wrong = float(np.sqrt(np.mean((ahead - came) ** 2)))
-        return errors._replace(ahead=wrong / float(came.std()) if came.std() > 0 else math.nan)
+        return errors if self.to_go is None else errors._replace(ahead=self.to_go.error(transitions))
 
     def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
         """Writes the ensemble to an .npz file that `load` reads back exactly; ``about``: plain values kept with it."""

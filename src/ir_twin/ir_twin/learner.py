@@ -136,7 +136,7 @@ class TaskLearner:
             self._trainer.select(self.heldout.rows)
         network, self._published_steps = self._trainer.export(), self.steps
         if self._risk and isinstance(network, EnsembleNetwork):
-            if (refused := self._take_risk(self._risk, network)) is not None:
+            if (refused := self._take_risk(self._risk)) is not None:
                 return refused
             network = replace(network, to_go=self._risk.network)
         sample = self._layout.unpack(self._sample(self.replay.rows))
@@ -160,17 +160,15 @@ class TaskLearner:
         error = network.errors(self._layout.unpack(self.heldout.rows), state_scale)
         return error, math.sqrt((error.state**2 + (error.reward / reward_scale) ** 2) / 2)
 
-    def _take_risk(self, risk: RiskTrainer, network: EnsembleNetwork) -> RolledBack | None:
+    def _take_risk(self, risk: RiskTrainer) -> RolledBack | None:
         """Takes what was newly learnt of the risk to go into use, unless it is worse than what is there."""
         if risk.fresh is None:
             return None
         heldout = self._layout.unpack(self.heldout.rows)
-        new, old = (
-            replace(network, to_go=one).errors(heldout, np.ones(self._layout.num_state)).ahead
-            for one in (risk.fresh, risk.network)
-        )
+        new, old = (math.nan if one is None else one.error(heldout) for one in (risk.fresh, risk.network))
+        worse = new > old * (1 + self.config.worse_by)  # NaN: nothing came yet, or there is none to compare it with
         fresh, risk.fresh = risk.fresh, None
-        if new > old * (1 + self.config.worse_by):  # NaN: nothing to compare, or with
+        if worse or not fresh.finite:
             self.rollbacks += 1
             return RolledBack(self.task, self.rollbacks, new, old)
         risk.network = fresh

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ir_twin.transitions import UNKNOWN, Transition
 
 Vector = NDArray[np.float32]
 
@@ -59,6 +62,23 @@ class RiskNetwork:
             x = hidden_layers(x, self.weights[:-1], self.biases[:-1])
             return sigmoid((np.matmul(x, self.weights[-1]) + self.biases[-1])[..., 0])
 
+    def error(self, transitions: Transition) -> float:
+        """Root mean square over a batch of those whose outcome is known, in standard deviations of what came.
+
+        1: as good as their mean; NaN: nothing came yet, or nothing is known.
+        """
+        known = np.asarray(transitions.ahead) != UNKNOWN
+        if not known.any():
+            return math.nan
+        came = np.asarray(transitions.ahead, np.float64)[known]
+        wrong = self.ahead(transitions.state[known], transitions.action[known]).mean(axis=0) - came
+        return float(np.sqrt(np.mean(wrong**2)) / came.std()) if came.std() > 0 else math.nan
+
+    @property
+    def finite(self) -> bool:
+        """No weight is NaN or infinite."""
+        return all(np.isfinite(array).all() for array in (*self.weights, *self.biases))
+
     def check(self, inputs: int) -> None:
         """Raises ValueError where the layers do not fit together, or to so many inputs, or a number is not finite."""
         members, width = len(self.weights[0]), inputs
@@ -66,5 +86,5 @@ class RiskNetwork:
             if weight.shape[:2] != (members, width) or bias.shape != (members, 1, *weight.shape[2:]):
                 raise ValueError(f"a layer of the risk, {weight.shape}, does not follow {width} values of {members}")
             width = weight.shape[2]
-        if width != 1 or not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
+        if width != 1 or not self.finite:
             raise ValueError("a weight of the risk is not finite, or it is not one number")

@@ -218,6 +218,20 @@ def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
     assert after.network.to_go is good.network.to_go
 
 
+def test_what_is_not_finite_is_never_taken_into_use() -> None:
+    """Nothing came yet, so there is no error to be judged by."""
+    learner, rows = TaskLearner(LearnerConfig(preset="ensemble", initial_steps=1), Begin("toy", 1, 1)), cliff(1200, 0)
+    rows[:, -1] = 0.0
+    learner.add(rows)
+    while learner.steps < 1:
+        learner.step()
+    assert learner._risk is not None and learner._risk.fresh is not None
+    learner._risk.fresh.weights[0][:] = np.nan
+    assert isinstance(learner.publish(), RolledBack)
+    made = learner.publish()
+    assert isinstance(made, ModelVersion) and isinstance(made.network, EnsembleNetwork) and made.network.to_go is None
+
+
 def test_a_restarted_learner_goes_on_with_it(network: EnsembleNetwork) -> None:
     config = LearnerConfig(preset="ensemble", initial_steps=1)
     begun = replace(Ensemble(EnsembleConfig(), LAYOUT, 0).export(), to_go=network.to_go)
