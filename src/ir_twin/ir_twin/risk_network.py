@@ -19,7 +19,7 @@ def hidden_layers(x: Vector, weights: Iterable[Vector], biases: Iterable[Vector]
     """What several perceptrons of one shape make of x [members or 1, batch, inputs], SiLU after each layer.
 
     Args:
-        x: float32; may be overwritten.
+        x: float32.
         weights: of each layer [members, inputs, outputs].
         biases: of each layer [members, 1, outputs].
     """
