@@ -79,6 +79,12 @@ def test_every_controller_gets_the_exploration(tmp_path: Path) -> None:
     assert [s.parameters["exploration"] for s in nodes if s.executable == "controller"] == [0.3] * 3
 
 
+def test_one_seed_governs_simulator_radio_policies_and_twin(tmp_path: Path) -> None:
+    nodes = described(tmp_path, "seed:=7").nodes
+    seeded = {spec.executable: spec.parameters["seed"] for spec in nodes if "seed" in spec.parameters}
+    assert seeded == dict.fromkeys(("simulator", "relay", "controller", "twin"), 7)
+
+
 def test_the_twin_gets_its_settings_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("preset: ensemble\nrule: risk\nrisk_limit: 0.2\ncheckpoints: learnt\n")
     for words, expected in (

@@ -170,7 +170,7 @@ class Cell:
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
             self._links.rows[row] = (-1, 0, math.nan, math.nan, math.nan)
-            self._places[robot] = self._mobility.add(row)
+            self._places[robot] = Place()
         return self.links[robot]
 
     def set_pose(self, robot: str, position: ArrayLike) -> None:

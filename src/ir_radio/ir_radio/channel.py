@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from ir_radio.slices import Carrier
 
 Floats = NDArray[np.float64]
+_WAVES = 128
+"""Of a field of shadowing: its correlation is exact on average over fields, its values are close to normal."""
 
 
 def free_space_path_loss(distance: ArrayLike, frequency: float) -> Floats:
@@ -93,27 +95,24 @@ def rayleigh_fading(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 class Shadowing:
-    """Log-normal shadowing of one link, MAFL section II-A: normal in dB, correlated along the way of the robot.
+    """Log-normal shadowing of one base station as a field over space, MAFL section II-A: normal in dB.
 
-    After moving by x the correlation is exp(-x / `shadowing_distance`) (Gudmundson, Electronics Letters 27(23), 1991):
-    a robot that stands still keeps its shadow. Differs from the paper, which draws it anew each time.
+    Two places x apart are correlated with exp(-x / `shadowing_distance`) (Gudmundson, Electronics Letters 27(23), 1991).
+    The field is a sum of waves whose numbers are drawn from the spectrum of that correlation, a Cauchy distribution
+    (Rahimi & Recht 2007): the same place has the same shadow for every robot and whenever it comes back, and nothing
+    depends on the way there or on how often it is asked. Differs from the paper, which draws Theta_u anew each time.
 
     Args:
         carrier: its `shadowing` and `shadowing_distance` are used.
-        rng: source of chance of this link.
+        rng: source of chance of this field.
     """
 
     def __init__(self, carrier: Carrier, rng: np.random.Generator) -> None:
-        self._carrier, self._rng = carrier, rng
-        self._position: Floats | None = None
-        self._gain = 0.0
+        cauchy = rng.standard_normal((3, _WAVES)) / np.abs(rng.standard_normal(_WAVES))
+        self._waves, self._phases = cauchy / carrier.shadowing_distance, rng.uniform(0.0, 2.0 * np.pi, _WAVES)
+        self._amplitude = carrier.shadowing * np.sqrt(2.0 / _WAVES)
 
-    def at(self, position: ArrayLike) -> float:
-        """Gain at the robot's next position [3], m; dB."""
-        position = np.asarray(position, np.float64)
-        moved = np.inf if self._position is None else float(np.linalg.norm(position - self._position))
-        correlation = float(np.exp(-moved / self._carrier.shadowing_distance))
-        draw = self._rng.normal(scale=self._carrier.shadowing)
-        self._gain = correlation * self._gain + np.sqrt(1.0 - correlation**2) * draw
-        self._position = position
-        return self._gain
+    def at(self, positions: ArrayLike) -> Floats:
+        """Gains at positions [..., 3], m; dB [...]."""
+        angles = np.asarray(positions, np.float64) @ self._waves + self._phases
+        return np.asarray(self._amplitude * np.cos(angles).sum(axis=-1))

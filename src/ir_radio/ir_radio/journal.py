@@ -17,25 +17,26 @@ _CALLS = (
 )  # fmt: skip
 
 
-def keep(cell: Cell, mini_slots: int | None, start: int) -> Journal:
+def keep(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Journal:
     """The journal of a cell from now on, which must be as it was made; what lets time run on is in its stamps.
 
     Args:
         cell: made of its carrier and these:
         mini_slots: as given to it.
         start: as given to it, ns.
+        seed: as given to it.
     """
-    journal = Journal("cell", {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start})
+    journal = Journal("cell", {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start, "seed": seed})
     journal.watch(cell, *_CALLS, first=lambda: cell.now)
     journal.watch(cell, "offer", together=True)  # has its time among its arguments
     return journal
 
 
 class CellReplay:
-    """A cell that is told the calls of a journal; its reports are those of the recorded cell."""
+    """A cell that is told the calls of a journal, older ones without seed; its reports are those of the recorded cell."""
 
-    def __init__(self, carrier: dict[str, Any], mini_slots: int | None, start: int) -> None:
-        self.cell = Cell(Carrier.model_validate(carrier), mini_slots=mini_slots, start=start)
+    def __init__(self, carrier: dict[str, Any], mini_slots: int | None, start: int, seed: int = 0) -> None:
+        self.cell = Cell(Carrier.model_validate(carrier), mini_slots=mini_slots, start=start, seed=seed)
         self._slices: dict[str, Any] = {}
 
     def apply(self, call: str, *arguments: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:

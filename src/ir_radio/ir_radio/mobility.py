@@ -18,12 +18,11 @@ class Place:
     """Where a robot stands towards the base stations.
 
     Attributes:
-        shadows: of the way to each station. station: that serves it; -1: no pose yet. distance: to it, m.
+        station: that serves it; -1: no pose yet. distance: to it, m.
         since: for each station: ns since when it is stronger by the hysteresis; none: it is not.
         handovers: changes of station. bad_poses: poses that were refused.
     """
 
-    shadows: list[channel.Shadowing]
     station: int = -1
     distance: float = math.nan
     since: dict[int, int] = field(default_factory=dict)
@@ -43,26 +42,28 @@ class Mobility:
     """
 
     def __init__(self, carrier: Carrier, seed: int) -> None:
-        self._carrier, self._seed = carrier, seed
+        self._carrier = carrier
         self._stations = np.array([carrier.position, *carrier.neighbours])
+        seeds = [[seed, station] for station in range(len(self._stations))]
+        self._shadows = [channel.Shadowing(carrier, np.random.default_rng(words)) for words in seeds]
         self._patience = round(carrier.handover.time_to_trigger * 1e9)
-
-    def add(self, row: int) -> Place:
-        """The place of a new robot whose link has this row."""
-        seeds = [[self._seed, row], *([self._seed, row, k] for k in range(1, len(self._stations)))]
-        return Place([channel.Shadowing(self._carrier, np.random.default_rng(seed)) for seed in seeds])
 
     def move(self, place: Place, position: ArrayLike, time: int) -> float:
         """The robot is at `position` [3], m, at `time`, ns: updates its place; returns its station's SNR, dB."""
         position = np.asarray(position, np.float64)
         distances: NDArray[np.float64] = np.linalg.norm(position - self._stations, axis=1)
-        snr = channel.snr(self._carrier, distances, [shadow.at(position) for shadow in place.shadows])
+        snr = channel.snr(self._carrier, distances, self._gains(position))
         if place.station < 0:
             place.station = int(np.argmax(snr))
         elif len(snr) > 1:
             self._compare(place, snr, time)
         place.distance = float(distances[place.station])
         return float(snr[place.station])
+
+    def _gains(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self._carrier.shadowing:
+            return np.zeros(len(self._stations))
+        return np.array([shadow.at(position) for shadow in self._shadows])
 
     def _compare(self, place: Place, snr: NDArray[np.float64], time: int) -> None:
         stronger = np.flatnonzero(snr > snr[place.station] + self._carrier.handover.hysteresis).tolist()

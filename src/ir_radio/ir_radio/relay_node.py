@@ -76,6 +76,7 @@ class RelayConfig(Config):
     pose_topic: str = Field("odom", min_length=1, description="relative topic (nav_msgs/Odometry) of a robot's pose")
     pose_rate: float = Field(20.0, gt=0, le=1000, description="how often poses are read, Hz of ROS time")
     mini_slots: int = Field(0, ge=0, le=50, description="mini-slots of a slot; 0: those of the carrier")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of shadowing, fading and errors of the radio")
     history: int = Field(256, ge=1, description="messages that middleware queues keep per topic")
     qos_grace: float = Field(
         10.0, ge=1, description="deadline and lifespan of URLLC publishers as a multiple of the slice's latency bound"
@@ -105,8 +106,8 @@ class RelayNode(Node):
         sys.setswitchinterval(_SWITCH_INTERVAL)  # the pump must not wait long for the executor's thread
         start = 0 if self.get_clock().ros_time_is_active else self._time.now()
         mini_slots = self._config.mini_slots or None
-        cell = Cell(self._carrier, mini_slots=mini_slots, start=start)
-        self._journal = JournalPublisher(self, keep(cell, mini_slots, start))
+        cell = Cell(self._carrier, mini_slots=mini_slots, start=start, seed=self._config.seed)
+        self._journal = JournalPublisher(self, keep(cell, mini_slots, start, self._config.seed))
         for robot in self._config.robots:
             cell.add_link(robot)
         self._player, self._trace_change = TracePlayer(links, start), 0

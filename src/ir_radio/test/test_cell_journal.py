@@ -50,11 +50,11 @@ def do(cell: Cell, step: tuple) -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(steps, st.lists(st.integers(0, 3_000_000), min_size=80, max_size=80), st.integers(0, 10**12))
-def test_a_repeated_cell_reports_the_same(calls, waits, start):
-    carrier = Carrier(fading="rayleigh")
-    cell = Cell(carrier, mini_slots=2, start=start)
-    journal = keep(cell, 2, start)
+@given(steps, st.lists(st.integers(0, 3_000_000), min_size=80, max_size=80), st.integers(0, 10**12), st.integers(0, 9))
+def test_a_repeated_cell_reports_the_same(calls, waits, start, seed):
+    carrier = Carrier(fading="rayleigh", shadowing=8.0)
+    cell = Cell(carrier, mini_slots=2, start=start, seed=seed)
+    journal = keep(cell, 2, start, seed)
     reports = []
     for step, wait in zip([*calls, ("report",)], [*waits, 0], strict=False):
         cell.advance(cell.now + wait)

@@ -83,21 +83,36 @@ def test_next_event_is_never_late_in_fading():
     assert cell.books().delivered == 40
 
 
-def test_shadowing_has_its_spread_and_its_correlation():
+def test_shadowing_has_its_spread_and_its_correlation_in_every_direction():
     carrier = Carrier(shadowing=6.0, shadowing_distance=10.0)
-    way = channel.Shadowing(carrier, np.random.default_rng(1))
-    gain = np.array([way.at((5.0 * step, 0.0, 0.0)) for step in range(20_000)])
-    assert gain.std() == pytest.approx(6.0, rel=0.03) and abs(gain.mean()) < 0.3
-    assert np.corrcoef(gain[1:], gain[:-1])[0, 1] == pytest.approx(np.exp(-0.5), abs=0.02)
-    assert way.at((5.0 * 19_999, 0.0, 0.0)) == gain[-1]
+    way = np.array([(0.0, 0.0, 0.0), (5.0, 0.0, 0.0), (3.0, -4.0, 0.0), (0.0, 12.0, -16.0)])
+    gain = np.array([channel.Shadowing(carrier, np.random.default_rng(seed)).at(way) for seed in range(4000)])
+    assert gain.std(axis=0) == pytest.approx([6.0] * 4, rel=0.05) and abs(gain.mean()) < 0.3
+    correlation = np.corrcoef(gain.T)[0]
+    assert correlation == pytest.approx([1.0, np.exp(-0.5), np.exp(-0.5), np.exp(-2.0)], abs=0.04)
+    assert stats.kstest(gain[:, 0] / 6.0, "norm").pvalue > 1e-3
+
+
+def test_a_robot_that_comes_back_finds_the_shadow_it_left_and_so_does_another():
+    carrier = Carrier(shadowing=8.0, min_snr=-300.0)
+    cell, _ = cell_of(carrier, ("cart", "spider"))
+    first = cell.report().links[0].snr
+    seen = []
+    for x in (30.0, 40.0, 20.0):
+        cell.set_pose("cart", (x, 0.0, 0.0))
+        seen.append(cell.report().links[0].snr)
+    assert seen[-1] == first == cell.report().links[1].snr and len(set(seen)) == 3
 
 
 def test_shadowing_shows_in_the_links_and_is_seeded():
-    carrier = Carrier(shadowing=8.0)
+    carrier = Carrier(shadowing=8.0, shadowing_distance=0.5)
     robots = [f"r{i}" for i in range(200)]
 
     def values(seed):
-        return np.array([link.snr for link in cell_of(carrier, robots, seed=seed)[0].report().links])
+        cell, _ = cell_of(carrier, robots, seed=seed)
+        for robot, angle in zip(robots, np.linspace(0.0, 2.0 * np.pi, 200), strict=True):
+            cell.set_pose(robot, (20.0 * np.cos(angle), 20.0 * np.sin(angle), 0.0))
+        return np.array([link.snr for link in cell.report().links])
 
     snr = values(3)
     assert (snr == values(3)).all() and (snr != values(4)).any()

@@ -55,7 +55,7 @@ class BringupArguments(Config):
     host: str = Field("127.0.0.1", min_length=1, description="address that the live page listens on; 0.0.0.0: all")
     port: int = Field(8080, ge=1, le=65535, description="of the live page; another one is taken when it is in use")
     headless: bool = Field(False, description="true: Gazebo without its window; MuJoCo has none, see the live page")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the simulator, the policies and the twin")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the simulator, the radio, the policies and the twin")
     rendering: bool = Field(
         True, description="false: without the sensors that need rendering (cameras; in Gazebo the lidar too)"
     )

@@ -68,7 +68,7 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
         if arguments.slicing == "learned":
             learning = {**clocked, "seed": arguments.seed}
             edge_side.append(NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10))
-        relay = {**sliced, "robots": arguments.names, "edge_namespace": edge}
+        relay = {**sliced, "robots": arguments.names, "edge_namespace": edge, "seed": arguments.seed}
         edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
     robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}, nice=2)]
     robot_side.append(NodeSpec("ir_sim", "robot_state", "robot_state", parameters=dict(fleet), nice=10))
