@@ -165,4 +165,4 @@ def _table(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main("twin-fleet", run, seeds=3, quick_seeds=1)
+    main("twin-fleet", run, seeds=5, quick_seeds=1)

@@ -351,8 +351,11 @@ class RobotTwin:
         return proposal + config.risk_spread * self.reach * noise
 
     def alarm(self, config: VetoConfig) -> str | None:
-        """One line when nearly all recent proposals fell under the threshold; said once until it is over."""
-        if len(self._recent) < RECENT_VERDICTS:
+        """One line when nearly all recent proposals fell under the threshold; said once until it is over.
+
+        Not under the risk to go: where falls are frequent it replaces nearly all by something near that is better.
+        """
+        if len(self._recent) < RECENT_VERDICTS or config.rule == "risk_to_go":
             return None
         share = sum(self._recent) / len(self._recent)
         alarmed, self._alarmed = self._alarmed, share > config.max_veto_share
