@@ -97,7 +97,7 @@ def rayleigh_fading(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 class Shadowing:
     """Log-normal shadowing of one base station as a field over space, MAFL section II-A: normal in dB.
 
-    Two places x apart are correlated with exp(-x / `shadowing_distance`) (Gudmundson, Electronics Letters 27(23), 1991).
+    Two places x apart are correlated with exp(-x / `shadowing_distance`) (Gudmundson, Electron. Lett. 27(23), 1991).
     The field is a sum of waves whose numbers are drawn from the spectrum of that correlation, a Cauchy distribution
     (Rahimi & Recht 2007): the same place has the same shadow for every robot and whenever it comes back, and nothing
     depends on the way there or on how often it is asked. Differs from the paper, which draws Theta_u anew each time.

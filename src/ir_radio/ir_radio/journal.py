@@ -33,7 +33,7 @@ def keep(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Journal:
 
 
 class CellReplay:
-    """A cell that is told the calls of a journal, older ones without seed; its reports are those of the recorded cell."""
+    """A cell that is told the calls of a journal (older ones: no seed); its reports are those of the recorded cell."""
 
     def __init__(self, carrier: dict[str, Any], mini_slots: int | None, start: int, seed: int = 0) -> None:
         self.cell = Cell(Carrier.model_validate(carrier), mini_slots=mini_slots, start=start, seed=seed)
