@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geometry_msgs.msg import Twist
+from rclpy.executors import SingleThreadedExecutor
 from twin_bench import Robot, make, parameters, predicting_last_action
 
 from ir_common.config import ConfigError
@@ -61,6 +62,18 @@ def test_every_proposal_gets_its_verdict_and_its_command(ros: RosHarness, mode: 
     np.testing.assert_allclose(verdict.proposed, bad)
     assert verdict.sequence == 2
     assert 0 < verdict.latency < 1
+
+
+def test_the_stock_executor_serves_it_too(ros: RosHarness) -> None:
+    ros.executor.shutdown()
+    ros.executor = SingleThreadedExecutor()  # type: ignore[assignment]
+    node, robot = make(ros, mode="enforce"), Robot(ros, "jumper", "hopper")
+    node.tasks["hopper_hop"].adopt(predicting_last_action("hopper_hop"), node.parameters.config)
+    robot.ready()
+    robot.observe()
+    ros.until(lambda: node.robots[1].twin.chain.state is not None, what="state")
+    assert robot.propose([0.0, 0.0, 0.5]).accepted
+    assert not robot.propose([0.0, 0.0, -0.5]).accepted
 
 
 def falling_with_the_last_action(task_name: str) -> ModelVersion:
