@@ -42,6 +42,7 @@ class Person:
         self.harness, self.stack = harness, stack
         self.node = node = harness.node("person")
         self.speed: dict[str, float] = {}
+        self.ahead: dict[str, float] = {}
         self.path: dict[str, float] = {}
         self._last: dict[str, Any] = {}
         self.slices: list[str] = []
@@ -54,6 +55,7 @@ class Person:
 
     def _odometry(self, robot: str, message: Odometry) -> None:
         twist, position = message.twist.twist, message.pose.pose.position
+        self.ahead[robot] = twist.linear.x
         self.speed[robot] = math.hypot(twist.linear.x, 0.3 * twist.angular.z)
         last = self._last.get(robot, position)
         self.path[robot] = self.path.get(robot, 0.0) + math.hypot(position.x - last.x, position.y - last.y)
@@ -215,7 +217,11 @@ def test_page_shows_drives_slices_and_stops_when_it_is_closed(page: Page, person
     page.run("document.getElementById('driven').value = 'cart'")  # the stick drives the cart
     ActionChains(page.driver).click_and_hold(page.find("#stick")).move_by_offset(0, -45).perform()
     page.until("document.getElementById('seat').textContent === 'you drive'", "seat")
-    person.until(lambda: person.speed["cart"] > 0.3, 20, "the cart to drive ahead")
+    page.until(
+        "document.getElementById('proposed').textContent === '1.00 / 0.00'",
+        "full ahead, though the stick is half out of the window",
+    )
+    person.until(lambda: person.ahead["cart"] > 0.3, 20, "the cart to drive ahead")
     assert page.errors() == []
     closed = time.monotonic()
     page.driver.close()

@@ -85,13 +85,14 @@ export class Drive {
 
   #watchStick() {
     let finger = null;
+    const grip = { preventScroll: true };  // a page that scrolls under the finger makes ahead into astern
     const point = event => {
       const box = this.pad.getBoundingClientRect(), r = box.width / 2;
       let x = (event.clientX - box.left - r) / (.62 * r), y = (event.clientY - box.top - r) / (.62 * r);
       const far = Math.max(1, Math.hypot(x, y)), dead = v => Math.abs(v) < .08 ? 0 : v;
       this.stick = [dead(-y / far), dead(-x / far)];
     };
-    this.pad.addEventListener("pointerdown", e => { e.preventDefault(); finger = e.pointerId; this.pad.setPointerCapture(finger); this.pad.focus(); point(e); this.start(); });
+    this.pad.addEventListener("pointerdown", e => { e.preventDefault(); finger = e.pointerId; this.pad.setPointerCapture(finger); this.pad.focus(grip); point(e); this.start(); });
     this.pad.addEventListener("pointermove", e => { if (e.pointerId === finger) point(e); });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
       this.pad.addEventListener(end, e => { if (e.pointerId === finger) { finger = null; this.stop(); } });
