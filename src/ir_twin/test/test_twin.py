@@ -135,7 +135,14 @@ def test_an_alarm_is_given_once_until_it_is_over() -> None:
     assert len(lines) == 2
     assert "r1: 100% of the last" in lines[0]
     assert "one in 4" in lines[0]
-    assert twin.alarm(ENFORCE.model_copy(update={"rule": "risk_to_go"})) is None, "there it is usual"
+
+
+def test_vetoes_are_usual_under_the_risk_to_go() -> None:
+    twin = make()
+    for _ in range(RECENT_VERDICTS):
+        twin.judge(np.array([-1.0]), SECOND, ENFORCE)
+    assert twin.alarm(ENFORCE.model_copy(update={"rule": "risk_to_go"})) is None
+    assert twin.alarm(ENFORCE) is not None, "of another rule it would have been said"
 
 
 def test_robots_of_one_task_share_network_and_rewards() -> None:
