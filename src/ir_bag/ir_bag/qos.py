@@ -38,7 +38,7 @@ class Profile(Config):
     """One QoS profile, in the words of rosbag2's metadata."""
 
     history: str = Field("keep_last", pattern="^(system_default|keep_last|keep_all|unknown)$")
-    depth: int = Field(10, ge=0, description="messages")
+    depth: int = Field(0, ge=0, description="messages; 0: not known")
     reliability: str = Field("reliable", pattern="^(system_default|reliable|best_effort|unknown|best_available)$")
     durability: str = Field("volatile", pattern="^(system_default|transient_local|volatile|unknown|best_available)$")
     deadline: Span = Field(Span(**INFINITE))

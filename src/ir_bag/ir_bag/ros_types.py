@@ -13,7 +13,10 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from ir_bag.qos import INFINITE, Profile, Span
 
 _UNKNOWN_DEPTH = 1000
-"""Depth of a player where the recorder was not told one, as with all of today's DDS middlewares."""
+"""Depth of a player where none was recorded: today's DDS middlewares tell the recorder none, old bags hold no QoS.
+
+A reader may find the player some milliseconds after the player found it; what it missed is sent again, as far as kept.
+"""
 
 
 def message_class(type_name: str) -> Any:

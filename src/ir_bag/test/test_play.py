@@ -22,6 +22,7 @@ from ir_bag.info import info
 from ir_bag.model import Message
 from ir_bag.play import play
 from ir_bag.qos import Profile, dump_text, parse, to_hear, to_offer
+from ir_bag.ros_types import to_publish
 from ir_bag.timeline import Timeline
 from ir_bag.writer import BagWriter
 from ir_common.config import ConfigError
@@ -83,6 +84,12 @@ def test_qos_is_read_in_both_formats_and_merged():
     assert to_hear([one, other]) == (False, True) and to_hear([other]) == (True, True) and to_hear([]) == (False, False)
     assert to_offer([one, one]) == one
     assert to_offer([one, other]).reliability == "best_effort"
+
+
+def test_where_no_depth_was_recorded_a_late_reader_misses_nothing():
+    for recorded in ([], parse([{"reliability": "reliable"}]), [Profile(depth=0)]):
+        assert to_publish(to_offer(recorded)).depth == 1000
+    assert to_publish(to_offer([Profile(depth=7)])).depth == 7
 
 
 def bag_of_words(folder: Path, words: list[str], period: float = 0.01, **values: object) -> Path:
