@@ -48,9 +48,9 @@ class RiskTrainer:
         self.fresh: RiskNetwork | None = None
 
     def due(self, transitions: int) -> bool:
-        """A fit is under way, or there are enough transitions for another."""
+        """A fit is under way, or there are enough transitions for another; not before the last one was looked at."""
         wanted = max(self.config.min_transitions, self.config.growth * self._fitted_with)
-        return self._left > 0 or transitions >= wanted
+        return self.fresh is None and (self._left > 0 or transitions >= wanted)
 
     def step(self, rows: Rows, transitions: int) -> float:
         """One gradient step of every member on its own draw from rows [n, width]; returns the mean loss.

@@ -177,6 +177,8 @@ def test_a_fit_begins_anew_with_a_quarter_more_and_repeats_by_its_seed() -> None
     losses = [[one.step(rows, 100) for _ in range(SMALL.steps)] for one in (trainer, again, other)]
     assert losses[0] == losses[1] != losses[2]
     assert np.mean(losses[0][-20:]) < 0.5 * losses[0][0]
+    assert not trainer.due(125), "what came of the last one is not in use yet"
+    trainer.fresh = None
     assert not trainer.due(124) and trainer.due(125)
     assert trainer.step(rows, 125) > 2 * np.mean(losses[0][-20:]), "from new weights"
     assert trainer.due(125), "it is under way"
@@ -216,6 +218,17 @@ def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
     after = learner.publish()
     assert isinstance(after, ModelVersion) and isinstance(after.network, EnsembleNetwork), "the network itself goes on"
     assert after.network.to_go is good.network.to_go
+
+
+def test_it_does_not_hold_up_the_dynamics() -> None:
+    """A fast robot brings enough for several fits before the network has made its first steps."""
+    config = LearnerConfig(preset="ensemble", initial_steps=40)
+    learner, turns = TaskLearner(config, Begin("toy", 1, 1)), 0
+    while learner.steps < config.initial_steps:
+        learner.add(cliff(100, turns))
+        learner.step()
+        turns += 1
+    assert turns <= config.initial_steps + 25, "one fit of 250 steps, ten to a turn"
 
 
 def test_what_is_not_finite_is_never_taken_into_use() -> None:
