@@ -23,7 +23,7 @@ from ir_twin.ensemble import Ensemble
 from ir_twin.predict_network import ModelVersion, PredictionError
 from ir_twin.risk_trainer import RiskTrainer
 from ir_twin.training import Trainer
-from ir_twin.transitions import Layout
+from ir_twin.transitions import layout_of
 from ir_twin.twin import RobotTwin, TaskTwin, judge_all
 
 ROBOTS = (1, 8, 64)
@@ -38,27 +38,28 @@ RULES: dict[str, dict[str, Any]] = {
     "risk_to_go": {key: value for key, value in SETTINGS.items() if key in VetoConfig.model_fields},
 }
 """What the veto has otherwise than by default."""
-LAYOUT = Layout(11, 3, ahead=True)
+LAYOUTS = {preset: layout_of(preset, 11, 3) for preset in (*PRESETS, "ensemble")}
 
 
 def network(preset: str, seed: int) -> Any:
     """An untrained network of a preset: its numbers do not change the time it takes."""
+    layout = LAYOUTS[preset]
     if preset == "ensemble":
-        risk, rows = RiskTrainer(RiskConfig(steps=1), LAYOUT, seed), np.zeros((10, LAYOUT.width), np.float32)
+        risk, rows = RiskTrainer(RiskConfig(steps=1), layout, seed), np.zeros((10, layout.width), np.float32)
         risk.step(rows, len(rows))
-        return replace(Ensemble(EnsembleConfig(), LAYOUT, seed).export(), to_go=risk.fresh)
-    return Trainer(PRESETS[preset], LAYOUT, seed).export()
+        return replace(Ensemble(EnsembleConfig(), layout, seed).export(), to_go=risk.fresh)
+    return Trainer(PRESETS[preset], layout, seed).export()
 
 
 def fleet(preset: str, count: int, config: VetoConfig, seed: int) -> list[RobotTwin]:
     """Twins of ``count`` hoppers in mid-episode."""
-    hopper, rng = HopperHop(), np.random.default_rng(seed)
-    task = TaskTwin(hopper.name, LAYOUT, reward_window=100)
-    error = PredictionError(0.0, 0.0, np.zeros(LAYOUT.num_state))
+    hopper, layout, rng = HopperHop(), LAYOUTS[preset], np.random.default_rng(seed)
+    task = TaskTwin(hopper.name, layout, reward_window=100)
+    error = PredictionError(0.0, 0.0, np.zeros(layout.num_observation))
     task.adopt(ModelVersion(hopper.name, 1, network(preset, seed), 0, 0, error, 0.0), config)
     twins = [RobotTwin(f"hopper_{i}", task, hopper.safe_action, hopper.clip) for i in range(count)]
     for twin in twins:
-        state = rng.normal(size=LAYOUT.num_state)
+        state = rng.normal(size=layout.num_observation)
         twin.observe(SECOND, hopper.name, episode=1, step=0, observation=state, action=[], reward=0, terminated=False)
     return twins
 
@@ -70,7 +71,7 @@ def measure(preset: str, rule: str, vetoed: float, count: int, options: Options)
     task = twins[0].task
     task.threshold.value, task.risk_limit.value = -1e9, 1.0
     calls = min(300 if options.quick else CALLS, 10 * CALLS // count)
-    proposals = rng.uniform(-1, 1, (calls, count, LAYOUT.num_action))
+    proposals = rng.uniform(-1, 1, (calls, count, task.layout.num_action))
     first = [verdict for actions in proposals[:100] for verdict in judge_all(twins, list(actions), SECOND, config)]
     task.threshold.value = float(np.quantile([v.predicted_reward for v in first], vetoed))
     risks = [v.risk for v in first if np.isfinite(v.risk)]
@@ -116,7 +117,7 @@ def run(options: Options) -> Result:
         y="p99 of a call (ms)",
         series=series,
         parameters={
-            "layout": [LAYOUT.num_state, LAYOUT.num_action],
+            "layouts": {preset: [layout.num_state, layout.num_action] for preset, layout in LAYOUTS.items()},
             "calls": f"{CALLS}, fewer for many robots",
             "share_vetoed": VETOED,
             "risk_steps": VetoConfig().risk_steps,

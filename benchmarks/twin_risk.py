@@ -24,11 +24,11 @@ from ir_twin.ensemble import Ensemble
 from ir_twin.hindsight import Hindsight
 from ir_twin.predict_network import ModelVersion, PredictionError
 from ir_twin.risk_trainer import RiskTrainer
-from ir_twin.transitions import Layout, Rows, TransitionMaker
+from ir_twin.transitions import Rows, TransitionMaker, layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 
 HOPPER = HopperHop()
-LAYOUT = Layout(len(HOPPER.observation_names), len(HOPPER.action_names), ahead=True)
+LAYOUT = layout_of("ensemble", len(HOPPER.observation_names), len(HOPPER.action_names))
 SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config" / "twin" / "risk_to_go.yaml").read_text())
 CONFIG = VetoConfig.model_validate(
     {key: value for key, value in SETTINGS.items() if key in VetoConfig.model_fields} | {"mode": "enforce"}
@@ -87,7 +87,7 @@ def watching(rows: Rows, steps: int, seed: int) -> RobotTwin:
         risk.step(rows, len(rows))
     network = replace(Ensemble(EnsembleConfig(), LAYOUT, seed).export(), to_go=risk.fresh)
     task = TaskTwin(HOPPER.name, LAYOUT, reward_window=100)
-    error = PredictionError(0.0, 0.0, np.zeros(LAYOUT.num_state))
+    error = PredictionError(0.0, 0.0, np.zeros(LAYOUT.num_observation))
     task.adopt(ModelVersion(HOPPER.name, 1, network, len(rows), steps, error, 0.0), CONFIG)
     task.risk_limit.value = CONFIG.risk_limit
     return RobotTwin("hopper", task, HOPPER.safe_action, HOPPER.clip)

@@ -101,8 +101,8 @@ def _read(
         if makers[key].rejected and not skip_bad:
             raise ConfigError(
                 f"{path}: {connection.topic} at {time / 1e9:.3f} s: NaN, infinity or wrong width "
-                f"({len(message.observation)} and {len(message.action)} numbers, {task.name} has {layout.num_state} "
-                f"and {layout.num_action}); --skip-bad leaves such messages out"
+                f"({len(message.observation)} and {len(message.action)} numbers, {task.name} has "
+                f"{layout.num_observation} and {layout.num_action}); --skip-bad leaves such messages out"
             )
         settled = hindsights[key].follow(transition, makers[key])
         kept.setdefault(key, []).extend(map(layout.pack, settled))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class TwinJournal(Journal):
         begin = {
             "edge_namespace": config.edge_namespace,
             "reward_window": config.reward_window,
-            "tasks": {name: [layout.num_state, layout.num_action] for name, layout in tasks.items()},
+            "tasks": {name: astuple(layout) for name, layout in tasks.items()},
             "robots": {
                 twin.robot: {
                     "task": twin.task.name, "safe": twin.safe_action, "low": task.action_low, "high": task.action_high
@@ -104,12 +105,10 @@ class TwinReplay:
     """Twins that are told the calls of a journal; their verdicts are those of the recorded twins."""
 
     def __init__(
-        self, edge_namespace: str, reward_window: int, tasks: dict[str, list[int]], robots: dict[str, dict[str, Any]]
+        self, edge_namespace: str, reward_window: int, tasks: dict[str, list[Any]], robots: dict[str, dict[str, Any]]
     ) -> None:
         self._namespace, self._config = edge_namespace, VetoConfig()
-        self.tasks = {
-            name: TaskTwin(name, Layout(widths[0], widths[1]), reward_window) for name, widths in tasks.items()
-        }
+        self.tasks = {name: TaskTwin(name, Layout(*layout), reward_window) for name, layout in tasks.items()}
         self.robots = {
             name: RobotTwin(name, self.tasks[row["task"]], np.array(row["safe"]), _clip(row["low"], row["high"]))
             for name, row in robots.items()

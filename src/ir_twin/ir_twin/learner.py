@@ -30,7 +30,7 @@ from ir_twin.learner_process import Begin, Notice, RolledBack
 from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork, spread
 from ir_twin.risk_trainer import RiskTrainer
 from ir_twin.training import Trainer
-from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask, layout_of
+from ir_twin.transitions import Layout, ReplayBuffer, Rows, heldout_mask
 
 _NORMALISER_ROWS = 20_000
 _RISK_STEPS = 10
@@ -49,7 +49,7 @@ class TaskLearner:
 
     def __init__(self, config: LearnerConfig, begin: Begin) -> None:
         self.config, self.task, self.version = config, begin.task, begin.version
-        self._layout = layout_of(config.preset, begin.num_state, begin.num_action)
+        self._layout = begin.layout
         self.replay = ReplayBuffer(self._layout.width, config.replay_capacity)
         self.heldout = ReplayBuffer(self._layout.width, config.heldout_capacity)
         seeds = np.random.SeedSequence(config.seed).spawn(2)
@@ -140,7 +140,10 @@ class TaskLearner:
                 return refused
             network = replace(network, to_go=self._risk.network)
         sample = self._layout.unpack(self._sample(self.replay.rows))
-        scale = spread(sample.next_state), float(spread(np.asarray(sample.reward)[:, None])[0])
+        scale = (
+            spread(sample.next_state[:, : self._layout.num_observation]),
+            float(spread(np.asarray(sample.reward)[:, None])[0]),
+        )
         error, score = self._judged(network, *scale)
         best = math.inf if self._best is None else self._judged(self._best, *scale)[1]
         if self._best is not None and not score <= best * (1 + self.config.worse_by):  # NaN is worse

@@ -27,8 +27,7 @@ class Begin:
     """First message about a task: its layout, and the version from which a restarted learner goes on."""
 
     task: str
-    num_state: int
-    num_action: int
+    layout: Layout
     version: int = 0
     network: PredictNetwork | EnsembleNetwork | None = None
 
@@ -153,7 +152,7 @@ class LearnerProcess:
                 if not task.begun:
                     latest = task.latest
                     begin = (latest.version, latest.network) if latest else (0, None)
-                    channel.send(Begin(name, task.layout.num_state, task.layout.num_action, *begin))
+                    channel.send(Begin(name, task.layout, *begin))
                     task.begun = True
                 channel.send((name, np.stack(task.outbox)))
                 task.sent += len(task.outbox)

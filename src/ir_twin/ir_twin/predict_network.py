@@ -158,8 +158,12 @@ class PredictNetwork:
 
 
 def prediction_errors(predicted: Prediction, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-    """Errors on a batch of transitions; ``state_scale`` [num_state]: the standard deviation of each dimension."""
-    deviation = (predicted.next_state - transitions.next_state) / np.asarray(state_scale)
+    """Errors on a batch of transitions; ``state_scale`` [k]: the standard deviation of each dimension that is judged.
+
+    These are the first k of a state: an action that was in force before it (`Layout.memory`) is nothing to foresee.
+    """
+    judged = slice(len(scale := np.asarray(state_scale)))
+    deviation = (predicted.next_state[:, judged] - np.asarray(transitions.next_state)[:, judged]) / scale
     dimensions = np.sqrt(np.mean(np.square(deviation, dtype=np.float64), axis=0))
     reward = np.sqrt(np.mean(np.square(predicted.reward - transitions.reward, dtype=np.float64)))
     return PredictionError(float(reward), float(np.sqrt(np.mean(dimensions**2))), dimensions)

@@ -110,7 +110,7 @@ def train(
     config = _config(preset, seed, before, len(fresh))
     if len(rows) < config.min_transitions:
         raise ConfigError(f"{name}: {len(rows)} transitions are too few; {config.min_transitions} or more are needed")
-    begin = Begin(name, layout.num_state, layout.num_action, old.version if old else 0, old.network if old else None)
+    begin = Begin(name, layout, old.version if old else 0, old.network if old else None)
     learner, best, idle = TaskLearner(config, begin), None, 0
     learner.restore(path)
     learner.add(fresh)
@@ -146,7 +146,7 @@ def table(recorded: Recorded, model: ModelVersion, learnt: Rows, heldout: Rows) 
     included, against persistence (s' = s, mean reward).
     """
     seen, held = recorded.layout.unpack(learnt), recorded.layout.unpack(heldout)
-    scale = spread(seen.next_state)
+    scale = spread(seen.next_state[:, : recorded.layout.num_observation])
     mean = np.full(len(held.state), np.mean(seen.reward), np.float32)
     still = prediction_errors(Prediction(held.state, mean), held, scale)
     shown = Table(title=f"{recorded.task.name}: held-out error ({len(heldout)} transitions)")

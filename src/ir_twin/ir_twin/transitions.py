@@ -40,11 +40,25 @@ class Layout:
     num_action: int
     ahead: bool = False
     """Whether a row has its last number."""
+    memory: bool = False
+    """Whether a state ends with the action that was in force before it [num_action], after what was observed. A command
+    takes effect within a control step, not at its start: until then the one before it moves the robot."""
+
+    @property
+    def num_observation(self) -> int:
+        """Numbers of a state that were observed."""
+        return self.num_state - self.num_action * self.memory
 
     @property
     def width(self) -> int:
         """Numbers in a row."""
         return 2 * self.num_state + self.num_action + 2 + self.ahead
+
+    def state(self, observation: Array, before: Array) -> Array:
+        """[num_state] of an observation [num_observation] and the action before it [num_action]; empty: none, zeros."""
+        if not self.memory:
+            return observation
+        return np.concatenate([observation, before if before.size else np.zeros(self.num_action)])
 
     def pack(self, transition: Transition) -> Rows:
         """[width] float32 of one transition."""
@@ -66,9 +80,11 @@ class Layout:
         )  # fmt: skip
 
 
-def layout_of(preset: str, num_state: int, num_action: int) -> Layout:
-    """Of the rows that the network of a preset (`ir_twin.config.LearnerConfig`) learns from."""
-    return Layout(num_state, num_action, ahead=preset == "ensemble")
+def layout_of(preset: str, num_observation: int, num_action: int) -> Layout:
+    """Of the rows that the network of a preset (`ir_twin.config.LearnerConfig`) learns from; IoR's has no memory."""
+    if preset == "ensemble":
+        return Layout(num_observation + num_action, num_action, ahead=True, memory=True)
+    return Layout(num_observation, num_action)
 
 
 class TransitionMaker:
@@ -78,7 +94,7 @@ class TransitionMaker:
     a lost or doubled message (counted in `gaps`), an invalid one (counted in `rejected`), the end of an episode.
 
     Attributes:
-        state: the newest valid observation of an episode that still runs [num_state], or None.
+        state: the newest valid one of an episode that still runs [num_state], or None.
         episode, step: of the newest valid observation; -1: none yet.
         terminated: the newest observation was valid, and a terminal state.
         made, gaps, rejected: counts.
@@ -101,16 +117,17 @@ class TransitionMaker:
             self.rejected += 1
             self.reset()
             return None
+        state = self._layout.state(observed, acted)
         previous, transition = self.state, None
         chained = previous is not None and episode == self.episode and step == self.step + 1
         if chained:
             assert previous is not None
-            transition = Transition(previous, acted, float(reward), observed, bool(terminated))
+            transition = Transition(previous, acted, float(reward), state, bool(terminated))
             self.made += 1
         elif step > 0:
             self.gaps += 1
         self.episode, self.step = episode, step
-        self.state = None if terminated or truncated else observed
+        self.state = None if terminated or truncated else state
         self.terminated = bool(terminated)
         return transition
 
@@ -119,7 +136,7 @@ class TransitionMaker:
         self.state, self.terminated = None, False
 
     def _valid(self, step: int, observation: Array, action: Array, reward: float) -> bool:
-        shapes_fit = observation.shape == (self._layout.num_state,) and (
+        shapes_fit = observation.shape == (self._layout.num_observation,) and (
             action.shape == (self._layout.num_action,) or (step == 0 and action.size == 0)
         )
         return shapes_fit and _fits_float32(observation) and _fits_float32(action) and _fits_float32(reward)

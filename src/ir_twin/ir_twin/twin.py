@@ -275,7 +275,8 @@ class RobotTwin:
             episode, step = self.chain.episode, self.chain.step
             self.delay.arrived(episode, step, np.asarray(content["action"], np.float64))
             if self.task.model is not None:
-                self.trial.arrived(episode, step, state, self.task.model.network.input_scale[: len(state)])
+                n = self.task.layout.num_observation
+                self.trial.arrived(episode, step, state[:n], self.task.model.network.input_scale[:n])
         if transition is not None:
             self.task.experience(transition)
         if passed > 0:  # one step, or with lost messages more
@@ -291,7 +292,9 @@ class RobotTwin:
         return config.compensate_delay and config.mode == "enforce" and self.delay.steps > 0
 
     def expect(self) -> Array | None:
-        r"""The state that a command sent now will meet [num_state]; verdicts are about it until the next state comes.
+        r"""What will be observed as a command sent now takes effect [num_observation].
+
+        Verdicts are about that state until the next one comes.
 
         .. math:: \hat s_{k+d} = f(\dots f(s_k, a_{k-d}) \dots, a_{k-1})
 
@@ -303,13 +306,15 @@ class RobotTwin:
         actions = self.delay.on_their_way(self.chain.step)
         if known is None or model is None or not actions:
             return None
-        state = known
+        state, layout = known, self.task.layout
+        n = layout.num_observation
         for action in actions:
-            state = model.network.predict(state[None], action[None]).next_state[0].astype(np.float64)
+            foreseen = model.network.predict(state[None], action[None]).next_state[0, :n]
+            state = layout.state(foreseen.astype(np.float64), action)
         if np.isfinite(state).all():
-            self.trial.foresee(self.chain.step + self.delay.steps, state, known)
+            self.trial.foresee(self.chain.step + self.delay.steps, state[:n], known[:n])
             self.expected = state if self.trial.passes else None
-        return self.expected
+        return None if self.expected is None else self.expected[:n]
 
     def judge(self, action: Array | None, now: int, config: VetoConfig) -> Verdict:
         """The verdict on a proposed action [num_action] at ``now``, ns of ROS time; None: not a valid command."""

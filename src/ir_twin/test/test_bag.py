@@ -238,7 +238,7 @@ def test_what_was_recorded_gives_the_same_verdicts_again(rule: str, tmp_path: Pa
     checkpoint.save(path, model, preset)
     config, runs = VetoConfig(mode="shadow", rule=rule, trial_steps=50), []  # type: ignore[arg-type]
     for version in (model, checkpoint.load(path, TASK.name, layout_of(preset, N, M), preset)):
-        task = TaskTwin(TASK.name, Layout(N, M), 1000)
+        task = TaskTwin(TASK.name, layout_of(preset, N, M), 1000)
         task.adopt(version, config)
         twin, rng, verdicts = RobotTwin("cart", task, TASK.safe_action, TASK.clip), np.random.default_rng(5), []
         for i, state in enumerate(states(400)):

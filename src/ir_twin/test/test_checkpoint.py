@@ -28,12 +28,16 @@ SMALL = EnsembleConfig(members=4, elites=2, hidden=(32, 32), batch=64)
 
 def rows(count: int, preset: str) -> Rows:
     """Toy transitions as a preset learns from them; nobody saw what was ahead."""
-    unknown = np.full((count, layout_of(preset, 2, 1).width - LAYOUT.width), UNKNOWN, np.float32)
-    return np.hstack([toy(count), unknown])
+    if preset != "ensemble":
+        return toy(count)
+    made, still = LAYOUT.unpack(toy(count)), np.zeros((count, 1), np.float32)
+    states = np.hstack([made.state, still]), np.hstack([made.next_state, made.action])
+    others = made.reward, made.terminated, np.full(count, UNKNOWN)
+    return np.column_stack([states[0], made.action, others[0], states[1], *others[1:]]).astype(np.float32)
 
 
 def version(preset: str) -> ModelVersion:
-    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), BEGIN)
+    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), Begin("toy", layout_of(preset, 2, 1)))
     learner.add(rows(300, preset))
     for _ in range(3):
         learner.step()
@@ -49,7 +53,8 @@ def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
     again = checkpoint.load(path, "toy", layout_of(preset, 2, 1), preset)
     assert (again.version, again.transitions, again.steps) == (model.version, model.transitions, model.steps)
     assert again.error.reward == model.error.reward
-    batch = LAYOUT.unpack(toy(20, seed=1))
+    assert again.error.state_dimensions.shape == (2,), "of what is observed"
+    batch = layout_of(preset, 2, 1).unpack(rows(20, preset))
     for was, is_ in zip(model.network.predict(*batch[:2]), again.network.predict(*batch[:2]), strict=True):
         np.testing.assert_array_equal(was, is_)
     assert [file.name for file in path.parent.iterdir()] == ["toy.npz"]
@@ -153,7 +158,7 @@ def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["live", "ensemble"])
 def test_a_version_that_got_worse_is_rolled_back(preset: str) -> None:
     """Between two versions the training data are garbage, the held-out ones are not."""
-    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), BEGIN)
+    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), Begin("toy", layout_of(preset, 2, 1)))
     learner.add(rows(600, preset))
     for _ in range(150):
         learner.step()
@@ -202,7 +207,7 @@ def test_a_rollback_is_counted_and_said() -> None:
 
 def test_the_learner_goes_on_from_a_checkpoint() -> None:
     model = replace(version("live"), version=41)
-    learner = TaskLearner(CONFIG, Begin("toy", 2, 1, model.version, model.network))
+    learner = TaskLearner(CONFIG, Begin("toy", LAYOUT, model.version, model.network))
     learner.add(toy(300))
     made = learner.publish()
     assert isinstance(made, ModelVersion)
@@ -214,11 +219,12 @@ def test_the_learner_goes_on_from_a_checkpoint() -> None:
 def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> None:
     """With room for 200, the newest are kept, in their order; what was held out stays held out."""
     config = CONFIG.model_copy(update={"preset": preset, "replay_capacity": 200})
-    learner, path = TaskLearner(config, BEGIN), checkpoint.file_of(tmp_path, "toy")
+    begin = Begin("toy", layout_of(preset, 2, 1))
+    learner, path = TaskLearner(config, begin), checkpoint.file_of(tmp_path, "toy")
     for part in np.split(rows(600, preset), 6):
         learner.add(part)
     learner.keep(path)
-    again = TaskLearner(config, BEGIN)
+    again = TaskLearner(config, begin)
     assert again.transitions == 0, "what is built reads no file"
     again.restore(path)
     np.testing.assert_array_equal(again.replay.in_order(), learner.replay.in_order())

@@ -198,7 +198,7 @@ def test_its_error_is_in_deviations_of_what_came_and_of_what_is_known_only(netwo
 def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
     """Between two fits nothing is wrong with what is learnt from but the labels."""
     config = LearnerConfig(preset="ensemble", initial_steps=20)
-    learner = TaskLearner(config, Begin("toy", 1, 1))
+    learner = TaskLearner(config, Begin("toy", LAYOUT))
     learner.add(cliff(2400, 0))
     while learner.steps < 20:
         learner.step()
@@ -223,7 +223,7 @@ def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
 def test_it_does_not_hold_up_the_dynamics() -> None:
     """A fast robot brings enough for several fits before the network has made its first steps."""
     config = LearnerConfig(preset="ensemble", initial_steps=40)
-    learner, turns = TaskLearner(config, Begin("toy", 1, 1)), 0
+    learner, turns = TaskLearner(config, Begin("toy", LAYOUT)), 0
     while learner.steps < config.initial_steps:
         learner.add(cliff(100, turns))
         learner.step()
@@ -233,7 +233,7 @@ def test_it_does_not_hold_up_the_dynamics() -> None:
 
 def test_what_is_not_finite_is_never_taken_into_use() -> None:
     """Nothing came yet, so there is no error to be judged by."""
-    learner, rows = TaskLearner(LearnerConfig(preset="ensemble", initial_steps=1), Begin("toy", 1, 1)), cliff(1200, 0)
+    learner, rows = TaskLearner(LearnerConfig(preset="ensemble", initial_steps=1), Begin("toy", LAYOUT)), cliff(1200, 0)
     rows[:, -1] = 0.0
     learner.add(rows)
     while learner.steps < 1:
@@ -248,7 +248,7 @@ def test_what_is_not_finite_is_never_taken_into_use() -> None:
 def test_a_restarted_learner_goes_on_with_it(network: EnsembleNetwork) -> None:
     config = LearnerConfig(preset="ensemble", initial_steps=1)
     begun = replace(Ensemble(EnsembleConfig(), LAYOUT, 0).export(), to_go=network.to_go)
-    learner = TaskLearner(config, Begin("toy", 1, 1, version=7, network=begun))
+    learner = TaskLearner(config, Begin("toy", LAYOUT, version=7, network=begun))
     learner.add(cliff(400, 0))
     learner.step()
     made = learner.publish()

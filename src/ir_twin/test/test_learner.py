@@ -25,7 +25,7 @@ from ir_twin.predict_network import ModelVersion
 from ir_twin.transitions import Layout, Rows, Transition, heldout_mask
 
 LAYOUT = Layout(num_state=2, num_action=1)
-BEGIN = Begin("toy", 2, 1)
+BEGIN = Begin("toy", LAYOUT)
 CONFIG = LearnerConfig(
     seed=3, initial_steps=20, publish_period=0.1, learner_duty=0.5, learner_nice=1, steps_per_transition=2.0
 )
@@ -95,7 +95,7 @@ def test_nothing_is_learnt_before_enough_is_there_and_not_more_than_the_transiti
 def test_tasks_take_turns() -> None:
     learner = Learner(CONFIG)
     for name in ("one", "two"):
-        learner.handle(Begin(name, 2, 1))
+        learner.handle(Begin(name, LAYOUT))
         learner.handle((name, toy(100)))
     for _ in range(10):
         learner.step()
@@ -137,7 +137,7 @@ def test_a_learner_begun_from_a_version_goes_on_from_it() -> None:
     learner.add(toy(200))
     learner.step()
     version = learner.publish()
-    after = TaskLearner(CONFIG, Begin("toy", 2, 1, version.version, version.network))
+    after = TaskLearner(CONFIG, Begin("toy", LAYOUT, version.version, version.network))
     after.add(toy(200))
     again = after.publish()
     assert again.version == 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.transitions import Layout, ReplayBuffer, Transition, TransitionMaker, heldout_mask
+from ir_twin.transitions import Layout, ReplayBuffer, Transition, TransitionMaker, heldout_mask, layout_of
 
 LAYOUT = Layout(num_state=2, num_action=1)
 
@@ -29,6 +29,24 @@ def test_consecutive_states_make_the_transition_between_them() -> None:
     np.testing.assert_array_equal(transition.next_state, [101, -1])
     assert (transition.reward, transition.terminated) == (1.0, False)
     assert (maker.made, maker.gaps, maker.rejected) == (1, 0, 0)
+
+
+def test_with_a_memory_states_end_with_the_action_before_them() -> None:
+    layout = layout_of("ensemble", 2, 1)
+    assert (layout.num_state, layout.num_observation, layout.num_action) == (3, 2, 1)
+    assert layout_of("live", 2, 1) == LAYOUT and LAYOUT.num_observation == 2
+    maker = TransitionMaker(layout)
+    feed(maker, 1, 0)
+    first, second = feed(maker, 1, 1), feed(maker, 1, 2)
+    assert first is not None and second is not None
+    np.testing.assert_allclose([*first.state, *first.action, *first.next_state], [100, -1, 0, 0.1, 101, -1, 0.1])
+    np.testing.assert_allclose([*second.state, *second.action, *second.next_state], [101, -1, 0.1, 0.2, 102, -1, 0.2])
+    np.testing.assert_array_equal(layout.unpack(layout.pack(second)).state, second.state.astype(np.float32))
+    feed(maker, 1, 5)
+    after = feed(maker, 1, 6)
+    assert after is not None
+    np.testing.assert_allclose(after.state, [105, -1, 0.5], err_msg="a state says itself what was in force before it")
+    assert feed(maker, 1, 7, observation=[0.0, 0.0, 0.0]) is None and maker.rejected == 1
 
 
 def test_a_lost_message_breaks_the_chain_and_is_counted() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ir_twin.config import VetoConfig
 from ir_twin.delay import WINDOW
 from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
-from ir_twin.transitions import Layout
+from ir_twin.transitions import Layout, layout_of
 from ir_twin.twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
 from ir_twin.veto import Reason
 
@@ -235,3 +235,31 @@ def test_verdicts_are_about_the_state_that_the_command_will_meet() -> None:
     observe(twin, 202, action=[sent[199]], observation=[3.4e38, 2.0])
     twin.task.adopt(replace(model(), network=replace(adding, output_scale=np.full(3, np.inf, np.float32))), config)
     assert twin.expect() is None and twin.expected is None
+
+
+def test_what_is_foreseen_begins_with_the_action_that_was_in_force() -> None:
+    """s' = s + (b, b), b the action before a, r = b; commands come a step late and move the robot a step later."""
+    layout = layout_of("ensemble", 2, 1)
+    layer = np.zeros((4, 4), np.float32)
+    layer[2, :2], layer[2, 3] = 1.0, 1.0
+    zeros, ones = np.zeros(4, np.float32), np.ones(4, np.float32)
+    adding = PredictNetwork((layer,), (zeros,), "silu", True, zeros, ones, zeros, ones, clip=math.inf)
+    config = ENFORCE.model_copy(update={"threshold": -1e6, "compensate_delay": True})
+    task = TaskTwin("toy", layout, reward_window=100)
+    task.adopt(replace(model(), network=adding), config)
+    twin, state, force = RobotTwin("r1", task, SAFE), np.array([1.0, 2.0]), [0.0, 0.0]
+    observe(twin, 0, observation=state.tolist())
+    for step in range(1, 2 * WINDOW):
+        state = state + force[-2]  # what was in force in the step before
+        observe(twin, step, action=[force[-1]], observation=state.tolist())
+        expected = twin.expect()
+        twin.judge(np.array([np.sin(step)]), SECOND, config)
+        force.append(float(np.sin(step - 1)))
+        if twin.trial.passes:
+            np.testing.assert_allclose(expected, state + force[-2], atol=1e-5)
+    assert twin.trial.passes and twin.delay.steps == 1
+    state = state + force[-2]
+    observe(twin, 2 * WINDOW, action=[force[-1]], observation=state.tolist())
+    twin.expect()
+    assert twin.met() == pytest.approx([*(state + force[-1]), np.sin(2 * WINDOW - 1)], abs=1e-5)
+    assert twin.judge(np.array([9.0]), SECOND, config).predicted_reward == pytest.approx(np.sin(2 * WINDOW - 1))

@@ -5,23 +5,26 @@ import json
 import math
 
 import numpy as np
+import pytest
 
 from ir_sim.tasks import make_task
 from ir_twin.config import PRESETS, TwinConfig
 from ir_twin.journal import TwinJournal, TwinReplay
 from ir_twin.predict_network import ModelVersion, PredictionError
 from ir_twin.training import Trainer
-from ir_twin.transitions import Layout
+from ir_twin.transitions import layout_of
 from ir_twin.twin import RobotTwin, TaskTwin
 
 DRIFT = 2.0
 """Of every number of a state in one step, and as the networks foresee it."""
 
 
-def test_repeated_twins_give_the_same_verdicts():
+@pytest.mark.parametrize("preset", ["live", "ensemble"])
+def test_repeated_twins_give_the_same_verdicts(preset):
+    """With the states of either preset; the network is the same kind."""
     task = make_task("hopper", None)
     n, m = len(task.observation_names), len(task.action_names)
-    layout = Layout(n, m)
+    layout = layout_of(preset, n, m)
     config = TwinConfig(
         robots=("hopper", "other:hopper"), mode="enforce", reward_window=500, threshold=0.0, max_veto_share=1.0
     )

@@ -82,15 +82,17 @@ def falling_with_the_last_action(task_name: str) -> ModelVersion:
     The first two neurons of each layer hand z = 100 (x - 0.6) on: silu(z) - silu(-z) = z.
     """
     version, config = predicting_last_action(task_name), EnsembleConfig()
-    n, inputs = version.network.num_state, len(version.network.input_mean)
-    widths = [inputs, *config.hidden, 2 * n + 3]
-    weights = [np.zeros((config.members, *shape), np.float32) for shape in pairwise(widths)]
-    biases = [np.zeros((config.members, 1, width), np.float32) for width in widths[1:]]
+    n = version.network.num_state + version.network.num_action  # with the action before
+    inputs = n + version.network.num_action
+    sizes = [inputs, *config.hidden, 2 * n + 3]
+    weights = [np.zeros((config.members, *shape), np.float32) for shape in pairwise(sizes)]
+    biases = [np.zeros((config.members, 1, width), np.float32) for width in sizes[1:]]
     weights[0][:, -1, :2], biases[0][:, 0, :2] = (100.0, -100.0), (-60.0, 60.0)
     for weight in weights[1:-1]:
         weight[:, :2, :2] = (1.0, -1.0), (-1.0, 1.0)
     weights[-1][:, :2, n + 1] = 1.0, -1.0
-    vectors = {name: getattr(version.network, name) for name in VECTORS}
+    widths = {"input": inputs, "output": n + 1}
+    vectors = {name: np.full(widths[name.split("_")[0]], name.endswith("scale"), dtype=np.float32) for name in VECTORS}
     limits = np.zeros((config.members, 2, n + 1), np.float32)
     last = weights[-1][:, :, n + 1 : n + 2], biases[-1][..., :1]
     risk = RiskNetwork((weights[0], last[0]), (biases[0], last[1]))
