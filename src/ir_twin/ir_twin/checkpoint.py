@@ -137,8 +137,8 @@ def load(path: Path, task: str, layout: Layout, preset: str) -> ModelVersion:
         )
     if (network.num_state, network.num_action) != (layout.num_state, layout.num_action):
         raise ConfigError(
-            f"{path}: checkpoint has {network.num_state} states and {network.num_action} actions, task {task} has "
-            f"{layout.num_state} and {layout.num_action}; move it away and the twin starts anew"
+            f"{path}: checkpoint has {network.num_state} states and {network.num_action} actions, {task} with "
+            f"{preset} has {layout.num_state} and {layout.num_action}; move it away and the twin starts anew"
         )
     made, wanted = _kind(network), _kind_of(preset)
     if made != wanted:
