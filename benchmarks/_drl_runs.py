@@ -25,7 +25,7 @@ import torch
 from harness import RESULTS
 
 from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
-from ir_drl.sac.training import Epoch, Trainer
+from ir_drl.sac.agent_trainer import AgentTrainer, Epoch
 
 TASK = "Hopper-v5"
 TWIN = (f"src/ir_twin/ir_twin/{name}.py" for name in ("ensemble", "gan", "predict_network", "training", "transitions"))
@@ -74,7 +74,7 @@ class Run:
         (kept / f"{self.name}.json").write_text(compact(result))
         return result
 
-    def summary(self, trainer: Trainer, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    def summary(self, trainer: AgentTrainer, parts: list[dict[str, Any]]) -> dict[str, Any]:
         """What is kept: per epoch one number each, of evaluations one for each episode."""
         records = trainer.records
         metrics = sorted({key for record in records for key in record.metrics})

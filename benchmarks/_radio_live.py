@@ -31,9 +31,10 @@ from sensor_msgs.msg import CompressedImage
 
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_interfaces.msg import Allocation, CellReport, SliceList, SliceStatus
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.ros_messages import spec_to_message
-from ir_radio.slices import Carrier, FlowSpec, SliceSpec
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import FlowSpec, SliceSpec
+from ir_radio.ros.ros_slice_messages import spec_to_message
 
 ROBOT = "cart"
 HEADROOM = 37
@@ -223,7 +224,7 @@ class Live:
         file.write_text(carrier_yaml)
         given = {"slices_file": file, "robots": f"[{ROBOT}]"} | parameters
         arguments = [text for key, value in given.items() for text in ("-p", f"{key}:={value}")]
-        program = "import _radio_live; _radio_live.undisturbed(); from ir_radio.relay_node import main; main()"
+        program = "import _radio_live; _radio_live.undisturbed(); from ir_radio.ros.relay_node import main; main()"
         self.relay = subprocess.Popen(
             [sys.executable, "-c", program, "--ros-args", *arguments], cwd=Path(__file__).parent
         )

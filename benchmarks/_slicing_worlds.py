@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
-from ir_slicing.learning.environment import EnvironmentConfig, SlicingEnvironment
-from ir_slicing.learning.forecaster.network import TwinConfig
-from ir_slicing.learning.forecaster.training import FitConfig, fit_twin
-from ir_slicing.learning.foresight import forecast_needs
-from ir_slicing.learning.traffic import TrafficConfig, generate
-from ir_slicing.learning.training import History, TrainingConfig, evaluate, foreseeing, train
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
+from ir_slicing.learning.forecaster.fitting import FitConfig, fit_twin
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+from ir_slicing.learning.need_forecast import forecast_needs
+from ir_slicing.learning.policy_training import PolicyTrainingConfig, TrainingHistory, evaluate, foreseeing, train
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
 
 Floats = NDArray[np.float64]
 CONFIG = EnvironmentConfig()
@@ -54,7 +54,7 @@ def world(users: int, seed: int, quick: bool) -> tuple[SlicingEnvironment, Slici
     def forecasts() -> list[Any]:
         parts = {"epochs": size["epochs"], "graph_epochs": size["graph epochs"], "batch": size["batch"]}
         fit = FitConfig(train=0.85, validate=0.1, seed=seed, **parts)
-        twins = [fit_twin(made[:begin, 0, m], TwinConfig(horizons=(1,)), fit) for m in range(len(CONFIG.slices))]
+        twins = [fit_twin(made[:begin, 0, m], ForecasterConfig(horizons=(1,)), fit) for m in range(len(CONFIG.slices))]
         blind = SlicingEnvironment(CONFIG, made[begin:], seed)
         return forecast_needs(blind, twins)[:, 0].round(4).tolist()
 
@@ -87,14 +87,16 @@ def agent_of(name: str, slices: int, seed: int) -> DDPG | DQN:
     return DQN(DQNConfig(), slices, seed) if name == "MADQN" else DDPG(DDPGConfig(), slices, seed)
 
 
-def learn(name: str, environment: SlicingEnvironment, seed: int, quick: bool, **changes: Any) -> tuple[Any, History]:
+def learn(
+    name: str, environment: SlicingEnvironment, seed: int, quick: bool, **changes: Any
+) -> tuple[Any, TrainingHistory]:
     """An agent of a method, trained at the paper's load, and what its training was like.
 
     Args:
-        changes: of `TrainingConfig`.
+        changes: of `PolicyTrainingConfig`.
     """
     steps = sizes(quick)["training"]
-    config = TrainingConfig(steps=steps, federated=name != "MADQN", **changes)
+    config = PolicyTrainingConfig(steps=steps, federated=name != "MADQN", **changes)
     agent = agent_of(name, environment.slices, seed)
 
     def trained() -> dict[str, Any]:
@@ -116,4 +118,4 @@ def learn(name: str, environment: SlicingEnvironment, seed: int, quick: bool, **
     else:
         agent.load_weights(weights.copy())
     loss = [float("nan") if one is None else one for one in made["loss"]]
-    return agent, History(made["reward"], loss, made["traffic"])
+    return agent, TrainingHistory(made["reward"], loss, made["traffic"])

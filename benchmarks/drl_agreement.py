@@ -11,7 +11,7 @@ from harness import Axis, Goal, Options, Result, interval, main
 from scipy import stats
 
 from ir_drl.sac import SACConfig
-from ir_drl.sac.training import Trainer, TrainingConfig, evaluate
+from ir_drl.sac.agent_trainer import AgentTrainer, TrainingConfig, evaluate
 
 TASK = "Pendulum-v1"
 SOLVED = -250.0  # mean return of a policy that swings up and holds; one that does nothing gets about -1,200
@@ -31,7 +31,7 @@ def settings(seed: int, quick: bool) -> TrainingConfig:
 
 def ours(config: TrainingConfig) -> list[float]:
     """Mean evaluation return after each epoch."""
-    trainer = Trainer(lambda: gymnasium.make(TASK), config, TASK)
+    trainer = AgentTrainer(lambda: gymnasium.make(TASK), config, TASK)
     return [float(np.mean(epoch.evaluation_returns)) for epoch in trainer.run()]
 
 

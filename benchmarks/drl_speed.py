@@ -15,7 +15,7 @@ import torch
 from harness import Axis, Goal, Options, Result, interval, main
 
 from ir_drl.sac import SAC, ReplayBuffer, SACConfig, UniformSampler
-from ir_drl.sac.replay import Layout
+from ir_drl.sac.agent_replay import Layout
 
 HOPPER = Layout(observations=11, actions=3)
 STORED = 20_000

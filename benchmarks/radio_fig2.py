@@ -14,11 +14,11 @@ from _radio_live import ROBOT, Live, Sent, own_domain, scheduled, slice_spec
 from harness import Axis, Goal, Options, Result, main
 from numpy.typing import NDArray
 
-from ir_radio import channel
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.kernel import Fate
-from ir_radio.profiles import load_profile
-from ir_radio.slices import Carrier
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.kernel import Fate
+from ir_radio.model import channel
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.profiles import load_profile
 
 RATES = {"video": 45e6, "spider": 35e6, "cart": 15e6}
 LATENCIES = {"video": 0.135, "spider": 0.052, "cart": 0.010}

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from harness import Axis, Goal, Options, Result, interval, main
 
-from ir_radio.coexistence.engine import Outcome, draw, process, radiate
-from ir_radio.coexistence.joint import Choice, Requirements, measured, optimise
-from ir_radio.coexistence.scenario import MILLE, Scenario, scenario
+from ir_radio.coexistence.batch_run import BatchResult, draw, process, radiate
+from ir_radio.coexistence.joint_scheduling import JointSchedule, Requirements, measured, optimise
+from ir_radio.coexistence.scenario import MILLE, CoexistenceScenario, scenario
 
 COVER = 0.75
 TUNING = (1, 2, 3, 4)
@@ -28,7 +28,7 @@ FITTED = {
 EMBB_DELAY, DROPPED = 10e-3, 0.01
 
 
-def schemes(base: Scenario, cover: float = COVER) -> dict[str, Scenario]:
+def schemes(base: CoexistenceScenario, cover: float = COVER) -> dict[str, CoexistenceScenario]:
     """The three schemes for the eMBB rate of `base`."""
     part = base.embb_rate / base.computing_rate
     shared, split = round(MILLE * (1 - cover * part)), round(MILLE * (1 - part))
@@ -38,18 +38,18 @@ def schemes(base: Scenario, cover: float = COVER) -> dict[str, Scenario]:
     }  # fmt: skip
 
 
-def runs(scenes: dict[str, Scenario], slots: int, seed: int) -> dict[str, Outcome]:
+def runs(scenes: dict[str, CoexistenceScenario], slots: int, seed: int) -> dict[str, BatchResult]:
     """Every scheme on the same draw of chance."""
     chance = draw(next(iter(scenes.values())), slots, seed)
     return {name: radiate(one, chance, process(one, chance)) for name, one in scenes.items()}
 
 
-def need_at(rate: float, base: Scenario) -> Requirements:
+def need_at(rate: float, base: CoexistenceScenario) -> Requirements:
     """What the joint scheduler has to keep."""
     return Requirements(embb_rate=rate / base.embb_robots, embb_delay=EMBB_DELAY, dropped=DROPPED)
 
 
-def gain(base: Scenario, slots: int, cover: float = COVER) -> float:
+def gain(base: CoexistenceScenario, slots: int, cover: float = COVER) -> float:
     """How much less delay than EUAD, in percent, on the tuning seeds."""
     got = [runs(schemes(base, cover), slots, seed) for seed in TUNING]
     ours, theirs = (np.mean([one[name].urllc_delay for one in got]) for name in ("proposed", "EUAD"))
@@ -110,7 +110,7 @@ def run(options: Options) -> Result:
     )  # fmt: skip
 
 
-def _told(choice: Choice) -> dict[str, Any]:
+def _told(choice: JointSchedule) -> dict[str, Any]:
     if choice.best is None:
         return {"infeasible": list(choice.reasons), "tried": choice.tried}
     best = choice.best

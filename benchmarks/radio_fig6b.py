@@ -12,26 +12,26 @@ import numpy as np
 from harness import Axis, Goal, Options, Result, interval, main
 from radio_fig6a import EMBB_DELAY, FITTED, TUNING, Outcome, _told, runs
 
-from ir_radio.coexistence.joint import Requirements, optimise
-from ir_radio.coexistence.scenario import Scenario, scenario
+from ir_radio.coexistence.joint_scheduling import Requirements, optimise
+from ir_radio.coexistence.scenario import CoexistenceScenario, scenario
 
 EMBB, DROPPED = 8e6, 0.1
 PAPER = {"proposed": 3.0, "PUTD": 10.0}
 
 
-def base_at(packets: float, **changes: Any) -> Scenario:
+def base_at(packets: float, **changes: Any) -> CoexistenceScenario:
     """Fig. 6b's scenario: all computing shared."""
     return scenario(
         **({"sub_carriers": 10, "packets_per_minislot": 8, "batch_packets": packets, "embb_rate": EMBB} | changes)
     )
 
 
-def both(base: Scenario) -> dict[str, Scenario]:
+def both(base: CoexistenceScenario) -> dict[str, CoexistenceScenario]:
     """The two schemes of the figure."""
     return {"proposed": base, "PUTD": base.but(scheduler="putd")}
 
 
-def outages(base: Scenario, slots: int) -> dict[str, float]:
+def outages(base: CoexistenceScenario, slots: int) -> dict[str, float]:
     """Outage on the tuning seeds, %: of packets, and of the mini-slots with packets."""
     got = [runs(both(base.but(embb_rate=0.0)), slots, seed) for seed in TUNING]
 

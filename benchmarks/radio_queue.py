@@ -14,7 +14,7 @@ from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 from scipy import stats
 
-from ir_radio.coexistence.computing import compute
+from ir_radio.coexistence.batch_computing import compute
 
 Ints = NDArray[np.int64]
 SERVICE = 1_000_000  # ns

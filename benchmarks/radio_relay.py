@@ -16,8 +16,8 @@ from _radio_live import HEADROOM, ROBOT, Live, Sent, own_domain, scheduled, slic
 from harness import Axis, Goal, Options, Result, interval, main
 from PIL import Image
 
-from ir_radio.kernel import Fate
-from ir_radio.slices import Carrier
+from ir_radio.engine.kernel import Fate
+from ir_radio.model.carrier import Carrier
 
 SPECS = [slice_spec("control", "urllc", ["state"]), slice_spec("video", "embb", ["camera"])]
 BLOCKS = {"control": 50.0, "video": 150.0}

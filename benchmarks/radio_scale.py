@@ -14,9 +14,10 @@ import numpy as np
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.slices import Carrier, SliceSpec
-from ir_radio.traffic import poisson
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.model.arrivals import poisson
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 MESSAGES, SIZE = 4000.0, 1000
 """Messages per second of the whole cell, and their bytes."""

@@ -16,15 +16,15 @@ import numpy as np
 from harness import Axis, Goal, Options, Result, interval, main
 from simpy import Environment, Event, Interrupt, PreemptiveResource
 
-from ir_radio import blocklength
-from ir_radio.coexistence.engine import simulate
-from ir_radio.coexistence.scenario import SLOT, Scenario, scenario
+from ir_radio.coexistence.batch_run import simulate
+from ir_radio.coexistence.scenario import SLOT, CoexistenceScenario, scenario
+from ir_radio.model import blocklength
 
 
 class Naive:
     """The model as one writes it first: a process for each source and job, a preemptive resource, lists. Seconds."""
 
-    def __init__(self, scene: Scenario, slots: int, seed: int) -> None:
+    def __init__(self, scene: CoexistenceScenario, slots: int, seed: int) -> None:
         self.scene, self.slots, self.rng = scene, slots, np.random.default_rng(seed)
         self.env = Environment()
         self.computing = PreemptiveResource(self.env)

@@ -17,16 +17,16 @@ from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
-from ir_slicing.learning.environment import SlicingEnvironment
+from ir_slicing.learning.federation.averaging_server import ServerConfig
 from ir_slicing.learning.federation.compression import CompressionConfig
-from ir_slicing.learning.federation.server import ServerConfig
-from ir_slicing.learning.training import History, TrainingConfig, asking, evaluate, train
+from ir_slicing.learning.policy_training import PolicyTrainingConfig, TrainingHistory, asking, evaluate, train
+from ir_slicing.learning.slicing_environment import SlicingEnvironment
 
 Floats = NDArray[np.float64]
 RAW, PLAIN, COMPRESSED = "raw data, one agent", "FedAvg, float32", "FedAvg, compressed"
 FORMS = (RAW, PLAIN, COMPRESSED)
 BYTES_A_DEVICE = 8
-PERIOD = TrainingConfig().period
+PERIOD = PolicyTrainingConfig().period
 
 
 class Pooled(DDPG):
@@ -47,13 +47,13 @@ class Pooled(DDPG):
         )
 
 
-def trained(form: str, environment: SlicingEnvironment, seed: int, quick: bool) -> tuple[DDPG, History]:
+def trained(form: str, environment: SlicingEnvironment, seed: int, quick: bool) -> tuple[DDPG, TrainingHistory]:
     """An agent and what its training cost."""
     if form == RAW:
         agent, steps = Pooled(seed), sizes(quick)["training"]
-        history = train(environment, agent, TrainingConfig(steps=steps, federated=False), seed)
+        history = train(environment, agent, PolicyTrainingConfig(steps=steps, federated=False), seed)
         each = environment.slices * environment.devices * BYTES_A_DEVICE
-        return agent, History(history.reward, history.loss, [each * (step + 1) for step in range(steps)])
+        return agent, TrainingHistory(history.reward, history.loss, [each * (step + 1) for step in range(steps)])
     if form == COMPRESSED:
         return learn("DT-MAFL", environment, seed, quick)
     return learn(

@@ -19,11 +19,11 @@ from _slicing_runs import kept
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
-from ir_slicing.learning import traces
+from ir_slicing.learning import trace_devices
+from ir_slicing.learning.device_traffic import Source, TrafficConfig
 from ir_slicing.learning.forecaster.baselines import auto_arima, fit_lstm, seasonal_naive
-from ir_slicing.learning.forecaster.network import TwinConfig
-from ir_slicing.learning.forecaster.training import FitConfig, fit_twin
-from ir_slicing.learning.traffic import Source, TrafficConfig
+from ir_slicing.learning.forecaster.fitting import FitConfig, fit_twin
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
 
 Floats = NDArray[np.floating]
 RATE = 50e3
@@ -38,10 +38,10 @@ def forecasts(traffic: Floats, fit: FitConfig, quick: bool) -> tuple[dict[str, F
     """Forecasts of the slice's traffic on the test part, by name [k, horizon], and what came [k, horizon]."""
     end, test = fit.split(len(traffic))
     last = np.arange(test, len(traffic) - max(HORIZONS))
-    window, whole = TwinConfig().window, traffic.sum(axis=1)
+    window, whole = ForecasterConfig().window, traffic.sum(axis=1)
     own, device, joint = (fit.model_copy(update={"epochs": 2 if quick else epochs}) for epochs in EPOCHS.values())
     out = {
-        "slice twin": fit_twin(traffic, TwinConfig(horizons=HORIZONS), own).predict(traffic, last).sum(axis=-1),
+        "slice twin": fit_twin(traffic, ForecasterConfig(horizons=HORIZONS), own).predict(traffic, last).sum(axis=-1),
         BASELINES[0]: fit_lstm(traffic, "device", window, HORIZONS, device).predict(traffic, last).sum(axis=-1),
         BASELINES[1]: fit_lstm(traffic, "joint", window, HORIZONS, joint).predict(traffic, last).sum(axis=-1),
         BASELINES[2]: auto_arima(whole, last, HORIZONS, fit.day, end),
@@ -70,7 +70,7 @@ def piece(case: float | str, seed: int, quick: bool, trace_file: Path | None) ->
     source = None
     if isinstance(case, str):
         fit = fit.model_copy(update={"day": 60})
-        matrix = traces.device_matrix(traces.load(trace_file or Path()), 2.0, 200 if quick else 600)
+        matrix = trace_devices.device_matrix(trace_devices.load(trace_file or Path()), 2.0, 200 if quick else 600)
         traffic = matrix[:, np.random.default_rng(seed).permutation(matrix.shape[1])[:devices]]
     else:
         config = TrafficConfig(devices=devices, rates=(RATE,), correlation=case)
@@ -136,7 +136,7 @@ def report(found: dict[Any, list[Any]], tables: dict[str, Any], quick: bool) -> 
         "devices": 12 if quick else 50,
         "steps": 500 if quick else 3000,
         "epochs": EPOCHS,
-        "twin": TwinConfig().model_dump(),
+        "twin": ForecasterConfig().model_dump(),
         "fit": FitConfig().model_dump(),
         "traffic": TrafficConfig().model_dump(),
         "fitted": "nothing to the paper, which gives no numbers; sizes, rates and epochs by hand on seeds 11 to 13",

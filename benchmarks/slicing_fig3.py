@@ -12,7 +12,7 @@ from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
 from ir_slicing.learning.agents.ddpg import DDPGConfig
-from ir_slicing.learning.training import History
+from ir_slicing.learning.policy_training import TrainingHistory
 
 PIECES = 25
 WINDOW = 100
@@ -21,13 +21,13 @@ BAND = 0.02
 """It is stable while it stays this close to its final value, relative."""
 
 
-def curve(history: History, what: str, chunk: int) -> NDArray[np.float64]:
+def curve(history: TrainingHistory, what: str, chunk: int) -> NDArray[np.float64]:
     """Means over pieces of the training; NaN where there is no loss yet."""
     series = np.array(getattr(history, what))
     return np.asarray(series[: len(series) // chunk * chunk].reshape(-1, chunk).mean(axis=1))
 
 
-def stable_from(history: History) -> int:
+def stable_from(history: TrainingHistory) -> int:
     """First step from which on the running mean of the reward stays within `BAND` of its final value.
 
     The running mean is that of the last `WINDOW` steps, its final value that of the last fifth of the training.

@@ -15,9 +15,9 @@ from harness import Axis, Goal, Options, Result, interval, main
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN
-from ir_slicing.learning.environment import SlicingEnvironment
-from ir_slicing.learning.traffic import TrafficConfig
-from ir_slicing.learning.training import Policy, evaluate, foreseeing
+from ir_slicing.learning.device_traffic import TrafficConfig
+from ir_slicing.learning.policy_training import Policy, evaluate, foreseeing
+from ir_slicing.learning.slicing_environment import SlicingEnvironment
 
 MEASURES = ("reward", "utilisation", "satisfaction")
 BOUND = "clairvoyant bound"

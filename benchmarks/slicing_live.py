@@ -48,7 +48,7 @@ HELD = 5
 """Reports in a row within the bound that count as recovered."""
 MODULES = {
     "manager": "ir_slicing.manager_node",
-    "relay": "ir_radio.relay_node",
+    "relay": "ir_radio.ros.relay_node",
     "agents": "ir_slicing.slice_agents_node",
 }
 

@@ -15,9 +15,9 @@ from harness import Axis, Goal, Options, Result, interval, main
 
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
-from ir_slicing.learning.environment import EnvironmentConfig, SlicingEnvironment
-from ir_slicing.learning.traffic import TrafficConfig, generate
-from ir_slicing.learning.training import Policy, TrainingConfig, asking, evaluate, foreseeing, train
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
+from ir_slicing.learning.policy_training import Policy, PolicyTrainingConfig, asking, evaluate, foreseeing, train
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
 
 ERRORS = (0.02, 0.25, 0.04, 0.2, 0.03, 0.15)
 FORMS = {"one policy for all": 0, "last layers personal": 1, "no federation": None}
@@ -43,7 +43,7 @@ def tested(policy: Policy, seed: int, quick: bool) -> float:
 def piece(form: str, steps: int, seed: int, quick: bool) -> float:
     """Reward of a form's agents on the test."""
     personal = FORMS[form]
-    config = TrainingConfig(steps=steps, federated=personal is not None, personal_layers=personal or 0)
+    config = PolicyTrainingConfig(steps=steps, federated=personal is not None, personal_layers=personal or 0)
     agent = DDPG(DDPGConfig(), len(ERRORS), seed)
     train(environment(seed, min(steps, 800)), agent, config, seed)
     return tested(asking(agent), seed, quick)

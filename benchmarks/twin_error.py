@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ir_drl.policies import RandomPolicy, make_policy
-from ir_drl.sac.config import SACConfig
-from ir_drl.sac.training import Trainer as SACTrainer
-from ir_drl.sac.training import TrainingConfig
+from ir_drl.sac.agent_trainer import AgentTrainer as SACTrainer
+from ir_drl.sac.agent_trainer import TrainingConfig
+from ir_drl.sac.sac_config import SACConfig
+from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig
+from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.predict_network import Prediction, PredictionError, prediction_errors, spread
+from ir_dynamics.predict_trainer import AgentTrainer
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_sim.sdf import compose
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import Episode, Task, make_task
-from ir_twin.config import PRESETS, EnsembleConfig
-from ir_twin.ensemble import Ensemble
-from ir_twin.predict_network import Prediction, PredictionError, prediction_errors, spread
-from ir_twin.training import Trainer
-from ir_twin.transitions import Layout, Rows, Transition
 
 WORLD = Path(__file__).resolve().parents[1] / "worlds" / "robot_field.sdf"
 HOPPER = "Hopper-v5"
@@ -48,13 +48,13 @@ class Size:
 class Data:
     """Transitions of a task, in whole blocks of 16 either trained on or held out."""
 
-    layout: Layout
+    layout: TransitionLayout
     train: Rows
     test: Transition
     scale: NDArray[np.float64]
 
     @classmethod
-    def of(cls, layout: Layout, rows: Rows) -> Data:
+    def of(cls, layout: TransitionLayout, rows: Rows) -> Data:
         """Splits rows in the order in which they were made."""
         held = (np.arange(len(rows)) // 16) % 7 == 3
         test = layout.unpack(rows[held])
@@ -75,7 +75,7 @@ def hopper_v5(size: Size, seed: int) -> Data:
     ended = slice(columns.terminated, columns.terminated + 1)
     ordered = np.concatenate([rows[:, part] for part in (*parts, columns.next_observation, ended)], axis=1)
     trainer.close()
-    return Data.of(Layout(columns.observations, columns.actions), np.ascontiguousarray(ordered))
+    return Data.of(TransitionLayout(columns.observations, columns.actions), np.ascontiguousarray(ordered))
 
 
 def robot(model: str, size: Size, seed: int) -> Data:
@@ -83,7 +83,7 @@ def robot(model: str, size: Size, seed: int) -> Data:
     world = compose(WORLD, (model,))
     task, simulation, rng = make_task(model, world), Simulation(world, seed, cameras=False), np.random.default_rng(seed)
     episode = Episode(task, world.goals(model))
-    layout = Layout(len(task.observation_names), len(task.action_names))
+    layout = TransitionLayout(len(task.observation_names), len(task.action_names))
     policies = [make_policy(task, seed=seed), RandomPolicy(task)]
     period = round(task.control_period / world.time_step)
     rows = np.empty((size.transitions, layout.width), np.float32)
@@ -121,7 +121,7 @@ def errors(data: Data, size: Size, seed: int) -> tuple[dict[str, PredictionError
     found = {"persistence": Prediction(test.state, np.full(len(test.state), reward, np.float32))}
     found["linear"] = linear(train, test)
     for preset in ("paper", "paper_normalised"):
-        trainer, rng = Trainer(PRESETS[preset], data.layout, seed), np.random.default_rng(seed)
+        trainer, rng = AgentTrainer(PRESETS[preset], data.layout, seed), np.random.default_rng(seed)
         trainer.normalise(data.train)
         for _ in range(size.steps):
             trainer.step(data.train[rng.integers(len(data.train), size=trainer.rows_per_step)])

@@ -17,14 +17,15 @@ import torch
 import yaml
 from harness import Axis, Goal, Options, Result, main
 
+from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, RiskConfig
+from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.risk_trainer import RiskTrainer
+from ir_dynamics.transitions import layout_of
 from ir_sim.tasks import HopperHop
-from ir_twin.config import PRESETS, EnsembleConfig, RiskConfig, VetoConfig
-from ir_twin.ensemble import Ensemble
-from ir_twin.predict_network import ModelVersion, PredictionError
-from ir_twin.risk_trainer import RiskTrainer
-from ir_twin.training import Trainer
-from ir_twin.transitions import layout_of
-from ir_twin.twin import RobotTwin, TaskTwin, judge_all
+from ir_twin.robot_twin import RobotTwin, TaskTwin, judge_all
+from ir_twin.twin_config import VetoConfig
 
 ROBOTS = (1, 8, 64)
 GOALS = {1: 2e-3, 64: 5e-3}
@@ -48,7 +49,7 @@ def network(preset: str, seed: int) -> Any:
         risk, rows = RiskTrainer(RiskConfig(steps=1), layout, seed), np.zeros((10, layout.width), np.float32)
         risk.step(rows, len(rows))
         return replace(Ensemble(EnsembleConfig(), layout, seed).export(), to_go=risk.fresh)
-    return Trainer(PRESETS[preset], layout, seed).export()
+    return PredictTrainer(PRESETS[preset], layout, seed).export()
 
 
 def fleet(preset: str, count: int, config: VetoConfig, seed: int) -> list[RobotTwin]:

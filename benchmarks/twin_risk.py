@@ -18,14 +18,15 @@ from harness import Axis, Goal, Options, Result, interval, main
 
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
+from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
+from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.risk_trainer import RiskTrainer
+from ir_dynamics.termination_labels import TerminationLabels
+from ir_dynamics.transitions import Rows, TransitionMaker, layout_of
 from ir_sim.tasks import HopperHop
-from ir_twin.config import EnsembleConfig, LearnerConfig, RiskConfig, VetoConfig
-from ir_twin.ensemble import Ensemble
-from ir_twin.hindsight import Hindsight
-from ir_twin.predict_network import ModelVersion, PredictionError
-from ir_twin.risk_trainer import RiskTrainer
-from ir_twin.transitions import Rows, TransitionMaker, layout_of
-from ir_twin.twin import RobotTwin, TaskTwin
+from ir_twin.robot_twin import RobotTwin, TaskTwin
+from ir_twin.twin_config import VetoConfig
 
 HOPPER = HopperHop()
 LAYOUT = layout_of("ensemble", len(HOPPER.observation_names), len(HOPPER.action_names))
@@ -97,7 +98,7 @@ def hop(seed: int, count: int, twin: RobotTwin | None = None) -> tuple[int, Rows
     """Falls over so many control steps, and the transitions whose outcome is known by then [n, width]."""
     env, rng = TaskEnv("hopper", latency=LATENCY), np.random.default_rng(seed)
     policy, reach = make_policy(env.task, seed=seed), (env.task.action_high - env.task.action_low) / 2
-    chain, hindsight = TransitionMaker(LAYOUT), Hindsight(LearnerConfig().risk_horizon, env.task.control_period)
+    chain, hindsight = TransitionMaker(LAYOUT), TerminationLabels(LearnerConfig().risk_horizon, env.task.control_period)
     rows, falls = [], 0
     content: dict[str, Any] = {"terminated": True, "episode": 0}
     for _ in range(count):

@@ -29,7 +29,7 @@ from ament_index_python.packages import get_package_prefix
 from rich.console import Console
 from rich.text import Text
 
-from ir_common.testing_browser import Page, chromium
+from ir_common.testing_browser import BrowserPage, chromium
 
 HERE = Path(__file__).parent
 BY_HAND = ((30.0, "delete video"), (60.0, "create video"))
@@ -124,7 +124,7 @@ def photograph(address: str, path: Path) -> None:
     """Opens the page, gives it time for everything it shows, and saves it."""
     browser = chromium(1440, 1500)
     try:
-        page = Page(browser)
+        page = BrowserPage(browser)
         page.open(address)
         shown = "document.getElementById('windscreen').width === 320 && !document.querySelector('#drive .screen.stale')"
         page.until(shown, "the camera's picture")

@@ -27,10 +27,10 @@ setup(
     entry_points={
         "console_scripts": [
             "controller = ir_drl.controller_node:main",
-            "train = ir_drl.train:main",
+            "train = ir_drl.train_agent:main",
         ],
         "ir_twin.preflight": [
-            "policies = ir_drl.preflight:check",
+            "policies = ir_drl.policy_checks:check",
         ],
     },
 )

@@ -25,9 +25,9 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
-        "ir_bag.replay": ["cell = ir_radio.journal:CellReplay"],
+        "ir_bag.replay": ["cell = ir_radio.engine.cell_journal:CellReplay"],
         "console_scripts": [
-            "relay = ir_radio.relay_node:main",
+            "relay = ir_radio.ros.relay_node:main",
         ],
     },
 )

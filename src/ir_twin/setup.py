@@ -35,10 +35,10 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
-        "ir_bag.replay": ["twin = ir_twin.journal:TwinReplay"],
+        "ir_bag.replay": ["twin = ir_twin.twin_journal:TwinReplay"],
         "console_scripts": [
             "twin = ir_twin.twin_node:main",
-            "train = ir_twin.train:main",
+            "train = ir_twin.train_twin:main",
             "monitor = ir_twin.monitor_node:main",
             "up = ir_twin.bringup.up:main",
         ],

@@ -10,9 +10,9 @@ import yaml
 from ament_index_python.packages import get_package_prefix
 
 from ir_common.config import Config, ConfigError
-from ir_dashboard.config import DashboardConfig
+from ir_dashboard.dashboard_config import DashboardConfig
 from ir_drl.controller_node import ControllerConfig
-from ir_radio.relay_node import RelayConfig
+from ir_radio.ros.relay_node import RelayConfig
 from ir_sim.gz_adapter_node import AdapterConfig
 from ir_sim.robot_state_node import RobotStateConfig
 from ir_sim.robots_node import RobotsConfig
@@ -21,9 +21,9 @@ from ir_sim.simulator_node import SimulatorConfig
 from ir_slicing.manager import ManagerConfig
 from ir_slicing.slice_agents_node import SliceAgentsConfig
 from ir_twin.bringup.arguments import parse
-from ir_twin.bringup.description import Stack, describe
-from ir_twin.config import TwinConfig
+from ir_twin.bringup.description import StackDescription, describe
 from ir_twin.monitor_node import MonitorConfig
+from ir_twin.twin_config import TwinConfig
 
 CONFIGS: dict[tuple[str, str], type[Config]] = {
     ("ir_dashboard", "dashboard"): DashboardConfig,
@@ -40,7 +40,7 @@ CONFIGS: dict[tuple[str, str], type[Config]] = {
 }
 
 
-def described(folder: Path, *words: str) -> Stack:
+def described(folder: Path, *words: str) -> StackDescription:
     return describe(parse(words), folder)
 
 

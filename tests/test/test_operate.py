@@ -26,7 +26,7 @@ from stack import Stack
 
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM
 from ir_common.testing import RosHarness
-from ir_common.testing_browser import Page, chromium, crowd, label
+from ir_common.testing_browser import BrowserPage, chromium, crowd, label
 from ir_interfaces.msg import SliceList
 
 pytestmark = pytest.mark.timeout(240)
@@ -170,7 +170,7 @@ def test_teleop_by_remap_drives_and_the_watchdog_stops(person: Person, teleop: C
 
 
 @pytest.fixture
-def page(person: Person) -> Iterator[Page]:
+def page(person: Person) -> Iterator[BrowserPage]:
     pytest.importorskip("selenium")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("chromium and chromedriver are not installed")
@@ -179,7 +179,7 @@ def page(person: Person) -> Iterator[Page]:
     person.until(lambda: "ir: /dashboard" in person.health, 30, "the dashboard")
     driver = chromium(640, 560)
     try:
-        page = Page(driver, person.until)
+        page = BrowserPage(driver, person.until)
         page.open(found[1])
         yield page
     finally:
@@ -194,7 +194,7 @@ def sliced(*words: str) -> None:
 
 
 @pytest.mark.slow
-def test_page_shows_drives_slices_and_stops_when_it_is_closed(page: Page, person: Person) -> None:
+def test_page_shows_drives_slices_and_stops_when_it_is_closed(page: BrowserPage, person: Person) -> None:
     from selenium.webdriver import ActionChains
     from selenium.webdriver.support.ui import Select
 

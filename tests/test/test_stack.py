@@ -20,7 +20,7 @@ from ir_common.config import load_yaml
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM
 from ir_common.testing import RosHarness
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, Verdict
-from ir_radio.slices import SlicesFile
+from ir_radio.model.slice_specs import SlicesFile
 
 ROBOTS = ("cart", "spider", "hopper")
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ir_common.config import load_yaml
-from ir_radio.slices import SlicesFile
+from ir_radio.model.slice_specs import SlicesFile
 
 CONFIG = Path(__file__).parents[2] / "config"
 ROBOTS = ("cart", "spider", "hopper")

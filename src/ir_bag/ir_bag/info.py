@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ir_bag import console, qos
-from ir_bag.model import Summary, Topic
+from ir_bag import bag_console, qos_profiles
+from ir_bag.contents import Summary, Topic
 from ir_bag.reader import BagReader, repair
 
 
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Entry point of the executable ``info``."""
-    console.run(lambda: info(sys.argv[1:]))
+    bag_console.run(lambda: info(sys.argv[1:]))
 
 
 def info(arguments: list[str]) -> int:
@@ -72,7 +72,7 @@ def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
                 "type_hash": topic.type_hash,
                 "serialization_format": topic.serialization_format,
                 "definition": bool(topic.definition),
-                "offered_qos_profiles": qos.dump(topic.qos),
+                "offered_qos_profiles": qos_profiles.dump(topic.qos),
             }
             for topic in sorted(summary.topics.values(), key=lambda topic: topic.name)
         ],
@@ -84,7 +84,7 @@ def _show(path: Path, summary: Summary) -> None:
     out = Console(soft_wrap=True, highlight=False, markup=False)
     out.print(f"bag        {path}")
     packed = f", compressed: {summary.compression}" if summary.compression else ""
-    out.print(f"storage    {summary.storage}, {console.size(summary.size)}{packed}")
+    out.print(f"storage    {summary.storage}, {bag_console.size(summary.size)}{packed}")
     out.print(f"recorded   with ROS 2 {summary.distro or '(not told)'}")
     if summary.messages:
         out.print(f"start      {datetime.fromtimestamp(summary.start * 1e-9):%Y-%m-%d %H:%M:%S.%f}")

@@ -22,9 +22,9 @@ from mcap.stream_reader import CRCValidationError, breakup_chunk
 from mcap.writer import CompressionType, Writer
 from zstandard import ZstdError
 
-from ir_bag import qos
+from ir_bag import qos_profiles
+from ir_bag.contents import Message, Summary, Topic
 from ir_bag.disk import WholeFile
-from ir_bag.model import Message, Summary, Topic
 from ir_common.config import ConfigError
 
 SUFFIX = ".mcap"
@@ -62,7 +62,7 @@ class McapFile:
         if schema is None:
             schema = self._writer.register_schema(topic.type, topic.definition_format, topic.definition.encode())
             self._schemas[topic.type] = schema
-        metadata = {"offered_qos_profiles": qos.dump_text(topic.qos), "topic_type_hash": topic.type_hash}
+        metadata = {"offered_qos_profiles": qos_profiles.dump_text(topic.qos), "topic_type_hash": topic.type_hash}
         self._channels[topic.name] = self._writer.register_channel(
             topic.name, topic.serialization_format, schema, metadata
         )
@@ -303,7 +303,7 @@ def _topic(channel: Channel, schema: Schema | None) -> Topic:
         schema.data.decode("utf-8", "replace") if schema else "",
         schema.encoding if schema else "",
         channel.metadata.get("topic_type_hash", ""),
-        qos.parse(channel.metadata.get("offered_qos_profiles", "")),
+        qos_profiles.parse(channel.metadata.get("offered_qos_profiles", "")),
         channel.message_encoding,
     )
 

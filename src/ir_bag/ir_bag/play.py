@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from threading import Event
 
-from ir_bag import choice, console
-from ir_bag.qos import Overrides
+from ir_bag import bag_console, topic_choice
+from ir_bag.qos_profiles import Overrides
 from ir_bag.reader import BagReader
 from ir_bag.ros_console import bag_node
 from ir_bag.ros_player import Player
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="ir bag play", description="Publish the messages of a rosbag2 bag.")
     made.add_argument("bag", type=Path, help="folder of the bag, or one file of it")
     made.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="play these only")
-    choice.add_arguments(made)
+    topic_choice.add_arguments(made)
     made.add_argument("-r", "--rate", type=float, default=1.0, help="times as fast as recorded; default: 1")
     made.add_argument("-l", "--loop", action="store_true", help="again and again")
     made.add_argument("--start-offset", type=float, default=0.0, metavar="S", help="leave out the first S seconds")
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Entry point of the executable ``play``."""
-    console.run(lambda: play(sys.argv[1:]))
+    bag_console.run(lambda: play(sys.argv[1:]))
 
 
 def play(arguments: list[str]) -> int:
@@ -58,11 +58,11 @@ def play(arguments: list[str]) -> int:
     bag = BagReader(options.bag)
     _check(options, bag)
     overrides = load_yaml(options.qos_profile_overrides_path, Overrides) if options.qos_profile_overrides_path else None
-    end = console.told_to_end()
+    end = bag_console.told_to_end()
     with bag_node("bag_player") as node:
         for problem in bag.summary.problems:
             _say(f"{bag.path}: {problem}; what is whole is played")
-        chosen = choice.from_arguments(options, options.topics, hidden=True)
+        chosen = topic_choice.from_arguments(options, options.topics, hidden=True)
         player = Player(node, bag, chosen, _say, _mapping(options.remap), overrides.root if overrides else None)
         if options.clock:
             player.publish_clock()

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 import zstandard
 
+from ir_bag.contents import Message, Summary
 from ir_bag.mcap_file import McapSource, mend
-from ir_bag.model import Message, Summary
-from ir_bag.qos import parse
+from ir_bag.qos_profiles import parse
 from ir_bag.sqlite_file import SqliteSource
 from ir_bag.writer import metadata, write_metadata
 from ir_common.config import ConfigError

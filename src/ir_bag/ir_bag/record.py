@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from ir_bag import choice, console
+from ir_bag import bag_console, topic_choice
 from ir_bag.ros_console import bag_node
 from ir_bag.ros_recorder import PERIOD, Recorder
 from ir_bag.writer import STORAGES, BagWriter
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="ir bag record", description="Record topics into a rosbag2 bag.")
     made.add_argument("names", nargs="*", metavar="TOPIC", help="topics to record")
     made.add_argument("-a", "--all", action="store_true", help="all topics, those to come included")
-    choice.add_arguments(made)
+    topic_choice.add_arguments(made)
     made.add_argument("--include-hidden-topics", action="store_true", help="with --all or --regex: hidden ones, too")
     made.add_argument("-o", "--output", type=Path, help="folder of the bag; default: rosbag2_ and the time")
     made.add_argument("-s", "--storage", choices=sorted(STORAGES), default="mcap", help="default: mcap")
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Entry point of the executable ``record``."""
-    console.run(lambda: record(sys.argv[1:]))
+    bag_console.run(lambda: record(sys.argv[1:]))
 
 
 def record(arguments: list[str]) -> int:
@@ -50,8 +50,8 @@ def record(arguments: list[str]) -> int:
         raise ConfigError("-a takes all topics already: leave out the names and -e, or leave out -a")
     if options.flush_period <= 0 or (options.duration is not None and options.duration <= 0):
         raise ConfigError("--flush-period and --duration are seconds, and positive")
-    chosen = choice.from_arguments(options, options.names, options.include_hidden_topics)
-    end = console.told_to_end()
+    chosen = topic_choice.from_arguments(options, options.names, options.include_hidden_topics)
+    end = bag_console.told_to_end()
     folder = options.output or Path(f"rosbag2_{datetime.now():%Y_%m_%d-%H_%M_%S}")
     with bag_node("bag_recorder") as node:
         with BagWriter(folder, options.storage, options.compression) as bag:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ir_bag import console
+from ir_bag import bag_console
 from ir_bag.against import differences
 from ir_bag.reader import BagReader
 from ir_bag.rerun import Check, Rerun, installed_engines
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Entry point of the executable ``replay``."""
-    console.run(lambda: replay(sys.argv[1:]))
+    bag_console.run(lambda: replay(sys.argv[1:]))
 
 
 def replay(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from ir_common.config import ConfigError
 GROUP = "ir_bag.replay"
 
 
-class Page(NamedTuple):
+class JournalPage(NamedTuple):
     """One message of a journal."""
 
     topic: str
@@ -62,7 +62,7 @@ class Check:
 
 
 @dataclass
-class Journal:
+class RecordedJournal:
     """One node's journal as far as it was read."""
 
     engine_name: str
@@ -80,10 +80,10 @@ class Rerun:
     """
 
     engines: dict[str, Callable[..., Engine]]
-    journals: dict[str, Journal] = field(default_factory=dict)
+    journals: dict[str, RecordedJournal] = field(default_factory=dict)
     said: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
 
-    def read(self, page: Page) -> None:
+    def read(self, page: JournalPage) -> None:
         """Takes the pages of all journals, in the order of recording.
 
         Raises:
@@ -96,7 +96,7 @@ class Rerun:
             if call != "begin" or len(given) != 1:
                 raise ConfigError(f"{page.topic}: begins with '{call}'; the bag is of another version of the stack")
             begin = given[0]
-            self.journals[page.topic] = journal = Journal(page.engine, self._engine(page, begin), 0, starts)
+            self.journals[page.topic] = journal = RecordedJournal(page.engine, self._engine(page, begin), 0, starts)
         elif journal is None or page.first != journal.lines:
             have = f"lines to {journal.lines}" if journal else "nothing before"
             raise ConfigError(
@@ -109,7 +109,7 @@ class Rerun:
             if call != "begin":
                 self._apply(page.topic, journal, call, arguments)
 
-    def _engine(self, page: Page, begin: dict[str, Any]) -> Engine:
+    def _engine(self, page: JournalPage, begin: dict[str, Any]) -> Engine:
         make = self.engines.get(page.engine)
         if make is None:
             known = ", ".join(sorted(self.engines)) or "none"
@@ -119,7 +119,7 @@ class Rerun:
         except (TypeError, ValueError, KeyError) as error:
             raise ConfigError(f"{page.topic}: is of another version of the stack ({error}); use that one") from None
 
-    def _apply(self, topic: str, journal: Journal, call: str, arguments: list[Any]) -> None:
+    def _apply(self, topic: str, journal: RecordedJournal, call: str, arguments: list[Any]) -> None:
         try:
             for where, key, content in journal.engine.apply(call, *arguments):
                 self.said[where, journal.starts, key] = content
@@ -172,7 +172,7 @@ def installed_engines() -> dict[str, Callable[..., Engine]]:
     return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
 
 
-def _parsed(line: str, page: Page) -> list[Any]:
+def _parsed(line: str, page: JournalPage) -> list[Any]:
     try:
         entry = json.loads(line)
     except ValueError as error:

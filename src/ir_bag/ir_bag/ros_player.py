@@ -14,13 +14,13 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from ir_bag.choice import Choice
+from ir_bag.contents import Topic
 from ir_bag.definitions import Definitions, same_layout
-from ir_bag.model import Topic
-from ir_bag.qos import Profile, to_offer
+from ir_bag.qos_profiles import Profile, to_offer
 from ir_bag.reader import BagReader
 from ir_bag.ros_types import message_class, to_publish
 from ir_bag.timeline import Timeline
+from ir_bag.topic_choice import TopicChoice
 from ir_common.config import ConfigError
 from ir_common.ros_time import to_stamp
 
@@ -43,7 +43,7 @@ class Player:
     """
 
     def __init__(
-        self, node: Node, bag: BagReader, choice: Choice, say: Callable[[str], None],
+        self, node: Node, bag: BagReader, choice: TopicChoice, say: Callable[[str], None],
         remap: Mapping[str, str] | None = None, overrides: Mapping[str, Profile] | None = None,
     ) -> None:  # fmt: skip
         self._node, self._bag, self._say = node, bag, say

@@ -17,11 +17,11 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
-from ir_bag.choice import Choice
+from ir_bag.contents import Message, Topic
 from ir_bag.definitions import Definitions
-from ir_bag.model import Message, Topic
-from ir_bag.qos import Profile, to_hear
+from ir_bag.qos_profiles import Profile, to_hear
 from ir_bag.ros_types import message_class, profile_of, to_subscribe
+from ir_bag.topic_choice import TopicChoice
 from ir_bag.writer import BagWriter
 
 PERIOD = 0.01
@@ -57,7 +57,7 @@ class Recorder:
     """
 
     def __init__(
-        self, node: Node, bag: BagWriter, choice: Choice, say: Callable[[str], None], flush_period: float = 1.0
+        self, node: Node, bag: BagWriter, choice: TopicChoice, say: Callable[[str], None], flush_period: float = 1.0
     ) -> None:
         self._node, self._bag, self._choice, self._say = node, bag, choice, say
         self._flush_period = flush_period

@@ -9,7 +9,7 @@ from typing import Any
 from rclpy.serialization import deserialize_message
 
 from ir_bag.reader import BagReader
-from ir_bag.rerun import Page, Said
+from ir_bag.rerun import JournalPage, Said
 from ir_common.config import ConfigError
 from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.msg import Allocation, Books, CellReport, FlowReport, Journal, Verdict
@@ -18,7 +18,7 @@ _JOURNAL = "ir_interfaces/msg/Journal"
 _DIRECTIONS = {FlowReport.UPLINK: "uplink", FlowReport.DOWNLINK: "downlink"}
 
 
-def pages(bag: BagReader) -> Iterator[Page]:
+def pages(bag: BagReader) -> Iterator[JournalPage]:
     """The pages of all journals.
 
     Raises:
@@ -29,7 +29,7 @@ def pages(bag: BagReader) -> Iterator[Page]:
         raise ConfigError(f"{bag.path}: holds no journals (topics of type {_JOURNAL}); record with -a, or name them")
     for message in bag.messages(topics):
         page = deserialize_message(message.data, Journal)
-        yield Page(message.topic, page.engine, page.first, page.lines)
+        yield JournalPage(message.topic, page.engine, page.first, page.lines)
 
 
 def statements(bag: BagReader) -> Iterator[Said]:

@@ -10,7 +10,7 @@ from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from ir_bag.qos import INFINITE, Profile, Span
+from ir_bag.qos_profiles import INFINITE, Profile, Span
 
 _UNKNOWN_DEPTH = 1000
 """Depth of a player where none was recorded: today's DDS middlewares tell the recorder none, old bags hold no QoS.

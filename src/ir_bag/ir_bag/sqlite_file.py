@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ir_bag import qos
-from ir_bag.model import Message, Summary, Topic
+from ir_bag import qos_profiles
+from ir_bag.contents import Message, Summary, Topic
 from ir_common.config import ConfigError
 
 SUFFIX = ".db3"
@@ -86,7 +86,7 @@ class SqliteFile:
                 self._database.execute(
                     "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?)",
                     (
-                        number, topic.name, topic.type, topic.serialization_format, qos.dump_text(topic.qos),
+                        number, topic.name, topic.type, topic.serialization_format, qos_profiles.dump_text(topic.qos),
                         topic.type_hash,
                     ),
                 )  # fmt: skip
@@ -155,7 +155,9 @@ class SqliteSource:
                 query = f"SELECT id, name, type, serialization_format, {', '.join(optional)} FROM topics ORDER BY id"
                 for number, name, kind, encoding, offered, type_hash in database.execute(query):
                     text, form = definitions.get(kind, ("", ""))
-                    summary.topics[name] = Topic(name, kind, text, form, type_hash, qos.parse(offered), encoding)
+                    summary.topics[name] = Topic(
+                        name, kind, text, form, type_hash, qos_profiles.parse(offered), encoding
+                    )
                     count = database.execute("SELECT count(*) FROM messages WHERE topic_id = ?", (number,))
                     summary.counts[name] = summary.counts.get(name, 0) + count.fetchone()[0]
                 start, end = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()

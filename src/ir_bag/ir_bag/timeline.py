@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ir_bag.model import Message
+from ir_bag.contents import Message
 
 _LONGEST_WAIT = 0.2
 

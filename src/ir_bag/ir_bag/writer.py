@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from ir_bag import mcap_file, sqlite_file
+from ir_bag.contents import Message, Summary, Topic
 from ir_bag.disk import Reserve
-from ir_bag.model import Message, Summary, Topic
-from ir_bag.qos import dump
+from ir_bag.qos_profiles import dump
 from ir_common.config import ConfigError
 
 STORAGES: dict[str, Any] = {"mcap": mcap_file.McapFile, "sqlite3": sqlite_file.SqliteFile}

@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ir_bag.contents import Message, Topic
 from ir_bag.definitions import Definitions
-from ir_bag.model import Message, Topic
-from ir_bag.qos import Profile
+from ir_bag.qos_profiles import Profile
 from ir_bag.writer import BagWriter
 
 SECOND = 1_000_000_000

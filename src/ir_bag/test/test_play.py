@@ -18,10 +18,10 @@ from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
+from ir_bag.contents import Message
 from ir_bag.info import info
-from ir_bag.model import Message
 from ir_bag.play import play
-from ir_bag.qos import Profile, dump_text, parse, to_hear, to_offer
+from ir_bag.qos_profiles import Profile, dump_text, parse, to_hear, to_offer
 from ir_bag.ros_types import to_publish
 from ir_bag.timeline import Timeline
 from ir_bag.writer import BagWriter

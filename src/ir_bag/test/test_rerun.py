@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ir_bag.against import differences
-from ir_bag.rerun import Page, Rerun, Said
+from ir_bag.rerun import JournalPage, Rerun, Said
 from ir_common.config import ConfigError
 
 NAN = float("nan")
@@ -29,7 +29,7 @@ class Adder:
 
 
 def page(first, *entries):
-    return Page("/adder/journal", "adder", first, "\n".join(map(json.dumps, entries)))
+    return JournalPage("/adder/journal", "adder", first, "\n".join(map(json.dumps, entries)))
 
 
 def said(key, value):
@@ -75,8 +75,11 @@ def test_a_node_that_was_started_again_is_another_engine():
         ([page(0, ["begin", {"speed": 1}])], "is of another version of the stack"),
         ([page(0, ["begin", {"start": 0}], ["sing"])], r"line 1 \(sing\) cannot be repeated"),
         ([page(0, ["begin", {"start": 0}], ["add"])], "cannot be repeated"),
-        ([Page("/j", "other", 0, '["begin", {}]')], "nothing here repeats a journal of 'other'; there are: adder"),
-        ([Page("/j", "adder", 0, "[")], "is damaged"),
+        (
+            [JournalPage("/j", "other", 0, '["begin", {}]')],
+            "nothing here repeats a journal of 'other'; there are: adder",
+        ),
+        ([JournalPage("/j", "adder", 0, "[")], "is damaged"),
     ],
 )
 def test_what_cannot_be_repeated_is_told_in_a_line(pages, told):

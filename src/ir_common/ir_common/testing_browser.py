@@ -52,7 +52,7 @@ def _look(condition: Callable[[], object], timeout: float, what: str) -> None:
         time.sleep(_POLL)
 
 
-class Page:
+class BrowserPage:
     """A page in a browser.
 
     Args:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from ir_common.config import Config
 from ir_dashboard.access import Access
 from ir_dashboard.stack import NotAccepted, Pictures, Slices, Unavailable
-from ir_radio.slices import NAME, FlowSpec, SliceSpec
+from ir_radio.model.slice_specs import NAME, FlowSpec, SliceSpec
 
 PREFIX = "/api/v1"
 

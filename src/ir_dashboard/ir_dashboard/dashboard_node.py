@@ -19,15 +19,15 @@ from ir_common.ros_params import declare
 from ir_common.ros_poll import BUFFERED, NEWEST, Poll
 from ir_common.ros_time import to_seconds
 from ir_dashboard.access import Access
-from ir_dashboard.config import DashboardConfig
+from ir_dashboard.dashboard_config import DashboardConfig
 from ir_dashboard.driving import Desk, Limits
 from ir_dashboard.hub import Hub
 from ir_dashboard.ros_driving import DrivingPort
 from ir_dashboard.ros_slices import SliceServices
 from ir_dashboard.scene import read_scene
-from ir_dashboard.server import Server
 from ir_dashboard.state import LiveState, encode
 from ir_dashboard.web import TICK, application
+from ir_dashboard.web_server import WebServer
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, SliceList, TaskState, TaskStatus, TwinStatus, Verdict
 from ir_sim.tasks import Task, make_task
 
@@ -61,7 +61,7 @@ class DashboardNode(Node):
             "scene": scene,
         }
         app = application(self, slices, self._hub, self._desk, Access(token), constants)
-        self._server = Server(app, config.host, config.port)
+        self._server = WebServer(app, config.host, config.port)
         self.create_timer(1.0 / config.rate, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._server.start()
         shown = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host

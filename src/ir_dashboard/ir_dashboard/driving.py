@@ -15,7 +15,7 @@ REPEAT = 0.1
 """A robot that is held is told so often to stand still, s."""
 
 
-class Refused(Exception):
+class DrivingRefused(Exception):
     """A wish of a driver that is not granted; the text says why."""
 
 
@@ -42,10 +42,10 @@ class Limits:
         """The velocity of a joystick position, each axis in [-1, 1]; turn is positive to the left.
 
         Raises:
-            Refused: not finite.
+            DrivingRefused: not finite.
         """
         if not (math.isfinite(forward) and math.isfinite(turn)):
-            raise Refused("the joystick position is not finite")
+            raise DrivingRefused("the joystick position is not finite")
         forward, turn = max(-1.0, min(1.0, forward)), max(-1.0, min(1.0, turn))
         return (
             forward * (self.forward if forward > 0 else -self.backward),
@@ -139,23 +139,23 @@ class Desk:
         """The seat of a robot.
 
         Raises:
-            Refused: there is none.
+            DrivingRefused: there is none.
         """
         if robot not in self.seats:
-            raise Refused(f"'{robot}' cannot be driven; robots that can: {', '.join(self.seats) or 'none'}")
+            raise DrivingRefused(f"'{robot}' cannot be driven; robots that can: {', '.join(self.seats) or 'none'}")
         return self.seats[robot]
 
     def take(self, robot: str, driver: str, now: float, over: bool = False) -> str:
         """Seats a driver; returns who had to leave, or nothing.
 
         Raises:
-            Refused: another one drives, and `over` is not set.
+            DrivingRefused: another one drives, and `over` is not set.
         """
         seat = self.seat(robot)
         if seat.driver == driver:
             return ""
         if seat.driver and not over:
-            raise Refused(f"{robot} has a driver; take over or wait")
+            raise DrivingRefused(f"{robot} has a driver; take over or wait")
         previous, seat.driver = seat.driver, driver
         seat.heard, seat.held, seat.trip = now, True, RoundTrip()
         self._actuator.hold(robot, True)
@@ -166,11 +166,11 @@ class Desk:
         """A joystick position of a driver, each axis in [-1, 1].
 
         Raises:
-            Refused: not the driver, or not finite.
+            DrivingRefused: not the driver, or not finite.
         """
         seat = self.seat(robot)
         if seat.driver != driver:
-            raise Refused(f"you do not drive {robot}")
+            raise DrivingRefused(f"you do not drive {robot}")
         velocity = seat.limits.velocity(forward, turn)
         seat.heard = now
         self._send(robot, seat.trip.mark(velocity, now), now)
@@ -179,11 +179,11 @@ class Desk:
         """Stops the robot and lets its own controller go on; a held robot without driver may be released by anyone.
 
         Raises:
-            Refused: another one drives.
+            DrivingRefused: another one drives.
         """
         seat = self.seat(robot)
         if seat.driver not in ("", driver):
-            raise Refused(f"{robot} has another driver")
+            raise DrivingRefused(f"{robot} has another driver")
         seat.driver, seat.held = "", False
         self._send(robot, STOP, now)
         self._actuator.hold(robot, False)

@@ -16,8 +16,8 @@ from ir_dashboard.state import number
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.msg import SliceStatus
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
-from ir_radio.ros_messages import spec_from_message, spec_to_message
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
+from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
 
 _SERVICES = {"create": CreateSlice, "modify": ModifySlice, "delete": DeleteSlice, "list": ListSlices}
 _POLL = 0.05  #: s

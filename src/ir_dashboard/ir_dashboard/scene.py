@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ir_sim.sdf.description import Joint, Link, Model, Visual
+from ir_sim.sdf.model import Joint, Link, Model, Visual
 from ir_sim.sdf.poses import Pose
 from ir_sim.sdf.world import GROUND, World, compose
 
@@ -34,7 +34,7 @@ def scene(world: World) -> dict[str, Any]:
     Returns:
         name; shapes: everything that stands still; goals: [n, 2] m of each robot; robots: their links as in `_robot`;
         radius: m, of a circle around the origin that holds the scenery. A shape is [kind, size, pose, colour], a pose
-        x y z (m) and quaternion x y z w, a size as in `ir_sim.sdf.description.Geometry`, a colour r g b in 0 to 1.
+        x y z (m) and quaternion x y z w, a size as in `ir_sim.sdf.model.Geometry`, a colour r g b in 0 to 1.
     """
     shapes, reach = [], [1.0]
     for name, placed in world.scenery.items():

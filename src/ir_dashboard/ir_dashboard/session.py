@@ -23,7 +23,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ir_dashboard.access import Access
-from ir_dashboard.driving import Desk, Refused
+from ir_dashboard.driving import Desk, DrivingRefused
 from ir_dashboard.hub import Hub, Viewer
 from ir_dashboard.stack import Pictures
 from ir_dashboard.state import encode, number
@@ -106,7 +106,7 @@ class Session:
             return {"error": "driving needs the token that the dashboard printed at its start"}
         try:
             self._drive(message)
-        except Refused as error:
+        except DrivingRefused as error:
             return {"error": str(error)}
         return None
 
@@ -122,7 +122,7 @@ class Session:
                 self._desk.release(robot, self._name, now)
                 self._hub.publish(seats(self._desk), {})
             case _:
-                raise Refused("not understood; expected take, cmd, release or ping")
+                raise DrivingRefused("not understood; expected take, cmd, release or ping")
 
 
 def seats(desk: Desk) -> str:

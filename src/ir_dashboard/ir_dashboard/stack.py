@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
 
 
 class Unavailable(Exception):

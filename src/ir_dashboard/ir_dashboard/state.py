@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ir_twin.monitor.totals import Totals
+from ir_twin.monitor.totals import RunTotals
 
 BIN = 0.5
 """Charts show means and counts over so many seconds."""
@@ -50,7 +50,7 @@ class LiveState:
     """
 
     def __init__(self, robots: Iterable[str], history: float) -> None:
-        self.totals = Totals(list(robots))
+        self.totals = RunTotals(list(robots))
         self.poses: dict[str, list[float]] = {}
         self.joints: dict[str, dict[str, float]] = {}
         self.twins: dict[str, dict[str, Any]] = {}

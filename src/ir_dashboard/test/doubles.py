@@ -9,7 +9,7 @@ from ir_dashboard.hub import Hub
 from ir_dashboard.stack import NotAccepted, Unavailable
 from ir_dashboard.state import LiveState
 from ir_dashboard.web import application
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
 
 TOKEN = "secret"
 SPEC = {"type": "embb", "rate": 1e6, "max_latency": 0.1, "reliability": 0.99}

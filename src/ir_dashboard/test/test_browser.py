@@ -9,7 +9,7 @@ webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver import ActionChains  # noqa: E402
 from selenium.webdriver.support.ui import Select  # noqa: E402
 
-from ir_common.testing_browser import Page, chromium, crowd, label  # noqa: E402
+from ir_common.testing_browser import BrowserPage, chromium, crowd, label  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(
@@ -21,7 +21,7 @@ pytestmark = [
 DEAD_MAN = 0.3
 
 
-class LivePage(Page):
+class LivePage(BrowserPage):
     """The page of the node beside the fake stack."""
 
     def __init__(self, live, driver):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_dashboard.driving import REPEAT, Desk, Limits, Refused, RoundTrip
+from ir_dashboard.driving import REPEAT, Desk, DrivingRefused, Limits, RoundTrip
 
 LIMITS = Limits(backward=-0.5, forward=1.0, right=-1.5, left=1.5)
 DEAD_MAN = 0.3
@@ -43,7 +43,7 @@ def test_stick_ends_are_the_robots_limits_and_beyond_is_clipped():
 def test_position_that_is_not_finite_is_refused_and_sends_nothing(desk, port, wrong):
     desk.take("cart", "ann", 0.0)
     port.sent.clear()
-    with pytest.raises(Refused, match="finite"):
+    with pytest.raises(DrivingRefused, match="finite"):
         desk.command("cart", "ann", wrong, 0.0, 0.1)
     assert not port.sent
 
@@ -55,14 +55,14 @@ def test_taking_stops_the_robot_and_holds_its_controller(desk, port):
 
 def test_one_driver_at_a_time_and_taking_over(desk, port):
     desk.take("cart", "ann", 0.0)
-    with pytest.raises(Refused, match="has a driver"):
+    with pytest.raises(DrivingRefused, match="has a driver"):
         desk.take("cart", "bob", 0.1)
-    with pytest.raises(Refused, match="do not drive"):
+    with pytest.raises(DrivingRefused, match="do not drive"):
         desk.command("cart", "bob", 1.0, 0.0, 0.1)
     assert desk.take("cart", "bob", 0.2, over=True) == "ann"
-    with pytest.raises(Refused, match="do not drive"):
+    with pytest.raises(DrivingRefused, match="do not drive"):
         desk.command("cart", "ann", 1.0, 0.0, 0.3)
-    with pytest.raises(Refused, match="another driver"):
+    with pytest.raises(DrivingRefused, match="another driver"):
         desk.release("cart", "ann", 0.3)
     desk.take("cart_2", "ann", 0.3)  # another robot is free
     assert desk.seats["cart"].driver == "bob" and desk.seats["cart_2"].driver == "ann"
@@ -113,7 +113,7 @@ def test_release_stops_then_lets_the_controller_go_on_and_ticks_send_nothing(des
 
 
 def test_unknown_robot_is_refused(desk):
-    with pytest.raises(Refused, match="robots that can: cart, cart_2"):
+    with pytest.raises(DrivingRefused, match="robots that can: cart, cart_2"):
         desk.take("spider", "ann", 0.0)
 
 

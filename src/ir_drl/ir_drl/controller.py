@@ -25,7 +25,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ControlDecision:
     """What to do, and what was wrong with the input: empty where it was good."""
 
     action: FloatArray
@@ -57,7 +57,7 @@ class Controller:
         self._episode: int | None = None
         self.faults: Counter[str] = Counter()
 
-    def decide(self, given: Input, now: float) -> Decision:
+    def decide(self, given: Input, now: float) -> ControlDecision:
         """The action for one control step at ``now`` (s)."""
         expected = len(self.task.observation_names)
         if given.task != self.task.name:
@@ -70,7 +70,7 @@ class Controller:
         if now - given.stamp > self._timeout:
             return self._fault("late", f"state is {now - given.stamp:.2f} s old, at most {self._timeout:g} s count")
         if given.terminated:  # the robot lies there until it is put back: the next episode will tell
-            return Decision(self.task.safe_action)
+            return ControlDecision(self.task.safe_action)
         if given.episode != self._episode:
             self._episode = given.episode
             seed = episode_seed(self._seed, self._robot, given.episode)
@@ -79,9 +79,9 @@ class Controller:
         action = self.policy.act(given.observation)
         if not np.all(np.isfinite(action)):
             return self._fault("policy", "policy gave an action that is not finite")
-        return Decision(self._explore(self.task.clip(action)))
+        return ControlDecision(self._explore(self.task.clip(action)))
 
-    def stale(self) -> Decision:
+    def stale(self) -> ControlDecision:
         """The action after no good input for `input_timeout`."""
         return self._fault("stale", f"no state for {self._timeout:g} s")
 
@@ -95,6 +95,6 @@ class Controller:
         scale = self.exploration * (self.task.action_high - self.task.action_low) / 2
         return self.task.clip(self._noise.normal(action, scale))
 
-    def _fault(self, kind: str, text: str) -> Decision:
+    def _fault(self, kind: str, text: str) -> ControlDecision:
         self.faults[kind] += 1
-        return Decision(self.task.safe_action, f"{text}; safe action sent ({kind}: {self.faults[kind]} times)")
+        return ControlDecision(self.task.safe_action, f"{text}; safe action sent ({kind}: {self.faults[kind]} times)")

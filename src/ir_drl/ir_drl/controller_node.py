@@ -14,10 +14,10 @@ from ir_common.config import Config, live
 from ir_common.ros_node import RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_seconds
-from ir_drl.controller import Controller, Decision, Input
+from ir_drl.controller import ControlDecision, Controller, Input
 from ir_drl.policies import make_policy
 from ir_interfaces.msg import TaskState
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command
+from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command
 from ir_sim.tasks import TASKS, make_task
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -115,7 +115,7 @@ class ControllerNode(LeanNode):
         if self._enabled:
             self._propose(self._controller.stale())
 
-    def _propose(self, decision: Decision) -> None:
+    def _propose(self, decision: ControlDecision) -> None:
         self._publisher.publish(action_to_command(self._task, decision.action, self.get_clock().now().to_msg()))
         if decision.fault:  # after the command: the first line of a logger takes its time
             self.get_logger().warning(decision.fault, throttle_duration_sec=2.0)

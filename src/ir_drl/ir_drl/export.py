@@ -15,7 +15,7 @@ import numpy as np
 from ir_common.config import ConfigError
 from ir_common.provenance import commit_of
 from ir_drl.policies import NetworkPolicy, save_policy
-from ir_drl.sac.training import Trainer
+from ir_drl.sac.agent_trainer import AgentTrainer
 from ir_sim.tasks import Task
 
 POLICY, ABOUT = "policy.npz", "policy.json"
@@ -39,7 +39,7 @@ class Export:
 
     folder: Path
     environment: gymnasium.Env[Any, Any]
-    trainer: Trainer
+    trainer: AgentTrainer
     command: str
     best: float = -math.inf
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ir_drl.assisted import AssistedConfig, make_trainer
-from ir_drl.assisted.twins import Foreseen
-from ir_drl.sac.replay import Layout
+from ir_drl.assisted.training_models import Foreseen
+from ir_drl.sac.agent_replay import Layout
 
 torch.set_num_threads(1)  # the networks are too small for more
 LAYOUT = Layout(observations=2, actions=1)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ir_drl.sac import SAC
-from ir_drl.sac.networks import Stack
+from ir_drl.sac.network_stack import NetworkStack
 
 
-def module_of(stack: Stack, network: int) -> nn.Sequential:
+def module_of(stack: NetworkStack, network: int) -> nn.Sequential:
     """The network of a stack as modules."""
     parts: list[nn.Module] = []
     for layer in stack.layers:

@@ -15,11 +15,11 @@ from assisted_cart import Cart, KnownTwin, make, policy, settings
 import ir_drl.environments  # noqa: F401 (registers them)
 from ir_common.config import ConfigError, validate
 from ir_drl.assisted import ALGORITHMS, Assistant, AssistedConfig, TwinTraining, make_trainer
-from ir_drl.assisted.twins import Foreseen
-from ir_drl.assisted.veto import FallVeto, RewardVeto
+from ir_drl.assisted.training_models import Foreseen
+from ir_drl.assisted.training_veto import FallVeto, RewardVeto
 from ir_drl.policies import make_policy
-from ir_drl.sac.training import TrainingConfig
-from ir_twin.gan import GAN, Closeness
+from ir_drl.sac.agent_trainer import TrainingConfig
+from ir_dynamics.gan import GAN, Closeness
 
 
 def test_the_twin_tries_what_the_policy_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,11 +184,11 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(
 
 
 def test_sac_is_plain_sac_and_takes_its_old_checkpoints(tmp_path: Path) -> None:
-    from ir_drl.sac.training import Trainer
+    from ir_drl.sac.agent_trainer import AgentTrainer
 
     config = settings("sac", epochs=1)
     plain = TrainingConfig(**config.model_dump(exclude={"algorithm", "twin", "task_pace", "demonstrations"}))
-    old = Trainer(Cart, plain, "cart")
+    old = AgentTrainer(Cart, plain, "cart")
     list(old.run())
     old.save(tmp_path / "a.pt")
     new = make("sac", epochs=1)

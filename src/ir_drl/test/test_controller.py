@@ -10,7 +10,7 @@ import pytest
 from ir_common.config import ConfigError
 from ir_drl.controller import Controller, Input
 from ir_drl.policies import make_policy
-from ir_drl.preflight import check
+from ir_drl.policy_checks import check
 from ir_sim.tasks import make_task
 
 TASK = make_task("hopper")

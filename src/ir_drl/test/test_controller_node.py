@@ -18,7 +18,7 @@ from ir_common.ros_time import to_stamp
 from ir_drl.controller_node import ControllerNode
 from ir_drl.policies import RandomPolicy, episode_seed, save_policy
 from ir_interfaces.msg import TaskState
-from ir_sim.ros_messages import command_to_action
+from ir_sim.ros_task_messages import command_to_action
 from ir_sim.tasks import make_task
 
 CART = make_task("cart")

@@ -11,7 +11,7 @@ from assisted_cart import LAYOUT, KnownTwin, advance, fallen, policy, transition
 
 from ir_drl.assisted import TwinTraining
 from ir_drl.assisted.rollouts import bounds_of, branch
-from ir_drl.assisted.twins import make_twin, twin_rows
+from ir_drl.assisted.training_models import make_twin, twin_rows
 
 
 def test_rollouts_are_those_of_known_dynamics() -> None:

@@ -12,7 +12,7 @@ from sac_reference import PlainSAC, module_of
 
 from ir_common.config import ConfigError, validate
 from ir_drl.sac import SAC, ReplayBuffer, SACConfig, UniformSampler
-from ir_drl.sac.replay import Layout
+from ir_drl.sac.agent_replay import Layout
 
 torch.set_num_threads(1)  # the networks are too small for more
 LAYOUT = Layout(5, 2)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_drl.sac import MixedSampler, ReplayBuffer, UniformSampler
+from ir_drl.sac.agent_replay import Layout
 from ir_drl.sac.generators import Generators, generator
-from ir_drl.sac.replay import Layout
 
 LAYOUT = Layout(3, 2)
 

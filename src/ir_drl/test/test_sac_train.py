@@ -14,10 +14,10 @@ import torch
 import ir_drl.environments  # noqa: F401  (registers them)
 from ir_common.config import ConfigError
 from ir_drl.assisted import AssistedConfig, make_trainer
-from ir_drl.assisted.config import HOPPING
+from ir_drl.assisted.assisted_config import HOPPING
 from ir_drl.export import Export, score
 from ir_drl.policies import load_policy
-from ir_drl.train import main
+from ir_drl.train_agent import main
 from ir_sim.tasks import make_task
 
 torch.set_num_threads(1)  # the networks are too small for more

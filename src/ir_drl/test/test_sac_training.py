@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from ir_common.config import ConfigError
-from ir_drl.sac import SACConfig, checkpoint
+from ir_drl.sac import SACConfig, run_checkpoint
+from ir_drl.sac.agent_trainer import AgentTrainer, Hooks, TrainingConfig
 from ir_drl.sac.pace import Pace, PaceConfig
-from ir_drl.sac.training import Hooks, Trainer, TrainingConfig
 
 torch.set_num_threads(1)  # the networks are too small for more
 
@@ -58,14 +58,14 @@ def test_learns_to_reach_a_point(seed: int) -> None:
     Going straight to 0 costs at most 1 + 0.8 + … + 0.2 = 3 an episode. Of random policies (uniform actions) about one
     episode in ten costs less; 20 in a row do by a chance of about 1e-20.
     """
-    trainer = Trainer(Point, settings(seed=seed), "point")
+    trainer = AgentTrainer(Point, settings(seed=seed), "point")
     records = list(trainer.run())
     assert min(records[-1].evaluation_returns) > -3.3
     assert len(records) == 4 and records[-1].steps == 1000
 
 
 def test_with_returns_of_several_steps_it_learns_too_and_keeps_the_steps_apart() -> None:
-    trainer = Trainer(Point, settings(return_steps=3), "point")
+    trainer = AgentTrainer(Point, settings(return_steps=3), "point")
     records = list(trainer.run())
     assert min(records[-1].evaluation_returns) > -3.3
     layout, single, triple = trainer.layout, trainer.replay.rows, trainer.reaches.rows
@@ -101,37 +101,37 @@ def test_steps_pay_by_the_pace_records_tell_the_rewards_and_a_resumed_run_knows_
     """Every step's reward is 1: it pays 0.5, then 0.6, and 0.1 less each."""
     pace = PaceConfig(cap=0.5, allowance=0.1, growth=1.2, falls=1000)
     config = settings(epochs=1, return_steps=2, evaluation_episodes=0, pace=pace)
-    trainer = Trainer(Pay, config, "pay")
+    trainer = AgentTrainer(Pay, config, "pay")
     (record,) = trainer.run()
     assert set(record.training_returns) == {3.0, 5.0} and record.metrics["reward_cap"] == 0.5
     column = trainer.layout.reward
     np.testing.assert_allclose(trainer.replay.rows[:, column], 0.4, rtol=1e-6)
     assert set(np.round(trainer.reaches.rows[:, column], 6)) == {np.float32(0.4), np.float32(0.76)}
     trainer.save(tmp_path / "c.pt")
-    again = Trainer(Pay, config.model_copy(update={"epochs": 2}), "pay")
+    again = AgentTrainer(Pay, config.model_copy(update={"epochs": 2}), "pay")
     again.load(tmp_path / "c.pt")
     (record,) = again.run()
     assert record.metrics["reward_cap"] == pytest.approx(0.6)
     np.testing.assert_allclose(again.replay.rows[-250:, column], 0.5, rtol=1e-6)
 
 
-def outcome(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
+def outcome(trainer: AgentTrainer) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
     kept = [(r.epoch, r.steps, r.falls, r.training_returns, r.evaluation_returns, r.metrics) for r in trainer.records]
     return trainer.agent.actor.flat.detach(), trainer.agent.critics.flat.detach(), kept
 
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path: Path, steps: int) -> None:
-    whole = Trainer(Point, settings(return_steps=steps), "point")
+    whole = AgentTrainer(Point, settings(return_steps=steps), "point")
     list(whole.run())
-    first = Trainer(Point, settings(epochs=2, return_steps=steps), "point")
+    first = AgentTrainer(Point, settings(epochs=2, return_steps=steps), "point")
     list(first.run())
     first.save(tmp_path / "a.pt")
-    second = Trainer(Point, settings(epochs=3, return_steps=steps), "point")
+    second = AgentTrainer(Point, settings(epochs=3, return_steps=steps), "point")
     second.load(tmp_path / "a.pt")
     list(second.run())
     second.save(tmp_path / "a.pt")  # over the first; the buffer is full and has wrapped by now
-    third = Trainer(Point, settings(return_steps=steps), "point")
+    third = AgentTrainer(Point, settings(return_steps=steps), "point")
     third.load(tmp_path / "a.pt")
     list(third.run())
     for ours, theirs in zip(outcome(third), outcome(whole), strict=True):
@@ -141,8 +141,8 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path: Pa
 
 
 def test_evaluation_does_not_disturb_training() -> None:
-    with_it = Trainer(Point, settings(epochs=2), "point")
-    without = Trainer(Point, settings(epochs=2, evaluation_episodes=0), "point")
+    with_it = AgentTrainer(Point, settings(epochs=2), "point")
+    without = AgentTrainer(Point, settings(epochs=2, evaluation_episodes=0), "point")
     list(with_it.run())
     list(without.run())
     assert torch.equal(with_it.agent.actor.flat, without.agent.actor.flat)
@@ -172,7 +172,7 @@ class Away(Hooks):
 
 
 def test_falls_are_counted_and_hooks_called() -> None:
-    trainer = Trainer(Point, settings(epochs=1), "point")
+    trainer = AgentTrainer(Point, settings(epochs=1), "point")
     trainer.hooks = hooks = Away()
     steps: list[int] = []
     (record,) = trainer.run(steps.append)
@@ -183,7 +183,7 @@ def test_falls_are_counted_and_hooks_called() -> None:
 
 
 def test_time_limits_and_cut_epochs_are_no_falls() -> None:
-    trainer = Trainer(Point, settings(epochs=1, epoch_steps=50, start_steps=50), "point")
+    trainer = AgentTrainer(Point, settings(epochs=1, epoch_steps=50, start_steps=50), "point")
     trainer.hooks.propose = lambda observation, action: np.zeros(1, np.float32)  # type: ignore[method-assign]
     (record,) = trainer.run()
     assert record.falls == 0 and len(record.training_returns) == 2
@@ -191,7 +191,7 @@ def test_time_limits_and_cut_epochs_are_no_falls() -> None:
 
 
 def test_divergence_ends_training() -> None:
-    trainer = Trainer(Point, settings(epochs=1), "point")
+    trainer = AgentTrainer(Point, settings(epochs=1), "point")
     trainer.agent.log_alpha.data.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="diverged in epoch 1"):
         list(trainer.run())
@@ -199,7 +199,7 @@ def test_divergence_ends_training() -> None:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    trainer = Trainer(Point, settings(epochs=1, epoch_steps=110), "point")
+    trainer = AgentTrainer(Point, settings(epochs=1, epoch_steps=110), "point")
     list(trainer.run())
     path = tmp_path_factory.mktemp("sac") / "point.pt"
     trainer.save(path)
@@ -209,11 +209,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_checkpoint_of_another_run_is_refused(saved: Path) -> None:
     changed = settings(epoch_steps=110, seed=9)
     with pytest.raises(ConfigError, match="seed = 1, asked for is 9"):
-        Trainer(Point, changed, "point").load(saved)
+        AgentTrainer(Point, changed, "point").load(saved)
     with pytest.raises(ConfigError, match="task 'point', asked for is 'other'"):
-        Trainer(Point, changed, "other").load(saved)
+        AgentTrainer(Point, changed, "other").load(saved)
     with pytest.raises(ConfigError, match="1 observations and 1 actions, task point has 3 and 1"):
-        Trainer(lambda: gymnasium.make("Pendulum-v1"), settings(epoch_steps=110), "point").load(saved)
+        AgentTrainer(lambda: gymnasium.make("Pendulum-v1"), settings(epoch_steps=110), "point").load(saved)
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
@@ -221,26 +221,26 @@ def test_a_truncated_checkpoint_is_refused(saved: Path, tmp_path: Path, kept: fl
     data, path = saved.read_bytes(), tmp_path / "cut.pt"
     path.write_bytes(data[: int(kept if kept > 1 else kept * len(data))])
     with pytest.raises(ConfigError, match=r"cut\.pt: is no undamaged checkpoint"):
-        checkpoint.load(path, "point")
+        run_checkpoint.load(path, "point")
 
 
 def test_an_altered_checkpoint_is_refused(saved: Path, tmp_path: Path) -> None:
     """Numbers that are others than those that were written, in a file that is whole otherwise."""
     data, path = bytearray(saved.read_bytes()), tmp_path / "altered.pt"
-    content = checkpoint.load(saved, "point")
+    content = run_checkpoint.load(saved, "point")
     numbers = content["replay"]["rows"].numpy().tobytes()[:64]
     data[data.index(numbers) + 3] ^= 0x40
     path.write_bytes(data)
     with pytest.raises(ConfigError, match=r"altered\.pt: is no undamaged checkpoint \(.* was altered\)"):
-        checkpoint.load(path, "point")
+        run_checkpoint.load(path, "point")
 
 
 def test_a_checkpoint_with_settings_of_another_release_is_refused_in_one_line(saved: Path, tmp_path: Path) -> None:
-    content = checkpoint.load(saved, "point")
+    content = run_checkpoint.load(saved, "point")
     content["config"] = content["config"].replace('"epochs"', '"eras"')
-    checkpoint.save(tmp_path / "x.pt", "point", content)
+    run_checkpoint.save(tmp_path / "x.pt", "point", content)
     with pytest.raises(ConfigError, match=r"x\.pt: .*eras") as told:
-        Trainer(Point, SMALL, "point").load(tmp_path / "x.pt")
+        AgentTrainer(Point, SMALL, "point").load(tmp_path / "x.pt")
     assert "\n" not in str(told.value)
 
 
@@ -252,32 +252,32 @@ class Broken(Point):
 
 def test_what_an_environment_must_not_return_is_told() -> None:
     with pytest.raises(ConfigError, match=r"broken, step 7: transition: reward is nan.*; mend the environment"):
-        list(Trainer(Broken, SMALL, "broken").run())
+        list(AgentTrainer(Broken, SMALL, "broken").run())
 
 
 def test_updates_begin_with_the_first_reach() -> None:
     """After 2 steps there is none of 5 yet."""
-    list(Trainer(Point, settings(start_steps=1, return_steps=5, epochs=1, epoch_steps=20), "point").run())
+    list(AgentTrainer(Point, settings(start_steps=1, return_steps=5, epochs=1, epoch_steps=20), "point").run())
 
 
 def test_files_that_are_no_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     with pytest.raises(ConfigError, match="cannot be read"):
-        checkpoint.load(path, "point")
+        run_checkpoint.load(path, "point")
     torch.save([1, 2], path)
     with pytest.raises(ConfigError, match="no checkpoint of this trainer"):
-        checkpoint.load(path, "point")
+        run_checkpoint.load(path, "point")
     torch.save(SMALL, path)  # an object: only plain data is read
     with pytest.raises(ConfigError, match="no undamaged checkpoint"):
-        checkpoint.load(path, "point")
+        run_checkpoint.load(path, "point")
     torch.save(torch.load(saved, weights_only=True) | {"version": 99}, path)
     with pytest.raises(ConfigError, match="version is 99"):
-        checkpoint.load(path, "point")
-    checkpoint.save(path, "point", {"config": SMALL.model_dump_json(), "layout": [1, 1]})
+        run_checkpoint.load(path, "point")
+    run_checkpoint.save(path, "point", {"config": SMALL.model_dump_json(), "layout": [1, 1]})
     with pytest.raises(ConfigError, match="does not fit this run"):
-        Trainer(Point, SMALL, "point").load(path)
+        AgentTrainer(Point, SMALL, "point").load(path)
 
 
 def test_environments_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="must be vectors"):
-        Trainer(lambda: gymnasium.make("CartPole-v1"), SMALL, "cartpole")
+        AgentTrainer(lambda: gymnasium.make("CartPole-v1"), SMALL, "cartpole")

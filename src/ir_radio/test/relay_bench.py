@@ -13,9 +13,9 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Allocation, CellReport, SliceList, SliceStatus
-from ir_radio.relay_node import RelayNode
-from ir_radio.ros_messages import spec_to_message
-from ir_radio.slices import FlowSpec, SliceSpec
+from ir_radio.model.slice_specs import FlowSpec, SliceSpec
+from ir_radio.ros.relay_node import RelayNode
+from ir_radio.ros.ros_slice_messages import spec_to_message
 
 BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio import blocklength
-from ir_radio.cell import NEVER, Cell, FlowKey
-from ir_radio.coexistence import air, computing
+from ir_radio.coexistence import batch_air, batch_computing
 from ir_radio.coexistence.scenario import scenario
-from ir_radio.scheme import Air, Computing
-from ir_radio.slices import Carrier, SliceSpec
-from ir_radio.tables import Fate
+from ir_radio.engine.cell import NEVER, Cell, FlowKey
+from ir_radio.engine.cell_tables import Fate
+from ir_radio.model import blocklength
+from ir_radio.model.access_scheme import Air, Computing
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 MS, MINI = 1_000_000, 250_000
 BLOCK = 180e3 * 8.0  # bit/s of a resource block near the base station
@@ -217,13 +218,13 @@ def test_urllc_goes_as_in_the_batch_engine(arrivals, limit, scheduler, size):
     scene = scenario(
         scheduler=scheduler, sub_carriers=12, packets_per_minislot=limit, carried_first=True, embb_robots=1
     )
-    packets = air.make_packets(np.array(arrivals, np.int64), np.ones(len(arrivals)))
-    jobs = air.make_jobs(*np.zeros((3, 0), np.int64))
-    air.transmit(scene, packets, jobs, np.zeros((2, 1, 12), np.int64), np.zeros((2, 12)), 20)
+    packets = batch_air.make_packets(np.array(arrivals, np.int64), np.ones(len(arrivals)))
+    jobs = batch_air.make_jobs(*np.zeros((3, 0), np.int64))
+    batch_air.transmit(scene, packets, jobs, np.zeros((2, 1, 12), np.int64), np.zeros((2, 12)), 20)
     cell = make(blocks=12, packets_per_minislot=limit, scheduler=scheduler, epsilon=1e-9)
     count = len(arrivals)
     times, ends = cell.run(np.full(count, flow(cell, "u")), np.full(count, size), arrivals, 20 * MS)
-    assert (ends == np.where(packets.end == computing.DROPPED, Fate.OUTAGE, Fate.DELIVERED)).all()
+    assert (ends == np.where(packets.end == batch_computing.DROPPED, Fate.OUTAGE, Fate.DELIVERED)).all()
     sent = ends == Fate.DELIVERED
     assert times[sent].tolist() == packets.end[sent].tolist()
 
@@ -239,7 +240,7 @@ def test_computing_is_that_of_the_batch_engine(urllc, embb, sizes, shared, sched
     work = [
         (np.array(times, np.int64), np.array(sizes[k : k + len(times)]) * 500) for k, times in ((0, urllc), (40, embb))
     ]
-    ready = computing.compute(*work, shared, scheduler, 2 * MS)
+    ready = batch_computing.compute(*work, shared, scheduler, 2 * MS)
     cell = Cell(
         Carrier(
             bandwidth=1e9, resource_blocks=1000, tx_power=60.0, max_spectral_efficiency=12.0, computing=spec,
@@ -259,7 +260,7 @@ def test_computing_is_that_of_the_batch_engine(urllc, embb, sizes, shared, sched
     assert cell.books().balance() == (0, 0) and cell.books().queued == 0
     for (_, kind, i), time, fate in zip(line, times, ends, strict=True):
         step = MINI if kind == 0 and scheduler != "fifo" else MS
-        if ready[kind][i] == computing.DROPPED:
+        if ready[kind][i] == batch_computing.DROPPED:
             assert fate == Fate.COMPUTING_FULL
         elif fate != Fate.OUTAGE:
             assert time == -(-ready[kind][i] // step) * step + step

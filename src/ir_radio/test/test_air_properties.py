@@ -7,10 +7,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.scheme import Air, Computing
-from ir_radio.slices import Carrier, SliceSpec
-from ir_radio.tables import Fate
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.cell_tables import Fate
+from ir_radio.model.access_scheme import Air, Computing
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 MS, MINI, END = 1_000_000, 250_000, 30_000_000
 ROBOTS = {"near": (1.0, 0.0, 3.0), "far": (60.0, 0.0, 0.0), "lost": (1e5, 0.0, 0.0)}

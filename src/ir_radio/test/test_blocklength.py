@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_radio import blocklength
+from ir_radio.model import blocklength
 
 
 def test_by_hand():

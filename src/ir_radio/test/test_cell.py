@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ir_radio.cell import NEVER, Cell, FlowKey
-from ir_radio.kernel import Fate
-from ir_radio.slices import Carrier, SliceSpec
+from ir_radio.engine.cell import NEVER, Cell, FlowKey
+from ir_radio.engine.kernel import Fate
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 MS = 1_000_000
 NEAR = (0.0, 0.0, 2.0)  # 1 m from the base station

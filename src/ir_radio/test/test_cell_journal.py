@@ -6,9 +6,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.journal import CellReplay, keep
-from ir_radio.slices import Carrier, SliceSpec
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.cell_journal import CellReplay, keep
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 SLICES = ("video", "control")
 ROBOTS = ("cart", "spider")

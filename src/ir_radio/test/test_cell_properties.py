@@ -9,9 +9,10 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.kernel import Fate
-from ir_radio.slices import Carrier, SliceSpec
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.kernel import Fate
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 ROBOTS = {"near": (1.0, 0.0, 3.0), "mid": (25.0, 3.0, 0.0), "far": (90.0, 0.0, 0.0), "lost": (1e5, 0.0, 0.0)}
 DIRECTIONS = ("uplink", "downlink")

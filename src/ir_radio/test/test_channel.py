@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_radio import channel
-from ir_radio.slices import Carrier
+from ir_radio.model import channel
+from ir_radio.model.carrier import Carrier
 
 
 def test_path_loss_is_the_papers_formula():

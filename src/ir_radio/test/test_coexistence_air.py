@@ -7,7 +7,7 @@ from coexistence_reference import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio.coexistence.air import DROPPED, LOST, QUEUED, make_jobs, make_packets, transmit
+from ir_radio.coexistence.batch_air import DROPPED, LOST, QUEUED, make_jobs, make_packets, transmit
 from ir_radio.coexistence.scenario import SLOT, scenario
 
 NAMES = {QUEUED: "queued", DROPPED: "dropped", LOST: "lost"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio.coexistence.computing import DROPPED, compute
+from ir_radio.coexistence.batch_computing import DROPPED, compute
 
 
 def arrays(jobs):

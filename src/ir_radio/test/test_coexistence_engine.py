@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ir_common.config import ConfigError
-from ir_radio.coexistence import air, joint
-from ir_radio.coexistence.engine import DROPPED_IN_COMPUTING, draw, process, radiate, simulate
+from ir_radio.coexistence import batch_air, joint_scheduling
+from ir_radio.coexistence.batch_run import DROPPED_IN_COMPUTING, draw, process, radiate, simulate
 from ir_radio.coexistence.scenario import SLOT, scenario
 
 
@@ -25,7 +25,7 @@ def test_books_balance(scheduler, loss, limit, shared, embb, batches, power, see
     scene = scenario(scheduler=scheduler, loss=loss, packets_per_minislot=limit, shared=shared, embb_rate=embb,
                      batch_rate=batches, urllc_power=power, embb_power=power)  # fmt: skip
     out = simulate(scene, 50, seed)
-    fates = (air.QUEUED, air.DROPPED, air.LOST, DROPPED_IN_COMPUTING)
+    fates = (batch_air.QUEUED, batch_air.DROPPED, batch_air.LOST, DROPPED_IN_COMPUTING)
     assert np.all((out.packet_end > 0) | np.isin(out.packet_end, fates))
     for arrival, end in ((out.draw.packets, out.packet_end), (out.draw.jobs, out.job_end)):
         done = end > 0
@@ -63,7 +63,7 @@ def test_decoding_errors_come_as_often_as_the_approximation_says():
     """All sub-carriers allowed: lost packets against the mean error probability."""
     scene = scenario(epsilon=0.999, urllc_power=-103.0, batch_packets=2.0, sub_carriers=12, embb_rate=0.0)
     out = simulate(scene, 20_000, 3)
-    share = np.mean(out.packet_end[out.packet_end != air.QUEUED] == air.LOST)
+    share = np.mean(out.packet_end[out.packet_end != batch_air.QUEUED] == batch_air.LOST)
     usable = out.draw.errors[out.draw.errors <= 0.999]
     assert 0.02 < share == pytest.approx(usable.mean(), rel=0.05)
 
@@ -74,14 +74,14 @@ def test_decoding_errors_come_as_often_as_the_approximation_says():
 )
 def test_joint_finds_the_best_of_all(rate, delay, dropped, share, monkeypatch):
     """Against every combination on a coarser list of shares and four sub-carriers."""
-    monkeypatch.setattr(joint, "SHARES", (200, 400, 600, 800, 1000))
+    monkeypatch.setattr(joint_scheduling, "SHARES", (200, 400, 600, 800, 1000))
     scene = scenario(sub_carriers=4, packets_per_minislot=4, embb_rate=rate, batch_packets=1.5)
-    need = joint.Requirements(embb_rate=1.2e6, embb_delay=delay, dropped=dropped)
-    choice = joint.optimise(scene, need, 600, [7])
+    need = joint_scheduling.Requirements(embb_rate=1.2e6, embb_delay=delay, dropped=dropped)
+    choice = joint_scheduling.optimise(scene, need, 600, [7])
     assert (choice.best and choice.best.shared) == share
-    search = joint._Search(scene, need, [draw(scene, 600, 7)])
+    search = joint_scheduling._Search(scene, need, [draw(scene, 600, 7)])
     rules = ("rotate", "idle_first", "best_channel")
-    every = [search.measure(*key) for key in itertools.product(joint.SHARES, range(1, 5), rules)]
+    every = [search.measure(*key) for key in itertools.product(joint_scheduling.SHARES, range(1, 5), rules)]
     kept = [m.delay for m in every if m.keeps(need)]
     if kept:
         assert choice.measure.keeps(need) and choice.measure.delay == pytest.approx(min(kept), rel=2e-3)
@@ -92,13 +92,15 @@ def test_joint_finds_the_best_of_all(rate, delay, dropped, share, monkeypatch):
 def test_joint_does_not_starve_urllc_to_please_embb():
     """A share so small that URLLC's queue grows without end keeps every need of eMBB, and is no choice."""
     scene = scenario(embb_rate=13e6, sub_carriers=8)
-    choice = joint.optimise(scene, joint.Requirements(embb_rate=13e6 / 8, embb_delay=11e-3), 1000, [1])
+    choice = joint_scheduling.optimise(
+        scene, joint_scheduling.Requirements(embb_rate=13e6 / 8, embb_delay=11e-3), 1000, [1]
+    )
     assert choice.best is None and "keeps all" in choice.reasons[0]
 
 
 def test_joint_says_what_cannot_be_kept():
     scene = scenario(embb_rate=20e6)
-    choice = joint.optimise(scene, joint.Requirements(embb_rate=2.5e6, embb_delay=1e-3), 300, [1])
+    choice = joint_scheduling.optimise(scene, joint_scheduling.Requirements(embb_rate=2.5e6, embb_delay=1e-3), 300, [1])
     assert choice.best is None
     assert [reason.split(":")[0] for reason in choice.reasons] == ["eMBB rate", "eMBB delay"]
 

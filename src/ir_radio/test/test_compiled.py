@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from ir_radio import blocklength
-from ir_radio.compiled import digest
+from ir_radio.engine.compiled import digest
+from ir_radio.model import blocklength
 
 
 def test_a_change_of_any_compiled_file_names_another_cache(tmp_path):

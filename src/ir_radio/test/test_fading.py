@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ir_radio import channel
-from ir_radio.cell import NEVER, Cell, FlowKey
-from ir_radio.kernel import Fate
-from ir_radio.slices import Carrier, SliceSpec
+from ir_radio.engine.cell import NEVER, Cell, FlowKey
+from ir_radio.engine.kernel import Fate
+from ir_radio.model import channel
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 MS = 1_000_000
 UNCAPPED = {"max_spectral_efficiency": 99.0, "min_snr": -300.0}

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio import channel
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.scheme import Air, Handover
-from ir_radio.slices import Carrier, SliceSpec
-from ir_radio.tables import Fate
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.cell_tables import Fate
+from ir_radio.model import channel
+from ir_radio.model.access_scheme import Air, Handover
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
 
 MS = 1_000_000
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError, load_yaml
-from ir_radio import channel, profiles
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.profiles import load_profile, profile_names
-from ir_radio.slices import Carrier, SlicesFile, SliceSpec
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.model import channel, profiles
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.profiles import load_profile, profile_names
+from ir_radio.model.slice_specs import SlicesFile, SliceSpec
 
 
 def rate(profile, distance):
@@ -97,7 +98,7 @@ def test_wrong_profile_files(tmp_path):
 def test_a_profile_says_who_may_take_whose_blocks(tmp_path):
     assert {load_profile(name).air.scheduler for name in profile_names()} == {"reserved"}
     own = tmp_path / "own.yaml"
-    text = (Path(profiles.__file__).parent / "profile_files" / "nr.yaml").read_text()
+    text = (Path(profiles.__file__).parents[1] / "profile_files" / "nr.yaml").read_text()
     own.write_text(text.replace("scheduler: reserved", "scheduler: puncturing\n  packets_per_minislot: 3"))
     carrier = load_profile(str(own))
     assert (carrier.air.scheduler, carrier.air.packets_per_minislot, carrier.slot_time) == ("puncturing", 3, 500_000)

@@ -20,9 +20,9 @@ from sensor_msgs.msg import CompressedImage
 from ir_common.config import ConfigError
 from ir_common.ros_node import RELIABLE
 from ir_interfaces.msg import Allocation, SliceList, SliceStatus, TaskState
-from ir_radio.ros_messages import spec_from_message, spec_to_message
-from ir_radio.ros_pump import RosTime
-from ir_radio.slices import FlowSpec
+from ir_radio.model.slice_specs import FlowSpec
+from ir_radio.ros.ros_pump import RosTime
+from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
 
 BLOCK = 180e3 * 7.4063
 """bit/s of one resource block of the default carrier near the base station."""

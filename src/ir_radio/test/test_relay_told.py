@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage
 from ir_common.config import ConfigError
 from ir_common.ros_node import RELIABLE
 from ir_interfaces.msg import TaskState
-from ir_radio import relay_node
+from ir_radio.ros import relay_node
 
 
 def statuses(bench):

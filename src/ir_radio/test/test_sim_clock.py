@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_radio.sim_clock import TickClock
+from ir_radio.ros.tick_clock import TickClock
 
 MS = 1_000_000
 

@@ -20,7 +20,7 @@ PATIENCE = 2 * NANOSECONDS  #: after which it counts as put back wherever it is:
 
 
 @dataclass
-class Totals:
+class RobotCounters:
     """Since the start, as in `ir_interfaces/TaskStatus`."""
 
     distance: float = 0.0
@@ -50,7 +50,7 @@ class OnBoard:
 
     def __init__(self, name: str, task: Task, start: Pose, goals: Array, command_timeout: float) -> None:
         self.name, self.task = name, task
-        self.totals = Totals()
+        self.totals = RobotCounters()
         self.needs_reset = False
         self.now = 0  #: ns, newest reading of the trigger sensor
         self._start = start

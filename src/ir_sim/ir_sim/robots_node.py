@@ -23,8 +23,8 @@ from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Contacts, TaskState, TaskStatus
 from ir_interfaces.srv import ResetRobots
 from ir_sim.onboard import OnBoard
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
 from ir_sim.ros_sensors import message_to_joint_states, message_to_odometry, message_to_scan, message_to_touches
+from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
 from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import Step, make_task
 

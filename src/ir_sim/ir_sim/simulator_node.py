@@ -25,8 +25,8 @@ from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.camera import CameraWorker
 from ir_sim.readings import Reading
-from ir_sim.ros_messages import command_numbers
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
+from ir_sim.ros_task_messages import command_numbers
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import NANOSECONDS, Simulation
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from trajectory_msgs.msg import JointTrajectoryPoint
 
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
+from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
 from ir_sim.tasks import TASKS, Step, make_task
 
 TASK_OBJECTS = [make_task(model) for model in TASKS]

@@ -23,7 +23,7 @@ from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim import simulator_node
 from ir_sim.bridge import load_rows, rows_for
-from ir_sim.ros_messages import command_numbers
+from ir_sim.ros_task_messages import command_numbers
 from ir_sim.sdf import compose
 
 pytestmark = pytest.mark.timeout(90)

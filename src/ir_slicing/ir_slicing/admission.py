@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ir_common.config import ConfigError, load_yaml, validate
-from ir_radio.channel import block_rate, snr
-from ir_radio.slices import Carrier, SlicesFile, SliceSpec, doubled_flow
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.channel import block_rate, snr
+from ir_radio.model.slice_specs import SlicesFile, SliceSpec, doubled_flow
 from ir_slicing.lifecycle import State
 
 BlockRate = Callable[[SliceSpec], float]
 """bit/s that one resource block carries now on the links of a slice, positive."""
 
 
-class Refused(ValueError):
+class SliceRefused(ValueError):
     """A request for a slice that cannot be met; the message says why, in plain words and with the numbers."""
 
 
@@ -94,7 +95,7 @@ class Registry:
         """The specification that a template makes, under ``name`` (empty: the template's).
 
         Raises:
-            Refused: there is no such template.
+            SliceRefused: there is no such template.
             ConfigError: the name cannot be one.
         """
         template = self.template(template_name)
@@ -105,10 +106,10 @@ class Registry:
         """A template by name.
 
         Raises:
-            Refused: there is none.
+            SliceRefused: there is none.
         """
         if name not in self.templates:
-            raise Refused(f"unknown slice template '{name}'; templates are: {', '.join(self.templates) or 'none'}")
+            raise SliceRefused(f"unknown slice template '{name}'; templates are: {', '.join(self.templates) or 'none'}")
         return self.templates[name]
 
     @property
@@ -120,10 +121,10 @@ class Registry:
         """Adds a slice at ``now`` (ns).
 
         Raises:
-            Refused: the name is taken, another slice carries one of its topics, or it does not fit.
+            SliceRefused: the name is taken, another slice carries one of its topics, or it does not fit.
         """
         if spec.name in self.slices:
-            raise Refused(f"slice '{spec.name}' exists already; modify or delete it, or choose another name")
+            raise SliceRefused(f"slice '{spec.name}' exists already; modify or delete it, or choose another name")
         self._check(spec, rate)
         self.slices[spec.name] = Slice(spec, now)
         return self.slices[spec.name]
@@ -132,7 +133,7 @@ class Registry:
         """Replaces the specification of the slice of that name; a lifetime counts from ``now`` (ns) on.
 
         Raises:
-            Refused: there is no such slice, another slice carries one of its topics, or the new one does not fit.
+            SliceRefused: there is no such slice, another slice carries one of its topics, or the new one does not fit.
         """
         before = self.get(spec.name)
         (self._check if before.active else self.check_sense)(spec, rate)
@@ -144,11 +145,11 @@ class Registry:
         """Activates or deactivates a slice; what an inactive one held, topics too, others may have meanwhile.
 
         Raises:
-            Refused: there is no such slice, it is so already, or it no longer fits.
+            SliceRefused: there is no such slice, it is so already, or it no longer fits.
         """
         entry = self.get(name)
         if entry.active == active:
-            raise Refused(f"slice '{name}' is {entry.state} already")
+            raise SliceRefused(f"slice '{name}' is {entry.state} already")
         if active:
             self._check(entry.spec, rate)
         self.slices[name] = replace(entry, active=active)
@@ -158,7 +159,7 @@ class Registry:
         """Adds a template or replaces the one of its name.
 
         Raises:
-            Refused: it contradicts itself.
+            SliceRefused: it contradicts itself.
         """
         self.check_sense(template, rate)
         self.templates[template.name] = template.model_copy(update={"template_name": ""})
@@ -167,7 +168,7 @@ class Registry:
         """Removes a template and returns it; slices made from it stay.
 
         Raises:
-            Refused: there is no such template.
+            SliceRefused: there is no such template.
         """
         return self.templates.pop(self.template(name).name)
 
@@ -175,7 +176,7 @@ class Registry:
         """Removes a slice and returns it.
 
         Raises:
-            Refused: there is no such slice.
+            SliceRefused: there is no such slice.
         """
         self.get(name)
         return self.slices.pop(name)
@@ -200,45 +201,45 @@ class Registry:
         """A slice by name.
 
         Raises:
-            Refused: there is none.
+            SliceRefused: there is none.
         """
         if name not in self.slices:
             known = ", ".join(self.slices) or "none"
-            raise Refused(f"there is no slice '{name}'; slices are: {known}")
+            raise SliceRefused(f"there is no slice '{name}'; slices are: {known}")
         return self.slices[name]
 
     def check_sense(self, spec: SliceSpec, rate: BlockRate) -> None:
         """Refuses what no carrier state could mend: a specification that contradicts itself or exceeds the carrier.
 
         Raises:
-            Refused: says what contradicts what.
+            SliceRefused: says what contradicts what.
         """
         slot = self.carrier.slot
         if spec.type == "embb" and spec.max_latency < slot:
-            raise Refused(
+            raise SliceRefused(
                 f"slice '{spec.name}' contradicts itself: an eMBB slice is served once in a slot of {slot * 1e3:g} ms, "
                 f"its latency bound is {spec.max_latency * 1e3:g} ms; raise max_latency or make it urllc"
             )
         latency = self.carrier.scheduling_latency
         if spec.max_latency <= latency:
-            raise Refused(
+            raise SliceRefused(
                 f"slice '{spec.name}' asks for what this access cannot give: its latency bound is "
                 f"{spec.max_latency * 1e3:g} ms, scheduling alone takes {latency * 1e3:g} ms; raise max_latency or "
                 "take another carrier"
             )
         if 0.0 < spec.lifetime <= spec.max_latency:
-            raise Refused(
+            raise SliceRefused(
                 f"slice '{spec.name}' contradicts itself: it lives {spec.lifetime:g} s, "
                 f"its messages may take {spec.max_latency:g} s"
             )
         needed, total = self.blocks(spec, rate), self.carrier.resource_blocks
         if spec.share is not None and needed * rate(spec) < spec.rate:
-            raise Refused(
+            raise SliceRefused(
                 f"slice '{spec.name}' contradicts itself: its share of {spec.share:g} is {needed:.1f} resource blocks, "
                 f"which carry {needed * rate(spec) / 1e6:.1f} Mb/s, its rate is {spec.rate / 1e6:g} Mb/s"
             )
         if needed > total:
-            raise Refused(
+            raise SliceRefused(
                 f"slice '{spec.name}' can never fit: {self._reckoning(spec, rate(spec))} = {needed:.1f} "
                 f"resource blocks, the carrier has {total}"
             )
@@ -248,7 +249,7 @@ class Registry:
         others = [entry.spec for name, entry in self.active.items() if name != spec.name]
         for other in others:
             if twice := doubled_flow([*other.flows, *spec.flows]):
-                raise Refused(
+                raise SliceRefused(
                     f"slice '{other.name}' carries {twice} already; a topic crosses the radio in one slice only"
                 )
         taken = {other.name: self.blocks(other, rate) for other in others}
@@ -256,7 +257,7 @@ class Registry:
         needed = self.blocks(spec, rate)
         if needed > free:
             held = ", ".join(f"{name} {blocks:.1f}" for name, blocks in taken.items()) or "nothing"
-            raise Refused(
+            raise SliceRefused(
                 f"slice '{spec.name}' does not fit: {self._reckoning(spec, rate(spec))} = {needed:.1f} "
                 f"resource blocks, {max(free, 0.0):.1f} of {self.carrier.resource_blocks} are free (guaranteed: {held})"
             )
@@ -288,6 +289,6 @@ def load_registry(path: Path, urllc_margin: float, reference_distance: float, no
             registry.check_sense(template, lambda _: nominal)
         for spec in file.initial_slices():
             registry.create(spec, now, lambda _: nominal)
-    except (ConfigError, Refused) as error:
+    except (ConfigError, SliceRefused) as error:
         raise ConfigError(f"{path}: {error}") from None
     return registry, nominal

@@ -19,7 +19,14 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from ir_slicing.large_federation import FederationRun, History, close_round, make_server, run_in_process, site_round
+from ir_slicing.large_federation import (
+    FederationHistory,
+    FederationRun,
+    close_round,
+    make_server,
+    run_in_process,
+    site_round,
+)
 
 RECORD = "ir"
 """Name of our record in a Flower message."""
@@ -43,9 +50,9 @@ def train(message: Message, context: Context) -> Message:
     return Message(RecordDict({RECORD: ConfigRecord({"update": data, "reward": reward})}), reply_to=message)
 
 
-def orchestrate(grid: Grid, run: FederationRun) -> History:
+def orchestrate(grid: Grid, run: FederationRun) -> FederationHistory:
     """The server's side over any Flower grid."""
-    server, history = make_server(run), History()
+    server, history = make_server(run), FederationHistory()
     while len(list(grid.get_node_ids())) < run.slices:
         time.sleep(0.2)
     for number in range(run.rounds):
@@ -71,16 +78,16 @@ def main_of_server(grid: Grid, context: Context) -> None:
     orchestrate(grid, FederationRun.model_validate(values))
 
 
-def line(history: History) -> str:
+def line(history: FederationHistory) -> str:
     """The last round in words."""
     return f"reward {history.reward[-1]:.4f}, {history.updates[-1]} updates, {history.bytes_up[-1]} bytes up"
 
 
-def simulate(run: FederationRun) -> History:
+def simulate(run: FederationRun) -> FederationHistory:
     """Runs under Flower's simulation engine (Ray) on this machine."""
     from flwr.simulation import run_simulation
 
-    done: list[History] = []
+    done: list[FederationHistory] = []
     local = ServerApp()
 
     @local.main()

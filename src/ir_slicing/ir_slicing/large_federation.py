@@ -15,12 +15,12 @@ from pydantic import Field
 
 from ir_common.config import Config
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
-from ir_slicing.learning.environment import MAFL_CARRIER, SLICES, EnvironmentConfig, SlicingEnvironment
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.client import Client
 from ir_slicing.learning.federation.compression import decode
 from ir_slicing.learning.federation.messages import Global, Update
-from ir_slicing.learning.federation.server import Server, ServerConfig
-from ir_slicing.learning.traffic import TrafficConfig, generate
+from ir_slicing.learning.slicing_environment import MAFL_CARRIER, SLICES, EnvironmentConfig, SlicingEnvironment
 
 Weights = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ BLOCKS = 9
 
 
 @dataclass
-class History:
+class FederationHistory:
     """One entry a round.
 
     Attributes:
@@ -58,11 +58,11 @@ class History:
     bytes_up: list[int] = field(default_factory=list)
 
 
-def make_server(run: FederationRun) -> Server:
+def make_server(run: FederationRun) -> AveragingServer:
     """The server with the weights that all sites start from."""
     agent = DDPG(AGENT, 1, run.seed)
     names = tuple(f"slice_{index}" for index in range(run.slices))
-    return Server(run.server, agent.weights()[0], agent.architecture, names)
+    return AveragingServer(run.server, agent.weights()[0], agent.architecture, names)
 
 
 def site_round(run: FederationRun, index: int, whole: bytes, rest: Weights | None) -> tuple[bytes, Weights, float]:
@@ -71,7 +71,7 @@ def site_round(run: FederationRun, index: int, whole: bytes, rest: Weights | Non
     Args:
         run: the run.
         index: of the site.
-        whole: the global weights (`Server.whole`).
+        whole: the global weights (`AveragingServer.whole`).
         rest: [size] float32, what the last message could not hold (error feedback); nothing in the first round.
 
     Returns:
@@ -117,7 +117,7 @@ def _environment(run: FederationRun, index: int, number: int) -> SlicingEnvironm
     return SlicingEnvironment(config, generate(traffic, run.steps + 1, run.envs, seed), seed)
 
 
-def close_round(server: Server, history: History, answers: list[tuple[bytes, float]]) -> None:
+def close_round(server: AveragingServer, history: FederationHistory, answers: list[tuple[bytes, float]]) -> None:
     """Takes the sites' answers, messages and rewards, closes the round and puts it down."""
     before = server.received_bytes
     used = sum(not server.receive(data) for data, _ in sorted(answers))  # the same sum whoever comes first
@@ -127,9 +127,9 @@ def close_round(server: Server, history: History, answers: list[tuple[bytes, flo
     history.bytes_up.append(server.received_bytes - before)
 
 
-def run_in_process(run: FederationRun) -> tuple[Server, History]:
+def run_in_process(run: FederationRun) -> tuple[AveragingServer, FederationHistory]:
     """All sites in this process, one after the other."""
-    server, history = make_server(run), History()
+    server, history = make_server(run), FederationHistory()
     rests: dict[int, Weights] = {}
     for _ in range(run.rounds):
         whole, answers = server.whole().to_bytes(), []

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
 
 SST = {"embb": 1, "urllc": 2}
 """Standardised slice/service types (3GPP TS 23.501, 5.15.2.2)."""
@@ -37,7 +37,7 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True)
-class Event:
+class LifecycleEvent:
     """One line of the audit trail.
 
     Attributes:
@@ -73,7 +73,7 @@ class AuditTrail:
     """
 
     def __init__(self) -> None:
-        self._events: list[Event] = []
+        self._events: list[LifecycleEvent] = []
         self.refused: Counter[str] = Counter()
 
     def add(
@@ -83,16 +83,18 @@ class AuditTrail:
         """Adds one; without ``after`` the state stayed what it was."""
         sst, sd = (SST[spec.type], spec.differentiator) if spec else (0, 0)
         self._events.append(
-            Event(time, name, sst, sd, action, requester, accepted, reason, before, before if after is None else after)
+            LifecycleEvent(
+                time, name, sst, sd, action, requester, accepted, reason, before, before if after is None else after
+            )
         )
         if not accepted:
             self.refused[action] += 1
 
-    def peek(self) -> list[Event]:
+    def peek(self) -> list[LifecycleEvent]:
         """What came since the last `take`."""
         return list(self._events)
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[LifecycleEvent]:
         """What came since the last call."""
         events, self._events = self._events, []
         return events

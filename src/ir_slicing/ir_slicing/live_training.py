@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.signal import lfilter
 
-from ir_radio import channel
-from ir_radio.slices import Carrier, FlowSpec, SliceSpec
+from ir_radio.model import channel
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import FlowSpec, SliceSpec
 from ir_slicing.learning.agents.ddpg import DDPG
-from ir_slicing.learning.environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
 from ir_slicing.manager import Policy
-from ir_slicing.ros_rehearsal import Period, Rehearsal, Scenario
+from ir_slicing.ros_rehearsal import Period, Rehearsal, RehearsalScenario
 from ir_slicing.slice_agent import SliceAgentConfig
 
 Floats = NDArray[np.float64]
@@ -84,7 +85,7 @@ def environment(carrier: Carrier, live: SliceAgentConfig, steps: int, envs: int,
     return SlicingEnvironment(config, traffic, seed, np.stack([low_passed.need_at(t).blocks for t in range(steps)]))
 
 
-def load_step(carrier: Carrier, seed: int, after: int = 25) -> Scenario:
+def load_step(carrier: Carrier, seed: int, after: int = 25) -> RehearsalScenario:
     """A random scenario in which one slice's load jumps beyond its guarantee, and all that is offered still fits.
 
     A tenth to all of the carrier's blocks; guarantees of half to four fifths of them; the other slices offer less than
@@ -120,10 +121,14 @@ def load_step(carrier: Carrier, seed: int, after: int = 25) -> Scenario:
         for m in range(SLICES)
     )  # fmt: skip
     offered = np.concatenate([np.tile(low, (STEP, 1)), np.tile(high, (after, 1))])
-    return Scenario(part, specs, distances, tuple(sizes.tolist()), offered, float(rng.uniform(0.0, PERIOD)), seed)
+    return RehearsalScenario(
+        part, specs, distances, tuple(sizes.tolist()), offered, float(rng.uniform(0.0, PERIOD)), seed
+    )
 
 
-def rehearse(scenario: Scenario, policy: Policy, config: SliceAgentConfig, agent: DDPG | None = None) -> list[Period]:
+def rehearse(
+    scenario: RehearsalScenario, policy: Policy, config: SliceAgentConfig, agent: DDPG | None = None
+) -> list[Period]:
     """What a policy makes of a scenario; under the policy learned, ``agent`` (of one slice) acts for each of them."""
     run, asked, periods = Rehearsal(scenario, policy, config, PERIOD), None, []
     while not run.over:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ir_common.config import Config
-from ir_slicing.learning.forecaster.network import TwinConfig
-from ir_slicing.learning.forecaster.training import FitConfig, Forecaster, fit_twin
+from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster, fit_twin
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ class LiveTwin:
         fitting = FitConfig(day=_NO_DAY, epochs=self.config.epochs, seed=self._seed)
         try:
             made = fit_twin(
-                traffic.astype(np.float32), TwinConfig(window=self.config.window, horizons=(1,)), fitting
+                traffic.astype(np.float32), ForecasterConfig(window=self.config.window, horizons=(1,)), fitting
             )  # fmt: skip
         except ValueError:
             self.refused["too short"] += 1

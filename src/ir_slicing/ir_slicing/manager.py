@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from ir_common.config import ConfigError, live
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.admission import load_registry
 from ir_slicing.agent_requests import AgentRequests, TrustConfig
 from ir_slicing.agent_weights import TRAINED

@@ -15,12 +15,12 @@ from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds, to_seconds, to_stamp
 from ir_interfaces.msg import Allocation, CellReport, SliceEvent, SliceList, SliceRequest, SliceStatus
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
-from ir_radio.ros_messages import spec_from_message, spec_to_message
-from ir_slicing.admission import Refused, Slice
+from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
+from ir_slicing.admission import Slice, SliceRefused
 from ir_slicing.agent_requests import REASONS
-from ir_slicing.journal import keep
 from ir_slicing.lifecycle import MANAGER, State
 from ir_slicing.manager import ManagerConfig
+from ir_slicing.manager_journal import keep
 from ir_slicing.ros_federation import FederationServer
 from ir_slicing.ros_reports import LoadReader
 
@@ -261,7 +261,7 @@ class ManagerNode(LeanNode):
         """Makes a change, or says in ``response`` why not; either way in the log and in the audit trail."""
         try:
             response.success, response.message = True, change()
-        except (Refused, ConfigError) as error:
+        except (SliceRefused, ConfigError) as error:
             response.success, response.message = False, str(error)
             self.get_logger().warning(f"refused: {error}")
             self._publish_events()

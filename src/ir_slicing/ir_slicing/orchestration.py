@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ir_common.config import ConfigError
-from ir_radio.slices import SliceSpec
-from ir_slicing.admission import BlockRate, Refused, Registry, Slice
+from ir_radio.model.slice_specs import SliceSpec
+from ir_slicing.admission import BlockRate, Registry, Slice, SliceRefused
 from ir_slicing.lifecycle import MANAGER, AuditTrail, State
 
 Done = TypeVar("Done")
@@ -26,8 +26,8 @@ class Orchestrator:
         trail: where the lines go.
         rate: what a block carries now.
 
-    All requests raise `Refused` or `ConfigError` with the reason and then change nothing; ``now`` is ns of ROS time,
-    ``requester`` is for the trail.
+    All requests raise `SliceRefused` or `ConfigError` with the reason and then change nothing; ``now`` is ns of ROS
+    time, ``requester`` is for the trail.
     """
 
     def __init__(self, registry: Registry, trail: AuditTrail, rate: BlockRate) -> None:
@@ -112,6 +112,6 @@ class Orchestrator:
         state = before.state if before else State.PREPARATION
         try:
             return change()
-        except (Refused, ConfigError) as error:
+        except (SliceRefused, ConfigError) as error:
             self.trail.add(now, action, name, spec, requester, str(error), state, accepted=False)
             raise

@@ -13,8 +13,8 @@ from ir_common.ros_node import LATCHED, RELIABLE, LeanNode
 from ir_interfaces.msg import FederationStatus, GlobalModel, SliceUpdate
 from ir_interfaces.srv import GetModel
 from ir_slicing.agent_weights import load
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.messages import Update
-from ir_slicing.learning.federation.server import Server, ServerConfig
 from ir_slicing.lifecycle import MANAGER, State
 from ir_slicing.manager import SliceManager
 from ir_slicing.state_file import SavedModel
@@ -36,7 +36,7 @@ class FederationServer:
         self._node, self._manager, self._save = node, manager, save
         first, config = load(manager.config.weights_file), manager.config
         rules = ServerConfig(aggregation=config.aggregation, norm_bound=config.norm_bound)
-        self._server = Server(rules, first.values, first.architecture, ())
+        self._server = AveragingServer(rules, first.values, first.architecture, ())
         self._restore()
         self._participants: list[str] = []
         self._silent: list[str] = []

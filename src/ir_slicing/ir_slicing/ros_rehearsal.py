@@ -15,9 +15,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.ros_messages import report_to_message
-from ir_radio.slices import Carrier, SliceSpec
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SliceSpec
+from ir_radio.ros.ros_slice_messages import report_to_message
 from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
 from ir_slicing.manager import ManagerConfig, Policy, SliceManager
 from ir_slicing.ros_reports import LoadReader
@@ -29,7 +30,7 @@ _NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Scenario:
+class RehearsalScenario:
     """What one run is like.
 
     Attributes:
@@ -78,7 +79,9 @@ class Rehearsal:
         period: s between two reports.
     """
 
-    def __init__(self, scenario: Scenario, policy: Policy, config: SliceAgentConfig, period: float = 0.2) -> None:
+    def __init__(
+        self, scenario: RehearsalScenario, policy: Policy, config: SliceAgentConfig, period: float = 0.2
+    ) -> None:
         self._scenario, self._period = scenario, round(period * _NS)
         self._cell = Cell(scenario.carrier)
         self._manager = _manager(scenario, policy)
@@ -150,7 +153,7 @@ class Rehearsal:
         return [reader.read(message) for reader in self._readers], seen
 
 
-def _manager(scenario: Scenario, policy: Policy) -> SliceManager:
+def _manager(scenario: RehearsalScenario, policy: Policy) -> SliceManager:
     """With its slices from a file, as in the stack."""
     carrier = scenario.carrier.model_dump(mode="json", exclude_unset=True)
     slices = [spec.model_dump(mode="json", exclude_unset=True) for spec in scenario.specs]

@@ -19,7 +19,7 @@ from pydantic import Field
 from ir_common.config import Config, ConfigError
 from ir_slicing.agent_weights import AgentWeights
 from ir_slicing.demand import DemandFilter
-from ir_slicing.learning import qos
+from ir_slicing.learning import satisfaction
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.federation.client import Client
 from ir_slicing.learning.federation.compression import CompressionConfig
@@ -129,9 +129,9 @@ class SliceSight:
         if not known.any():
             return self.config.min_blocks
         rate = np.where(known, view.block_rate, view.block_rate[known].mean())
-        margin = qos.headroom(self.config.target, self.config.steepness)
+        margin = satisfaction.headroom(self.config.target, self.config.steepness)
         bound = np.full(offered.shape, self.max_latency)
-        wanted = np.where(offered > 0.0, qos.rate_for_delay(offered, view.packet, bound, margin), 0.0)
+        wanted = np.where(offered > 0.0, satisfaction.rate_for_delay(offered, view.packet, bound, margin), 0.0)
         late = max(view.queued - float(offered.sum()) * self.max_latency, 0.0)
         blocks = float((wanted / rate).sum()) + late / self.config.drain_time / float(rate.mean())
         return min(max(blocks, self.config.min_blocks), view.carrier)
@@ -152,7 +152,7 @@ class SliceSight:
         To be asked after `observe` of the report on what came of the request.
         """
         granted = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
-        used = float(qos.utilisation(np.array(granted), np.array(self.needed), "efficient"))
+        used = float(satisfaction.utilisation(np.array(granted), np.array(self.needed), "efficient"))
         return self.config.utilisation_weight * used + self.config.utility_weight * self.satisfaction(view)
 
     def satisfaction(self, view: SliceView) -> float:
@@ -162,7 +162,9 @@ class SliceSight:
             return 0.0 if view.queued > 0.0 else 1.0
         if not view.delivered:
             return 0.0
-        served = qos.delay_satisfaction(np.array(view.delay), np.array(self.max_latency), self.config.steepness)
+        served = satisfaction.delay_satisfaction(
+            np.array(view.delay), np.array(self.max_latency), self.config.steepness
+        )
         return float(served) * view.delivered / count
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
 from ir_common.config import Config, ConfigError
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.admission import Slice
 
 Weights = NDArray[np.float32]

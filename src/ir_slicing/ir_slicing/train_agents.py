@@ -18,10 +18,11 @@ import torch
 
 from ir_common.config import ConfigError, load_yaml
 from ir_common.provenance import commit_of
-from ir_radio.slices import Carrier, SlicesFile
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import SlicesFile
 from ir_slicing.agent_weights import AgentWeights, digest, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
-from ir_slicing.learning.training import TrainingConfig, train
+from ir_slicing.learning.policy_training import PolicyTrainingConfig, train
 from ir_slicing.live_training import SLICES, environment, judge
 from ir_slicing.slice_agent import SliceAgentConfig
 
@@ -45,7 +46,7 @@ def trained(
     """
     made = environment(carrier, live, min(steps, 600), envs, seed)
     learner = DDPG(agent, made.slices, seed)
-    train(made, learner, TrainingConfig(steps=steps), seed)
+    train(made, learner, PolicyTrainingConfig(steps=steps), seed)
     return AgentWeights(agent.hidden, learner.architecture, learner.weights().mean(axis=0))
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_common.config import ConfigError
-from ir_radio.slices import Carrier, FlowSpec, SliceSpec
-from ir_slicing.admission import Refused, Registry, guaranteed_blocks, load_registry, nominal_block_rate
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import FlowSpec, SliceSpec
+from ir_slicing.admission import Registry, SliceRefused, guaranteed_blocks, load_registry, nominal_block_rate
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 CARRIER = Carrier(bandwidth=10e6, resource_blocks=50)
@@ -40,32 +41,36 @@ def test_blocks_of_a_guaranteed_rate():
 def test_fits_to_the_last_block_and_not_beyond(registry):
     registry.create(spec("a", 30e6), 0, one_megabit)
     registry.create(spec("b", 20e6), 0, one_megabit)
-    with pytest.raises(Refused, match=r"'c' does not fit: 1 Mb/s at 1.000 Mb/s per block = 1.0 .* 0.0 of 50 are free"):
+    with pytest.raises(
+        SliceRefused, match=r"'c' does not fit: 1 Mb/s at 1.000 Mb/s per block = 1.0 .* 0.0 of 50 are free"
+    ):
         registry.create(spec("c", 1e6), 0, one_megabit)
     assert list(registry.slices) == ["a", "b"]
 
 
 def test_urllc_margin_counts(registry):
     registry.create(spec("a", 30e6), 0, one_megabit)
-    with pytest.raises(Refused, match=r"20 Mb/s \+ 25% URLLC margin .* = 25.0 resource blocks, 20.0 of 50 .*a 30.0"):
+    with pytest.raises(
+        SliceRefused, match=r"20 Mb/s \+ 25% URLLC margin .* = 25.0 resource blocks, 20.0 of 50 .*a 30.0"
+    ):
         registry.create(spec("b", 20e6, type="urllc"), 0, one_megabit)
 
 
 def test_worse_links_leave_less_room(registry):
     registry.create(spec("a", 30e6), 0, one_megabit)
-    with pytest.raises(Refused, match="does not fit"):
+    with pytest.raises(SliceRefused, match="does not fit"):
         registry.create(spec("b", 10e6), 0, lambda _: 0.7e6)
 
 
 def test_name_clash_is_refused(registry):
     registry.create(spec("a", 1e6), 0, one_megabit)
-    with pytest.raises(Refused, match="'a' exists already"):
+    with pytest.raises(SliceRefused, match="'a' exists already"):
         registry.create(spec("a", 2e6), 0, one_megabit)
     assert registry.slices["a"].spec.rate == 1e6
 
 
 def test_unknown_template_is_refused_with_the_known_ones(registry):
-    with pytest.raises(Refused, match="unknown slice template 'vidio'; templates are: video"):
+    with pytest.raises(SliceRefused, match="unknown slice template 'vidio'; templates are: video"):
         registry.from_template("vidio", "")
 
 
@@ -84,7 +89,7 @@ def test_template_under_another_name(registry):
     ],
 )
 def test_specification_that_contradicts_itself(registry, changes, reason):
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(SliceRefused, match=reason):
         registry.create(spec(**changes), 0, one_megabit)
     assert not registry.slices
 
@@ -92,7 +97,7 @@ def test_specification_that_contradicts_itself(registry, changes, reason):
 def test_topic_of_another_slice_is_refused(registry):
     scan = FlowSpec(robots=("cart*",), topic="scan", direction="uplink")
     registry.create(spec("a", 1e6, flows=(scan,)), 0, one_megabit)
-    with pytest.raises(Refused, match="'a' carries scan"):
+    with pytest.raises(SliceRefused, match="'a' carries scan"):
         registry.create(spec("b", 1e6, flows=(scan.model_copy(update={"robots": ("cart_2",)}),)), 0, one_megabit)
 
 
@@ -100,9 +105,9 @@ def test_modification_that_does_not_fit_leaves_the_old_one(registry):
     registry.create(spec("a", 30e6), 0, one_megabit)
     registry.create(spec("b", 10e6), 0, one_megabit)
     before = dict(registry.slices)
-    with pytest.raises(Refused, match=r"20.0 of 50 are free \(guaranteed: a 30.0\)"):
+    with pytest.raises(SliceRefused, match=r"20.0 of 50 are free \(guaranteed: a 30.0\)"):
         registry.modify(spec("b", 21e6), 5, one_megabit)
-    with pytest.raises(Refused, match="no slice 'x'; slices are: a, b"):
+    with pytest.raises(SliceRefused, match="no slice 'x'; slices are: a, b"):
         registry.modify(spec("x", 1e6), 5, one_megabit)
     assert registry.slices == before
     registry.modify(spec("b", 20e6), 5, one_megabit)
@@ -113,7 +118,7 @@ def test_delete_makes_room(registry):
     registry.create(spec("a", 50e6), 0, one_megabit)
     registry.delete("a")
     registry.create(spec("b", 50e6), 0, one_megabit)
-    with pytest.raises(Refused, match="no slice 'a'"):
+    with pytest.raises(SliceRefused, match="no slice 'a'"):
         registry.delete("a")
 
 
@@ -142,7 +147,7 @@ def test_guarantees_always_fit_whatever_is_asked(operations):
                 registry.modify(spec(name, rate), 0, one_megabit)
             else:
                 registry.delete(name)
-        except Refused:
+        except SliceRefused:
             pass
         assert sum(registry.blocks(e.spec, one_megabit) for e in registry.slices.values()) <= 50 + 1e-9
 
@@ -188,6 +193,6 @@ def test_impossible_file_names_file_and_place(tmp_path, line, reason):
 def test_bound_within_the_scheduling_latency_is_refused():
     slow = CARRIER.model_copy(update={"scheduling_latency": 0.011})
     registry = Registry(slow, [], urllc_margin=0.25)
-    with pytest.raises(Refused, match="latency bound is 10 ms, scheduling alone takes 11 ms"):
+    with pytest.raises(SliceRefused, match="latency bound is 10 ms, scheduling alone takes 11 ms"):
         registry.create(spec(type="urllc", max_latency=0.01), 0, one_megabit)
     registry.create(spec(type="urllc", max_latency=0.012), 0, one_megabit)

@@ -11,8 +11,8 @@ from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.batched import BatchedMLP, Replay, architecture
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
-from ir_slicing.learning.environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
-from ir_slicing.learning.traffic import TrafficConfig, generate
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
 
 
 def batch(slices, rows=32, seed=0):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ir_radio import channel
-from ir_slicing.learning import qos
-from ir_slicing.learning.environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
-from ir_slicing.learning.traffic import TrafficConfig, generate
+from ir_radio.model import channel
+from ir_slicing.learning import satisfaction
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
 
 
 def small(steps=6, envs=2, seed=3, **changes):
@@ -23,12 +23,14 @@ def small(steps=6, envs=2, seed=3, **changes):
 
 
 def test_satisfaction_by_hand():
-    assert qos.rate_satisfaction(np.array(2.2), np.array(2.0), 20.0) == pytest.approx(1 / (1 + math.exp(-2.0)))
-    assert qos.rate_satisfaction(np.array(2.0), np.array(2.0), 20.0) == pytest.approx(0.5)
-    assert qos.delay(np.array(15.0), np.array(5.0)) == pytest.approx(0.1)
-    assert np.isinf(qos.delay(np.array(5.0), np.array(5.0)))
-    assert qos.delay_satisfaction(np.array(0.05), np.array(0.1), 20.0) == pytest.approx(1 / (1 + math.exp(-10.0)))
-    assert qos.delay_satisfaction(np.array(np.inf), np.array(0.1), 20.0) == 0.0
+    assert satisfaction.rate_satisfaction(np.array(2.2), np.array(2.0), 20.0) == pytest.approx(1 / (1 + math.exp(-2.0)))
+    assert satisfaction.rate_satisfaction(np.array(2.0), np.array(2.0), 20.0) == pytest.approx(0.5)
+    assert satisfaction.delay(np.array(15.0), np.array(5.0)) == pytest.approx(0.1)
+    assert np.isinf(satisfaction.delay(np.array(5.0), np.array(5.0)))
+    assert satisfaction.delay_satisfaction(np.array(0.05), np.array(0.1), 20.0) == pytest.approx(
+        1 / (1 + math.exp(-10.0))
+    )
+    assert satisfaction.delay_satisfaction(np.array(np.inf), np.array(0.1), 20.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_satisfaction_by_hand():
     [("efficient", [0.5, 1.0, 0.5]), ("clipped", [0.5, 1.0, 1.0]), ("printed", [0.5, 1.0, 2.0])],
 )
 def test_utilisation_above_one(form, expected):
-    assert qos.utilisation(np.array([5.0, 10.0, 20.0]), np.array(10.0), form) == pytest.approx(expected)
+    assert satisfaction.utilisation(np.array([5.0, 10.0, 20.0]), np.array(10.0), form) == pytest.approx(expected)
 
 
 def reference(env, step, blocks):

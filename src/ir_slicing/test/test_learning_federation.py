@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.federation import compression
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.client import Client
 from ir_slicing.learning.federation.compression import CompressionConfig, Encoder, decode, encode_plain
 from ir_slicing.learning.federation.messages import Global, Update
 from ir_slicing.learning.federation.round import Federation
-from ir_slicing.learning.federation.server import Server, ServerConfig
 
 PLAIN = ServerConfig(compression=CompressionConfig(form="float32"))
 SIZE = 6
 
 
 def server(config=PLAIN, slices=("a", "b", "c", "d", "e")):
-    return Server(config, np.zeros(SIZE, np.float32), "arch", slices)
+    return AveragingServer(config, np.zeros(SIZE, np.float32), "arch", slices)
 
 
 def update(name="a", change=1.0, samples=10, number=0, architecture="arch"):
@@ -178,7 +178,7 @@ def test_error_feedback_loses_nothing():
 def test_a_slice_sends_later_what_a_message_could_not_hold():
     """Nothing new is learnt after the first message; the rest still arrives, piece by piece."""
     config = ServerConfig(compression=CompressionConfig(keep=0.2), norm_bound=0.0)
-    one = Server(config, np.zeros(50, np.float32), "arch", ("a",))
+    one = AveragingServer(config, np.zeros(50, np.float32), "arch", ("a",))
     client = Client("a", config.compression, np.zeros(50, np.float32), "arch")
     weights = learnt = np.random.default_rng(0).standard_normal(50).astype(np.float32)
     for _ in range(40):

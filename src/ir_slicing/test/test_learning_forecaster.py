@@ -6,11 +6,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from ir_slicing.learning.device_traffic import Source, TrafficConfig
 from ir_slicing.learning.forecaster import linear
 from ir_slicing.learning.forecaster.baselines import LSTM, auto_arima, fit_lstm, seasonal_naive
-from ir_slicing.learning.forecaster.network import GraphAttention, GraphLearner, SliceTwin, TwinConfig
-from ir_slicing.learning.forecaster.training import CHANNELS, FitConfig, Scale, Windows, fit_twin, slice_loss
-from ir_slicing.learning.traffic import Source, TrafficConfig
+from ir_slicing.learning.forecaster.fitting import CHANNELS, FitConfig, Scale, Windows, fit_twin, slice_loss
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, GraphAttention, GraphLearner, SliceTwin
 
 SMALL = {"window": 6, "horizons": (1, 2), "features": 8, "embedding": 4, "heads": 2}
 
@@ -25,11 +25,11 @@ def _seeded():
 def test_equation_9_as_printed_joins_nobody():
     """M1 = M2 makes M1 M2^T - M2 M1^T zero, whatever the weights and the window."""
     features = torch.randn(3, 5, 8)
-    assert (GraphLearner(TwinConfig(**SMALL, graph="printed"), 5)(features) == 0.0).all()
+    assert (GraphLearner(ForecasterConfig(**SMALL, graph="printed"), 5)(features) == 0.0).all()
 
 
 def test_two_embeddings_give_a_directed_dynamic_graph():
-    learner = GraphLearner(TwinConfig(**SMALL), 5)
+    learner = GraphLearner(ForecasterConfig(**SMALL), 5)
     a = learner(torch.randn(3, 5, 8)).detach()
     assert (a >= 0).all() and (a < 1).all() and (a > 0).any()
     assert (torch.minimum(a, a.transpose(1, 2)) == 0).all()  # an edge has one direction
@@ -38,7 +38,7 @@ def test_two_embeddings_give_a_directed_dynamic_graph():
 
 
 def test_equation_9_by_hand():
-    learner = GraphLearner(TwinConfig(**{**SMALL, "embedding": 1}, beta=2.0), 2)
+    learner = GraphLearner(ForecasterConfig(**{**SMALL, "embedding": 1}, beta=2.0), 2)
     with torch.no_grad():
         learner.embedding.copy_(torch.tensor([[[0.3], [0.1]], [[0.2], [0.5]]]))
         for theta in learner.dynamic:
@@ -80,7 +80,7 @@ def test_a_device_without_edges_sees_only_itself():
 
 @pytest.mark.parametrize("graph", ["two_embeddings", "printed", "none"])
 def test_shapes_and_a_fresh_twin_is_a_model_of_single_devices(graph):
-    twin, window = SliceTwin(TwinConfig(**SMALL, graph=graph), 5, CHANNELS).eval(), torch.randn(3, CHANNELS, 6, 5)
+    twin, window = SliceTwin(ForecasterConfig(**SMALL, graph=graph), 5, CHANNELS).eval(), torch.randn(3, CHANNELS, 6, 5)
     out = twin(window)
     assert out.shape == (3, 2, 5)
     window[..., 0] += 1.0
@@ -90,7 +90,7 @@ def test_shapes_and_a_fresh_twin_is_a_model_of_single_devices(graph):
 
 
 def test_the_printed_softmax_only_divides_what_was_seen_last():
-    twin = SliceTwin(TwinConfig(**SMALL, head="softmax"), 5, CHANNELS).eval()
+    twin = SliceTwin(ForecasterConfig(**SMALL, head="softmax"), 5, CHANNELS).eval()
     window = torch.rand(3, CHANNELS, 6, 5)
     assert twin(window).sum(-1).detach().numpy() == pytest.approx(
         window[:, 0, -1].sum(-1)[:, None].expand(3, 2).numpy()
@@ -100,7 +100,7 @@ def test_the_printed_softmax_only_divides_what_was_seen_last():
 def test_bad_configurations_are_refused():
     for change in ({"heads": 3}, {"horizons": (3, 1)}, {"horizons": (0, 1)}, {"order": 6}):
         with pytest.raises(ValidationError):
-            TwinConfig(**{**SMALL, **change})
+            ForecasterConfig(**{**SMALL, **change})
     with pytest.raises(ValidationError, match="nothing to test on"):
         FitConfig(train=0.9, validate=0.1)
 
@@ -139,7 +139,7 @@ def test_the_twin_learns_who_leads_and_a_model_of_single_devices_cannot():
     actual, errors = traffic[last + 1][:, 1:], {}
     for graph, parts in (("two_embeddings", False), ("none", False), ("two_embeddings", True), ("none", True)):
         form = {**SMALL, "horizons": (1,), "features": 16, "graph": graph, "linear": parts, "order": 2}
-        twin = fit_twin(traffic, TwinConfig(**form), config.model_copy(update={"epochs": 3 if parts else 15}))
+        twin = fit_twin(traffic, ForecasterConfig(**form), config.model_copy(update={"epochs": 3 if parts else 15}))
         got = twin.predict(traffic, last)[:, 0, 1:]
         errors[graph, parts] = float(np.sqrt(np.mean((got - actual) ** 2)))
         assert min(twin.history) < twin.history[0]
@@ -152,7 +152,7 @@ def test_without_anything_in_common_the_graph_is_not_used():
     """Independent noise about a level: no edges, no attention, and the error of the level itself."""
     traffic = np.random.default_rng(3).uniform(1.0, 3.0, (400, 5)).astype(np.float32)
     config = FitConfig(day=50, epochs=3, seed=1)
-    twin = fit_twin(traffic, TwinConfig(**SMALL, order=2), config)
+    twin = fit_twin(traffic, ForecasterConfig(**SMALL, order=2), config)
     last = np.arange(config.split(400)[1], 398)
     error = twin.predict(traffic, last).sum(-1) - traffic[last[:, None] + [1, 2]].sum(-1)
     level = traffic[:320].mean(0).sum() - traffic[last[:, None] + [1, 2]].sum(-1)
@@ -162,7 +162,7 @@ def test_without_anything_in_common_the_graph_is_not_used():
 
 def test_forecast_is_the_sum_of_its_parts():
     """blend own + (1 - blend) seasonal + lags + gate attention."""
-    twin, window = SliceTwin(TwinConfig(**SMALL, order=2), 3, CHANNELS).eval(), torch.randn(4, CHANNELS, 6, 3)
+    twin, window = SliceTwin(ForecasterConfig(**SMALL, order=2), 3, CHANNELS).eval(), torch.randn(4, CHANNELS, 6, 3)
     with torch.no_grad():
         for buffer in (twin.seasonal.weight, twin.lags.weight, twin.lags.alone, twin.lags.bias):
             buffer.normal_()
@@ -226,7 +226,7 @@ def test_lag_weights_of_held_out_rows_do_not_know_them():
 
 def test_same_seed_same_weights_and_forecasts_do_not_see_the_future():
     traffic, config = follow(200), FitConfig(day=20, epochs=2)
-    twins = [fit_twin(traffic, TwinConfig(**SMALL), config) for _ in range(2)]
+    twins = [fit_twin(traffic, ForecasterConfig(**SMALL), config) for _ in range(2)]
     last = np.array([50, 100])
     first = twins[0].predict(traffic, last)
     assert (first == twins[1].predict(traffic, last)).all()
@@ -236,13 +236,13 @@ def test_same_seed_same_weights_and_forecasts_do_not_see_the_future():
 
 
 def test_forecasts_of_the_wrong_width_are_refused():
-    twin = fit_twin(follow(200), TwinConfig(**SMALL), FitConfig(day=20, epochs=1))
+    twin = fit_twin(follow(200), ForecasterConfig(**SMALL), FitConfig(day=20, epochs=1))
     with pytest.raises(ValueError, match=r"\[step, 6\] is needed"):
         twin.predict(follow(200)[:, :5], np.array([50]))
     with pytest.raises(ValueError, match="need 6 steps"):
         twin.predict(follow(200), np.array([4]))
     with pytest.raises(ValueError, match="too few"):
-        fit_twin(follow(20), TwinConfig(**SMALL), FitConfig())
+        fit_twin(follow(20), ForecasterConfig(**SMALL), FitConfig())
 
 
 def test_seasonal_naive_by_hand():

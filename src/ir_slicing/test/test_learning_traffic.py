@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_slicing.learning import traces
-from ir_slicing.learning.traffic import TrafficConfig, generate
+from ir_slicing.learning import trace_devices
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
 
 FLAT = {"rates": (1e5,), "day_amplitude": 0.0, "device_spread": 0.0}
 
@@ -76,7 +76,7 @@ def write(path, *rows, header=HEADER):
 
 def test_a_trace_in_si_units_with_gaps_and_doubled_seconds(tmp_path):
     file = write(tmp_path / "a.csv", row(0, 1000, "-"), row(1, 2000), row(1, 4000), row(7, 500), row(6, 700))
-    (trace,) = traces.load(file)
+    (trace,) = trace_devices.load(file)
     assert trace.time.tolist() == [0, 1, 1, 7, 7]  # the clock never runs back
     assert trace.values["DL_bitrate"][:2].tolist() == [1e6, 2e6]
     assert trace.values["Speed"][0] == pytest.approx(10.0)
@@ -93,13 +93,13 @@ def test_folder_archive_and_devices(tmp_path):
     with zipfile.ZipFile(archive, "w") as out:
         out.write(tmp_path / "d" / "x.csv", "x.csv")
         out.writestr("__MACOSX/x.csv", "rubbish")
-    assert len(traces.load(tmp_path / "d")) == 2
-    (one,) = traces.load(archive)
-    matrix = traces.device_matrix([one], period=1.0, steps=5)
+    assert len(trace_devices.load(tmp_path / "d")) == 2
+    (one,) = trace_devices.load(archive)
+    matrix = trace_devices.device_matrix([one], period=1.0, steps=5)
     assert matrix.shape == (5, 2)
     assert matrix[:, 1].tolist() == [5e5, 6e5, 7e5, 8e5, 9e5]
     with pytest.raises(ConfigError, match="the longest has 10"):
-        traces.device_matrix([one], period=1.0, steps=11)
+        trace_devices.device_matrix([one], period=1.0, steps=11)
 
 
 @pytest.mark.parametrize(
@@ -115,17 +115,17 @@ def test_folder_archive_and_devices(tmp_path):
 )
 def test_bad_traces_name_file_line_and_column(tmp_path, rows, header, told):
     with pytest.raises(ConfigError, match=told):
-        traces.load(write(tmp_path / "a.csv", *rows, header=header))
+        trace_devices.load(write(tmp_path / "a.csv", *rows, header=header))
 
 
 def test_missing_empty_or_broken_places(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
-        traces.load(tmp_path / "no.csv")
+        trace_devices.load(tmp_path / "no.csv")
     with pytest.raises(ConfigError, match="holds no CSV file"):
-        traces.load(tmp_path)
+        trace_devices.load(tmp_path)
     (tmp_path / "b.zip").write_text("no archive")
     with pytest.raises(ConfigError, match="is not a ZIP archive"):
-        traces.load(tmp_path / "b.zip")
+        trace_devices.load(tmp_path / "b.zip")
     (tmp_path / "c.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="is not UTF-8"):
-        traces.load(tmp_path / "c.csv")
+        trace_devices.load(tmp_path / "c.csv")

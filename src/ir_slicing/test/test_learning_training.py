@@ -7,11 +7,11 @@ import pytest
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
-from ir_slicing.learning.environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
-from ir_slicing.learning.forecaster.training import Forecaster, Scale
-from ir_slicing.learning.foresight import forecast_needs
-from ir_slicing.learning.traffic import TrafficConfig, generate
-from ir_slicing.learning.training import TrainingConfig, asking, evaluate, foreseeing, train
+from ir_slicing.learning.device_traffic import TrafficConfig, generate
+from ir_slicing.learning.forecaster.fitting import Forecaster, Scale
+from ir_slicing.learning.need_forecast import forecast_needs
+from ir_slicing.learning.policy_training import PolicyTrainingConfig, asking, evaluate, foreseeing, train
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
 
 PROFILES = (SliceProfile(name="a", kind="rate"), SliceProfile(name="b", kind="delay", max_delay=0.2))
 CONFIG = EnvironmentConfig(slices=PROFILES, fading_samples=2)
@@ -29,7 +29,7 @@ def cell(steps=200, envs=4, seed=1, foresee=True, devices=6):
 def test_agents_that_learn_are_better_than_equal_shares_and_below_the_bound():
     """Random actions earn 0.5 here; equal shares are what the agents begin with."""
     agent = DDPG(DDPGConfig(hidden=(32, 32), warm_up=128, actor_delay=50, epsilon_steps=150), 2, 0)
-    history = train(cell(), agent, TrainingConfig(steps=450, period=10), 0)
+    history = train(cell(), agent, PolicyTrainingConfig(steps=450, period=10), 0)
     test = cell(steps=60, seed=2)
     earned = {
         "learnt": evaluate(test, asking(agent)).reward.mean(),
@@ -44,7 +44,7 @@ def test_agents_that_learn_are_better_than_equal_shares_and_below_the_bound():
 def test_same_seeds_same_history():
     def run():
         agent = DDPG(DDPGConfig(hidden=(8,), warm_up=16, batch=16), 2, 3)
-        history = train(cell(40, 2), agent, TrainingConfig(steps=30, period=5, absent=0.3), 4)
+        history = train(cell(40, 2), agent, PolicyTrainingConfig(steps=30, period=5, absent=0.3), 4)
         return history.reward, agent.weights()
 
     first, second = run(), run()
@@ -54,8 +54,8 @@ def test_same_seeds_same_history():
 def test_dqn_trains_without_federation_only():
     agent = DQN(DQNConfig(hidden=(8,), warm_up=16, batch=16), 2, 0)
     with pytest.raises(ValueError, match="federated to false"):
-        train(cell(20, 1), agent, TrainingConfig(steps=5), 0)
-    history = train(cell(20, 1), agent, TrainingConfig(steps=30, federated=False), 0)
+        train(cell(20, 1), agent, PolicyTrainingConfig(steps=5), 0)
+    history = train(cell(20, 1), agent, PolicyTrainingConfig(steps=30, federated=False), 0)
     assert np.isnan(history.loss[0]) and np.isfinite(history.loss[-1]) and history.traffic[-1] == 0
 
 

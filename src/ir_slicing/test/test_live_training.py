@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ir_common.config import load_yaml
-from ir_radio import channel
-from ir_radio.slices import SlicesFile
+from ir_radio.model import channel
+from ir_radio.model.slice_specs import SlicesFile
 from ir_slicing.agent_weights import TRAINED, digest, load
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.live_training import STEP, environment, judge, load_step, recovery, rehearse

@@ -10,7 +10,7 @@ from ir_common.config import ConfigError
 from ir_slicing.allocation import QUANTUM
 from ir_slicing.demand import Load
 from ir_slicing.manager import ManagerConfig, SliceManager
-from ir_slicing.preflight import check
+from ir_slicing.slices_checks import check
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ir_radio.slices import SliceSpec
-from ir_slicing.admission import Refused
+from ir_radio.model.slice_specs import SliceSpec
+from ir_slicing.admission import SliceRefused
 from ir_slicing.demand import Load
-from ir_slicing.journal import ManagerReplay, keep
 from ir_slicing.manager import ManagerConfig
+from ir_slicing.manager_journal import ManagerReplay, keep
 
 SLICES = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000
@@ -32,7 +32,7 @@ def test_a_repeated_manager_decides_the_same():
         if step == 40:
             manager.orchestrator.create(now, "test", "extra", lambda: small("extra", 2e6))
         if step == 60:
-            with pytest.raises(Refused):
+            with pytest.raises(SliceRefused):
                 manager.orchestrator.create(now, "test", "huge", lambda: small("huge", 1e9))
         if step == 120:
             manager.orchestrator.modify(now, "test", "extra", lambda: small("extra", 1e6))

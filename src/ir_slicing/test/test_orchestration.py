@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ir_slicing.admission import Refused
+from ir_slicing.admission import SliceRefused
 from ir_slicing.lifecycle import State
 from ir_slicing.manager import ManagerConfig, SliceManager
 
@@ -49,11 +49,11 @@ def test_life_of_a_slice(manager):
 
 def test_refusal_is_on_record_and_changes_nothing(manager):
     before = dict(manager.registry.slices)
-    with pytest.raises(Refused):
+    with pytest.raises(SliceRefused):
         manager.orchestrator.create(SECOND, "anna", "cart_b", lambda: manager.registry.from_template("carrt", "cart_b"))
-    with pytest.raises(Refused):
+    with pytest.raises(SliceRefused):
         manager.orchestrator.delete(SECOND, "anna", "nobody")
-    with pytest.raises(Refused, match="ACTIVE already"):
+    with pytest.raises(SliceRefused, match="ACTIVE already"):
         manager.orchestrator.set_active(SECOND, "anna", "cart", True)
     assert manager.registry.slices == before
     events = manager.trail.take()
@@ -85,7 +85,7 @@ def test_inactive_slice_holds_nothing(manager):
     manager.allocate()
     assert "cart" not in manager.allocation.blocks
     manager.orchestrator.create(SECOND, "", "cart_b", lambda: manager.registry.from_template("cart", "cart_b"))
-    with pytest.raises(Refused, match="cart_b' carries"):
+    with pytest.raises(SliceRefused, match="cart_b' carries"):
         manager.orchestrator.set_active(SECOND, "", "cart", True)
     manager.orchestrator.delete(SECOND, "", "cart_b")
     manager.orchestrator.set_active(SECOND, "", "cart", True)
@@ -104,7 +104,7 @@ def test_inactive_slice_holds_nothing(manager):
 )
 def test_template_that_contradicts_itself(manager, changes, reason):
     bad = manager.registry.templates["cart"].model_copy(update=changes)
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(SliceRefused, match=reason):
         manager.orchestrator.set_template(SECOND, "anna", "cart", lambda: bad)
     assert manager.registry.templates["cart"].rate == 15e6, "the last good one stays"
     assert lines(manager) == [("set_template", "cart", "PREPARATION", "PREPARATION", False)]
@@ -117,5 +117,5 @@ def test_templates_change_and_go(manager):
     assert (made.spec.name, made.spec.rate, made.spec.template_name) == ("slow", 1e6, "slow")
     manager.orchestrator.delete_template(SECOND, "anna", "slow")
     assert "slow" in manager.registry.slices, "what was made from it stays"
-    with pytest.raises(Refused, match="unknown slice template 'slow'"):
+    with pytest.raises(SliceRefused, match="unknown slice template 'slow'"):
         manager.orchestrator.delete_template(SECOND, "anna", "slow")

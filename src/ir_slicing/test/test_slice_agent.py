@@ -10,9 +10,9 @@ import pytest
 from ir_common.config import ConfigError
 from ir_slicing.agent_weights import AgentWeights, load, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.compression import decode
 from ir_slicing.learning.federation.messages import Global, Update
-from ir_slicing.learning.federation.server import Server, ServerConfig
 from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
 from ir_slicing.slice_agent import SliceAgent, SliceAgentConfig, SliceView
 
@@ -125,7 +125,7 @@ def test_it_learns_and_its_update_holds_the_change():
     assert len(data) < 4 * len(weights.values)
     assert agent.update(0) is None, "one update a round"
     assert agent.update(1) is None, "of another round than its weights"
-    server = Server(ServerConfig(), weights.values, weights.architecture, ("cart",))
+    server = AveragingServer(ServerConfig(), weights.values, weights.architecture, ("cart",))
     assert server.receive(data) == ""
     assert agent.apply(server.close().to_bytes()) and agent.round == 1
 
@@ -158,10 +158,10 @@ def test_model_of_another_architecture_or_round_is_refused_and_counted():
     weights, other = fresh(), fresh((16,))
     agent = make(weights)
     before = agent.step(VIEW)
-    server = Server(ServerConfig(), weights.values, weights.architecture, ())
+    server = AveragingServer(ServerConfig(), weights.values, weights.architecture, ())
     server.close()
     assert not agent.apply(server.close().to_bytes()), "a change of a round that it missed"
-    assert not agent.apply(Server(ServerConfig(), other.values, other.architecture, ()).whole().to_bytes())
+    assert not agent.apply(AveragingServer(ServerConfig(), other.values, other.architecture, ()).whole().to_bytes())
     assert not agent.apply(b"nonsense")
     bad = np.full_like(weights.values, np.nan)
     assert not agent.apply(Global(5, 5, weights.architecture, b"F" + bad.tobytes()).to_bytes())

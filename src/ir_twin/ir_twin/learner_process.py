@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir_twin.channel import Channel
-from ir_twin.config import LearnerConfig
-from ir_twin.ensemble_network import EnsembleNetwork
-from ir_twin.predict_network import ModelVersion, PredictNetwork
-from ir_twin.transitions import Layout, Rows, Transition
+from ir_dynamics.dynamics_config import LearnerConfig
+from ir_dynamics.ensemble_network import EnsembleNetwork
+from ir_dynamics.predict_network import ModelVersion, PredictNetwork
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout
+from ir_twin.object_stream import ObjectStream
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Begin:
     """First message about a task: its layout, and the version from which a restarted learner goes on."""
 
     task: str
-    layout: Layout
+    layout: TransitionLayout
     version: int = 0
     network: PredictNetwork | EnsembleNetwork | None = None
 
@@ -54,7 +54,7 @@ class Notice:
 
 @dataclass
 class _Task:
-    layout: Layout
+    layout: TransitionLayout
     outbox: deque[Rows]
     latest: ModelVersion | None = None
     begun: bool = False
@@ -79,7 +79,7 @@ class LearnerProcess:
         self._config, self._say = config, say
         self._tasks: dict[str, _Task] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
+        self._channel: ObjectStream | None = None
         self._start_after = 0.0
         self.restarts = 0
 
@@ -102,7 +102,7 @@ class LearnerProcess:
         """The learner died too often and is not started any more."""
         return self.restarts > self._config.max_restarts
 
-    def declare(self, task: str, layout: Layout) -> None:
+    def declare(self, task: str, layout: TransitionLayout) -> None:
         """Makes a task known."""
         self._tasks.setdefault(task, _Task(layout, deque(maxlen=self._config.outbox_limit)))
 
@@ -144,7 +144,7 @@ class LearnerProcess:
         """Ends the process."""
         self._stop()
 
-    def _send(self, channel: Channel) -> None:
+    def _send(self, channel: ObjectStream) -> None:
         for name, task in self._tasks.items():
             if channel.busy:
                 return
@@ -179,12 +179,12 @@ class LearnerProcess:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ir_twin.learner", str(theirs.fileno())],
+                [sys.executable, "-m", "ir_twin.learner_worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
             )  # fmt: skip
         os.sched_setscheduler(self._process.pid, os.SCHED_BATCH, os.sched_param(0))  # its imports are costly too
         os.setpriority(os.PRIO_PROCESS, self._process.pid, self._config.learner_nice)
-        self._channel = Channel(ours)
+        self._channel = ObjectStream(ours)
         for task in self._tasks.values():
             task.begun = False
         self._channel.send(

@@ -23,7 +23,7 @@ from ir_common.ros_params import declare
 from ir_interfaces.msg import Allocation, CellReport, FederationStatus, NodeStatus, TaskStatus, TwinStatus
 from ir_twin.monitor.health import Health, Status
 from ir_twin.monitor.table import render
-from ir_twin.monitor.totals import Totals
+from ir_twin.monitor.totals import RunTotals
 
 
 class MonitorConfig(Config):
@@ -46,7 +46,7 @@ class MonitorNode(LeanNode):
     def __init__(self) -> None:
         super().__init__("monitor")
         self._config = declare(self, MonitorConfig).config
-        self._totals = Totals(list(self._config.robots))
+        self._totals = RunTotals(list(self._config.robots))
         self._started = self._config.started or time.time()
         self._warnings: deque[str] = deque(maxlen=3)
         self._console = Console()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_twin.config import VetoConfig
+from ir_twin.twin_config import VetoConfig
 from ir_twin.veto import Sent
 
 Array = NDArray[np.float64]

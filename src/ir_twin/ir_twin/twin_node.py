@@ -22,18 +22,18 @@ from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds
+from ir_dynamics import model_checkpoint
+from ir_dynamics.termination_labels import TerminationLabels
+from ir_dynamics.transitions import layout_of
 from ir_interfaces.msg import TaskState, TwinStatus
 from ir_interfaces.msg import Verdict as VerdictMessage
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
+from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, make_task
-from ir_twin import checkpoint
-from ir_twin.config import TwinConfig
-from ir_twin.hindsight import Hindsight
-from ir_twin.journal import TwinJournal
 from ir_twin.learner_process import LearnerProcess
-from ir_twin.transitions import layout_of
-from ir_twin.twin import Array, RobotTwin, TaskTwin, Verdict
+from ir_twin.robot_twin import Array, RobotTwin, TaskTwin, Verdict
+from ir_twin.twin_config import TwinConfig
+from ir_twin.twin_journal import TwinJournal
 from ir_twin.veto import VETOES, Reason, Sent
 
 COMMANDS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -79,9 +79,9 @@ class TwinNode(LeanNode):
 
     def _resume(self, task: TaskTwin, config: TwinConfig) -> None:
         """Goes on from the task's checkpoint, where there is one."""
-        path = checkpoint.file_of(config.checkpoints, task.name)
-        model = checkpoint.load(path, task.name, task.layout, config.preset) if path.exists() else None
-        checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
+        path = model_checkpoint.file_of(config.checkpoints, task.name)
+        model = model_checkpoint.load(path, task.name, task.layout, config.preset) if path.exists() else None
+        model_checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
         if model:
             task.adopt(model, config)
             self.learner.resume(model)
@@ -174,7 +174,7 @@ class RobotPort:
         self._states = node.create_subscription(TaskState, prefix + "state", self._on_state, STATES)
         self._proposals = node.create_subscription(kind, f"{prefix}{topic}_proposed", self._on_proposal, PROPOSALS)
         horizon = node.parameters.config.risk_horizon if twin.task.layout.ahead else 0.0
-        self._hindsight = Hindsight(horizon, task.control_period)
+        self._hindsight = TerminationLabels(horizon, task.control_period)
         self._message = VerdictMessage()
         self._message.header.frame_id = twin.robot
         self._rejected = 0

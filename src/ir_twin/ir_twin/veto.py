@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_twin.config import VetoConfig
+from ir_twin.twin_config import VetoConfig
 
 MIN_REWARDS = 50
 """Real rewards, and predictions, that a judgement about a threshold rests on at least."""
@@ -48,7 +48,7 @@ class Sent(enum.IntEnum):
     SAFE = 4
 
 
-class Decision(NamedTuple):
+class VetoDecision(NamedTuple):
     """What becomes of one proposal."""
 
     accepted: bool
@@ -64,7 +64,7 @@ Lack = Literal[Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE]
 def decide(
     config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0, lack: Lack | None = None,
     veto: Reason = Reason.LOW_REWARD,
-) -> Decision:  # fmt: skip
+) -> VetoDecision:  # fmt: skip
     r"""The rule: accepted where :math:`\hat r \ge` threshold. (Of risk and limit: both are given with a minus.)
 
     An invalid command is replaced by the safe action in every mode. Otherwise mode off passes everything, shadow passes
@@ -81,18 +81,18 @@ def decide(
         veto: the reason where it is not accepted.
     """
     if lack is Reason.INVALID_COMMAND:
-        return Decision(False, True, lack)
+        return VetoDecision(False, True, lack)
     if config.mode == "off":
-        return Decision(True, False, Reason.UNTESTED)
+        return VetoDecision(True, False, Reason.UNTESTED)
     enforce = config.mode == "enforce"
     reason = Reason.NO_PREDICTION if lack is None and not math.isfinite(predicted_reward) else lack
     if reason is not None:
         accepted = _FALLBACKS[reason](config) == "pass"
-        return Decision(accepted, enforce and not accepted, reason)
+        return VetoDecision(accepted, enforce and not accepted, reason)
     if predicted_reward >= threshold:
-        return Decision(True, False, Reason.ACCEPTED)
+        return VetoDecision(True, False, Reason.ACCEPTED)
     probe = 0 < config.max_consecutive_vetoes <= vetoes_in_a_row
-    return Decision(False, enforce and not probe, veto)
+    return VetoDecision(False, enforce and not probe, veto)
 
 
 _FALLBACKS = {

@@ -12,15 +12,15 @@ import torch
 from test_learner import BEGIN, CONFIG, LAYOUT, toy
 
 from ir_common.config import ConfigError
-from ir_twin import checkpoint
-from ir_twin.config import PRESETS, EnsembleConfig, NetworkConfig
-from ir_twin.ensemble import Ensemble
-from ir_twin.ensemble_network import EnsembleNetwork
-from ir_twin.learner import TaskLearner
+from ir_dynamics import model_checkpoint
+from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, NetworkConfig
+from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.ensemble_network import EnsembleNetwork
+from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.transitions import UNKNOWN, Rows, TransitionLayout, heldout_mask, layout_of
 from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
-from ir_twin.predict_network import ModelVersion
-from ir_twin.training import Trainer
-from ir_twin.transitions import UNKNOWN, Layout, Rows, heldout_mask, layout_of
+from ir_twin.learner_worker import TaskLearner
 
 torch.set_num_threads(1)
 SMALL = EnsembleConfig(members=4, elites=2, hidden=(32, 32), batch=64)
@@ -48,9 +48,9 @@ def version(preset: str) -> ModelVersion:
 
 @pytest.mark.parametrize("preset", ["live", "ensemble"])
 def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
-    model, path = version(preset), checkpoint.file_of(tmp_path / "new" / "folder", "toy")
-    checkpoint.save(path, model, preset)
-    again = checkpoint.load(path, "toy", layout_of(preset, 2, 1), preset)
+    model, path = version(preset), model_checkpoint.file_of(tmp_path / "new" / "folder", "toy")
+    model_checkpoint.save(path, model, preset)
+    again = model_checkpoint.load(path, "toy", layout_of(preset, 2, 1), preset)
     assert (again.version, again.transitions, again.steps) == (model.version, model.transitions, model.steps)
     assert again.error.reward == model.error.reward
     assert again.error.state_dimensions.shape == (2,), "of what is observed"
@@ -64,17 +64,17 @@ def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "toy.npz"
     if damage == "format":
-        monkeypatch.setattr("ir_twin.predict_network._FORMAT", 99)
-    checkpoint.save(path, version("live"), "live")
+        monkeypatch.setattr("ir_dynamics.predict_network._FORMAT", 99)
+    model_checkpoint.save(path, version("live"), "live")
     monkeypatch.undo()
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     if damage == "text":
         path.write_text("weights")
     task = "other" if damage == "task" else "toy"
-    layout = Layout(3, 1) if damage == "widths" else LAYOUT
+    layout = TransitionLayout(3, 1) if damage == "widths" else LAYOUT
     with pytest.raises(ConfigError, match=r"toy\.npz: .*; (move it away|give another folder)"):
-        checkpoint.load(path, task, layout, "paper" if damage == "preset" else "live")
+        model_checkpoint.load(path, task, layout, "paper" if damage == "preset" else "live")
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_a_network_of_other_layers_than_those_of_its_preset_is_refused(
     """The preset was another one when the file was written; what is loaded, the learner goes on from."""
     preset = "ensemble" if isinstance(config, EnsembleConfig) else "live"
     path, layout = tmp_path / "toy.npz", layout_of(preset, 2, 1)
-    trainer = Ensemble(config, layout, 0) if isinstance(config, EnsembleConfig) else Trainer(config, layout, 0)
-    checkpoint.save(path, replace(version(preset), network=trainer.export()), preset)
+    trainer = Ensemble(config, layout, 0) if isinstance(config, EnsembleConfig) else PredictTrainer(config, layout, 0)
+    model_checkpoint.save(path, replace(version(preset), network=trainer.export()), preset)
     with pytest.raises(ConfigError, match=rf"toy\.npz: checkpoint of {said}.*; move it away"):
-        checkpoint.load(path, "toy", layout, preset)
+        model_checkpoint.load(path, "toy", layout, preset)
 
 
 @pytest.mark.parametrize(
@@ -110,23 +110,23 @@ def test_whatever_a_damaged_file_raises_is_said_as_damage(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "toy.npz"
-    checkpoint.save(path, version("live"), "live")
-    checkpoint.save_rows(path, toy(50), toy(5))
+    model_checkpoint.save(path, version("live"), "live")
+    model_checkpoint.save_rows(path, toy(50), toy(5))
 
     def load(*given: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr(np, "load", load)
     with pytest.raises(ConfigError, match=r"toy\.npz: is no undamaged checkpoint .*; move it away"):  # in one line
-        checkpoint.load(path, "toy", LAYOUT, "live")
+        model_checkpoint.load(path, "toy", LAYOUT, "live")
     with pytest.raises(ConfigError, match=r"toy\.rows\.npz: is damaged .*gathers anew"):
-        checkpoint.load_rows(path, LAYOUT)
+        model_checkpoint.load_rows(path, LAYOUT)
 
 
 def test_a_damaged_zip_entry_is_said_as_damage(tmp_path: Path) -> None:
     """Of an encrypted entry zipfile raises RuntimeError, of an unknown compression NotImplementedError."""
     path = tmp_path / "toy.npz"
-    checkpoint.save(path, version("live"), "live")
+    model_checkpoint.save(path, version("live"), "live")
     whole, entry = path.read_bytes(), b"PK\x01\x02"
     for offset, value in ((8, 1), (10, 99)):  # flags and compression, in the central directory
         data = bytearray(whole)
@@ -134,7 +134,7 @@ def test_a_damaged_zip_entry_is_said_as_damage(tmp_path: Path) -> None:
             data[start + offset] = value
         path.write_bytes(data)
         with pytest.raises(ConfigError, match=r"toy\.npz: is no undamaged checkpoint"):
-            checkpoint.load(path, "toy", LAYOUT, "live")
+            model_checkpoint.load(path, "toy", LAYOUT, "live")
 
 
 def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
     torch.testing.assert_close(adopted.mean[: len(elites)], outcome.mean[elites])
     torch.testing.assert_close(adopted.deviation[: len(elites)], outcome.deviation[elites])
     with pytest.raises(ValueError, match="is not one"):
-        Ensemble(SMALL, Layout(3, 1), 1).adopt(model.export())
+        Ensemble(SMALL, TransitionLayout(3, 1), 1).adopt(model.export())
 
 
 @pytest.mark.parametrize("preset", ["live", "ensemble"])
@@ -220,7 +220,7 @@ def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> No
     """With room for 200, the newest are kept, in their order; what was held out stays held out."""
     config = CONFIG.model_copy(update={"preset": preset, "replay_capacity": 200})
     begin = Begin("toy", layout_of(preset, 2, 1))
-    learner, path = TaskLearner(config, begin), checkpoint.file_of(tmp_path, "toy")
+    learner, path = TaskLearner(config, begin), model_checkpoint.file_of(tmp_path, "toy")
     for part in np.split(rows(600, preset), 6):
         learner.add(part)
     learner.keep(path)
@@ -236,14 +236,14 @@ def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("damage", ["truncated", "another width", "nan", "text"])
 def test_transitions_that_do_not_fit_are_refused(damage: str, tmp_path: Path) -> None:
-    path = checkpoint.file_of(tmp_path, "toy")
+    path = model_checkpoint.file_of(tmp_path, "toy")
     good = toy(50)
     bad = {"another width": good[:, 1:], "nan": np.full_like(good, np.nan)}.get(damage, good)
-    checkpoint.save_rows(path, bad, good[:1])
-    file = checkpoint.rows_of(path)
+    model_checkpoint.save_rows(path, bad, good[:1])
+    file = model_checkpoint.rows_of(path)
     if damage == "truncated":
         file.write_bytes(file.read_bytes()[:200])
     if damage == "text":
         file.write_text("no rows")
     with pytest.raises(ConfigError, match=r"toy\.rows\.npz: .*gathers anew"):
-        checkpoint.load_rows(path, LAYOUT)
+        model_checkpoint.load_rows(path, LAYOUT)

@@ -16,15 +16,15 @@ import numpy as np
 import psutil
 import pytest
 
-from ir_twin import checkpoint
-from ir_twin.channel import Channel
-from ir_twin.config import LearnerConfig
-from ir_twin.learner import Budget, Learner, TaskLearner, serve
+from ir_dynamics import model_checkpoint
+from ir_dynamics.dynamics_config import LearnerConfig
+from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout, heldout_mask
 from ir_twin.learner_process import Begin, LearnerProcess
-from ir_twin.predict_network import ModelVersion
-from ir_twin.transitions import Layout, Rows, Transition, heldout_mask
+from ir_twin.learner_worker import Budget, Learner, TaskLearner, serve
+from ir_twin.object_stream import ObjectStream
 
-LAYOUT = Layout(num_state=2, num_action=1)
+LAYOUT = TransitionLayout(num_state=2, num_action=1)
 BEGIN = Begin("toy", LAYOUT)
 CONFIG = LearnerConfig(
     seed=3, initial_steps=20, publish_period=0.1, learner_duty=0.5, learner_nice=1, steps_per_transition=2.0
@@ -61,16 +61,16 @@ def test_held_out_transitions_are_never_trained_on() -> None:
 def test_what_is_learnt_from_is_written_as_it_grows_and_a_learner_goes_on_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ir_twin.learner.KEEP_PERIOD", 0.01)
-    config, path = CONFIG.model_copy(update={"checkpoints": str(tmp_path)}), checkpoint.file_of(tmp_path, "toy")
-    ours, theirs = (Channel(end) for end in socket.socketpair())
+    monkeypatch.setattr("ir_twin.learner_worker.KEEP_PERIOD", 0.01)
+    config, path = CONFIG.model_copy(update={"checkpoints": str(tmp_path)}), model_checkpoint.file_of(tmp_path, "toy")
+    ours, theirs = (ObjectStream(end) for end in socket.socketpair())
     thread = threading.Thread(target=serve, args=(theirs, Learner(config), Budget(1.0)))
     thread.start()
     try:
         ours.send(BEGIN)
         for count, total in ((200, 200), (300, 500)):
             ours.send(("toy", toy(count)))
-            until(lambda total=total: sum(map(len, checkpoint.load_rows(path, LAYOUT))) == total)  # type: ignore[misc]
+            until(lambda total=total: sum(map(len, model_checkpoint.load_rows(path, LAYOUT))) == total)  # type: ignore[misc]
     finally:
         ours.close()
         thread.join(10.0)
@@ -172,7 +172,7 @@ def test_the_budget_keeps_work_under_its_share(duty: float) -> None:
 
 
 def test_objects_cross_the_channel_whole_and_in_order_without_waiting() -> None:
-    one, other = (Channel(end) for end in socket.socketpair())
+    one, other = (ObjectStream(end) for end in socket.socketpair())
     big = np.arange(3_000_000, dtype=np.float32)
     one.send("first")
     one.send(big)
@@ -242,7 +242,7 @@ def test_the_process_learns_is_started_again_when_killed_and_leaves_nothing() ->
 
 def test_a_stuck_learner_costs_transitions_but_never_time() -> None:
     learner = LearnerProcess(CONFIG.model_copy(update={"outbox_limit": 1000}), lambda line: None)
-    wide = Layout(40, 12)
+    wide = TransitionLayout(40, 12)
     learner.declare("wide", wide)
     row = wide.unpack(np.zeros(wide.width, np.float32))
     try:
@@ -266,11 +266,11 @@ def test_a_stuck_learner_costs_transitions_but_never_time() -> None:
 PARENT = """
 import sys, time, numpy as np
 from ir_twin.learner_process import LearnerProcess
-from ir_twin.config import LearnerConfig
-from ir_twin.transitions import Layout
+from ir_twin.twin_config import LearnerConfig
+from ir_dynamics.transitions import TransitionLayout
 learner = LearnerProcess(LearnerConfig(), print)
-learner.declare("toy", Layout(2, 1))
-learner.add("toy", Layout(2, 1).unpack(np.zeros(7, np.float32)))
+learner.declare("toy", TransitionLayout(2, 1))
+learner.add("toy", TransitionLayout(2, 1).unpack(np.zeros(7, np.float32)))
 learner.poll()
 print(learner.process_id, flush=True)
 sys.stdin.read()

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.config import TwinConfig, VetoConfig
-from ir_twin.ensemble_network import EnsembleNetwork, Risk
-from ir_twin.foresight import Foresight, Judged, RiskLimit
-from ir_twin.predict_network import ModelVersion, PredictionError
-from ir_twin.transitions import Layout
-from ir_twin.twin import Array, RobotTwin, TaskTwin, judge_all
+from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
+from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.transitions import TransitionLayout
+from ir_twin.robot_twin import Array, RobotTwin, TaskTwin, judge_all
+from ir_twin.twin_config import TwinConfig, VetoConfig
+from ir_twin.verdict_outcomes import Judged, RiskLimit, VerdictOutcomes
 from ir_twin.veto import Reason, Sent
 
 SECOND = 1_000_000_000
@@ -36,7 +36,7 @@ def network(*places: float) -> EnsembleNetwork:
 
 
 def make(*places: float, config: VetoConfig = RISK) -> RobotTwin:
-    task = TaskTwin("toy", Layout(1, 1), reward_window=100)
+    task = TaskTwin("toy", TransitionLayout(1, 1), reward_window=100)
     error = PredictionError(0.1, 0.1, np.zeros(1))
     task.adopt(ModelVersion("toy", 3, network(*places), 100, 10, error, 0.1), config)
     task.risk_limit.value = config.risk_limit
@@ -175,7 +175,7 @@ def test_the_risk_rule_needs_the_ensemble() -> None:
 
 def test_steps_are_right_where_a_fall_follows_within_the_horizon() -> None:
     """Flagged at steps 2 and 7 of 0..9, fall at the end of step 9, horizon 4: steps 6 to 9 are followed by it."""
-    foresight, config = Foresight(), VetoConfig(foresight_steps=4)
+    foresight, config = VerdictOutcomes(), VetoConfig(foresight_steps=4)
     for step in range(10):
         foresight.judged(Judged(step in (2, 7), 0.0, 1.0))
         foresight.advance(step == 9, config)
@@ -185,7 +185,7 @@ def test_steps_are_right_where_a_fall_follows_within_the_horizon() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=60), st.integers(1, 6))
 def test_foresight_counts_as_a_slow_reference_does(steps: list[tuple[bool, bool, bool]], horizon: int) -> None:
-    foresight, config = Foresight(), VetoConfig(foresight_steps=horizon)
+    foresight, config = VerdictOutcomes(), VetoConfig(foresight_steps=horizon)
     for flagged, fell, lost in steps:
         foresight.judged(Judged(flagged, 0.0, 1.0))
         foresight.advance(fell, config)

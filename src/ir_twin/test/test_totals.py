@@ -21,7 +21,7 @@ from ir_interfaces.msg import (
     TwinStatus,
 )
 from ir_twin.monitor.table import render
-from ir_twin.monitor.totals import _TASK_COUNTS, LOST_WITH_NODE, Counters, Totals
+from ir_twin.monitor.totals import _TASK_COUNTS, LOST_WITH_NODE, Counters, RunTotals
 
 
 def books(offered: int, delivered: int, queued: int, **dropped: int) -> Books:
@@ -60,7 +60,7 @@ def test_counters_add_up_over_restarts(runs: list[list[int]]) -> None:
 
 
 def test_books_balance_when_the_relay_dies_with_messages_queued() -> None:
-    totals = Totals(["cart"])
+    totals = RunTotals(["cart"])
     totals.update_cell(cell(books(100, 80, 15, queue_full=5)))
     totals.update_cell(cell(books(10, 7, 2, expired=1)))
     report = totals.as_dict(1.0, {})["slices"]["video"]
@@ -73,20 +73,20 @@ def test_books_balance_when_the_relay_dies_with_messages_queued() -> None:
 
 
 def test_unbalanced_books_are_told() -> None:
-    totals = Totals([])
+    totals = RunTotals([])
     totals.update_cell(cell(books(100, 80, 15)))
     assert totals.as_dict(1.0, {})["slices"]["video"]["balanced"] is False
 
 
 def test_clock_goes_on_when_the_simulator_starts_again() -> None:
-    totals = Totals([])
+    totals = RunTotals([])
     for now in (2.0, 5.0, 0.1, 1.1):
         totals.update_clock(now)
     assert math.isclose(totals.simulated_seconds, 6.0)
 
 
 def test_a_second_process_of_a_node_is_a_restart() -> None:
-    totals = Totals([])
+    totals = RunTotals([])
     for process in (1, 1, 2, 3):
         totals.update_node(NodeStatus(name="/radio", process_id=process, host="h"))
     totals.update_node(NodeStatus(name="/twin", process_id=4, host="h"))
@@ -96,14 +96,14 @@ def test_a_second_process_of_a_node_is_a_restart() -> None:
 
 
 def test_allocation_changes_go_on_over_a_new_manager() -> None:
-    totals = Totals([])
+    totals = RunTotals([])
     for sequence in (1, 2, 7, 1, 2):
         totals.update_allocation(Allocation(sequence=sequence))
     assert totals.allocation_changes == 9
 
 
 def test_federation_goes_on_over_a_new_manager() -> None:
-    totals = Totals([])
+    totals = RunTotals([])
     assert totals.as_dict(1.0, {})["federation"] is None, "nobody federates"
     for number, up, refused in ((0, 0, {}), (1, 900, {}), (2, 1800, {"nan": 1}), (2, 0, {}), (3, 700, {"stale": 2})):
         totals.update_federation(
@@ -123,7 +123,7 @@ def test_federation_goes_on_over_a_new_manager() -> None:
 
 
 def test_report_is_json_without_nan_and_the_table_renders() -> None:
-    totals = Totals(["cart"])
+    totals = RunTotals(["cart"])
     totals.update_cell(cell(books(1, 1, 0)))
     counts = dict.fromkeys(_TASK_COUNTS, 0) | {"distance": 1.5, "reward": 2.0, "steps": 9}
     totals.robots["cart"].update_task(SimpleNamespace(task="cart_navigation", **counts))

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.config import VetoConfig
-from ir_twin.delay import WINDOW
-from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
-from ir_twin.transitions import Layout, layout_of
-from ir_twin.twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
+from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.transitions import TransitionLayout, layout_of
+from ir_twin.command_delay import WINDOW
+from ir_twin.robot_twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
+from ir_twin.twin_config import VetoConfig
 from ir_twin.veto import Reason
 
 SAFE = np.array([0.25])
@@ -34,7 +34,7 @@ def model(version: int = 1, weight: float = 1.0) -> ModelVersion:
 
 
 def make(config: VetoConfig = ENFORCE) -> RobotTwin:
-    task = TaskTwin("toy", Layout(2, 1), reward_window=100)
+    task = TaskTwin("toy", TransitionLayout(2, 1), reward_window=100)
     task.adopt(model(), config)
     twin = RobotTwin("r1", task, SAFE)
     observe(twin, 0)
@@ -85,7 +85,7 @@ def test_states_that_are_missing_old_or_terminal_cannot_be_judged_by() -> None:
 
 
 def test_without_a_model_the_configured_behaviour_applies() -> None:
-    twin = RobotTwin("r1", TaskTwin("toy", Layout(2, 1), 100), SAFE)
+    twin = RobotTwin("r1", TaskTwin("toy", TransitionLayout(2, 1), 100), SAFE)
     observe(twin, 0)
     verdict = twin.judge(np.array([-1.0]), SECOND, ENFORCE)
     assert (verdict.reason, verdict.accepted, verdict.model_version) == (Reason.NO_MODEL, True, 0)

@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from ir_dynamics.dynamics_config import PRESETS
+from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.transitions import layout_of
 from ir_sim.tasks import make_task
-from ir_twin.config import PRESETS, TwinConfig
-from ir_twin.journal import TwinJournal, TwinReplay
-from ir_twin.predict_network import ModelVersion, PredictionError
-from ir_twin.training import Trainer
-from ir_twin.transitions import layout_of
-from ir_twin.twin import RobotTwin, TaskTwin
+from ir_twin.robot_twin import RobotTwin, TaskTwin
+from ir_twin.twin_config import TwinConfig
+from ir_twin.twin_journal import TwinJournal, TwinReplay
 
 DRIFT = 2.0
 """Of every number of a state in one step, and as the networks foresee it."""
@@ -32,7 +33,7 @@ def test_repeated_twins_give_the_same_verdicts(preset):
     twins = [RobotTwin(name, shared, task.safe_action, task.clip) for name in ("hopper", "other")]
     journal = TwinJournal(config, [(twin, task) for twin in twins])
     rng = np.random.default_rng(5)
-    trainer = Trainer(PRESETS["live"], layout, 7)
+    trainer = PredictTrainer(PRESETS["live"], layout, 7)
     verdicts, expected, sent = [], 0, {"hopper": [], "other": []}
     for step in range(400):
         now = (step + 1) * 8_000_000
@@ -42,7 +43,7 @@ def test_repeated_twins_give_the_same_verdicts(preset):
             network.output_mean[:n] = DRIFT
             model = ModelVersion(task.name, step // 50 + 1, network, step, step, nothing, 0.0)
             shared.adopt(model, config)
-            trainer = Trainer(PRESETS["live"], layout, step)
+            trainer = PredictTrainer(PRESETS["live"], layout, step)
         if step == 200:
             config = config.model_copy(update={"max_consecutive_vetoes": 2})
             shared.reconsider(config)

@@ -15,18 +15,18 @@ from twin_bench import Robot, make, parameters, predicting_last_action
 
 from ir_common.config import ConfigError
 from ir_common.testing import RosHarness
+from ir_dynamics import model_checkpoint
+from ir_dynamics.dynamics_config import EnsembleConfig
+from ir_dynamics.ensemble_network import EnsembleNetwork
+from ir_dynamics.predict_network import VECTORS, ModelVersion
+from ir_dynamics.risk_network import RiskNetwork
+from ir_dynamics.transitions import TransitionLayout, layout_of
 from ir_interfaces.msg import TaskState, Verdict
-from ir_sim.ros_messages import action_to_command
+from ir_sim.ros_task_messages import action_to_command
 from ir_sim.tasks import make_task
-from ir_twin import checkpoint
-from ir_twin.config import EnsembleConfig
-from ir_twin.delay import WINDOW
-from ir_twin.ensemble_network import EnsembleNetwork
-from ir_twin.foresight import Judged
-from ir_twin.predict_network import VECTORS, ModelVersion
-from ir_twin.risk_network import RiskNetwork
-from ir_twin.transitions import Layout, layout_of
+from ir_twin.command_delay import WINDOW
 from ir_twin.twin_node import STATES
+from ir_twin.verdict_outcomes import Judged
 
 
 @pytest.mark.parametrize(("name", "model"), [("cart", "cart"), ("jumper", "hopper")])
@@ -106,7 +106,9 @@ def falling_with_the_last_action(task_name: str) -> ModelVersion:
 def test_the_risk_rules_send_a_candidate_in_place_of_a_fall_and_go_on_from_a_checkpoint(
     ros: RosHarness, tmp_path: Path, rule: str
 ) -> None:
-    checkpoint.save(checkpoint.file_of(tmp_path, "hopper_hop"), falling_with_the_last_action("hopper_hop"), "ensemble")
+    model_checkpoint.save(
+        model_checkpoint.file_of(tmp_path, "hopper_hop"), falling_with_the_last_action("hopper_hop"), "ensemble"
+    )
     node = make(
         ros,
         mode="enforce",
@@ -150,8 +152,8 @@ def test_the_learner_is_told_what_each_transition_led_to(ros: RosHarness) -> Non
 
 def test_transitions_of_another_preset_end_the_start_even_without_a_network(ros: RosHarness, tmp_path: Path) -> None:
     """Else the learner's process would end with them, time and again."""
-    path = checkpoint.file_of(tmp_path, "cart_navigation")
-    checkpoint.save_rows(path, *[np.zeros((3, make_layout("live", "cart").width), np.float32)] * 2)
+    path = model_checkpoint.file_of(tmp_path, "cart_navigation")
+    model_checkpoint.save_rows(path, *[np.zeros((3, make_layout("live", "cart").width), np.float32)] * 2)
     with pytest.raises(ConfigError, match=r"rows\.npz: .*remove it"):
         make(ros, preset="ensemble", checkpoints=str(tmp_path))
     make(ros, preset="live", checkpoints=str(tmp_path))
@@ -159,14 +161,14 @@ def test_transitions_of_another_preset_end_the_start_even_without_a_network(ros:
 
 def test_a_folder_of_another_preset_is_said_to_be_one(ros: RosHarness, tmp_path: Path) -> None:
     """And not that its transitions are to be removed."""
-    path = checkpoint.file_of(tmp_path, "cart_navigation")
-    checkpoint.save(path, predicting_last_action("cart_navigation"), "live")
-    checkpoint.save_rows(path, *[np.zeros((3, make_layout("live", "cart").width), np.float32)] * 2)
+    path = model_checkpoint.file_of(tmp_path, "cart_navigation")
+    model_checkpoint.save(path, predicting_last_action("cart_navigation"), "live")
+    model_checkpoint.save_rows(path, *[np.zeros((3, make_layout("live", "cart").width), np.float32)] * 2)
     with pytest.raises(ConfigError, match=r"navigation\.npz: .*preset live.*or the preset it was made with"):
         make(ros, preset="ensemble", checkpoints=str(tmp_path))
 
 
-def make_layout(preset: str, model: str) -> Layout:
+def make_layout(preset: str, model: str) -> TransitionLayout:
     task = make_task(model)
     return layout_of(preset, len(task.observation_names), len(task.action_names))
 

@@ -16,8 +16,8 @@ from twin_bench import Robot
 
 from ir_common.config import EXIT_CONFIG
 from ir_common.testing import RosHarness
+from ir_dynamics import model_checkpoint
 from ir_interfaces.msg import Verdict
-from ir_twin import checkpoint
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_process_learns_outlives_its_learner_and_ends_in_good_order(
 def test_wrong_parameters_end_the_start_with_one_line(
     ros_domain: int, words: list[str], said: str, tmp_path: Path
 ) -> None:
-    checkpoint.file_of(tmp_path, "cart_navigation").write_bytes(b"PK")
+    model_checkpoint.file_of(tmp_path, "cart_navigation").write_bytes(b"PK")
     words = [word.replace("DAMAGED", str(tmp_path)) for word in words]
     command = [sys.executable, "-m", "ir_twin.twin_node", "--ros-args", *(w for word in words for w in ("-p", word))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ)

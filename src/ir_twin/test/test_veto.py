@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.config import VetoConfig
+from ir_twin.twin_config import VetoConfig
 from ir_twin.veto import MIN_REWARDS, Reason, Threshold, decide
 
 REWARDS = st.floats(allow_nan=True, allow_infinity=True)

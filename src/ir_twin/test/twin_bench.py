@@ -8,10 +8,10 @@ from rclpy.parameter import Parameter
 
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.testing import RosHarness
+from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
 from ir_interfaces.msg import TaskState, TwinStatus, Verdict
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_to_action
+from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.tasks import make_task
-from ir_twin.predict_network import ModelVersion, PredictionError, PredictNetwork
 from ir_twin.twin_node import TwinNode
 
 

@@ -19,10 +19,10 @@ from ir_common.ros_time import to_seconds
 from ir_interfaces.msg import CellReport, SliceList, SliceStatus
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
-from ir_radio.ros_messages import spec_from_message, spec_to_message
-from ir_radio.slices import SliceSpec
+from ir_radio.model.slice_specs import SliceSpec
+from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
 from ros2slice.ros_client import Failed, SliceClient
-from ros2slice.tables import number, slices_table, traffic_table
+from ros2slice.slice_tables import number, slices_table, traffic_table
 
 _OPTIONS: dict[str, Any] = {
     "type": str,

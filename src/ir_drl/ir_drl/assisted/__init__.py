@@ -2,6 +2,6 @@
 """Training with a digital twin: sac, predict, gan, best; docs/dt_training.md explains it."""
 
 from ir_drl.assisted.assistant import Assistant, make_trainer
-from ir_drl.assisted.config import ALGORITHMS, AssistedConfig, TwinTraining
+from ir_drl.assisted.assisted_config import ALGORITHMS, AssistedConfig, TwinTraining
 
 __all__ = ["ALGORITHMS", "Assistant", "AssistedConfig", "TwinTraining", "make_trainer"]

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ir_drl.assisted.config import PACES, AssistedConfig
+from ir_drl.assisted.assisted_config import PACES, AssistedConfig
 from ir_drl.assisted.demonstrations import WithDemonstrations, demonstrate
 from ir_drl.assisted.generated import GeneratedStarts
 from ir_drl.assisted.rollouts import bounds_of, branch
-from ir_drl.assisted.twins import Termination, make_twin
-from ir_drl.assisted.veto import WINDOW, RewardVeto, make_veto
+from ir_drl.assisted.training_models import Termination, make_twin
+from ir_drl.assisted.training_veto import WINDOW, RewardVeto, make_veto
+from ir_drl.sac.agent_replay import MixedSampler, ReplayBuffer
+from ir_drl.sac.agent_trainer import AgentTrainer, Hooks
 from ir_drl.sac.generators import Generators
-from ir_drl.sac.replay import MixedSampler, ReplayBuffer
-from ir_drl.sac.training import Hooks, Trainer
 from ir_sim.tasks import HopperHop, Task
 
 Array = NDArray[Any]
@@ -28,7 +28,7 @@ TERMINATIONS: dict[str, Termination] = {"Hopper-v5": HopperHop().terminated}
 
 
 class Assistant(Hooks):
-    """Everything that an algorithm adds to plain SAC, on the trainer's seams (`Hooks`, `Trainer.sampler`).
+    """Everything that an algorithm adds to plain SAC, on the trainer's seams (`Hooks`, `AgentTrainer.sampler`).
 
     Args:
         trainer: gets its sampler and hooks from here; with an `AssistedConfig` whose algorithm is not sac.
@@ -39,7 +39,7 @@ class Assistant(Hooks):
         generated: the GAN's part, or None.
     """
 
-    def __init__(self, trainer: Trainer, config: AssistedConfig, termination: Termination | None) -> None:
+    def __init__(self, trainer: AgentTrainer, config: AssistedConfig, termination: Termination | None) -> None:
         self._trainer, self._config, self._settings = trainer, config, config.twin
         self._random = Generators(config.seed, "twin", "starts")
         self.twin = make_twin(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)), termination)
@@ -191,12 +191,12 @@ def make_trainer(
     config: AssistedConfig,
     task: str,
     device: str | torch.device = "cpu",
-) -> Trainer:
-    """A trainer for the configured algorithm; arguments as for `Trainer`. The twin itself is always on the CPU."""
+) -> AgentTrainer:
+    """A trainer for the configured algorithm; arguments as for `AgentTrainer`. The twin itself is always on the CPU."""
     own_id = task.rpartition(":")[2]  # without the module that registers it
     if config.task_pace and config.pace is None:
         config = config.model_copy(update={"pace": PACES.get(own_id)})
-    trainer = Trainer(make_environment, config, task, device)
+    trainer = AgentTrainer(make_environment, config, task, device)
     if config.algorithm != "sac":
         own = getattr(trainer.environment.unwrapped, "task", None)
         Assistant(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(own_id))

@@ -12,9 +12,9 @@ from pydantic import Field
 
 from ir_common.config import Config, ConfigError
 from ir_drl.policies import Policy, RandomPolicy, make_policy
+from ir_drl.sac.agent_replay import Layout, ReplayBuffer, Rows, Sampler
+from ir_drl.sac.agent_trainer import MAX_SEED
 from ir_drl.sac.generators import Generators
-from ir_drl.sac.replay import Layout, ReplayBuffer, Rows, Sampler
-from ir_drl.sac.training import MAX_SEED
 from ir_sim.tasks import Task
 
 

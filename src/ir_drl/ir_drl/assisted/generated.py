@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ir_drl.assisted.config import TwinTraining
-from ir_drl.assisted.twins import twin_rows
-from ir_drl.sac.replay import Layout, Rows
-from ir_twin import transitions
-from ir_twin.gan import GAN
+from ir_drl.assisted.assisted_config import TwinTraining
+from ir_drl.assisted.training_models import twin_rows
+from ir_drl.sac.agent_replay import Layout, Rows
+from ir_dynamics import transitions
+from ir_dynamics.gan import GAN
 
 Array = NDArray[np.float32]
 MIN_HELDOUT = 100
@@ -29,7 +29,7 @@ class GeneratedStarts:
 
     def __init__(self, config: TwinTraining, layout: Layout, seed: int) -> None:
         self._layout, self._steps = layout, config.gan_steps
-        self._gan = GAN(config.gan, transitions.Layout(layout.observations, layout.actions), seed)
+        self._gan = GAN(config.gan, transitions.TransitionLayout(layout.observations, layout.actions), seed)
         self._draws = torch.Generator().manual_seed(seed)
         self.passes = False
 

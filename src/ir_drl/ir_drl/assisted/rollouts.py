@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_drl.assisted.twins import Twin
-from ir_drl.sac.replay import Layout, Rows
+from ir_drl.assisted.training_models import Twin
+from ir_drl.sac.agent_replay import Layout, Rows
 
 Array = NDArray[np.float32]
 

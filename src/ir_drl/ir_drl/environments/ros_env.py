@@ -21,7 +21,7 @@ from ir_drl.environments.ros_lockstep import GzLockstep, Lockstep, MujocoLockste
 from ir_drl.environments.spaces import spaces
 from ir_drl.environments.task_env import default_world
 from ir_interfaces.msg import TaskState
-from ir_sim.ros_messages import COMMAND_TYPES, action_to_command, command_numbers
+from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_numbers
 from ir_sim.sdf import compose
 from ir_sim.tasks import make_task
 

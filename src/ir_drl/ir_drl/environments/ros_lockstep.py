@@ -77,8 +77,8 @@ class Lockstep(Protocol):
 
         Args:
             count: how many.
-            command: numbers of the command (`ir_sim.ros_messages.command_numbers`), published already, that the steps
-                must be run with; empty: whichever is in force.
+            command: numbers of the command (`ir_sim.ros_task_messages.command_numbers`), published already, that the
+                steps must be run with; empty: whichever is in force.
         """
 
 

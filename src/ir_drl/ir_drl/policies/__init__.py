@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ir_drl.policies.cart import CartPolicy
-from ir_drl.policies.network import NetworkPolicy, load_policy, save_policy
+from ir_drl.policies.network_policy import NetworkPolicy, load_policy, save_policy
 from ir_drl.policies.policy import Policy, RandomPolicy
 from ir_drl.policies.spider import SpiderPolicy
 from ir_sim.tasks import CartNavigation, SpiderPatrol, Task

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ir_drl.sac.config import SACConfig
+from ir_drl.sac.agent_replay import Layout, Sampler
 from ir_drl.sac.generators import Generators
-from ir_drl.sac.networks import Backward, Pass, Stack
-from ir_drl.sac.replay import Layout, Sampler
+from ir_drl.sac.network_stack import Backward, NetworkStack, Pass
+from ir_drl.sac.sac_config import SACConfig
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 METRICS = ("critic_loss", "q", "entropy", "alpha")
@@ -39,8 +39,8 @@ class SAC:
         self.random = Generators(seed, "initial", "replay", "update", "explore")
         self.updates = 0
         n, m, batch = layout.observations, layout.actions, config.batch
-        self.actor = Stack(1, (n, *config.hidden, 2 * m), self.device, extra=1)
-        self.critics = Stack(4, (n + m, *config.hidden, 1), self.device)  # two critics, then their targets
+        self.actor = NetworkStack(1, (n, *config.hidden, 2 * m), self.device, extra=1)
+        self.critics = NetworkStack(4, (n + m, *config.hidden, 1), self.device)  # two critics, then their targets
         self.actor.initialise(self.random["initial"], 1)
         self.critics.initialise(self.random["initial"], 2)
         self.online, self.targets = self.critics.flat[:2], self.critics.flat[2:]
@@ -54,7 +54,7 @@ class SAC:
         self._rows = np.zeros((batch, layout.width), np.float32)
         self._noise = np.zeros((2 * batch, m), np.float32)
         on_host = self.device.type == "cpu"
-        self._host_actor = self.actor if on_host else Stack(1, self.actor.widths, torch.device("cpu"), extra=1)
+        self._host_actor = self.actor if on_host else NetworkStack(1, self.actor.widths, torch.device("cpu"), extra=1)
         self._host_passes: dict[int, Pass] = {}
         self._host_updates = -1
         self._sums = torch.zeros(len(METRICS), device=self.device)

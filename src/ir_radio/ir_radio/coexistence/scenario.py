@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ir_common.config import validate
-from ir_radio.preemption import MILLE
-from ir_radio.scheme import Puncturing
+from ir_radio.engine.preemption import MILLE
+from ir_radio.model.access_scheme import Puncturing
 
 SLOT = 1_000_000
 """A slot, ns (IoR section IV)."""
@@ -21,7 +21,7 @@ Scheduler = Literal["puncturing", "putd", "euad", "fifo"]
 PunctureRule = Literal["rotate", "idle_first", "best_channel"]
 
 
-class Scenario(Puncturing):
+class CoexistenceScenario(Puncturing):
     """One base station, some eMBB robots and one URLLC robot, downlink."""
 
     scheduler: Scheduler = Field("puncturing", description="who may take what from whom")
@@ -51,7 +51,7 @@ class Scenario(Puncturing):
     coherence_slots: int = Field(10, ge=1, description="slots for which Rayleigh fading stays the same")
 
     @model_validator(mode="after")
-    def _fits(self) -> Scenario:
+    def _fits(self) -> CoexistenceScenario:
         if SLOT % self.minislots:
             raise ValueError(
                 f"minislots: {self.minislots} do not divide the slot of {SLOT} ns; give a divisor, such as 4"
@@ -72,7 +72,7 @@ class Scenario(Puncturing):
         """Length of a mini-slot, ns."""
         return SLOT // self.minislots
 
-    def but(self, **changes: Any) -> Scenario:
+    def but(self, **changes: Any) -> CoexistenceScenario:
         """The same scenario with other values.
 
         Raises:
@@ -81,10 +81,10 @@ class Scenario(Puncturing):
         return scenario(**(self.model_dump() | changes))
 
 
-def scenario(**values: Any) -> Scenario:
+def scenario(**values: Any) -> CoexistenceScenario:
     """A scenario of plain values.
 
     Raises:
         ConfigError: a key is unknown or a value impossible; one line.
     """
-    return validate(Scenario, values, "scenario")
+    return validate(CoexistenceScenario, values, "scenario")

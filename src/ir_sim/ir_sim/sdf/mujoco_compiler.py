@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import mujoco
 import numpy as np
 
-from ir_sim.sdf.description import Collision, Geometry, Joint, Link, Model, Visual
+from ir_sim.sdf.model import Collision, Geometry, Joint, Link, Model, Visual
 from ir_sim.sdf.poses import Pose, rotation
 from ir_sim.sdf.sensors import Sensor
 from ir_sim.sdf.world import World

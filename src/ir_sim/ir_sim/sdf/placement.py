@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
-from ir_sim.sdf.description import Geometry, Model
+from ir_sim.sdf.model import Geometry, Model
 from ir_sim.sdf.poses import Pose
 
 CLEARANCE = 0.3  #: m, free space around a robot that is placed

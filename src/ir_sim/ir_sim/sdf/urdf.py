@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_sim.sdf.description import Geometry, Joint, Link, Model
+from ir_sim.sdf.model import Geometry, Joint, Link, Model
 from ir_sim.sdf.poses import Pose
 from ir_sim.sdf.world import GROUND, World
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
 from ir_sim.sdf import grammar
-from ir_sim.sdf.description import Model, read_model
 from ir_sim.sdf.elements import Element, parse
+from ir_sim.sdf.model import Model, read_model
 from ir_sim.sdf.placement import free_pose
 from ir_sim.sdf.poses import Pose, read_pose
 

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
-from ir_twin.config import TwinSettings
+from ir_twin.twin_config import TwinSettings
 
 
 def share() -> Path:

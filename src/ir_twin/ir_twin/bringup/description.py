@@ -22,7 +22,7 @@ from ir_twin.bringup.spec import NodeSpec
 
 
 @dataclass
-class Stack:
+class StackDescription:
     """What runs, and what the user should know of it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Stack:
     notes: list[str] = field(default_factory=list)
 
 
-def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
+def describe(arguments: BringupArguments, run_directory: Path) -> StackDescription:
     """The processes of the stack.
 
     Args:
@@ -72,7 +72,7 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
         edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
     robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}, nice=2)]
     robot_side.append(NodeSpec("ir_sim", "robot_state", "robot_state", parameters=dict(fleet), nice=10))
-    stack = Stack([_monitor(arguments, clocked)])
+    stack = StackDescription([_monitor(arguments, clocked)])
     if arguments.side != "robot":
         if arguments.dashboard == "on":
             _add_dashboard(stack, arguments, {**fleet, "edge_namespace": edge})
@@ -83,7 +83,7 @@ def describe(arguments: BringupArguments, run_directory: Path) -> Stack:
     return stack
 
 
-def _add_dashboard(stack: Stack, arguments: BringupArguments, parameters: dict[str, Any]) -> None:
+def _add_dashboard(stack: StackDescription, arguments: BringupArguments, parameters: dict[str, Any]) -> None:
     """The live page. Port and token are chosen here, so that they stay when the node is started again."""
     token, host = secrets.token_urlsafe(12), arguments.host
     chosen = {"host": host, "port": _free_port(host, arguments.port), "token": token}
@@ -128,7 +128,9 @@ def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
     return NodeSpec("ir_twin", "monitor", name, parameters=parameters, nice=10, required=True)
 
 
-def _add_simulator(stack: Stack, arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path) -> None:
+def _add_simulator(
+    stack: StackDescription, arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path
+) -> None:
     if arguments.sim == "mujoco":
         parameters = {
             **fleet,

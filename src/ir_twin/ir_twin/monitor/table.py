@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ir_twin.monitor.totals import FederationTotals, Totals
+from ir_twin.monitor.totals import FederationTotals, RunTotals
 
 
-def render(totals: Totals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
+def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
     """Everything at a glance: robots, slices, federation, restarts, and the last warnings of the nodes."""
     pace = totals.simulated_seconds / wall_seconds if wall_seconds > 0 else 0.0
     head = Text(
@@ -31,7 +31,7 @@ def render(totals: Totals, wall_seconds: float, warnings: Iterable[str] = ()) ->
     return Group(*parts)
 
 
-def _robots(totals: Totals) -> Table:
+def _robots(totals: RunTotals) -> Table:
     table = _table(
         "robot", "moved m", "reward", "falls", "collisions", "goals", "accepted", "vetoed", "verdict ms p50/p99"
     )
@@ -48,7 +48,7 @@ def _robots(totals: Totals) -> Table:
     return table
 
 
-def _slices(totals: Totals) -> Table:
+def _slices(totals: RunTotals) -> Table:
     table = _table(
         "slice", "blocks", "offered Mb/s", "delivered Mb/s", "delivered", "dropped", "queued", "delay ms p50/p99"
     )

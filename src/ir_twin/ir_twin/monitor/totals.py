@@ -168,7 +168,7 @@ class FederationTotals:
         }
 
 
-class Totals:
+class RunTotals:
     """Everything that the table shows and the report holds.
 
     Args:

@@ -7,8 +7,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_slicing.learning.environment import Need, SlicingEnvironment
-from ir_slicing.learning.sharing import share_out
+from ir_slicing.learning.carrier_sharing import share_out
+from ir_slicing.learning.slicing_environment import Need, SlicingEnvironment
 
 Floats = NDArray[np.float64]
 

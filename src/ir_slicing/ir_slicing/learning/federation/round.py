@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.client import Client
 from ir_slicing.learning.federation.compression import Weights
-from ir_slicing.learning.federation.server import Server, ServerConfig
 
 
 class Agent(Protocol):
@@ -43,7 +43,7 @@ class Federation:
 
     def __init__(self, config: ServerConfig, agent: Agent, names: tuple[str, ...], personal_layers: int = 0) -> None:
         weights, shared = agent.weights(), agent.shared(personal_layers)
-        self.server = Server(config, weights[0][shared], agent.architecture, names)
+        self.server = AveragingServer(config, weights[0][shared], agent.architecture, names)
         compression = config.compression
         self.clients = [
             Client(name, compression, own, agent.architecture, shared) for name, own in zip(names, weights, strict=True)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ir_slicing.learning.forecaster.training import CHANNELS, FitConfig, Floats, Forecaster, fit
+from ir_slicing.learning.forecaster.fitting import CHANNELS, FitConfig, Floats, Forecaster, fit
 
 
 def seasonal_naive(traffic: Floats, last: NDArray[np.integer], horizons: tuple[int, ...], day: int) -> Floats:

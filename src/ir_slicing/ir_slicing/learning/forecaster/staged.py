@@ -17,9 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ir_slicing.learning.forecaster.linear import design, lag_weights, seasonal_weights
-from ir_slicing.learning.forecaster.network import SliceTwin
-from ir_slicing.learning.forecaster.training import (
+from ir_slicing.learning.forecaster.fitting import (
     FitConfig,
     Floats,
     Forecaster,
@@ -29,6 +27,8 @@ from ir_slicing.learning.forecaster.training import (
     slice_loss,
     split_places,
 )
+from ir_slicing.learning.forecaster.forecaster_network import SliceTwin
+from ir_slicing.learning.forecaster.linear import design, lag_weights, seasonal_weights
 
 MIXED = 0.5
 """The blend that is expected before the validation steps are looked at; it counts as much as they do."""

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The radio cell: one carrier, its slices, and the queue of every robot in each of them; live and in batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ir_radio.books import cell_report
+from ir_radio.books.flow_counters import CounterTable, FlowKey
+from ir_radio.books.report_builder import ReportBuilder
+from ir_radio.engine import cell_tables, kernel
+from ir_radio.engine.cell_settings import settings
+from ir_radio.engine.cell_tables import MEASURED, NONE, Fate, Table
+from ir_radio.model import channel
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.mobility import Mobility, Place
+from ir_radio.model.slice_specs import Direction, SliceSpec
+
+NEVER = int(np.iinfo(np.int64).max)
+_NS = 1_000_000_000
+_FATES = tuple(Fate)
+_RETIRED_SLICES = 32  # removed slices whose books are kept
+
+
+class CellEvent(NamedTuple):
+    """What became of a message that was let in; `time`: departure of its last bit, or of the drop, ns."""
+
+    id: int
+    flow: int
+    time: int
+    fate: Fate
+
+
+class Cell:
+    """A sliced carrier (IoR section IV: 1 ms slots of 4 mini-slots; MAFL section II: resource blocks leased to slices).
+
+    Time is integer nanoseconds and never runs backwards, except by `reset_time`. The resource blocks of a slice are
+    divided anew at every slot (eMBB) or mini-slot (URLLC) among its waiting queues, one per robot and direction.
+    A message that arrives while a slot runs waits for the next one. The allocation of a slice may be fractional: a
+    fraction of a block is that fraction of its time. How service is divided is written at `kernel.run` and in
+    docs/radio.md.
+
+    Args:
+        carrier: the radio carrier.
+        slot: length of a slot, ns; none: the carrier's.
+        mini_slots: mini-slots of a slot; none: the carrier's.
+        start: time at the start, ns.
+        seed: of shadowing and fading.
+    """
+
+    def __init__(
+        self, carrier: Carrier, slot: int | None = None, mini_slots: int | None = None, start: int = 0, seed: int = 0
+    ) -> None:
+        slot = carrier.slot_time if slot is None else slot
+        mini_slots = carrier.mini_slots if mini_slots is None else mini_slots
+        if slot <= 0 or mini_slots <= 0 or slot % mini_slots:
+            raise ValueError(f"a slot of {slot} ns cannot be cut into {mini_slots} mini-slots of whole nanoseconds")
+        self.carrier = carrier
+        self._slices, self._queues = Table(cell_tables.SLICE), Table(cell_tables.QUEUE)
+        self._links, self._ledger = Table(cell_tables.LINK), CounterTable()
+        self._cell = settings(carrier, slot, mini_slots, seed)
+        self._now, self._free = self._cell["now"], self._cell["free"]  # views
+        count = 1 + len(carrier.neighbours)
+        self._stations = np.zeros(count, cell_tables.STATION)
+        for name in ("first", "last", "embb_first", "embb_last"):
+            self._stations[name] = NONE
+        self._grid = np.full((2 * count + 1, carrier.resource_blocks), NONE)
+        self._grid[-1] = np.arange(carrier.resource_blocks)
+        self._pool = np.zeros(0, cell_tables.MESSAGE)
+        self._events = np.zeros(64, cell_tables.EVENT)
+        self._arrival = np.zeros(1, cell_tables.ARRIVAL)
+        self._no_arrivals = self._arrival[:0]
+        self.specs: dict[str, SliceSpec] = {}
+        self._types: dict[str, str] = {}
+        self._slice_rows: dict[str, list[int]] = {}
+        self._queue_rows: dict[tuple[str, str, Direction], int] = {}
+        self._keys: dict[int, FlowKey] = {}
+        self.links: dict[str, int] = {}
+        self._mobility = Mobility(carrier, seed)
+        self._places: dict[str, Place] = {}
+        self._accounts = ReportBuilder(carrier, self._ledger, self._slices, self._links, self._slice_rows, self._types)
+        self._last_id = 0
+        self._pending: list[NDArray[Any]] = []
+        self._start(start)
+        self._flush(NONE, Fate.TIME_JUMP)  # nothing to drop: loads the compiled kernel now, not at the first message
+        self.next_event()
+
+    @property
+    def now(self) -> int:
+        """The time up to which everything has happened, ns."""
+        return int(self._now[0])
+
+    def _start(self, time: int) -> None:
+        mini = int(self._cell["mini"][0])
+        self._now[0], self._cell["next"] = time, -(-time // mini) * mini
+        self._stations["slot"], self._stations["busy"], self._stations["clock"] = NONE, 0, time
+        self._accounts.begin(time)
+
+    # --- slices, allocation, links ---
+
+    def set_slice(self, spec: SliceSpec) -> None:
+        """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued."""
+        if spec.name not in self._slice_rows:
+            self._slice_rows[spec.name] = [self._slices.add() for _ in self._stations]
+            for station, row in enumerate(self._slice_rows[spec.name]):
+                self._slices.rows[row]["station"], self._slices.rows[row]["first"] = station, NONE
+        for row in self._slice_rows[spec.name]:
+            record = self._slices.rows[row]
+            record["active"], record["limit"] = 1, spec.queue_limit
+            record["urllc"] = spec.type == "urllc" and self.carrier.air.scheduler != "fifo"
+            record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
+        self.specs[spec.name], self._types[spec.name] = spec, spec.type
+
+    def remove_slice(self, name: str) -> list[CellEvent]:
+        """Removes a slice now: its queued messages are dropped (slice_deleted), its flows closed.
+
+        Returns the drops, after what else became of messages since `advance`.
+
+        Its books stay in the reports until 32 more were removed; a slice of the same name goes on with them.
+
+        Raises:
+            KeyError: there is no such slice.
+        """
+        del self.specs[name]
+        rows = self._slice_rows[name]
+        events = [event for row in rows for event in self._flush(row, Fate.SLICE_DELETED)]
+        self._accounts.account(self.now)
+        for row in rows:
+            self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
+        self._ledger.close(name)
+        self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
+        retired = [name for name in self._slice_rows if name not in self.specs]
+        if len(retired) > _RETIRED_SLICES:
+            self._forget(retired[0])
+        return events
+
+    def _forget(self, name: str) -> None:
+        self._ledger.forget(name)
+        for key in [key for key in self._queue_rows if key[0] == name]:
+            self._queues.release(self._queue_rows.pop(key))
+        for row in self._slice_rows.pop(name):
+            self._slices.release(row)
+            self._slices.rows[row]["first"] = NONE
+        del self._types[name]
+
+    def set_allocation(self, blocks: Mapping[str, float]) -> None:
+        """Gives each slice its resource blocks, at every station, from its next slot (mini-slot) on; others get none.
+
+        Raises:
+            ValueError: a slice is unknown, a number is negative or not finite, or the sum is more than the carrier's.
+        """
+        for name, value in blocks.items():
+            if name not in self.specs:
+                known = ", ".join(self.specs) or "none"
+                raise ValueError(f"allocation for unknown slice '{name}'; slices are: {known}")
+            if not (math.isfinite(value) and value >= 0.0):
+                raise ValueError(f"allocation of {value} resource blocks for slice '{name}'; give a number from 0 up")
+        total = sum(blocks.values())
+        if total > self.carrier.resource_blocks * (1.0 + 1e-9):
+            raise ValueError(f"allocation of {total:g} resource blocks; the carrier has {self.carrier.resource_blocks}")
+        self._accounts.account(self.now)
+        for name in self.specs:
+            for row in self._slice_rows[name]:
+                self._slices.rows[row]["blocks"] = blocks.get(name, 0.0)
+
+    def add_link(self, robot: str) -> int:
+        """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
+        if robot not in self.links:
+            row = self.links[robot] = self._links.add()
+            self._links.rows[row] = (-1, 0, math.nan, math.nan, math.nan)
+            self._places[robot] = Place()
+        return self.links[robot]
+
+    def set_pose(self, robot: str, position: ArrayLike) -> None:
+        """Sets where a robot is: the rate of its link holds from now on.
+
+        Args:
+            robot: name.
+            position: [3] float, m, map frame.
+
+        Raises:
+            ValueError: the position is not three finite numbers.
+        """
+        row = self.add_link(robot)
+        place, record = self._places[robot], self._links.rows[row]
+        position = np.asarray(position, np.float64)
+        if position.shape != (3,) or not np.isfinite(position).all():
+            place.bad_poses += 1
+            raise ValueError(f"pose of {robot}: {position.tolist()} is not three finite numbers; the last one holds")
+        snr = self._mobility.move(place, position, self.now)
+        if place.station != record["station"]:
+            self._hand_over(robot, place.station)
+        linear = 10.0 ** (snr / 10.0)
+        if not self._cell["coherence"][0] or math.isnan(record["rate"]):
+            record["rate"], record["faded"] = channel.block_rate(self.carrier, snr), linear
+        record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
+
+    def _hand_over(self, robot: str, station: int) -> None:
+        """The queues of a robot go on at another station, with what they hold."""
+        self._links.rows[self.links[robot]]["station"] = station
+        for (name, owner, _), queue in self._queue_rows.items():
+            if owner == robot:
+                kernel.move(*self._tables(), queue, self._slice_rows[name][station], self._events)
+
+    def set_measured(self, robot: str, snr: float, rate: float) -> None:
+        """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
+
+        Args:
+            robot: name.
+            snr: dB; messages are let in from the carrier's `min_snr` up.
+            rate: of a resource block, bit/s; what is above the carrier's best counts as that.
+
+        Raises:
+            ValueError: not finite numbers, or a negative rate.
+        """
+        if not (math.isfinite(snr) and math.isfinite(rate) and rate >= 0.0):
+            raise ValueError(f"link of {robot}: {snr} dB and {rate} bit/s are not finite numbers; the last ones hold")
+        best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
+        linear, record = 10.0 ** (snr / 10.0), self._links.rows[self.add_link(robot)]
+        self._places[robot].distance = math.nan
+        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, min(rate, best)
+
+    def flow(self, key: FlowKey) -> int:
+        """Opens a flow and returns its number, for `offer`.
+
+        Raises:
+            KeyError: there is no such slice.
+        """
+        _ = self.specs[key.slice]
+        row = self._ledger.open(key, self._queue(key))
+        self._keys[row] = key
+        return row
+
+    def key(self, flow: int) -> FlowKey:
+        """What a flow's number stands for."""
+        return self._keys[flow]
+
+    def close_flow(self, flow: int) -> None:
+        """Closes a flow: what is offered from now on is dropped (no_slice), what is queued goes its way."""
+        self._ledger.flows.rows[flow]["active"] = 0
+
+    def _queue(self, key: FlowKey) -> int:
+        queue_key = (key.slice, key.robot, key.direction)
+        if queue_key not in self._queue_rows:
+            row = self._queue_rows[queue_key] = self._queues.add()
+            record = self._queues.rows[row]
+            record["link"] = link = self.add_link(key.robot)
+            record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
+            record["downlink"] = key.direction == "downlink"
+            record["head"] = record["unsent"] = record["tail"] = record["next"] = NONE
+        return self._queue_rows[queue_key]
+
+    # --- time ---
+
+    def offer(self, flow: int, size: int, time: int) -> tuple[int, Fate]:
+        """Offers one message; time runs on to its arrival.
+
+        Args:
+            flow: number of the flow.
+            size: bytes, positive.
+            time: arrival, ns, not before `now`.
+
+        Returns:
+            (id of the message, ACCEPTED or why it was dropped).
+        """
+        if size <= 0:
+            raise ValueError(f"a message of {size} bytes; sizes are positive")
+        self._last_id += 1
+        self._arrival.view(np.int64)[:4] = self._last_id, flow, size, time
+        self._run(self._arrival, time)
+        return self._last_id, _FATES[int(self._arrival["fate"][0])]
+
+    def advance(self, time: int) -> list[CellEvent]:
+        """Runs on to `time` (ns) and returns what became of messages since the last call, in the order of time."""
+        self._run(self._no_arrivals, time)
+        if not self._pending:
+            return []
+        return [CellEvent(id_, flow, at, _FATES[fate]) for id_, flow, at, fate in self._take_events().tolist()]
+
+    def next_event(self) -> int:
+        """A time before which no message leaves, ns: when to call `advance` next; NEVER while nothing waits."""
+        if self._pending:
+            return self.now
+        rows = self._slices.rows, self._queues.rows
+        return int(kernel.next_event(self._cell, self._stations, *rows, self._pool, self._links.rows))
+
+    def run(self, flows: ArrayLike, sizes: ArrayLike, times: ArrayLike, until: int) -> tuple[Any, Any]:
+        """Batch: offers n messages and runs on to `until`.
+
+        Args:
+            flows, sizes, times: [n] int; times in ns, sorted, none before `now` or after `until`.
+            until: ns.
+
+        Returns:
+            (times [n] int64 ns of departure or drop, fates [n] int8 `Fate`; ACCEPTED: still queued at the end).
+        """
+        arrivals = np.zeros(len(np.atleast_1d(times)), cell_tables.ARRIVAL)
+        arrivals["id"] = np.arange(len(arrivals)) + self._last_id + 1
+        arrivals["flow"], arrivals["size"], arrivals["time"] = flows, sizes, times
+        within = not len(arrivals) or (self.now <= arrivals["time"][0] and arrivals["time"][-1] <= until)
+        if not within or np.diff(arrivals["time"]).min(initial=0) < 0:
+            raise ValueError(f"arrival times must be sorted and lie in {self.now} to {until} ns, now and the end")
+        if len(arrivals) and arrivals["size"].min() <= 0:
+            raise ValueError("sizes must be positive")
+        if len(arrivals) and (arrivals["flow"].min() < 0 or arrivals["flow"].max() >= len(self._ledger.flows.rows)):
+            raise ValueError("flows must be numbers that `flow` returned")
+        first, self._last_id = self._last_id + 1, self._last_id + len(arrivals)
+        self._run(arrivals, until)
+        out_times, fates = arrivals["time"].copy(), arrivals["fate"].astype(np.int8)
+        ended = self._take_events()
+        ended = ended[ended["id"] >= first]
+        out_times[ended["id"] - first], fates[ended["id"] - first] = ended["time"], ended["fate"]
+        return out_times, fates
+
+    def reset_time(self, time: int) -> list[CellEvent]:
+        """Time jumps, forwards or backwards: queued messages are dropped (time_jump); returns as `remove_slice`."""
+        events = self._flush(NONE, Fate.TIME_JUMP)
+        self._start(time)
+        return events
+
+    def _tables(self) -> tuple[Any, ...]:
+        """What the kernel works on, the fields of `cell_tables.Tables` but for the events."""
+        return (
+            self._cell, self._stations, self._slices.rows, self._queues.rows, self._ledger.flows.rows,
+            self._ledger.drops.rows, self._ledger.delays.rows, self._pool, self._links.rows, self._grid,
+        )  # fmt: skip
+
+    def _run(self, arrivals: Any, until: int) -> None:
+        if until < self.now:
+            raise ValueError(f"the cell is at {self.now} ns and cannot go back to {until} ns; use reset_time")
+        done = False
+        while not done:
+            taken, count, done = kernel.run(*self._tables(), arrivals, until, self._events)
+            if count:
+                self._pending.append(self._events[:count].copy())
+            arrivals = arrivals[taken:]
+            if not done and self._free[0] == NONE:
+                self._grow_pool()
+            if count == len(self._events):
+                self._events = np.zeros(min(2 * count, 1 << 20), cell_tables.EVENT)
+
+    def _grow_pool(self) -> None:
+        old = len(self._pool)
+        self._pool = np.concatenate([self._pool, np.zeros(max(old, 64), cell_tables.MESSAGE)])
+        self._pool["next"][old:] = np.arange(old + 1, len(self._pool) + 1)
+        self._pool["next"][-1] = NONE
+        self._free[0] = old
+
+    def _take_events(self) -> NDArray[Any]:
+        if not self._pending:
+            return self._events[:0]
+        events = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        self._pending = []
+        return events[np.argsort(events["time"], kind="stable")] if len(events) > 1 else events
+
+    def _flush(self, row: int, fate: Fate) -> list[CellEvent]:
+        events = np.zeros(int(self._ledger.flows.rows["queued"].sum()), cell_tables.EVENT)
+        count = kernel.flush(*self._tables(), row, int(fate), events)
+        self._pending.append(events[:count])
+        return self.advance(self.now)
+
+    # --- books ---
+
+    def books(self, flow: int | None = None) -> cell_report.Books:
+        """The books of one flow, or of all flows of the cell."""
+        return self._ledger.books(list(self._ledger.rows.values()) if flow is None else [flow])
+
+    def report(self) -> cell_report.Report:
+        """What the cell did up to now; starts a new report period. Removed slices are in it, without blocks."""
+        return self._accounts.report(self.now, self.links, self._places)
+
+    def grid(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+        """The blocks of the mini-slot served last, of each station; not under `reserved`.
+
+        Returns:
+            ([stations, blocks] the queue that holds a block in this slot, -1: none; per station the blocks URLLC took).
+        """
+        count = len(self._stations)
+        taken = self._stations["taken"].tolist()
+        return self._grid[:count].copy(), [self._grid[count + k, :n].copy() for k, n in enumerate(taken)]

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inner loop of the cell, compiled by Numba: arrays in, arrays out, integer nanoseconds.
+
+Rows of the tables (`ir_radio.engine.cell_tables`) refer to each other by index, -1 is none. Two kinds of service:
+`block_sharing` (each slice on its own blocks, bits flow evenly) where the scheduler is RESERVED, else `live_air` (IoR
+section IV).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ir_radio.engine.block_sharing import grant, transmit
+from ir_radio.engine.cell_tables import EUAD, FIFO, NONE, RESERVED, Fate, Tables
+from ir_radio.engine.compiled import jit
+from ir_radio.engine.live_air import clear, deliver, plan, plan_fifo, puncture, take
+from ir_radio.engine.preemption import MILLE, enter, first_come, process, purge, work_of
+from ir_radio.engine.queueing import join, leave, refresh, settle, stop_waiting, wait
+from ir_radio.model.chance import fade
+
+_DELIVERED, _ACCEPTED = int(Fate.DELIVERED), int(Fate.ACCEPTED)  # plain integers: what compiled code can read
+_QUEUE_FULL, _TOO_LARGE, _COMPUTING_FULL = int(Fate.QUEUE_FULL), int(Fate.TOO_LARGE), int(Fate.COMPUTING_FULL)
+_OUT_OF_COVERAGE, _NO_POSE, _NO_SLICE = int(Fate.OUT_OF_COVERAGE), int(Fate.NO_POSE), int(Fate.NO_SLICE)
+
+
+@jit
+def _serve(t, n):
+    """Serves one mini-slot, and the start of a slot where it is one; returns as `settle` (full: nothing was sent)."""
+    cell, stations, slices, queues = t.cell, t.stations, t.slices, t.queues
+    start, slot_starts = cell[0].next, cell[0].next % cell[0].slot == 0
+    if cell[0].processing > 0:
+        for k in range(len(stations)):
+            process(t, k, start)
+    for s in range(len(slices)):
+        if slices[s].first != NONE and (slices[s].urllc or slot_starts):
+            n = refresh(t, s, start, n)
+            if n < 0:
+                return n
+            q = slices[s].first
+            while q != NONE:
+                fade(t, queues[q].link, start)
+                q = queues[q].next
+    if cell[0].scheduler == RESERVED:
+        _serve_reserved(t, start, slot_starts)
+    else:
+        _serve_air(t, start, slot_starts)
+    cell[0].next = start + cell[0].mini
+    return n
+
+
+@jit
+def _serve_reserved(t, start, slot_starts):
+    """Each slice has its blocks to itself; they are divided at its slots (mini-slots)."""
+    slices, queues, mini, slot = t.slices, t.queues, t.cell[0].mini, t.cell[0].slot
+    for s in range(len(slices)):
+        if slices[s].first != NONE and (slices[s].urllc or slot_starts):
+            grant(t, s, slices[s].blocks, mini if slices[s].urllc else slot, False)
+        q = slices[s].first
+        while q != NONE:
+            transmit(t, q, start, mini)
+            q = queues[q].next
+
+
+@jit
+def _serve_air(t, start, slot_starts):
+    """URLLC takes blocks of eMBB; eMBB is planned at the start of a slot and delivered at its end."""
+    cell, stations, slices = t.cell, t.stations, t.slices
+    slot = start // cell[0].slot
+    for k in range(len(stations)):
+        if slot_starts and cell[0].scheduler == FIFO:
+            plan_fifo(t, k, start)
+        elif slot_starts:
+            plan(t, k, start)
+        elif stations[k].slot != slot:  # nothing waited when it began
+            clear(t, k, slot)
+        taken = np.int64(0)
+        for s in range(len(slices)):
+            if slices[s].station == k and slices[s].urllc and slices[s].first != NONE:
+                taken = puncture(t, s, start, taken)
+        take(t, k, taken)
+    if (start + cell[0].mini) % cell[0].slot == 0:
+        for s in range(len(slices)):
+            if not slices[s].urllc:
+                deliver(t, s, slot * cell[0].slot)
+
+
+@jit
+def _serve_until(t, time, n):
+    """Serves all mini-slots that start before `time`; idle ones are skipped."""
+    cell = t.cell
+    while cell[0].next < time:
+        if cell[0].waiting == 0 and cell[0].processing == 0:
+            cell[0].next = -(-time // cell[0].mini) * cell[0].mini
+            break
+        n = _serve(t, n)
+        if n < 0:
+            break
+    return n
+
+
+@jit
+def _judge(t, arrival):
+    """Is there room for a message, or why not?"""
+    cell, links = t.cell, t.links
+    flow = t.flows[arrival.flow]
+    if flow.active == 0:
+        return _NO_SLICE
+    queue = t.queues[flow.queue]
+    limit = t.slices[queue.slice].limit
+    if arrival.size > limit:
+        return _TOO_LARGE
+    if math.isnan(links[queue.link].snr):
+        return _NO_POSE
+    if links[queue.link].snr < cell[0].coverage:
+        return _OUT_OF_COVERAGE
+    if queue.bytes + arrival.size > limit:
+        return _QUEUE_FULL
+    if cell[0].scheduler == EUAD and cell[0].work > 0.0 and queue.downlink and t.slices[queue.slice].urllc:
+        busy = t.stations[links[queue.link].station].busy
+        through = first_come(arrival.time, work_of(cell, arrival.size), busy, cell[0].shared)
+        if through - arrival.time > cell[0].drop_after:
+            return _COMPUTING_FULL
+    return _ACCEPTED
+
+
+@jit
+def _admit(t, arrival):
+    """Takes a message in, or counts it as dropped; the pool has a free row."""
+    cell, queues, flows, pool = t.cell, t.queues, t.flows, t.pool
+    f, size = arrival.flow, arrival.size
+    flows[f].offered += 1
+    flows[f].offered_bytes += size
+    arrival.fate = _judge(t, arrival)
+    if arrival.fate != _ACCEPTED:
+        t.drops[f, arrival.fate, 0] += 1
+        t.drops[f, arrival.fate, 1] += size
+        return
+    q, m = flows[f].queue, cell[0].free
+    cell[0].free = pool[m].next
+    pool[m].id, pool[m].flow, pool[m].size, pool[m].fate = arrival.id, f, size, _DELIVERED
+    pool[m].arrival = pool[m].departure = arrival.time
+    queues[q].bytes += size
+    flows[f].queued += 1
+    flows[f].queued_bytes += size
+    if cell[0].work > 0.0 and queues[q].downlink:
+        enter(t, t.links[queues[q].link].station, m, t.slices[queues[q].slice].urllc)
+    else:
+        join(t, q, m)
+
+
+@jit
+def run(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, arrivals, until, events):
+    """Runs the cell on to `until`.
+
+    Slots and mini-slots lie on multiples of their length; one that starts at T serves what was ready by T. The fate
+    of each arrival at the door is written into it, that of messages that were let in becomes an event.
+
+    Args:
+        arrivals: [n] ARRIVAL, sorted by time, none before `now` or after `until`.
+        events: [m] EVENT, filled from the start, in the order of time within each queue.
+
+    Returns:
+        (arrivals taken, events written, done). Where done is false, the events or the pool were full: make room and
+        call again with the arrivals that were not taken.
+    """
+    t = Tables(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, events)
+    n = np.int64(0)  # not a literal, for which all would be compiled once more
+    for a in range(len(arrivals)):
+        time, flow = arrivals[a].time, arrivals[a].flow
+        n = _serve_until(t, time, n)
+        if n >= 0 and flows[flow].active:
+            n = settle(t, flows[flow].queue, time, n)
+        if n < 0 or cell[0].free == NONE:
+            return a, max(n, -1 - n), False
+        cell[0].now = time
+        if cell[0].work > 0.0:
+            process(t, links[queues[flows[flow].queue].link].station, time)
+        _admit(t, arrivals[a])
+    n = _serve_until(t, until, n)
+    for s in range(len(slices)):
+        q = slices[s].first
+        while q != NONE and n >= 0:
+            n = settle(t, q, until, n)
+            q = queues[q].next
+    if n < 0:
+        return len(arrivals), -1 - n, False
+    cell[0].now = until
+    return len(arrivals), n, True
+
+
+@jit
+def flush(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, s, fate, events):
+    """Drops every message of slice row `s` (all: -1) now; returns the number of events, for which there is room."""
+    t = Tables(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, events)
+    n = purge(t, s, fate, np.int64(0))
+    for i in range(len(slices)):
+        q = slices[i].first if s in (NONE, i) else NONE
+        while q != NONE:
+            while queues[q].head != NONE:
+                leave(t, q, cell[0].now, fate, n)
+                n += 1
+            queue = queues[q]
+            queue.unsent, queue.later, queue.waiting = NONE, 0, 0
+            queue.left, queue.granted, queue.block = 0.0, 0.0, 0.0
+            cell[0].waiting -= 1
+            q = queue.next
+        if s in (NONE, i):
+            slices[i].first = NONE
+    return n
+
+
+@jit
+def move(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, q, s, events):
+    """Handover: queue `q` goes on in slice row `s`, that of another station, with all that it holds."""
+    t = Tables(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, events)
+    waiting = queues[q].waiting
+    if waiting:
+        stop_waiting(t, q)
+    queues[q].slice, queues[q].granted, queues[q].block, queues[q].fails = s, 0.0, 0.0, 0
+    if waiting:
+        wait(t, q)
+
+
+@jit
+def next_event(cell, stations, slices, queues, pool, links):
+    """A time before which no message leaves, ns, at least now + 1; the largest int64 while nothing waits.
+
+    For a message in flight it is the departure; for one that waits, the departure if its queue had all the blocks.
+    """
+    soonest = np.iinfo(np.int64).max
+    slot, mini, whole = cell[0].slot, cell[0].mini, cell[0].scheduler != RESERVED
+    next_slot = -(-cell[0].next // slot) * slot
+    for s in range(len(slices)):
+        q = slices[s].first
+        while q != NONE:
+            queue = queues[q]
+            if queue.head != queue.unsent:
+                soonest = min(soonest, pool[queue.head].departure)
+            elif queue.unsent != NONE and whole and slices[s].urllc:
+                soonest = min(soonest, cell[0].next + mini + cell[0].latency)
+            elif queue.unsent != NONE:
+                best = cell[0].bandwidth * cell[0].efficiency if cell[0].coherence > 0 else links[queue.link].rate
+                blocks = float(cell[0].blocks) if whole else max(slices[s].blocks, queue.granted)
+                start = cell[0].next if slices[s].urllc or queue.block > 0.0 else next_slot
+                if whole and queue.block > 0.0:
+                    start = start // slot * slot  # its bits go since the slot began
+                if blocks * best > 0.0:
+                    end = start + 1 + int(min(queue.left / (blocks * best) * 1e9, 1e17))
+                    soonest = min(soonest, (-(-end // slot) * slot if whole else end) + cell[0].latency)
+            q = queue.next
+    return max(min(soonest, _through(cell, stations, pool)), cell[0].now + 1)
+
+
+@jit
+def _through(cell, stations, pool):
+    """A time before which no message that is still in the computing leaves."""
+    soonest = np.iinfo(np.int64).max
+    if cell[0].processing > 0:
+        for k in range(len(stations)):
+            if stations[k].first != NONE:
+                soonest = min(soonest, pool[stations[k].first].departure)
+            if stations[k].embb_first != NONE:
+                soonest = min(soonest, stations[k].clock + stations[k].left // MILLE)
+        soonest = -(-soonest // cell[0].mini) * cell[0].mini + 1 + cell[0].latency
+    return soonest

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages and their queues, compiled: `t` is `tables.Tables`.
+
+Each queue is a list of messages in the pool, oldest first: ``head`` is the oldest that has not left, ``unsent`` the
+first of which bits remain; those before it are in flight, their departure is settled.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ir_radio.engine.cell_tables import BINS, BINS_PER_OCTAVE, FIRST_OCTAVE, NONE, OCTAVES, TINY, Fate
+from ir_radio.engine.compiled import jit
+
+_SHIFT = 5
+_DELIVERED, _EXPIRED = int(Fate.DELIVERED), int(Fate.EXPIRED)  # plain integers: what compiled code can read
+
+
+@jit
+def delay_bin(delay: int) -> int:
+    """The bin of a delay in ns; too small and too large ones are counted in the outermost bins."""
+    octave = math.frexp(float(delay))[1] - 1  # 2^octave <= delay; delays are far below 2^53
+    if octave < FIRST_OCTAVE:
+        return 0
+    if octave >= FIRST_OCTAVE + OCTAVES:
+        return BINS - 1
+    return ((octave - FIRST_OCTAVE) << _SHIFT) + ((delay >> (octave - _SHIFT)) & (BINS_PER_OCTAVE - 1))
+
+
+@jit
+def ranks(delays, rows, out):
+    """Bins of the delays that half, and 99 of 100, of a flow's messages do not exceed (nearest rank).
+
+    Args:
+        delays: [flows, bins] messages.
+        rows: [n] flows.
+        out: [n, 3] int64: messages, the two bins; untouched where there are no messages.
+    """
+    for i in range(len(rows)):
+        counts = delays[rows[i]]
+        total = 0
+        for b in range(len(counts)):
+            total += counts[b]
+        out[i, 0] = total
+        half, most, below = max(1, (total + 1) // 2), max(1, (99 * total + 99) // 100), 0
+        for b in range(len(counts)):
+            if below < half <= below + counts[b]:
+                out[i, 1] = b
+            if below < most <= below + counts[b]:
+                out[i, 2] = b
+                break
+            below += counts[b]
+
+
+@jit
+def add_up(delays, rows, out):
+    """Adds the rows of some flows to `out` [bins]."""
+    for i in range(len(rows)):
+        for b in range(len(out)):
+            out[b] += delays[rows[i], b]
+
+
+@jit
+def wait(t, q):
+    """Enters a queue into its slice's list of waiting queues."""
+    queues, slices = t.queues, t.slices
+    if queues[q].waiting == 0:
+        queues[q].waiting = 1
+        queues[q].next = slices[queues[q].slice].first
+        slices[queues[q].slice].first = q
+        t.cell[0].waiting += 1
+
+
+@jit
+def stop_waiting(t, q):
+    """Takes a queue out of that list."""
+    queues, slices = t.queues, t.slices
+    s, following = queues[q].slice, queues[q].next
+    if slices[s].first == q:
+        slices[s].first = following
+    else:
+        i = slices[s].first
+        while queues[i].next != q:
+            i = queues[i].next
+        queues[i].next = following
+    queues[q].waiting = 0
+    t.cell[0].waiting -= 1
+
+
+@jit
+def join(t, q, m):
+    """Puts a message, ready for the air, at the end of a queue."""
+    queues, pool = t.queues, t.pool
+    pool[m].next = NONE
+    if queues[q].tail == NONE:
+        queues[q].head = m
+    else:
+        pool[queues[q].tail].next = m
+    queues[q].tail = m
+    if queues[q].unsent == NONE:
+        queues[q].unsent = m
+        queues[q].left = 8.0 * pool[m].size
+    else:
+        queues[q].later += pool[m].size
+    wait(t, q)
+
+
+@jit
+def next_unsent(t, q):
+    """Turns to the message after the unsent one."""
+    queues, pool = t.queues, t.pool
+    m = pool[queues[q].unsent].next
+    queues[q].unsent = m
+    queues[q].left = 0.0
+    if m != NONE:
+        queues[q].left = 8.0 * pool[m].size
+        queues[q].later -= pool[m].size
+
+
+@jit
+def close(t, m, time, fate, n):
+    """Takes a message, out of its queue already, out of the books; writes event n and frees its row."""
+    flows, queues, events = t.flows, t.queues, t.events
+    message = t.pool[m]
+    f, size = message.flow, message.size
+    q = flows[f].queue
+    queues[q].bytes -= size
+    flows[f].queued -= 1
+    flows[f].queued_bytes -= size
+    if fate == _DELIVERED:
+        delay = time - message.arrival
+        flows[f].delivered += 1
+        flows[f].delivered_bytes += size
+        flows[f].delay_sum += delay
+        flows[f].delay_max = max(flows[f].delay_max, delay)
+        flows[f].late += delay > t.slices[queues[q].slice].bound
+        t.delays[f, delay_bin(delay)] += 1
+    else:
+        t.drops[f, fate, 0] += 1
+        t.drops[f, fate, 1] += size
+    events[n].id, events[n].flow, events[n].time, events[n].fate = message.id, f, time, fate
+    t.pool[m].next = t.cell[0].free
+    t.cell[0].free = m
+
+
+@jit
+def leave(t, q, time, fate, n):
+    """Closes the head of a queue as event n."""
+    m = t.queues[q].head
+    t.queues[q].head = t.pool[m].next
+    if t.pool[m].next == NONE:
+        t.queues[q].tail = NONE
+    close(t, m, time, fate, n)
+
+
+@jit
+def settle(t, q, time, n):
+    """Lets go of the messages of a queue that left up to `time`; returns the number of events, or -1 - it: full."""
+    queues, pool = t.queues, t.pool
+    while queues[q].head != queues[q].unsent and pool[queues[q].head].departure <= time:
+        if n == len(t.events):
+            return -1 - n
+        m = queues[q].head
+        leave(t, q, pool[m].departure, pool[m].fate, n)
+        n += 1
+    return n
+
+
+@jit
+def give_up(t, q, time, fate):
+    """Drops the unsent message of a queue at `time`; it leaves behind those in flight."""
+    m = t.queues[q].unsent
+    t.pool[m].departure = time + t.cell[0].latency
+    t.pool[m].fate = fate
+    next_unsent(t, q)
+
+
+@jit
+def complete(t, q, departure):
+    """The last bit of the unsent message of a queue arrives at `departure`; what it is by then is settled."""
+    m = t.queues[q].unsent
+    lifespan = t.slices[t.queues[q].slice].lifespan
+    t.pool[m].departure = departure
+    if 0 < lifespan < departure - t.pool[m].arrival:
+        t.pool[m].fate = _EXPIRED
+    next_unsent(t, q)
+
+
+@jit
+def send(t, q, bits, rate, start, duration):
+    """Sends bits of a queue, flowing evenly at `rate` from `start` (0: all arrive at the end of `duration`)."""
+    queues = t.queues
+    sent = 0.0
+    while queues[q].unsent != NONE and queues[q].left <= bits - sent + TINY:
+        sent += queues[q].left
+        passed = min(math.ceil(sent / rate * 1e9 - 1e-3), duration) if rate > 0.0 else duration
+        complete(t, q, start + passed + t.cell[0].latency)
+        if bits - sent < TINY:
+            break
+    if queues[q].unsent != NONE:
+        queues[q].left = max(queues[q].left - max(bits - sent, 0.0), 0.0)
+
+
+@jit
+def refresh(t, s, start, n):
+    """Clears the waiting queues of a slice for what starts at `start`; returns as `settle`."""
+    queues, slices, pool = t.queues, t.slices, t.pool
+    last, q, lifespan = NONE, slices[s].first, slices[s].lifespan
+    while q != NONE:
+        while lifespan > 0 and queues[q].unsent != NONE and pool[queues[q].unsent].arrival + lifespan <= start:
+            give_up(t, q, start, _EXPIRED)
+        n = settle(t, q, start, n)
+        if n < 0:
+            return n
+        following = queues[q].next
+        if queues[q].head == NONE:
+            queues[q].waiting = 0
+            t.cell[0].waiting -= 1
+            if last == NONE:
+                slices[s].first = following
+            else:
+                queues[last].next = following
+        else:
+            last = q
+        q = following
+    return n

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the radio is made of, as formulas and configuration: carrier, channel, blocklength, arrivals, slices."""

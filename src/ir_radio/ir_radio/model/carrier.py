@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The radio carrier of a base station: keys of `carrier` in `config/slices.yaml` and of access profiles."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ir_common.config import Config
+from ir_radio.engine.preemption import MILLE
+from ir_radio.model.access_scheme import Air, Computing, Handover
+
+SUBCARRIERS = 12
+"""Sub-carriers of one resource block (3GPP TS 38.211, 4.4.4.1)."""
+
+
+class Carrier(Config):
+    """The radio carrier of one base station (choices: docs/radio.md).
+
+    The defaults are those of a 40 MHz NR carrier in numerology 0, whose slot is the 1 ms of IoR section IV, and of a
+    low-power indoor cell, so that the rate depends on the distance within a hall.
+    """
+
+    bandwidth: float = Field(40e6, gt=0, description="channel bandwidth, guard bands included, Hz")
+    resource_blocks: int = Field(216, gt=0, description="resource blocks of the carrier (3GPP TS 38.101-1, 5.3.2-1)")
+    subcarrier_spacing: float = Field(15e3, gt=0, description="Hz")
+    frequency: float = Field(3.5e9, gt=0, description="carrier frequency, Hz")
+    tx_power: float = Field(0.0, description="transmit power over all resource blocks, in both directions, dBm")
+    noise_density: float = Field(-174.0, description="thermal noise density, dBm/Hz")
+    noise_figure: float = Field(9.0, ge=0, description="of the receivers, dB")
+    max_spectral_efficiency: float = Field(7.4063, gt=0, description="of the best modulation and coding, bit/s/Hz")
+    min_snr: float = Field(-6.7, description="below this there is no coverage, dB")
+    min_distance: float = Field(1.0, gt=0, description="distances are taken as at least this (far field), m")
+    shadowing: float = Field(0.0, ge=0, description="standard deviation of log-normal shadowing, dB; 0: none")
+    shadowing_distance: float = Field(10.0, gt=0, description="over which shadowing decorrelates to 1/e, m")
+    fading: Literal["none", "rayleigh"] = Field("none", description="block fading of each link")
+    coherence_slots: int = Field(10, gt=0, description="slots for which the fading of a link stays the same")
+    position: tuple[float, float, float] = Field((0.0, 0.0, 3.0), description="of the base station, map frame, m")
+    neighbours: tuple[tuple[float, float, float], ...] = Field(
+        (), max_length=63, description="positions of further base stations like it, on frequencies of their own, m"
+    )
+    handover: Handover = Field(default_factory=Handover, description="between base stations")
+    air: Air = Field(default_factory=Air, description="how eMBB and URLLC share the blocks")
+    computing: Computing | None = Field(None, description="of a base station, for downlink messages; none: no wait")
+    slot: float = Field(1e-3, ge=1e-5, le=0.1, description="length of a slot, s")
+    mini_slots: int = Field(4, ge=1, le=50, description="mini-slots of a slot")
+    efficiency: float = Field(1.0, gt=0, le=1, description="reached fraction of Shannon's (3GPP TR 36.942, A.1: alpha)")
+    overhead: float = Field(0.0, ge=0, lt=1, description="fraction of the carrier that carries no user data")
+    scheduling_latency: float = Field(0.0, ge=0, le=1, description="added to each message: request, grant, decoding, s")
+
+    @property
+    def slot_time(self) -> int:
+        """Length of a slot, ns."""
+        return round(self.slot * 1e9)
+
+    @property
+    def block_bandwidth(self) -> float:
+        """Bandwidth of one resource block, Hz."""
+        return SUBCARRIERS * self.subcarrier_spacing
+
+    @model_validator(mode="after")
+    def _fits(self) -> Carrier:
+        used = self.resource_blocks * self.block_bandwidth
+        if used > self.bandwidth:
+            raise ValueError(
+                f"{self.resource_blocks} resource blocks of {self.block_bandwidth / 1e3:g} kHz take "
+                f"{used / 1e6:g} MHz, the bandwidth is {self.bandwidth / 1e6:g} MHz; "
+                f"at most {int(self.bandwidth // self.block_bandwidth)} fit"
+            )
+        if self.computing and self.air.scheduler == "euad" and self.computing.shared == MILLE:
+            raise ValueError(f"computing.shared: {MILLE} leaves eMBB nothing under euad; give at most {MILLE - 1}")
+        if self.slot_time % self.mini_slots:
+            raise ValueError(
+                f"{self.mini_slots} mini-slots do not divide a slot of {self.slot_time} ns; give a divisor"
+            )
+        return self

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The radio channel: from a distance to the bit rate of one resource block. All functions take arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ir_radio.model.carrier import Carrier
+
+Floats = NDArray[np.float64]
+_WAVES = 128
+"""Of a field of shadowing: its correlation is exact on average over fields, its values are close to normal."""
+
+
+def free_space_path_loss(distance: ArrayLike, frequency: float) -> Floats:
+    """Free-space path loss, MAFL section II-A under eq. (1): 20 log10 d + 20 log10 f - 27.55 (d in m, f in MHz).
+
+    Args:
+        distance: [...] float, m, positive.
+        frequency: Hz, positive.
+
+    Returns:
+        [...] float64, dB.
+    """
+    distance = np.asarray(distance, np.float64)
+    return 20.0 * np.log10(distance) + 20.0 * np.log10(frequency / 1e6) - 27.55
+
+
+def snr(carrier: Carrier, distance: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
+    """Signal-to-noise ratio of a resource block.
+
+    The transmit power is spread evenly over all blocks of the carrier, so the ratio of a block does not depend on how
+    many of them a slice was given: SNR = P - 10 log10(blocks) - PL + G - (N0 + NF + 10 log10(block bandwidth)), in dB.
+
+    Args:
+        carrier: the carrier; distances under its `min_distance` count as that.
+        distance: [...] float, m; NaN where it is unknown.
+        gain: [...] float, dB: what shadowing and fading add to the mean.
+
+    Returns:
+        [...] float64, dB; NaN where the distance is.
+    """
+    distance = np.maximum(np.asarray(distance, np.float64), carrier.min_distance)
+    received = carrier.tx_power - 10.0 * np.log10(carrier.resource_blocks) + np.asarray(gain, np.float64)
+    received = received - free_space_path_loss(distance, carrier.frequency)
+    return received - (carrier.noise_density + carrier.noise_figure + 10.0 * np.log10(carrier.block_bandwidth))
+
+
+def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
+    """Bit rate of one resource block, MAFL eq. (1): w log2(1 + SNR), at most that of the best modulation and coding.
+
+    r = w (1 - overhead) min(efficiency log2(1 + SNR), max_spectral_efficiency), the truncated Shannon bound of 3GPP
+    TR 36.942, A.1. Differs from the paper: with efficiency 1 and overhead 0 by the cap alone; 0 under `min_snr`.
+
+    Args:
+        carrier: the carrier.
+        snr_db: [...] float, dB; NaN where it is unknown.
+
+    Returns:
+        [...] float64, bit/s; 0 out of coverage, NaN where the ratio is.
+    """
+    snr_db = np.asarray(snr_db, np.float64)
+    shannon = carrier.efficiency * np.log2(1.0 + 10.0 ** (snr_db / 10.0))
+    efficiency = (1.0 - carrier.overhead) * np.minimum(shannon, carrier.max_spectral_efficiency)
+    return carrier.block_bandwidth * np.where(snr_db < carrier.min_snr, 0.0, efficiency)
+
+
+def distance_to(carrier: Carrier, position: ArrayLike) -> Floats:
+    """Distance from the base station, m, of positions [..., 3] in the map frame, m."""
+    return np.linalg.norm(np.asarray(position, np.float64) - np.asarray(carrier.position), axis=-1)
+
+
+def shadowing(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Floats:
+    """Log-normal shadowing, the Theta_u of MAFL section II-A.
+
+    Args:
+        rng: source of randomness.
+        shape: of the result.
+        deviation: standard deviation, dB, not negative.
+
+    Returns:
+        [*shape] float64, dB: a gain for `snr`, zero on average.
+    """
+    return rng.normal(0.0, deviation, shape)
+
+
+def rayleigh_fading(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Rayleigh fading, the g_u of MAFL section II-A: an exponential power gain of mean 1.
+
+    Returns:
+        [*shape] float64, dB: a gain for `snr`.
+    """
+    return 10.0 * np.log10(rng.standard_exponential(shape))
+
+
+class Shadowing:
+    """Log-normal shadowing of one base station as a field over space, MAFL section II-A: normal in dB.
+
+    Two places x apart are correlated with exp(-x / `shadowing_distance`) (Gudmundson, Electron. Lett. 27(23), 1991).
+    The field is a sum of waves whose numbers are drawn from the spectrum of that correlation, a Cauchy distribution
+    (Rahimi & Recht 2007): the same place has the same shadow for every robot and whenever it comes back, and nothing
+    depends on the way there or on how often it is asked. Differs from the paper, which draws Theta_u anew each time.
+
+    Args:
+        carrier: its `shadowing` and `shadowing_distance` are used.
+        rng: source of chance of this field.
+    """
+
+    def __init__(self, carrier: Carrier, rng: np.random.Generator) -> None:
+        cauchy = rng.standard_normal((3, _WAVES)) / np.abs(rng.standard_normal(_WAVES))
+        self._waves, self._phases = cauchy / carrier.shadowing_distance, rng.uniform(0.0, 2.0 * np.pi, _WAVES)
+        self._amplitude = carrier.shadowing * np.sqrt(2.0 / _WAVES)
+
+    def at(self, positions: ArrayLike) -> Floats:
+        """Gains at positions [..., 3], m; dB [...]."""
+        angles = np.asarray(positions, np.float64) @ self._waves + self._phases
+        return np.asarray(self._amplitude * np.cos(angles).sum(axis=-1))

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What slices are asked to be: models of `config/slices.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ir_common.config import Config
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.profiles import load_profile
+
+NAME = r"^[a-z][a-z0-9_]*$"
+"""Pattern of slice and robot names: a ROS name without slashes."""
+
+_ROBOTS = re.compile(r"[a-z*?][a-z0-9_*?]*")
+
+_MESSAGE_TYPE = re.compile(r"[a-zA-Z]\w*/msg/[A-Z]\w*")
+_TOPIC = re.compile(r"[a-zA-Z_]\w*(/[a-zA-Z_]\w*)*")
+
+Direction = Literal["uplink", "downlink"]
+SliceType = Literal["embb", "urllc"]
+TraceColumn = Literal["SNR", "CQI", "DL_bitrate", "UL_bitrate"]
+
+
+def _robot_patterns(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_robots(robots: tuple[str, ...]) -> tuple[str, ...]:
+    for robot in robots:
+        if not _ROBOTS.fullmatch(robot):
+            raise ValueError(f"'{robot}' is no robot name or pattern; give names such as cart or cart*, or *")
+    return robots
+
+
+def _check_topic(topic: str) -> str:
+    if not _TOPIC.fullmatch(topic):
+        raise ValueError(f"'{topic}' is no relative topic name; give one such as cmd_vel, without a leading slash")
+    return topic
+
+
+def _carrier_of_profile(value: object) -> object:
+    return load_profile(value) if isinstance(value, str) else value
+
+
+def _check_message_type(message_type: str) -> str:
+    if message_type and not _MESSAGE_TYPE.fullmatch(message_type):
+        raise ValueError(f"'{message_type}' is no message type; give one such as sensor_msgs/msg/Imu, or leave it out")
+    return message_type
+
+
+class FlowSpec(Config):
+    """Which topic, of which robots, in which direction."""
+
+    robots: Annotated[tuple[str, ...], BeforeValidator(_robot_patterns), AfterValidator(_check_robots)] = Field(
+        ("*",), min_length=1, description="names of robots, or patterns: * stands for anything, ? for one character"
+    )
+    topic: Annotated[str, AfterValidator(_check_topic)] = Field(
+        description="relative topic name, the same on both sides"
+    )
+    message_type: Annotated[str, AfterValidator(_check_message_type)] = Field(
+        "", description="e.g. sensor_msgs/msg/Imu; empty: found out from the first publisher"
+    )
+    direction: Direction = Field(description="uplink: robot to edge; downlink: edge to robot")
+
+    def carries(self, robot: str) -> bool:
+        """Is the topic of this robot meant?"""
+        return any(fnmatchcase(robot, pattern) for pattern in self.robots)
+
+
+class SliceSpec(Config):
+    """What one slice is asked to be (IoR section II; S-NSSAI as in 3GPP TS 23.003)."""
+
+    name: str = Field(pattern=NAME, max_length=64, description="unique among the slices")
+    template_name: str = Field("", description="the template that it was made from, empty: none")
+    type: SliceType = Field(description="embb (SST 1): served by the slot; urllc (SST 2): served by the mini-slot")
+    differentiator: int = Field(0, ge=0, lt=2**24, description="slice differentiator of the S-NSSAI")
+    rate: float = Field(gt=0, description="guaranteed rate, both directions together, bit/s")
+    max_latency: float = Field(gt=0, description="latency bound; a urllc message older than it expires, s")
+    reliability: float = Field(gt=0, lt=1, description="fraction of messages within the bound")
+    priority: int = Field(1, ge=0, le=255, description="0 is served first when the carrier is short")
+    lifetime: float = Field(0.0, ge=0, description="ROS time after which it is deleted, 0: lives on, s")
+    queue_limit: int = Field(1_000_000, gt=0, description="bytes per link and direction; what does not fit is dropped")
+    share: float | None = Field(
+        None, gt=0, le=1, description="fraction of the carrier held for it instead of what its rate needs; none: that"
+    )
+    flows: tuple[FlowSpec, ...] = Field((), description="the topics that it carries")
+
+    @model_validator(mode="after")
+    def _flows_differ(self) -> SliceSpec:
+        if twice := doubled_flow(self.flows):
+            raise ValueError(f"slice {self.name} carries {twice} twice; remove one of its flows")
+        return self
+
+    @property
+    def lifespan(self) -> float:
+        """Age at which a message is worthless and dropped as expired, s; 0: never."""
+        return self.max_latency if self.type == "urllc" else 0.0
+
+
+InitialSlice = Annotated[
+    Annotated[str, Tag("template")] | Annotated[SliceSpec, Tag("slice")],
+    Discriminator(lambda entry: "template" if isinstance(entry, str) else "slice"),
+]
+
+
+class TraceSpec(Config):
+    """A robot's link in a measured network (`ir_radio.model.link_traces`)."""
+
+    robot: str = Field(pattern=NAME, description="name of the robot")
+    trace: str = Field(
+        min_length=1, description="CSV file, or archive.zip/path/in/it.csv; relative to the folder of the slices file"
+    )
+    column: TraceColumn = Field("SNR", description="what of the trace gives the link's rate")
+    loop: bool = Field(True, description="begin anew at the end; else the last value stays")
+    start: float = Field(0.0, ge=0, description="where in the trace to begin, s")
+
+
+class SlicesFile(Config):
+    """The whole of `config/slices.yaml`."""
+
+    carrier: Annotated[Carrier, BeforeValidator(_carrier_of_profile)] = Field(
+        default_factory=lambda: Carrier.model_validate({}), description="values, or the name or file of a profile"
+    )
+    traces: tuple[TraceSpec, ...] = Field((), description="links that follow a measured trace, not the robot's pose")
+    templates: tuple[SliceSpec, ...] = Field((), description="what a slice can be made from by name")
+    slices: tuple[InitialSlice, ...] = Field((), description="slices at the start: template names or whole ones")
+
+    @field_validator("traces")
+    @classmethod
+    def _traces_differ(cls, traces: tuple[TraceSpec, ...]) -> tuple[TraceSpec, ...]:
+        _refuse_twins([trace.robot for trace in traces], "trace of robot")
+        return traces
+
+    @field_validator("templates")
+    @classmethod
+    def _templates_differ(cls, templates: tuple[SliceSpec, ...]) -> tuple[SliceSpec, ...]:
+        _refuse_twins([template.name for template in templates], "template")
+        return templates
+
+    @field_validator("slices")
+    @classmethod
+    def _slices_fit(cls, slices: tuple[str | SliceSpec, ...], info: ValidationInfo) -> tuple[str | SliceSpec, ...]:
+        if "templates" in info.data:  # else they are wrong themselves, and that is said
+            specs = _fill_in(slices, info.data["templates"])
+            _refuse_twins([spec.name for spec in specs], "slice")
+            if twice := doubled_flow([flow for spec in specs for flow in spec.flows]):
+                raise ValueError(f"two slices carry {twice}; a topic crosses the radio in one slice only")
+        return slices
+
+    def template(self, name: str) -> SliceSpec:
+        """The slice that a template makes.
+
+        Raises:
+            ValueError: there is no such template.
+        """
+        return _fill_in((name,), self.templates)[0]
+
+    def initial_slices(self) -> tuple[SliceSpec, ...]:
+        """The slices at the start, templates filled in."""
+        return _fill_in(self.slices, self.templates)
+
+
+def _refuse_twins(names: list[str], what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{what} '{name}' stands twice; names must differ")
+
+
+def _fill_in(slices: Iterable[str | SliceSpec], templates: tuple[SliceSpec, ...]) -> tuple[SliceSpec, ...]:
+    known = {template.name: template for template in templates}
+    for entry in slices:
+        if isinstance(entry, str) and entry not in known:
+            raise ValueError(f"unknown slice template '{entry}'; templates are: {', '.join(known) or 'none'}")
+    return tuple(
+        known[entry].model_copy(update={"template_name": entry}) if isinstance(entry, str) else entry
+        for entry in slices
+    )
+
+
+def doubled_flow(flows: Sequence[FlowSpec]) -> str:
+    """Names a topic that two of the flows carry for the same robot in the same direction; empty: there is none."""
+    for index, flow in enumerate(flows):
+        for other in flows[:index]:
+            same = (flow.topic, flow.direction) == (other.topic, other.direction)
+            if same and (any(map(flow.carries, other.robots)) or any(map(other.carries, flow.robots))):
+                return f"{flow.topic} ({flow.direction})"
+    return ""

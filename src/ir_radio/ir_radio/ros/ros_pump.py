@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pump: one thread that owns the cell and carries raw messages through it.
+
+It waits on its subscriptions itself, on one wait set, until a message comes or the next one is due. The stock executor
+makes a new wait set out of all entities of the node for every wake-up and takes one message per subscription; at the
+rates of a radio that costs several times the relaying itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from rclpy.guard_condition import GuardCondition
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+
+from ir_radio.engine.cell import NEVER, Cell, CellEvent
+from ir_radio.engine.kernel import Fate
+from ir_radio.ros.tick_clock import TickClock
+
+_LONGEST_WAIT = 200_000_000
+_SHORTEST_WAIT, _LONGEST_RETRY = 250_000, 20_000_000  # for a clock that stands still
+_WARN_PERIOD = 10_000_000_000
+_OLDEST = 20_000_000  # that is believed of a message's age when it is taken
+_LAGS = 4096  # of the last messages
+_BATCH = 64  # messages taken from one subscription before the others get their turn
+
+
+@dataclass(eq=False)
+class Port:
+    """Where a flow comes in and goes out.
+
+    Attributes:
+        flow: its number.
+        name: the topic that it comes from.
+        robot, slice, urllc: what it belongs to.
+        bound: latency bound of its slice, ns.
+        late: messages that were published later than the bound after they came in.
+    """
+
+    flow: int
+    name: str
+    robot: str
+    slice: str
+    urllc: bool
+    bound: int
+    subscription: Subscription
+    publisher: Publisher
+    late: int = 0
+
+
+class Pump:
+    """Carries messages through a cell in a thread of its own; everything that touches the cell runs in it.
+
+    Args:
+        node: the node of the subscriptions and publishers.
+        cell: the engine.
+        time_: ROS time.
+    """
+
+    def __init__(self, node: Node, cell: Cell, time_: RosTime) -> None:
+        self._node, self.cell, self._time = node, cell, time_
+        self.ports: dict[int, Port] = {}
+        self._by_pointer: dict[int, Port] = {}
+        self._held: dict[int, tuple[Port, bytes, int]] = {}  # and when it came in, ns
+        self.lags: deque[int] = deque(maxlen=_LAGS)
+        self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._guard = GuardCondition(None, None, context=node.context)
+        self._stopping = False
+        self._retry = _SHORTEST_WAIT
+        self._wait_set: Any = None
+        self._warned: dict[tuple[int, Fate], int] = {}
+        self._thread = threading.Thread(target=self._run, name="radio_pump", daemon=True)
+        self._thread.start()
+
+    def post(self, task: Callable[[], Any]) -> Future[Any]:
+        """Has `task` run in the pump's thread, soon."""
+        future: Future[Any] = Future()
+        self._tasks.append((task, future))
+        if not self._thread.is_alive():
+            self._fail_tasks()
+        self._guard.trigger()
+        return future
+
+    def call(self, task: Callable[[], Any]) -> Any:
+        """Runs `task` in the pump's thread, waits for it and returns what it returns or raises what it raises."""
+        return self.post(task).result(timeout=10.0)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._stopping = True
+        self._guard.trigger()
+        self._thread.join(timeout=2.0)
+
+    # --- in the thread ---
+
+    def open(self, port: Port) -> None:
+        """Takes a port into service."""
+        self.ports[port.flow] = port
+        self._ports_changed()
+
+    def shut(self, flow: int) -> Port:
+        """Takes a port out of service; its messages on the way are still delivered by its publisher."""
+        port = self.ports.pop(flow)
+        self._ports_changed()
+        return port
+
+    def _ports_changed(self) -> None:
+        self._by_pointer = {port.subscription.handle.pointer: port for port in self.ports.values()}
+        self._wait_set = None
+
+    def needs(self, publisher: Publisher) -> bool:
+        """Is a message on its way to this publisher?"""
+        return any(held.publisher is publisher for held, _, _ in self._held.values())
+
+    def settle(self) -> int:
+        """Brings the cell up to the present and publishes what is due; returns the time, ns."""
+        time_ = max(self._time.now(), self.cell.now)
+        self.finish(self.cell.advance(time_))
+        return time_
+
+    def finish(self, events: list[CellEvent]) -> None:
+        """Publishes messages that arrived and forgets those that were dropped."""
+        for number, _, departure, fate in events:
+            port, data, arrival = self._held.pop(number)
+            if fate == Fate.DELIVERED:
+                port.publisher.publish(data)
+                now = self._time.now()
+                self.lags.append(now - departure)
+                port.late += now - arrival > port.bound
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._take(self._wait())
+                self.settle()
+                self._run_task()
+        except Exception:
+            if self._node.context.ok() and not self._stopping:
+                raise  # threading prints it; whoever calls next is told
+        finally:
+            self._stopping = True
+            self._fail_tasks()
+
+    def _wait(self) -> list[int]:
+        if self._wait_set is None:
+            self._wait_set = _rclpy.WaitSet(len(self.ports), 1, 0, 0, 0, 0, self._node.context.handle)
+        wait_set = self._wait_set
+        wait_set.clear_entities()
+        wait_set.add_guard_condition(self._guard.handle)
+        for port in self.ports.values():
+            wait_set.add_subscription(port.subscription.handle)
+        timeout = 0 if self._tasks else self._timeout()
+        wait_set.wait(timeout)
+        return list(wait_set.get_ready_entities("subscription"))
+
+    def _timeout(self) -> int:
+        due = self.cell.next_event()
+        if due == NEVER:
+            return _LONGEST_WAIT
+        if wait := self._time.wall_until(due):
+            self._retry = _SHORTEST_WAIT
+            return min(wait, _LONGEST_WAIT)
+        if due <= self._time.now():
+            return 0
+        self._retry = min(2 * self._retry, _LONGEST_RETRY)  # the clock stands still, or its tick is late
+        return self._retry
+
+    def _take(self, ready: list[int]) -> None:
+        """Lets in what came, as of when it was sent, as far as the cell is not beyond that."""
+        came = []
+        for pointer in ready:
+            port = self._by_pointer[pointer]
+            handle, kind = port.subscription.handle, port.subscription.msg_type
+            for _ in range(_BATCH):
+                taken = handle.take_message(kind, True)
+                if taken is None:
+                    break
+                came.append((self._time.at(taken[1]["source_timestamp"]), port, taken[0]))
+        came.sort(key=itemgetter(0))
+        for sent, port, data in came:
+            self._let_in(port, data, max(sent, self.cell.now))
+
+    def _let_in(self, port: Port, data: bytes, time_: int) -> None:
+        number, fate = self.cell.offer(port.flow, len(data), time_)
+        if fate == Fate.ACCEPTED:
+            self._held[number] = (port, data, time_)
+        elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
+            self._warned[port.flow, fate] = time_
+            self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
+
+    def _run_task(self) -> None:
+        """Runs one task: before the next, and before time runs on, what came meanwhile is taken."""
+        if self._tasks:
+            task, future = self._tasks.popleft()
+            try:
+                future.set_result(task())
+            except Exception as error:  # belongs to the caller
+                future.set_exception(error)
+
+    def _fail_tasks(self) -> None:
+        while self._tasks:
+            self._tasks.popleft()[1].set_exception(RuntimeError("the pump of the relay has stopped"))
+
+
+class RosTime:
+    """ROS time for two threads: ticks come in one, the pump asks in another.
+
+    Args:
+        simulated: follow the ticks; else ROS time is the system's.
+    """
+
+    def __init__(self, simulated: bool) -> None:
+        self._simulated, self._clock, self._lock = simulated, TickClock(), threading.Lock()
+
+    @property
+    def started(self) -> bool:
+        """Is the time known?"""
+        return not self._simulated or self._clock.started
+
+    def tick(self, ros: int) -> bool:
+        """Takes a tick that came just now; see `TickClock.tick`."""
+        with self._lock:
+            return self._clock.tick(ros, time.monotonic_ns())
+
+    def now(self) -> int:
+        """ROS time, ns."""
+        if not self._simulated:
+            return time.time_ns()
+        with self._lock:
+            return self._clock.now(time.monotonic_ns())
+
+    def at(self, stamp: int) -> int:
+        """ROS time when the system's clock showed `stamp`, ns, not long ago; now, where that is not possible."""
+        age, now = time.time_ns() - stamp, self.now()
+        if not 0 <= age <= _OLDEST:  # another machine's clock, or a middleware that does not say
+            return now
+        return now - (int(age * self._clock.rate) if self._simulated else age)
+
+    def wall_until(self, ros: int) -> int:
+        """Wall time, ns, until ROS time is `ros`."""
+        if not self._simulated:
+            return max(0, ros - time.time_ns())
+        with self._lock:
+            return self._clock.wall_until(ros, time.monotonic_ns())

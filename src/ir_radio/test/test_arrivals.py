@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrival processes against their theory: mean, dispersion, gaps."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ir_radio.model.arrivals import compound_poisson, poisson
+
+SECOND = 1_000_000_000
+
+
+def counts(times, seconds):
+    """Arrivals in each of 0.1 s."""
+    return np.bincount(times // (SECOND // 10), minlength=10 * seconds)
+
+
+def test_poisson_has_its_mean_its_variance_and_exponential_gaps():
+    times = poisson(200.0, 0, 500 * SECOND, np.random.default_rng(1))
+    per_bin = counts(times, 500)
+    assert per_bin.mean() == pytest.approx(20.0, abs=4 * math.sqrt(20.0 / 5000))
+    assert per_bin.var() / per_bin.mean() == pytest.approx(1.0, abs=4 * math.sqrt(2.0 / 5000))
+    assert stats.kstest(np.diff(times) / SECOND, "expon", args=(0, 1 / 200.0)).pvalue > 1e-3
+
+
+def test_compound_poisson_is_bursty_as_its_theory_says():
+    """Variance over mean of the counts is 1 + mean_packets, batches have exponential gaps, sizes are Poisson."""
+    times = compound_poisson(50.0, 6.0, 0, 500 * SECOND, np.random.default_rng(2))
+    per_bin = counts(times, 500)
+    assert per_bin.mean() == pytest.approx(30.0, rel=0.03)
+    assert per_bin.var() / per_bin.mean() == pytest.approx(7.0, rel=0.1)
+    instants, sizes = np.unique(times, return_counts=True)
+    full = 1.0 - math.exp(-6.0)  # empty batches are not seen
+    assert sizes.mean() == pytest.approx(6.0 / full, rel=0.02)
+    assert stats.kstest(np.diff(instants) / SECOND, "expon", args=(0, 1 / (50.0 * full))).pvalue > 1e-3
+
+
+def test_same_seed_same_traffic_and_it_stays_within_its_time():
+    first, second = (compound_poisson(100.0, 3.0, 7, 2 * SECOND, np.random.default_rng(5)) for _ in range(2))
+    assert first.dtype == np.int64 and (first == second).all()
+    assert first.min() >= 7 and first.max() < 2 * SECOND and (np.diff(first) >= 0).all()
+    assert not len(poisson(0.0, 0, SECOND, np.random.default_rng(0)))
+    assert not len(poisson(10.0, 5, 5, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf])
+def test_nonsense_is_refused(rate):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="rate of arrivals"):
+        poisson(rate, 0, 1, rng)
+    with pytest.raises(ValueError, match="mean number"):
+        compound_poisson(1.0, rate, 0, 1, rng)
+    with pytest.raises(ValueError, match="before its start"):
+        poisson(1.0, 2, 1, rng)

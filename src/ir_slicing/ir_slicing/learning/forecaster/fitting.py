@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of forecasters on the traffic of one slice: windows, normalisation, loss (13), early stopping."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from ir_common.config import Config
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, SliceTwin
+
+Floats = NDArray[np.float32]
+
+CHANNELS = 4
+"""Z: traffic, its logarithm, in which bursts do not drown the rest, and sine and cosine of the time of day."""
+
+EMBEDDINGS = ("place", "graph.embedding")
+"""Parameters of a network that belong to single devices."""
+
+LOG_FLOOR = 0.05
+"""Added to traffic / mean under the logarithm, so that an idle device has one."""
+
+
+class FitConfig(Config):
+    """How a forecaster is trained."""
+
+    day: int = Field(96, ge=2, description="steps of a day: the phase is an input")
+    train: float = Field(0.7, gt=0, lt=1, description="share of the steps to train on; they come first")
+    validate_: float = Field(0.1, gt=0, lt=1, alias="validate", description="share of the steps after them, to stop by")
+    epochs: int = Field(15, ge=1, description="at most; a twin of several parts needs no more than five")
+    patience: int = Field(6, ge=1, description="epochs without a better validation loss before it stops")
+    batch: int = Field(32, ge=1, description="windows")
+    rate: float = Field(5e-3, gt=0, description="peak learning rate (one cycle); the paper's 0.1 does not train")
+    embedding_rate: float = Field(
+        10.0, gt=0, description="learning rate of the devices' embeddings, relative to `rate`"
+    )
+    decay: float = Field(1e-4, ge=0, description="weight decay")
+    device_weight: float = Field(0.5, ge=0, description="weight of the loss of single devices beside the slice's (13)")
+    graph_epochs: int = Field(4, ge=0, description="at most, of the attention over what that and the lag graph left")
+    seed: int = Field(0, ge=0, description="of weights and order")
+
+    @model_validator(mode="after")
+    def _fits(self) -> FitConfig:
+        if self.train + self.validate_ >= 1.0:
+            raise ValueError(f"train {self.train:g} and validate {self.validate_:g} leave nothing to test on")
+        return self
+
+    def split(self, steps: int) -> tuple[int, int]:
+        """Where training ends and where the test begins."""
+        return int(steps * self.train), int(steps * (self.train + self.validate_))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and deviation of each device over the training part; [device] float32."""
+
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, traffic: Floats) -> Scale:
+        """From [step, device]; a device that never changes has deviation 1."""
+        deviation = traffic.std(axis=0)
+        return cls(traffic.mean(axis=0), np.where(deviation > 0.0, deviation, 1.0).astype(np.float32))
+
+
+class Windows:
+    """Windows of a slice's traffic as the networks take them.
+
+    Args:
+        traffic: [step, device] float, bit/s.
+        scale: of the training part.
+        window: T.
+        horizons: steps ahead.
+        day: steps of a day.
+    """
+
+    def __init__(self, traffic: Floats, scale: Scale, window: int, horizons: tuple[int, ...], day: int) -> None:
+        normal = torch.from_numpy(((traffic - scale.mean) / scale.deviation).astype(np.float32))
+        mean = np.where(scale.mean > 0.0, scale.mean, 1.0)
+        level = torch.from_numpy(np.log(traffic / mean + LOG_FLOOR).astype(np.float32))
+        phase = 2.0 * np.pi * torch.arange(len(normal)) / day
+        clock = torch.stack([torch.sin(phase), torch.cos(phase)])[:, :, None].expand(-1, -1, normal.shape[1])
+        self.channels = torch.cat([normal[None], level[None], clock])  # [Z, step, device]
+        self.window, self.horizons = window, horizons
+
+    def inputs(self, last: NDArray[np.integer]) -> Tensor:
+        """[batch, Z, T, device]: the windows that end with the steps ``last`` [batch]."""
+        steps = torch.from_numpy(np.asarray(last)[:, None] - np.arange(self.window - 1, -1, -1))
+        return self.channels[:, steps].transpose(0, 1)
+
+    def targets(self, last: NDArray[np.integer]) -> Tensor:
+        """[batch, horizon, device]: what follows."""
+        return self.channels[0][torch.from_numpy(np.asarray(last)[:, None] + np.array(self.horizons))]
+
+
+@dataclass
+class Forecaster:
+    """A trained network with the scale of its slice.
+
+    Attributes:
+        network: [batch, Z, T, N] -> [batch, horizon, N].
+        history: validation loss after each epoch.
+    """
+
+    network: nn.Module
+    scale: Scale
+    window: int
+    horizons: tuple[int, ...]
+    day: int
+    history: list[float]
+
+    def predict(self, traffic: Floats, last: NDArray[np.integer], batch: int = 256) -> Floats:
+        """Forecasts made at the steps ``last`` [k]: [k, horizon, device] float32, bit/s, not negative.
+
+        Raises:
+            ValueError: traffic of another number of devices, or a step with less than a window before it.
+        """
+        if traffic.ndim != 2 or traffic.shape[1] != len(self.scale.mean):
+            raise ValueError(f"traffic has the shape {traffic.shape}; [step, {len(self.scale.mean)}] is needed")
+        if len(last) and (np.min(last) < self.window - 1 or np.max(last) >= len(traffic)):
+            raise ValueError(f"forecasts need {self.window} steps of {len(traffic)} before them, asked: {np.min(last)}")
+        windows = Windows(traffic, self.scale, self.window, self.horizons, self.day)
+        self.network.eval()
+        with torch.no_grad():
+            parts = [self.network(windows.inputs(last[i : i + batch])).numpy() for i in range(0, len(last), batch)]
+        normal = np.concatenate(parts)
+        return np.maximum(normal * self.scale.deviation + self.scale.mean, 0.0)
+
+
+def slice_loss(predicted: Tensor, actual: Tensor, deviation: Tensor, device_weight: float) -> Tensor:
+    """Loss (13), the mean of |d_m - d^_m| over the slice's sums, in units of a device's deviation times sqrt(N), plus
+    ``device_weight`` times the same over single devices.
+
+    The paper calls (13) a cross entropy; it is this L1.
+
+    Args:
+        predicted: [batch, horizon, device], normalised.
+        actual: likewise.
+        deviation: [device], which undoes the normalisation.
+    """
+    error = predicted - actual
+    total = (error * deviation).sum(dim=-1).abs().mean() / deviation.square().sum().sqrt()
+    return total + device_weight * error.abs().mean()
+
+
+def fit(network: nn.Module, traffic: Floats, window: int, horizons: tuple[int, ...], config: FitConfig) -> Forecaster:
+    """Trains any network of the twin's form with Adam and keeps its best validation state.
+
+    Args:
+        network: [batch, Z, T, N] -> [batch, horizon, N].
+        traffic: [step, device] float, bit/s; only its first `train` + `validate` share is looked at.
+
+    Raises:
+        ValueError: too few steps for a window.
+    """
+    places, held = split_places(len(traffic), window, horizons, config)
+    scale = Scale.of(traffic[: config.split(len(traffic))[0]])
+    windows = Windows(traffic, scale, window, horizons, config.day)
+    deviation = torch.from_numpy(scale.deviation)
+
+    def loss(last: NDArray[np.integer]) -> Tensor:
+        return slice_loss(network(windows.inputs(last)), windows.targets(last), deviation, config.device_weight)
+
+    history = descend(network, loss, places, held, config.epochs, config)
+    return Forecaster(network, scale, window, horizons, config.day, history)
+
+
+def split_places(
+    steps: int, window: int, horizons: tuple[int, ...], config: FitConfig
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Last steps of the windows to train on and of those to validate on.
+
+    Raises:
+        ValueError: too few steps for a window.
+    """
+    end, test = config.split(steps)
+    ahead = max(horizons)
+    if end - ahead - window < 1 or test - end <= ahead:
+        raise ValueError(f"{steps} steps are too few for windows of {window} and horizons to {ahead}")
+    return np.arange(window - 1, end - ahead), np.arange(end, test - ahead)
+
+
+def descend(
+    network: nn.Module, loss: Callable[[NDArray[np.integer]], Tensor], places: NDArray[np.integer],
+    held: NDArray[np.integer], epochs: int, config: FitConfig,
+) -> list[float]:  # fmt: skip
+    """Adam on a loss of windows; the network is left in its state of least loss on the windows ``held``.
+
+    Returns:
+        that loss after each epoch.
+    """
+    rng = np.random.default_rng(config.seed)
+    optimiser = torch.optim.AdamW(_groups(network, config), lr=config.rate, weight_decay=config.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        [g["lr"] for g in optimiser.param_groups],
+        total_steps=epochs * -(-len(places) // config.batch),
+        pct_start=0.15,
+    )
+
+    def epoch() -> float:
+        network.train()
+        order = rng.permutation(places)
+        for i in range(0, len(order), config.batch):
+            optimiser.zero_grad()
+            loss(order[i : i + config.batch]).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+        network.eval()
+        with torch.no_grad():
+            return float(loss(held))
+
+    return _until_no_better(network, epoch, epochs, config.patience)
+
+
+def _groups(network: nn.Module, config: FitConfig) -> list[dict[str, Any]]:
+    """The devices' embeddings, of which each window moves only little, learn faster than what all devices share."""
+    learnt = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    fast = [p for name, p in learnt if name in EMBEDDINGS]
+    groups: list[dict[str, Any]] = [{"params": [p for name, p in learnt if name not in EMBEDDINGS], "lr": config.rate}]
+    return [*groups, {"params": fast, "lr": config.rate * config.embedding_rate}] if fast else groups
+
+
+def _until_no_better(network: nn.Module, epoch: Callable[[], float], epochs: int, patience: int) -> list[float]:
+    """Runs epochs until none was better for ``patience`` of them; the network is left in its best state."""
+    history: list[float] = []
+    best = copy.deepcopy(network.state_dict())
+    for _ in range(epochs):
+        history.append(epoch())
+        if history[-1] <= min(history):
+            best = copy.deepcopy(network.state_dict())
+        elif len(history) - 1 - int(np.argmin(history)) >= patience:
+            break
+    network.load_state_dict(best)
+    return history
+
+
+def fit_twin(traffic: Floats, twin: ForecasterConfig, config: FitConfig) -> Forecaster:
+    """Trains a slice twin on [step, device] bit/s; same seed, same weights.
+
+    With the linear parts it goes part by part (`staged.fit_parts`), otherwise all at once as `fit` does.
+    """
+    from ir_slicing.learning.forecaster.staged import fit_parts  # it needs this module's tools
+
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = SliceTwin(twin, traffic.shape[1], CHANNELS)
+        if twin.linear and twin.head == "linear":
+            return fit_parts(network, traffic, config)
+        return fit(network, traffic, twin.window, twin.horizons, config)
