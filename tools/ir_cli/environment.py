@@ -197,12 +197,12 @@ class _Setup:
         progress.done()
 
     def _compile(self) -> None:
-        command: Command = [self.layout.python, "-m", f"{LOOPS}.warm_up"]
+        command: Command = [self.layout.python, "-m", f"{LOOPS}.engine.warm_up"]
         log = self.layout.log / "loops.log"
         environ = variables.built(self.layout, self.environ)
         status, progress = self._run("ir: [4/4] Compiling the radio's loops", log, command, lambda _: "", environ)
         if status:
-            raise console.failure(f"python -m {LOOPS}.warm_up", log, f"Mend what it names. {AGAIN}")
+            raise console.failure(f"python -m {LOOPS}.engine.warm_up", log, f"Mend what it names. {AGAIN}")
         progress.done()
 
     def _is_built(self, package: Package, key: str) -> bool:
