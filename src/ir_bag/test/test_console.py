@@ -9,8 +9,8 @@ import pytest
 
 INTERRUPTED = """
 import signal
-from ir_bag import console
-end = console.told_to_end()
+from ir_bag import bag_console
+end = bag_console.told_to_end()
 with end._cond:  # as `wait` holds it for moments: a handler that sets the event itself stays here
     signal.raise_signal({number})
 raise SystemExit(not end.wait(10))
