@@ -13,8 +13,8 @@ import functools
 import inspect
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import BaseModel
@@ -26,13 +26,14 @@ class Journal:
     Args:
         engine: which kind of engine, told to who reads it.
         begin: what the engine was made of, the first line.
+        together: calls of one of these in a row stand in one line, its name and then a list of arguments for each.
     """
 
-    def __init__(self, engine: str, begin: Mapping[str, Any]) -> None:
+    def __init__(self, engine: str, begin: Mapping[str, Any], together: Iterable[str] = ()) -> None:
         self.engine = engine
         self.count = 0
         self._entries: deque[tuple[Any, ...]] = deque([("begin", begin)])
-        self._together: set[str] = set()
+        self._together = set(together)
         self._inside = False
 
     def add(self, *entry: Any) -> None:
@@ -86,6 +87,32 @@ class Journal:
                 lines.append((entry[0], row))
         first, self.count = self.count, self.count + len(lines)
         return first, "\n".join(map(_ENCODER.encode, lines))
+
+
+class Engine(Protocol):
+    """What a journal is of: an object whose state follows from the calls to it alone."""
+
+    def apply(self, call: str, *arguments: Any) -> Any:
+        """Makes one of its calls by name; returns what the call returns."""
+
+
+class Journaled:
+    """An engine and the journal of its calls: `apply` writes a call down, then has the engine make it.
+
+    Args:
+        engine: whose calls go through here, all of those that change it.
+        journal: takes the calls.
+        first: gives a value that is put before the arguments of each call, such as the time; none: nothing is.
+    """
+
+    def __init__(self, engine: Engine, journal: Journal, first: Callable[[], Any] | None = None) -> None:
+        self.engine, self.journal, self._first = engine, journal, first
+
+    def apply(self, call: str, *arguments: Any) -> Any:
+        """Writes a call down and makes it; the arguments must not be changed afterwards."""
+        before = () if self._first is None else (self._first(),)
+        self.journal.add(call, *before, *arguments)
+        return self.engine.apply(call, *arguments)
 
 
 def plain(value: Any) -> Any:

@@ -285,3 +285,9 @@ def test_the_learner_ends_when_the_node_is_killed() -> None:
     parent.communicate(timeout=100)  # the learner holds its output open until it has found out
     psutil.wait_procs([child], timeout=20)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(("module", "unwanted"), [("twin_node", "torch"), ("learner_worker", "torch._dynamo")])
+def test_processes_do_not_import_what_they_do_not_need(module: str, unwanted: str) -> None:
+    code = f"import sys, ir_twin.{module}; sys.exit('{unwanted}' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
