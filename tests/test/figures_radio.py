@@ -38,6 +38,7 @@ from ir_sim.sdf import compose
 from ir_sim.sdf.mujoco_compiler import compile_world
 from ir_sim.sdf.urdf import scenery_to_urdf, to_urdf
 from ir_sim.simulation import Simulation
+from ir_sim.tasks import make_task
 from ir_twin.monitor.health import Health
 from ir_twin.monitor.totals import Totals
 
@@ -220,6 +221,11 @@ def simulator() -> dict[str, Any]:
         "urdf": [numbers(to_urdf(name, robot.description)) for name, robot in sorted(world.robots.items())],
         "scenery": numbers(scenery_to_urdf(world, "map")),
     }
+    for robot in ROBOTS:
+        task = make_task(robot, world)
+        bounds = [short(one) for one in (task.action_low, task.action_high, task.safe_action, task.action_scale)]
+        names = [*task.observation_names, *task.action_names]
+        made[f"{robot}_task"] = [task.name, task.control_period, len(names), crc(" ".join(names).encode()), *bounds]
     simulation = Simulation(world, 5, cameras=False)
     simulation.drive("cart", 0.4, 0.6)
     simulation.step(300)

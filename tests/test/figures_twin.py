@@ -62,7 +62,9 @@ class Walker:
         """The state after an action."""
         x, y, z = self.state
         push, turn = np.clip(action, -1.0, 1.0)
-        self.state = np.array([1.04 * x + 0.2 * y, 0.9 * y + 0.25 * push, 0.8 * z + 0.3 * math.sin(x) * turn])
+        self.state = np.array(
+            [1.04 * x + 0.2 * y + 0.3 * push, 0.9 * y + 0.25 * push, 0.8 * z + 0.3 * math.sin(x) * turn]
+        )
         self.state += self.rng.normal(0.0, 0.01, WIDTH)
         self.step += 1
         return self.content(np.clip(action, -1.0, 1.0), 1.0 - abs(self.state[0]))
@@ -263,7 +265,7 @@ def twin_verdicts() -> dict[str, Any]:
         "given": verdicts("reward", threshold=0.3, max_veto_share=1.0, max_consecutive_vetoes=2),
         "risk": verdicts("risk", risk_limit=0.1, risk_steps=3, max_consecutive_vetoes=3),
         "risk_to_go": verdicts("risk_to_go", risk_limit=0.3, risk_candidates=16, max_consecutive_vetoes=0),
-        "few": verdicts("risk", risk_limit=0.1, risk_steps=2, risk_evaluations=12, on_no_model="safe"),
+        "few": verdicts("risk", risk_limit=0.1, risk_steps=2, risk_candidates=0, on_no_model="safe"),
     }
 
 
