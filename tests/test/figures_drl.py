@@ -14,9 +14,9 @@ from ir_drl.assisted import AssistedConfig, make_trainer
 from ir_drl.controller import Controller, Input
 from ir_drl.policies import episode_seed, make_policy
 from ir_drl.sac import SAC, ReplayBuffer, SACConfig, UniformSampler
+from ir_drl.sac.agent_replay import Layout, MixedSampler
+from ir_drl.sac.n_step_returns import NStepReturns
 from ir_drl.sac.pace import PaceConfig
-from ir_drl.sac.replay import Layout, MixedSampler
-from ir_drl.sac.returns import NStepReturns
 from ir_sim.tasks import make_task
 
 LAYOUT = Layout(observations=2, actions=1)

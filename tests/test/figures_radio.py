@@ -14,32 +14,33 @@ from typing import Any
 import numpy as np
 from figures import COMPUTED, area, crc, numbers, short
 
-from ir_bag.model import Message, Topic
-from ir_bag.qos import Profile
+from ir_bag.contents import Message, Topic
+from ir_bag.qos_profiles import Profile
 from ir_bag.reader import BagReader
-from ir_bag.rerun import Page, Rerun, Said
+from ir_bag.rerun import JournalPage, Rerun, Said
 from ir_bag.writer import BagWriter
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
-from ir_radio import blocklength, channel
-from ir_radio import journal as cell_journal
-from ir_radio.cell import Cell, FlowKey
-from ir_radio.coexistence.engine import simulate
-from ir_radio.coexistence.joint import Requirements, optimise
+from ir_radio.coexistence.batch_run import simulate
+from ir_radio.coexistence.joint_scheduling import Requirements, optimise
 from ir_radio.coexistence.scenario import scenario
-from ir_radio.profiles import load_profile, profile_names
-from ir_radio.scheme import Air, Computing, Handover
-from ir_radio.slices import Carrier, SliceSpec, TraceSpec
-from ir_radio.tables import Fate
-from ir_radio.traces import TracePlayer, load_links
-from ir_radio.traffic import compound_poisson, poisson
+from ir_radio.engine import cell_journal as cell_journal
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.cell_tables import Fate
+from ir_radio.model import blocklength, channel
+from ir_radio.model.access_scheme import Air, Computing, Handover
+from ir_radio.model.arrivals import compound_poisson, poisson
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.link_traces import TracePlayer, load_links
+from ir_radio.model.profiles import load_profile, profile_names
+from ir_radio.model.slice_specs import SliceSpec, TraceSpec
 from ir_sim.sdf import compose
 from ir_sim.sdf.mujoco_compiler import compile_world
 from ir_sim.sdf.urdf import scenery_to_urdf, to_urdf
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import make_task
 from ir_twin.monitor.health import Health
-from ir_twin.monitor.totals import Totals
+from ir_twin.monitor.totals import RunTotals
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = ROOT / "worlds" / "robot_field.sdf"
@@ -310,7 +311,7 @@ def journals() -> dict[str, Any]:
             cell.report()
     first, lines = journal.take()
     rerun = Rerun({"cell": cell_journal.CellReplay})
-    rerun.read(Page("/radio/journal", "cell", first, lines))
+    rerun.read(JournalPage("/radio/journal", "cell", first, lines))
     calls = Counter(json.loads(line)[0] for line in lines.splitlines())
     return {"checks": rerun.compare(said), "calls": dict(calls), "totals": rerun.totals()["slices"]["control"]}
 
@@ -325,7 +326,7 @@ def counted(offered: int, delivered: int, queued: int, **dropped: int) -> Any:
 
 @area(COMPUTED)
 def monitor() -> dict[str, Any]:
-    totals, health = Totals(["cart", "spider"]), Health(0.0)
+    totals, health = RunTotals(["cart", "spider"]), Health(0.0)
     lines = []
     for step, start in enumerate((0, 0, 0, 1, 1)):
         n = 10 * (step - 3 * start + 1)

@@ -13,28 +13,29 @@ import numpy as np
 from figures import COMPUTED, LEARNT, area, numbers, short
 
 from ir_common.config import ConfigError
-from ir_radio.slices import Carrier, FlowSpec, SliceSpec
-from ir_slicing.admission import Refused, Registry
+from ir_radio.model.carrier import Carrier
+from ir_radio.model.slice_specs import FlowSpec, SliceSpec
+from ir_slicing.admission import Registry, SliceRefused
 from ir_slicing.agent_weights import AgentWeights
 from ir_slicing.allocation import Request, divide
 from ir_slicing.demand import Load
-from ir_slicing.journal import keep
 from ir_slicing.large_federation import FederationRun, run_in_process
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
-from ir_slicing.learning.environment import EnvironmentConfig, SlicingEnvironment
-from ir_slicing.learning.federation.server import Server, ServerConfig
+from ir_slicing.learning.device_traffic import Source, TrafficConfig, generate
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.forecaster.baselines import seasonal_naive
-from ir_slicing.learning.forecaster.network import TwinConfig
-from ir_slicing.learning.forecaster.training import FitConfig, fit_twin
-from ir_slicing.learning.foresight import forecast_needs
-from ir_slicing.learning.traffic import Source, TrafficConfig, generate
-from ir_slicing.learning.training import TrainingConfig, asking, evaluate, foreseeing, train
+from ir_slicing.learning.forecaster.fitting import FitConfig, fit_twin
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+from ir_slicing.learning.need_forecast import forecast_needs
+from ir_slicing.learning.policy_training import PolicyTrainingConfig, asking, evaluate, foreseeing, train
+from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
 from ir_slicing.live_training import environment as live_environment
 from ir_slicing.live_training import judge, load_step, recovery, rehearse
 from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
 from ir_slicing.manager import ManagerConfig, SliceManager
+from ir_slicing.manager_journal import keep
 from ir_slicing.slice_agent import SliceAgent, SliceAgentConfig, SliceView
 
 SLICES = Path(__file__).resolve().parents[2] / "config" / "slices.yaml"
@@ -104,7 +105,7 @@ def operate(manager: SliceManager, now: int, step: int, reasons: Counter[str]) -
     try:
         if asked:
             asked()
-    except (Refused, ConfigError) as error:
+    except (SliceRefused, ConfigError) as error:
         reasons[type(error).__name__] += 1
 
 
@@ -121,7 +122,7 @@ def slicing_admission() -> dict[str, Any]:
             what = (registry.create, registry.modify)[number % 4 == 3]
             what(one, number, lambda made: 5e5 + 1e5 * len(made.name))
             answers.append("")
-        except Refused as error:
+        except SliceRefused as error:
             answers.append(str(error))
         if number % 9 == 8:
             registry.slices.pop(next(iter(registry.slices)), None)
@@ -170,11 +171,11 @@ def slicing_agents() -> dict[str, Any]:
         ("alone", {"federated": False}),
     ):
         world, agent = cell(EnvironmentConfig(), 60, 3), DDPG(DDPGConfig(**small, actor_delay=5), 6, 1)
-        history = train(world, agent, TrainingConfig(steps=80, episode=15, **training), 2)
+        history = train(world, agent, PolicyTrainingConfig(steps=80, episode=15, **training), 2)
         made[name] = [short(history.reward), short(history.loss), history.traffic[-1], short(agent.weights()),
                       float(evaluate(world, asking(agent), 20).reward.mean()), agent.architecture]  # fmt: skip
     world, agent = cell(EnvironmentConfig(), 60, 3), DQN(DQNConfig(**small), 6, 1)
-    history = train(world, agent, TrainingConfig(steps=60, federated=False), 2)
+    history = train(world, agent, PolicyTrainingConfig(steps=60, federated=False), 2)
     made["dqn"] = [short(history.reward), short(history.loss), float(evaluate(world, asking(agent), 20).reward.mean())]
     server, many = run_in_process(FederationRun(slices=3, rounds=2, steps=12, devices=4, seed=3))
     made["many"] = [many, short(server.weights), dict(server.refused), server.received_bytes]
@@ -190,10 +191,10 @@ def slicing_forecasts() -> dict[str, Any]:
     for name, changes in (("whole", {}), ("softmax", {"head": "softmax"}), ("printed", {"graph": "printed"}),
                           ("attention", {"linear": False})):  # fmt: skip
         made_of = FitConfig(day=24, epochs=2, graph_epochs=1, seed=1)
-        forecaster = fit_twin(traffic, TwinConfig(**small, **changes), made_of)
+        forecaster = fit_twin(traffic, ForecasterConfig(**small, **changes), made_of)
         made[name] = [forecaster.history, short(forecaster.predict(traffic, last))]
     world = cell(EnvironmentConfig(), 30, 6, envs=1, devices=6)
-    one = fit_twin(traffic, TwinConfig(**{**small, "horizons": (1,)}), made_of)
+    one = fit_twin(traffic, ForecasterConfig(**{**small, "horizons": (1,)}), made_of)
     return made | {"needs": short(forecast_needs(world, [one] * world.slices, rates_from=8))}
 
 
@@ -207,7 +208,7 @@ def slicing_live() -> dict[str, Any]:
         SliceAgent(name, 0.1, SliceAgentConfig(warm_up=8), weights, LiveTwin(LiveTwinConfig(), 0, train=False), k)
         for k, name in enumerate(names)
     ]  # fmt: skip
-    server = Server(ServerConfig(), weights.values, weights.architecture, names)
+    server = AveragingServer(ServerConfig(), weights.values, weights.architecture, names)
     rng, asked, told, held = np.random.default_rng(7), list[float](), list[float](), [50.0, 50.0]
     for step in range(60):
         for k, agent in enumerate(agents):

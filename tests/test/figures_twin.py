@@ -15,28 +15,20 @@ import numpy as np
 import torch
 from figures import COMPUTED, LEARNT, area, short
 
+from ir_dynamics.dynamics_config import GAN_PRESETS, PRESETS, EnsembleConfig, LearnerConfig, NetworkConfig, RiskConfig
+from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.gan import GAN
+from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.risk_trainer import RiskTrainer
+from ir_dynamics.termination_labels import TerminationLabels
+from ir_dynamics.transitions import ReplayBuffer, TransitionMaker, heldout_mask, layout_of
 from ir_sim.tasks import make_task
-from ir_twin.config import (
-    GAN_PRESETS,
-    PRESETS,
-    EnsembleConfig,
-    LearnerConfig,
-    NetworkConfig,
-    RiskConfig,
-    TwinConfig,
-    VetoConfig,
-)
-from ir_twin.ensemble import Ensemble
-from ir_twin.gan import GAN
-from ir_twin.hindsight import Hindsight
-from ir_twin.journal import TwinJournal, TwinReplay
-from ir_twin.learner import TaskLearner
 from ir_twin.learner_process import Begin, RolledBack
-from ir_twin.predict_network import ModelVersion, PredictionError
-from ir_twin.risk_trainer import RiskTrainer
-from ir_twin.training import Trainer
-from ir_twin.transitions import ReplayBuffer, TransitionMaker, heldout_mask, layout_of
-from ir_twin.twin import LatencyHistogram, RobotTwin, TaskTwin
+from ir_twin.learner_worker import TaskLearner
+from ir_twin.robot_twin import LatencyHistogram, RobotTwin, TaskTwin
+from ir_twin.twin_config import TwinConfig, VetoConfig
+from ir_twin.twin_journal import TwinJournal, TwinReplay
 
 WIDTH, ACTIONS, PERIOD = 3, 2, 0.05
 SAFE = np.zeros(ACTIONS)
@@ -94,7 +86,7 @@ def stream(seed: int, count: int) -> Iterator[dict[str, Any]]:
 def rows_of(preset: str, seed: int = 1, count: int = 1600) -> tuple[np.ndarray, tuple[int, ...]]:
     """Transitions of a stream as a preset has them, and the chain's counts."""
     layout, packed = layout_of(preset, WIDTH, ACTIONS), []
-    maker, hindsight = TransitionMaker(layout), Hindsight(0.5 if layout.ahead else 0.0, PERIOD)
+    maker, hindsight = TransitionMaker(layout), TerminationLabels(0.5 if layout.ahead else 0.0, PERIOD)
     for content in stream(seed, count):
         packed += map(layout.pack, hindsight.follow(maker.feed(**content), maker))
     packed += map(layout.pack, hindsight.end())
@@ -121,8 +113,8 @@ def risk_trainer() -> tuple[RiskTrainer, list[float]]:
     return trainer, losses
 
 
-def trained(config: NetworkConfig, steps: int) -> tuple[Trainer, list[float]]:
-    trainer, rows = Trainer(config, PLAIN, seed=6), rows_of("live")[0]
+def trained(config: NetworkConfig, steps: int) -> tuple[PredictTrainer, list[float]]:
+    trainer, rows = PredictTrainer(config, PLAIN, seed=6), rows_of("live")[0]
     replay, rng = ReplayBuffer(PLAIN.width, 1000), np.random.default_rng(9)
     mask = heldout_mask(0, len(rows))
     replay.add(rows[~mask])
@@ -305,7 +297,7 @@ def twin_journal() -> dict[str, Any]:
     rng, verdicts = np.random.default_rng(5), []
     for step in range(150):
         if step == 30:
-            shared.adopt(version(Trainer(PRESETS["live"], layout, 7).export(), 1), config)
+            shared.adopt(version(PredictTrainer(PRESETS["live"], layout, 7).export(), 1), config)
         twin.observe(
             step * 8_000_000, task.name, episode=step // 70, step=step % 70, observation=rng.normal(size=n),
             action=rng.uniform(-1, 1, m) if step % 70 else [], reward=float(rng.normal()), terminated=step % 70 == 69,
