@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ir_radio.model.slice_specs import SliceSpec
-from ir_slicing.admission import SliceRefused
-from ir_slicing.demand import Load
-from ir_slicing.manager import ManagerConfig
-from ir_slicing.manager_journal import ManagerReplay, keep
+from ir_slicing.allocation.demand import Load
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.manager_journal import ManagerReplay, keep
+from ir_slicing.orchestration.admission import SliceRefused
 
 SLICES = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000

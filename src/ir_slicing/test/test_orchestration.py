@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ir_slicing.admission import SliceRefused
-from ir_slicing.lifecycle import State
-from ir_slicing.manager import ManagerConfig, SliceManager
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.admission import SliceRefused
+from ir_slicing.orchestration.lifecycle import State
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000

@@ -25,11 +25,11 @@ from ir_interfaces.msg import (
     SliceRequest,
     SliceUpdate,
 )  # fmt: skip
-from ir_slicing.agent_weights import TRAINED, load
+from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.compression import decode, encode_plain
 from ir_slicing.learning.federation.messages import Update
-from ir_slicing.manager_node import AUDIT, ManagerNode
-from ir_slicing.slice_agents_node import SliceAgentsNode, main
+from ir_slicing.ros.manager_node import AUDIT, ManagerNode
+from ir_slicing.ros.slice_agents_node import SliceAgentsNode, main
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SLICES = ("video", "spider", "cart", "control")
@@ -239,7 +239,7 @@ def test_what_does_not_fit_ends_with_78_and_one_line(ended, tmp_path, parameter,
 def test_process_takes_part_from_outside_and_ends_with_0(ros):
     """As on another host: a process of its own, nothing shared but the topics."""
     stack = Stack(ros)
-    code = "from ir_slicing.slice_agents_node import main; main()"
+    code = "from ir_slicing.ros.slice_agents_node import main; main()"
     process = subprocess.Popen([sys.executable, "-c", code, "--ros-args", "-p", "slices:=[cart, video]"])
     try:
         ros.until(lambda: "learned" in stack.policies(), 60.0, what="requests of the process")

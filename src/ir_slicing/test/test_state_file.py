@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_slicing.manager import ManagerConfig, SliceManager
-from ir_slicing.state_file import SavedModel, load
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.state_file import SavedModel, load
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000

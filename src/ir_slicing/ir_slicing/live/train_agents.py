@@ -20,11 +20,12 @@ from ir_common.config import ConfigError, load_yaml
 from ir_common.provenance import commit_of
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SlicesFile
-from ir_slicing.agent_weights import AgentWeights, digest, save
+from ir_slicing.learning.agent_weights import AgentWeights, digest, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.policy_training import PolicyTrainingConfig, train
-from ir_slicing.live_training import SLICES, environment, judge
-from ir_slicing.slice_agent import SliceAgentConfig
+from ir_slicing.live.live_training import SLICES, environment
+from ir_slicing.live.load_steps import judge
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
 
 AGENT = DDPGConfig(rate=1e-3, noise=0.05)
 REHEARSALS = range(5000, 5030)
@@ -51,7 +52,7 @@ def trained(
 
 
 def rehearsed(carrier: Carrier, live: SliceAgentConfig, weights: AgentWeights, seeds: range) -> dict[str, Any]:
-    """How the policies do on random load steps in simulated time (`live_training.judge`)."""
+    """How the policies do on random load steps in simulated time (`load_steps.judge`)."""
     agent = DDPG(DDPGConfig(hidden=weights.hidden), 1, 0)
     agent.load_weights(weights.values[None])
     return {

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ir_common.config import Config, ConfigError
 from ir_radio.model.slice_specs import SliceSpec
-from ir_slicing.admission import Slice
+from ir_slicing.orchestration.admission import Slice
 
 Weights = NDArray[np.float32]
 

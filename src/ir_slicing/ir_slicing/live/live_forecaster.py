@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slice twin on live traffic: learns the slice's devices beside the agent, at the lowest priority, and is used as
-long as it is better than the assumption that nothing changes.
+"""The slice forecaster on live traffic: it learns the slice's devices beside the agent, and is used as long as it is
+better than the assumption that nothing changes.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections import Counter, deque
 
 import numpy as np
@@ -15,8 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ir_common.config import Config
-from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster, fit_twin
+from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+from ir_slicing.learning.forecaster.staged import fit_forecaster
 
 Floats = NDArray[np.float64]
 
@@ -24,8 +22,8 @@ _NO_DAY = 1_000_000
 """Steps of a day: live reports are too short for one, so that the phase says nothing."""
 
 
-class LiveTwinConfig(Config):
-    """How the twin of a live slice learns."""
+class LiveForecasterConfig(Config):
+    """How the forecaster of a live slice learns."""
 
     window: int = Field(12, ge=4, le=1000, description="report periods that it looks back")
     history: int = Field(600, ge=50, le=100_000, description="report periods that it learns from")
@@ -33,8 +31,11 @@ class LiveTwinConfig(Config):
     epochs: int = Field(8, ge=1, le=1000, description="passes over the history each time")
 
 
-class LiveTwin:
+class LiveForecaster:
     """Forecasts the devices' traffic one report period ahead.
+
+    It collects, forecasts, and is fitted when it is told to: by `BackgroundFitting` beside a live radio, or by whoever
+    owns the time.
 
     Args:
         config: validated.
@@ -44,16 +45,14 @@ class LiveTwin:
     Attributes:
         gain: RMSE of the last trained network over that of persistence, on the fifth of the history that it did not
             see; NaN before there is one.
-        refused: reason -> number of trainings that came to nothing.
+        refused: reason -> number of fits that came to nothing.
     """
 
-    def __init__(self, config: LiveTwinConfig, seed: int, train: bool = True) -> None:
+    def __init__(self, config: LiveForecasterConfig, seed: int, train: bool = True) -> None:
         self.config, self._seed, self._train = config, seed, train
         self._devices: tuple[str, ...] = ()
         self._history: deque[Floats] = deque(maxlen=config.history)
         self._forecaster: Forecaster | None = None
-        self._thread: threading.Thread | None = None
-        self._due = 0.0
         self.gain = float("nan")
         self.refused: Counter[str] = Counter()
 
@@ -63,16 +62,21 @@ class LiveTwin:
             self._devices = devices
             self._history.clear()
         self._history.append(offered)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be fitted, and has seen enough for that."""
         enough = len(self._history) >= max(self.config.history // 3, 4 * self.config.window)
-        idle = self._thread is None or not self._thread.is_alive()
-        if self._train and devices and enough and idle and time.monotonic() >= self._due:
-            self._thread = threading.Thread(target=self._work, args=(np.stack(self._history),), daemon=True)
-            self._thread.start()
+        return self._train and bool(self._devices) and enough
+
+    def history(self) -> Floats:
+        """[step, device] float64, bit/s: what it would be fitted to now."""
+        return np.stack(self._history)
 
     def forecast(self) -> Floats | None:
-        """[device] float64, bit/s in the next period; nothing while the twin knows no better than the present.
+        """[device] float64, bit/s in the next period; none while it knows no better than the present.
 
-        A twin of other devices than there are now gives a forecast of its own width, which the caller must refuse.
+        A network of other devices than there are now gives a forecast of its own width, which the caller must refuse.
         """
         forecaster = self._forecaster
         if forecaster is None or len(self._history) < self.config.window:
@@ -83,21 +87,12 @@ class LiveTwin:
             return np.zeros(width)
         return forecaster.predict(recent, np.array([self.config.window - 1]))[0, 0].astype(np.float64)
 
-    def _work(self, traffic: Floats) -> None:
-        """In a thread of its own, at the lowest priority that there is."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        began, used = time.monotonic(), time.thread_time()
-        self.fit(traffic)
-        busy = max(time.thread_time() - used, 1e-3)
-        self._due = began + busy / self.config.duty
-
     def fit(self, traffic: Floats) -> None:
-        """Trains a network on [step, device]; it is used if it beats persistence on the last fifth."""
+        """Trains a network on [step, device] bit/s; it is used if it beats persistence on the last fifth."""
         fitting = FitConfig(day=_NO_DAY, epochs=self.config.epochs, seed=self._seed)
+        form = ForecasterConfig(window=self.config.window, horizons=(1,))
         try:
-            made = fit_twin(
-                traffic.astype(np.float32), ForecasterConfig(window=self.config.window, horizons=(1,)), fitting
-            )  # fmt: skip
+            made = fit_forecaster(traffic.astype(np.float32), form, fitting)
         except ValueError:
             self.refused["too short"] += 1
             return

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the radio's reports to what manager and agents reckon with. Counters of a report run since the radio's start."""
+"""From the radio's reports to the load of each slice. Counters of a report run since the radio's start."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ir_interfaces.msg import Books, CellReport, SliceReport
-from ir_slicing.demand import Load
+from ir_radio.books.cell_report import Books, Report, SliceRow
+from ir_slicing.allocation.demand import Load
 
 
 def dropped(books: Books) -> int:
     """Messages dropped since the start, for whatever reason."""
-    return sum(row.messages for row in books.dropped)
+    return sum(messages for messages, _ in books.dropped.values())
 
 
 @dataclass
@@ -20,8 +21,8 @@ class LoadReader:
 
     _dropped: dict[str, int] = field(default_factory=dict)
 
-    def read(self, report: CellReport, bounds: dict[str, float]) -> dict[str, Load]:
-        """One report.
+    def read(self, report: Report, bounds: Mapping[str, float]) -> dict[str, Load]:
+        """The load of each slice of one report.
 
         Args:
             report: from the radio.
@@ -39,6 +40,6 @@ class LoadReader:
         }
 
 
-def missed(row: SliceReport, bound: float) -> bool:
+def missed(row: SliceRow, bound: float) -> bool:
     """Whether messages came after the bound (s) in the report period, or none came though some wait."""
     return row.recent_delay.p99 > bound or (row.delivered_rate == 0.0 and row.books.queued_bytes > 0)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`large_federation` under Flower (optional: requirements/federation.txt): its messages carry ours, byte for byte.
 
-    python -m ir_slicing.flower --slices 200            # Flower's simulation engine on this machine
-    python -m ir_slicing.flower --slices 200 --plain    # the same run without Flower
+    python -m ir_slicing.learning.federation.flower --slices 200            # Flower's simulation engine on this machine
+    python -m ir_slicing.learning.federation.flower --slices 200 --plain    # the same run without Flower
 
 On a cluster ``server_app`` and ``client_app`` are the components of a Flower app (docs/slicing.md).
 """
@@ -19,7 +19,7 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from ir_slicing.large_federation import (
+from ir_slicing.learning.federation.large_federation import (
     FederationHistory,
     FederationRun,
     close_round,

@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
-from ir_radio.ros.ros_slice_messages import report_to_message
-from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
-from ir_slicing.manager import ManagerConfig, Policy, SliceManager
-from ir_slicing.ros_reports import LoadReader
-from ir_slicing.ros_views import ViewReader
-from ir_slicing.slice_agent import SliceAgentConfig, SliceSight, SliceView
+from ir_slicing.allocation.slice_loads import LoadReader
+from ir_slicing.allocation.slice_policies import PolicyName
+from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_sight import SliceSight
+from ir_slicing.live.slice_view import NANOSECONDS, SliceView, ViewReader
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
 
 Floats = NDArray[np.float64]
-_NS = 1_000_000_000
+PERIOD = 0.2
+"""Of the radio's reports and the manager's decisions, s."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class RehearsalScenario:
 
 
 @dataclass(frozen=True)
-class Period:
+class RehearsalPeriod:
     """What came of one report period; [slice] each.
 
     Attributes:
@@ -76,13 +79,10 @@ class Rehearsal:
         scenario: what it is like.
         policy: of the manager.
         config: of the agents.
-        period: s between two reports.
     """
 
-    def __init__(
-        self, scenario: RehearsalScenario, policy: Policy, config: SliceAgentConfig, period: float = 0.2
-    ) -> None:
-        self._scenario, self._period = scenario, round(period * _NS)
+    def __init__(self, scenario: RehearsalScenario, policy: PolicyName, config: SliceAgentConfig) -> None:
+        self._scenario, self._period = scenario, round(PERIOD * NANOSECONDS)
         self._cell = Cell(scenario.carrier)
         self._manager = _manager(scenario, policy)
         self._rng = np.random.default_rng([scenario.seed, 17])
@@ -97,8 +97,10 @@ class Rehearsal:
         ]
         self._loads, self._bounds = LoadReader(), {spec.name: spec.max_latency for spec in scenario.specs}
         self._readers = [ViewReader(spec.name) for spec in scenario.specs]
-        twin = LiveTwinConfig()
-        self.sights = [SliceSight(spec.max_latency, config, LiveTwin(twin, 0, train=False)) for spec in scenario.specs]
+        self.sights = [
+            SliceSight(spec.max_latency, config, LiveForecaster(LiveForecasterConfig(), 0, train=False))
+            for spec in scenario.specs
+        ]
         self.reports = 0
         self._allocate()
 
@@ -118,7 +120,7 @@ class Rehearsal:
         rates = scenario.offered[min(self.reports, len(scenario.offered) - 1)]
         flows, sizes, times = [], [], []
         for m, flow in self._flows:
-            mean = rates[m] / (8.0 * scenario.sizes[m] * len(scenario.distances)) * (until - begin) / _NS
+            mean = rates[m] / (8.0 * scenario.sizes[m] * len(scenario.distances)) * (until - begin) / NANOSECONDS
             count = int(self._rng.poisson(mean))
             flows += [flow] * count
             sizes += [scenario.sizes[m]] * count
@@ -127,7 +129,7 @@ class Rehearsal:
         order = np.argsort(when, kind="stable")
         self._cell.run(np.array(flows, np.int64)[order], np.array(sizes, np.int64)[order], when[order], until)
 
-    def next(self, asked: Floats | None) -> tuple[list[SliceView | None], Period]:
+    def next(self, asked: Floats | None) -> tuple[list[SliceView | None], RehearsalPeriod]:
         """From one report to the next.
 
         Args:
@@ -135,25 +137,25 @@ class Rehearsal:
         """
         begin, names = self._cell.now, [spec.name for spec in self._scenario.specs]
         for name, blocks in zip(names, () if asked is None else asked.tolist(), strict=asked is not None):
-            self._manager.requests.take(begin / _NS, name, blocks)
-        self._run(begin + round(self._scenario.phase * _NS))
+            self._manager.requests.take(begin / NANOSECONDS, name, blocks)
+        self._run(begin + round(self._scenario.phase * NANOSECONDS))
         self._allocate()
         self._run(begin + self._period)
         self.reports += 1
-        message = report_to_message(self._cell.report(), self._scenario.carrier, 0)
-        loads = self._loads.read(message, self._bounds)
-        self._manager.report(self._cell.now, loads, {row.robot: row.rate for row in message.links})
-        rows = {row.slice: row for row in message.slices}
-        seen = Period(
+        report, carrier = self._cell.report(), self._scenario.carrier
+        loads = self._loads.read(report, self._bounds)
+        self._manager.report(self._cell.now, loads, {row.robot: row.rate for row in report.links})
+        rows = {row.slice: row for row in report.slices}
+        seen = RehearsalPeriod(
             np.array([rows[name].recent_delay.p99 for name in names]),
             np.array([self._bounds[name] for name in names]),
             np.array([not loads[name].missed for name in names]),
             np.array([rows[name].resource_blocks for name in names]),
         )
-        return [reader.read(message) for reader in self._readers], seen
+        return [reader.read(report, carrier.resource_blocks) for reader in self._readers], seen
 
 
-def _manager(scenario: RehearsalScenario, policy: Policy) -> SliceManager:
+def _manager(scenario: RehearsalScenario, policy: PolicyName) -> SliceManager:
     """With its slices from a file, as in the stack."""
     carrier = scenario.carrier.model_dump(mode="json", exclude_unset=True)
     slices = [spec.model_dump(mode="json", exclude_unset=True) for spec in scenario.specs]

@@ -11,9 +11,10 @@ from typing import Any
 from ir_common.config import ConfigError
 from ir_common.journal import Journal
 from ir_radio.model.slice_specs import SliceSpec
-from ir_slicing.admission import SliceRefused
-from ir_slicing.demand import Load
-from ir_slicing.manager import ManagerConfig, SliceManager
+from ir_slicing.allocation.demand import Load
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.admission import SliceRefused
 
 _SPECIFIED = ("create", "modify", "set_template")
 _NAMED = ("set_active", "delete", "delete_template")

@@ -3,79 +3,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import Field, field_validator
-
-from ir_common.config import ConfigError, live
+from ir_common.config import ConfigError
 from ir_radio.model.slice_specs import SliceSpec
-from ir_slicing.admission import load_registry
-from ir_slicing.agent_requests import AgentRequests, TrustConfig
-from ir_slicing.agent_weights import TRAINED
-from ir_slicing.allocation import Hysteresis, Request, divide
-from ir_slicing.demand import DemandFilter, Load, mean_block_rate
-from ir_slicing.lifecycle import MANAGER, AuditTrail, State
-from ir_slicing.orchestration import Orchestrator
-from ir_slicing.state_file import ManagerState, SavedModel, SavedSlice, load, save
-
-Policy = Literal["proportional", "learned", "static"]
-
-
-class ManagerConfig(TrustConfig):
-    """Parameters of the slice manager."""
-
-    slices_file: Path = Field(description="slices file: carrier, templates and initial slices")
-    state_file: Path | None = Field(
-        None, description="templates, slices and learnt weights, kept there over a restart; empty: nowhere"
-    )
-    weights_file: Path = Field(TRAINED, description="what the agents' weights are before the first round: an NPZ file")
-    federation_period: float = Field(
-        20.0, ge=0.1, le=86400, description="tau of MAFL: time between two federated rounds, s of ROS time"
-    )
-    federation_timeout: float = Field(
-        2.0, ge=0.1, le=600, description="a round is closed after so long without the updates that are missing, s"
-    )
-    aggregation: Literal["mean", "trimmed_mean"] = Field(
-        "mean", description="eq. (19) of MAFL, or of each weight the mean without its largest and smallest changes"
-    )
-    norm_bound: float = Field(
-        5.0, ge=0, description="an update longer than this times the round's median is an outlier; 0: no bound"
-    )
-    policy: Policy = Field(
-        "proportional",
-        description="who says what slices need: their measured demand, their agents, or (static) their guarantees",
-    )
-    allocation_period: float = Field(0.2, ge=0.01, le=60.0, description="time between decisions, s of ROS time")
-    reference_distance: float = Field(
-        20.0, gt=0.0, description="until links report, a block carries what it carries at this distance, m"
-    )
-    urllc_margin: float = Field(
-        0.25, ge=0.0, le=10.0, description="added to guaranteed rates of URLLC slices, fraction"
-    )
-    reserve: float = live(
-        0.1, ge=0.0, le=1.0, description="part of its guarantee that an eMBB slice keeps when idle, fraction"
-    )
-    headroom: float = live(1.2, ge=1.0, le=10.0, description="demand is reckoned as this times the offered rate")
-    drain_time: float = live(0.1, gt=0.0, le=60.0, description="demand makes room to empty the queues in this time, s")
-    demand_time_constant: float = live(1.0, gt=0.0, le=60.0, description="of the low pass of offered rates, s")
-    hysteresis: float = live(
-        0.1, ge=0.0, le=1.0, description="an allocation stays while no slice's differs by more than this fraction"
-    )
-
-    @field_validator("state_file", mode="before")
-    @classmethod
-    def _no_file(cls, value: Any) -> Any:
-        return value or None
-
-    @field_validator("state_file")
-    @classmethod
-    def _has_folder(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ValueError(f"the folder of {path} does not exist; make it first")
-        return path
+from ir_slicing.allocation.agent_requests import AgentRequests
+from ir_slicing.allocation.demand import DemandFilter, Load, mean_block_rate
+from ir_slicing.allocation.division import Hysteresis, divide
+from ir_slicing.allocation.slice_policies import POLICIES, PolicyName, SliceNeed
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.orchestration.admission import load_registry
+from ir_slicing.orchestration.lifecycle import MANAGER, AuditTrail, State
+from ir_slicing.orchestration.orchestrator import Orchestrator
+from ir_slicing.orchestration.state_file import ManagerState, SavedModel, SavedSlice, load, save
 
 
 @dataclass(frozen=True)
@@ -90,7 +33,7 @@ class Allocation:
 
     sequence: int
     blocks: dict[str, float]
-    policies: dict[str, Policy]
+    policies: dict[str, PolicyName]
 
 
 class SliceManager:
@@ -203,9 +146,12 @@ class SliceManager:
         carrier = self.registry.carrier.resource_blocks
         self.requests.set_slices(list(slices))
         asked = self.requests.trusted(self._now * 1e-9) if self.config.policy == "learned" else {}
-        fallback: Policy = "static" if self.config.policy == "static" else "proportional"
-        policies: dict[str, Policy] = {name: "learned" if name in asked else fallback for name in slices}
-        blocks = divide([self._request(spec, asked.get(name)) for name, spec in slices.items()], carrier)
+        fallback: PolicyName = "static" if self.config.policy == "static" else "proportional"
+        policies: dict[str, PolicyName] = {name: "learned" if name in asked else fallback for name in slices}
+        wanted = [
+            POLICIES[policies[name]](spec, self._need(spec, asked.get(name, math.nan))) for name, spec in slices.items()
+        ]
+        blocks = divide(wanted, carrier)
         if (
             not self._hysteresis.changed(list(slices), blocks, carrier) and policies == self.allocation.policies
         ):  # fmt: skip
@@ -220,17 +166,13 @@ class SliceManager:
         taken = sum(self.registry.blocks(entry.spec, self.block_rate) for entry in self.registry.active.values())
         return f"{taken:.1f} of {total} resource blocks are guaranteed now"
 
-    def _request(self, spec: SliceSpec, asked: float | None) -> Request:
-        """The need of a slice: what its agent asks for, or what the policy says."""
+    def _need(self, spec: SliceSpec, asked: float) -> SliceNeed:
         guaranteed = self.registry.blocks(spec, self.block_rate)
-        if self.config.policy == "static":
-            return Request(spec.name, guaranteed, guaranteed, guaranteed, spec.priority)
         reserved = guaranteed if spec.type == "urllc" else self.config.reserve * guaranteed
-        demand = self._demand(spec) if asked is None else asked
-        return Request(spec.name, guaranteed, reserved, demand, spec.priority)
+        return SliceNeed(guaranteed, reserved, self._demand(spec), asked)
 
     def _demand(self, spec: SliceSpec) -> float:
-        """RB that the proportional policy asks for."""
+        """RB that what a slice offers and what waits would fill."""
         bits = self.config.headroom * self._offered.get(spec.name, 0.0)
         if spec.name in self._loads:
             bits += self._loads[spec.name].queued / self.config.drain_time

@@ -9,8 +9,8 @@ from typing import Protocol
 from ir_common.config import load_yaml, validate
 from ir_radio.model.link_traces import load_links
 from ir_radio.model.slice_specs import SlicesFile
-from ir_slicing.admission import load_registry
-from ir_slicing.manager import ManagerConfig
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.orchestration.admission import load_registry
 
 
 class SliceArguments(Protocol):

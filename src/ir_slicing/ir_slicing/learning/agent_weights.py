@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trained weights of the slices' agents as a file: an NPZ archive of three arrays.
 
-`hidden` [layers] int: sizes of the hidden layers; `architecture` str: of the networks (`learning.agents.batched`);
-`weights` [n] float32: of one slice, actor then critic (`learning.agents.ddpg.DDPG.weights`).
+`hidden` [layers] int: sizes of the hidden layers; `architecture` str: of the networks (`agents.batched`);
+`weights` [n] float32: of one slice, actor then critic (`agents.ddpg.DDPG.weights`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
 
-TRAINED = Path(__file__).parent / "learning" / "weights" / "ddpg.npz"
+TRAINED = Path(__file__).parent / "weights" / "ddpg.npz"
 """What comes with the package."""
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from ir_common.config import Config
-from ir_slicing.lifecycle import MANAGER, AuditTrail, State
+from ir_slicing.orchestration.lifecycle import MANAGER, AuditTrail, State
 
 Standing = Literal["learned", "missing", "late", "worse"]
 Refusal = Literal["", "unknown", "number", "carrier", "stale"]

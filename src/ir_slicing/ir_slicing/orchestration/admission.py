@@ -11,7 +11,7 @@ from ir_common.config import ConfigError, load_yaml, validate
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.channel import block_rate, snr
 from ir_radio.model.slice_specs import SlicesFile, SliceSpec, doubled_flow
-from ir_slicing.lifecycle import State
+from ir_slicing.orchestration.lifecycle import State
 
 BlockRate = Callable[[SliceSpec], float]
 """bit/s that one resource block carries now on the links of a slice, positive."""

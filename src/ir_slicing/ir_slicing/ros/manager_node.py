@@ -12,17 +12,18 @@ from ir_common.config import ConfigError
 from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
-from ir_common.ros_time import to_nanoseconds, to_seconds, to_stamp
+from ir_common.ros_time import to_seconds, to_stamp
 from ir_interfaces.msg import Allocation, CellReport, SliceEvent, SliceList, SliceRequest, SliceStatus
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
 from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
-from ir_slicing.admission import Slice, SliceRefused
-from ir_slicing.agent_requests import REASONS
-from ir_slicing.lifecycle import MANAGER, State
-from ir_slicing.manager import ManagerConfig
-from ir_slicing.manager_journal import keep
-from ir_slicing.ros_federation import FederationServer
-from ir_slicing.ros_reports import LoadReader
+from ir_slicing.allocation.agent_requests import REASONS
+from ir_slicing.allocation.slice_loads import LoadReader
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.manager_journal import keep
+from ir_slicing.orchestration.admission import Slice, SliceRefused
+from ir_slicing.orchestration.lifecycle import MANAGER, State
+from ir_slicing.ros.ros_cell_reports import report_from_message
+from ir_slicing.ros.ros_federation import FederationServer
 
 AUDIT = QoSProfile(
     depth=200, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -82,10 +83,11 @@ class ManagerNode(LeanNode):
 
     # --- reports and requests ---
 
-    def _on_report(self, report: CellReport) -> None:
+    def _on_report(self, message: CellReport) -> None:
+        report = report_from_message(message)
         bounds = {name: entry.spec.max_latency for name, entry in self._manager.registry.slices.items()}
         self._manager.report(
-            to_nanoseconds(report.header.stamp),
+            report.time,
             self._loads.read(report, bounds),
             {row.robot: row.rate for row in report.links},
         )

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from ir_common.config import ConfigError
 from ir_radio.model.slice_specs import SliceSpec
-from ir_slicing.admission import BlockRate, Registry, Slice, SliceRefused
-from ir_slicing.lifecycle import MANAGER, AuditTrail, State
+from ir_slicing.orchestration.admission import BlockRate, Registry, Slice, SliceRefused
+from ir_slicing.orchestration.lifecycle import MANAGER, AuditTrail, State
 
 Done = TypeVar("Done")
 

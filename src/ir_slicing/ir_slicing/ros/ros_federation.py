@@ -12,12 +12,12 @@ from collections.abc import Callable
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode
 from ir_interfaces.msg import FederationStatus, GlobalModel, SliceUpdate
 from ir_interfaces.srv import GetModel
-from ir_slicing.agent_weights import load
+from ir_slicing.learning.agent_weights import load
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.messages import Update
-from ir_slicing.lifecycle import MANAGER, State
-from ir_slicing.manager import SliceManager
-from ir_slicing.state_file import SavedModel
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.lifecycle import MANAGER, State
+from ir_slicing.orchestration.state_file import SavedModel
 
 
 class FederationServer:

@@ -17,10 +17,13 @@ from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
 from ir_interfaces.msg import CellReport, FederationStatus, GlobalModel, SliceList, SliceRequest, SliceUpdate
 from ir_interfaces.srv import GetModel
-from ir_slicing.agent_weights import TRAINED, load
-from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
-from ir_slicing.ros_views import ViewReader
-from ir_slicing.slice_agent import SliceAgent, SliceAgentConfig
+from ir_slicing.learning.agent_weights import TRAINED, load
+from ir_slicing.live.background_work import BackgroundFitting, Duty
+from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
+from ir_slicing.live.slice_agent import SliceAgent
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_view import ViewReader
+from ir_slicing.ros.ros_cell_reports import report_from_message
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Agents that could not keep up skip reports; they never act on old ones."""
@@ -34,7 +37,7 @@ _REFUSED = {
 }
 
 
-class SliceAgentsConfig(SliceAgentConfig, LiveTwinConfig):
+class SliceAgentsConfig(SliceAgentConfig, LiveForecasterConfig):
     """Parameters of the agents."""
 
     slices: tuple[str, ...] = Field((), description="names of the slices that this process hosts; empty: all there are")
@@ -44,32 +47,15 @@ class SliceAgentsConfig(SliceAgentConfig, LiveTwinConfig):
     personal_layers: int = Field(
         0, ge=0, le=100, description="last layers of every agent's networks that the federation does not touch"
     )
-    twin: bool = Field(True, description="slice twins are trained and asked; without, the present is the forecast")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="of exploration, samples and twins")
+    twin: bool = Field(
+        True, description="slice forecasters are trained and asked; without, the present is the forecast"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of exploration, samples and forecasters")
 
     @field_validator("slices", mode="before")
     @classmethod
     def _no_empty_name(cls, value: Any) -> Any:
         return [name for name in value if name]
-
-
-class Duty:
-    """Keeps work to a share of the wall time.
-
-    Args:
-        share: of one core.
-    """
-
-    def __init__(self, share: float) -> None:
-        self._share, self._free = share, 0.0
-
-    def allows(self) -> bool:
-        """Whether enough time has passed since the work that was done."""
-        return time.monotonic() >= self._free
-
-    def spent(self, seconds: float) -> None:
-        """Puts work to the account."""
-        self._free = max(self._free, time.monotonic()) + seconds * (1.0 / self._share - 1.0)
 
 
 class SliceAgentsNode(LeanNode):
@@ -86,6 +72,7 @@ class SliceAgentsNode(LeanNode):
         self._agents: dict[str, SliceAgent] = {}
         self._views: dict[str, ViewReader] = {}
         self._told: Counter[str] = Counter()
+        self._fitting = BackgroundFitting()
         self._duty = Duty(self._config.learn_duty)
         self._turn = 0
         self._asked: Future | None = None
@@ -102,8 +89,10 @@ class SliceAgentsNode(LeanNode):
 
     def _make(self, name: str, max_latency: float) -> SliceAgent:
         seed = self._config.seed + sum(name.encode())
-        twin = LiveTwin(self._config, seed, train=self._config.twin)
-        return SliceAgent(name, max_latency, self._config, self._weights, twin, seed, self._config.personal_layers)
+        forecaster = LiveForecaster(self._config, seed, train=self._config.twin)
+        return SliceAgent(
+            name, max_latency, self._config, self._weights, forecaster, seed, self._config.personal_layers
+        )  # fmt: skip
 
     def _on_slices(self, message: SliceList) -> None:
         """Agents come and go with their slices."""
@@ -119,13 +108,15 @@ class SliceAgentsNode(LeanNode):
                 self.get_logger().info(f"agent of slice '{name}': latency bound {bound * 1e3:g} ms")
             self._agents[name].sight.max_latency = bound
 
-    def _on_report(self, report: CellReport) -> None:
+    def _on_report(self, received: CellReport) -> None:
+        report = report_from_message(received)
         for name, agent in self._agents.items():
-            view = self._views[name].read(report)
+            view = self._views[name].read(report, received.resource_blocks)
             if view is not None:
                 message = SliceRequest(slice=name, resource_blocks=agent.step(view))
-                message.header.stamp = report.header.stamp
+                message.header.stamp = received.header.stamp
                 self._requests.publish(message)
+            self._fitting.offer(agent.sight.forecaster)
         self._tell_refused()
         if self._config.learn:
             self._learn()
