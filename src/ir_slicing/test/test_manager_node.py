@@ -258,4 +258,4 @@ def test_truncated_state_is_one_clear_line(ros, tmp_path):
     ros.node().create_subscription(SliceEvent, "/slicing/events", events.append, AUDIT)
     ros.until(lambda: events, what="event")
     assert not events[0].accepted and str(path) in events[0].reason and "going on with" in events[0].reason
-    assert list(manager._manager.registry.slices) == ["video", "spider", "cart", "control"]
+    assert list(manager._engine.manager.registry.slices) == ["video", "spider", "cart", "control"]

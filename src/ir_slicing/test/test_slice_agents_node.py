@@ -121,7 +121,7 @@ def test_bad_requests_change_nothing(ros):
     ros.until(lambda: forge.get_subscription_count() > 1, what="manager")
     for name, blocks in (("cart", 217.0), ("cart", float("nan")), ("nobody", 1.0)):
         forge.publish(SliceRequest(slice=name, resource_blocks=blocks))
-    refused = stack.manager._manager.requests.refused
+    refused = stack.manager._engine.manager.requests.refused
     ros.until(lambda: sum(refused.values()) >= 3, what="refusals")
     assert refused == {"carrier": 1, "number": 1, "unknown": 1}
     ros.until(lambda: sum(not e.accepted for e in stack.seen[SliceEvent]) == 3, what="events")
@@ -169,7 +169,7 @@ def test_rounds_are_federated_and_bad_updates_counted(ros):
     ros.until(lambda: expected.items() <= stack.refused().items(), what=f"refusals {expected}")
     before = stack.last(FederationStatus).round
     ros.until(lambda: stack.last(FederationStatus).round > before, what="rounds go on")
-    assert np.isfinite(stack.manager._federation._server.weights).all()
+    assert np.isfinite(stack.manager._engine.federation.server.weights).all()
 
 
 def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
@@ -180,10 +180,10 @@ def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
     stack.stop_agents()
     ros.executor.remove_node(stack.manager)
     stack.manager.close()
-    weights, number = stack.manager._federation._server.weights, stack.manager._federation._server.round
+    weights, number = stack.manager._engine.federation.server.weights, stack.manager._engine.federation.server.round
     stack.manager.destroy_node()
     again = Stack(ros, manager=state)
-    server = again.manager._federation._server
+    server = again.manager._engine.federation.server
     assert server.round == number and np.array_equal(server.weights, weights)
     assert (server.config.aggregation, server.config.norm_bound) == ("trimmed_mean", 0.0)
     again.start_agents()

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ir_common.config import ConfigError
 from ir_radio.model.slice_specs import SliceSpec
@@ -39,6 +40,8 @@ class Allocation:
 class SliceManager:
     """Slices in force and their allocation.
 
+    Its state follows from the calls of `apply` alone: who repeats them has the manager again (`manager_journal`).
+
     Args:
         config: parameters; replaced by `configure`.
         now: ns of ROS time; 0 means that the clock has not started.
@@ -62,10 +65,37 @@ class SliceManager:
         self._now = now
         self._filter = DemandFilter(config.demand_time_constant)
         self._hysteresis = Hysteresis(config.hysteresis)
+        self._calls = self._named_calls()
         self.configure(config)
         self.allocation = Allocation(0, {}, {})
         if config.state_file:
             self._restore(config.state_file, now)
+
+    def _named_calls(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "report": self.report,
+            "tick": self.tick,
+            "allocate": self.allocate,
+            "configure": self.configure,
+            "take": self.requests.take,
+            "create": self.orchestrator.create,
+            "modify": self.orchestrator.modify,
+            "delete": self.orchestrator.delete,
+            "set_active": self.orchestrator.set_active,
+            "set_template": self.orchestrator.set_template,
+            "delete_template": self.orchestrator.delete_template,
+        }
+
+    def apply(self, call: str, *arguments: Any) -> Any:
+        """Makes one of the calls that change a manager, by the name that it has in a journal.
+
+        Raises:
+            ValueError: there is no such call.
+            SliceRefused, ConfigError: a request for a slice cannot be met.
+        """
+        if call not in self._calls:
+            raise ValueError(f"a slice manager has no call {call}")
+        return self._calls[call](*arguments)
 
     def _restore(self, path: Path, now: int) -> None:
         """Goes on where the manager before this one ended; what is no longer possible is put on record."""

@@ -41,6 +41,7 @@ class LifecycleEvent:
     """One line of the audit trail.
 
     Attributes:
+        sequence: counts the lines of one trail, from 1.
         time: ns of ROS time.
         slice: name of the slice or template.
         sst: slice/service type, 0: unknown.
@@ -53,6 +54,7 @@ class LifecycleEvent:
         after: state after.
     """
 
+    sequence: int
     time: int
     slice: str
     sst: int
@@ -74,6 +76,7 @@ class AuditTrail:
 
     def __init__(self) -> None:
         self._events: list[LifecycleEvent] = []
+        self._count = 0
         self.refused: Counter[str] = Counter()
 
     def add(
@@ -82,10 +85,10 @@ class AuditTrail:
     ) -> None:  # fmt: skip
         """Adds one; without ``after`` the state stayed what it was."""
         sst, sd = (SST[spec.type], spec.differentiator) if spec else (0, 0)
+        self._count += 1
+        state = before if after is None else after
         self._events.append(
-            LifecycleEvent(
-                time, name, sst, sd, action, requester, accepted, reason, before, before if after is None else after
-            )
+            LifecycleEvent(self._count, time, name, sst, sd, action, requester, accepted, reason, before, state)
         )
         if not accepted:
             self.refused[action] += 1

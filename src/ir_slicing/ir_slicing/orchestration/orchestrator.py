@@ -27,32 +27,25 @@ class Orchestrator:
         rate: what a block carries now.
 
     All requests raise `SliceRefused` or `ConfigError` with the reason and then change nothing; ``now`` is ns of ROS
-    time, ``requester`` is for the trail.
+    time, ``requester`` is for the trail, ``name`` is what the request calls the slice or template, in case that nothing
+    comes of it.
     """
 
     def __init__(self, registry: Registry, trail: AuditTrail, rate: BlockRate) -> None:
         self.registry, self.trail, self._rate = registry, trail, rate
 
-    def create(self, now: int, requester: str, name: str, make: Callable[[], SliceSpec]) -> Slice:
-        """Admits the slice that ``make`` specifies: it is commissioned and goes into operation at once.
-
-        Args:
-            now: as above.
-            requester: as above.
-            name: what the request calls the slice, in case that nothing comes of it.
-            make: reads the request.
-        """
-        entry = self._do(now, "create", name, requester, lambda: self.registry.create(make(), now, self._rate))
-        spec = entry.spec
+    def create(self, now: int, requester: str, name: str, spec: SliceSpec) -> Slice:
+        """Admits a slice: it is commissioned and goes into operation at once."""
+        entry = self._do(now, "create", name, requester, lambda: self.registry.create(spec, now, self._rate))
         reason = f"from template '{spec.template_name}'" if spec.template_name else "from a specification"
         self.trail.add(now, "create", spec.name, spec, requester, reason, State.PREPARATION, State.INACTIVE)
         self.trail.add(now, "activate", spec.name, spec, requester, "admitted", State.INACTIVE, State.ACTIVE)
         return entry
 
-    def modify(self, now: int, requester: str, name: str, make: Callable[[], SliceSpec]) -> Slice:
+    def modify(self, now: int, requester: str, name: str, spec: SliceSpec) -> Slice:
         """Replaces a specification as a whole."""
         before = self.registry.slices.get(name)
-        entry = self._do(now, "modify", name, requester, lambda: self.registry.modify(make(), now, self._rate))
+        entry = self._do(now, "modify", name, requester, lambda: self.registry.modify(spec, now, self._rate))
         changed = [
             field for field, value in entry.spec if before is not None and value != getattr(before.spec, field)
         ]  # fmt: skip
@@ -85,19 +78,13 @@ class Orchestrator:
             self.delete(now, MANAGER, entry.spec.name, f"its lifetime of {entry.spec.lifetime:g} s is over")
         return bool(over)
 
-    def set_template(self, now: int, requester: str, name: str, make: Callable[[], SliceSpec]) -> SliceSpec:
+    def set_template(self, now: int, requester: str, name: str, spec: SliceSpec) -> SliceSpec:
         """Adds or replaces a template."""
         known = name in self.registry.templates
-
-        def change() -> SliceSpec:
-            template = make()
-            self.registry.set_template(template, self._rate)
-            return template
-
-        template = self._do(now, "set_template", name, requester, change)
+        self._do(now, "set_template", name, requester, lambda: self.registry.set_template(spec, self._rate))
         reason = "replaces the one before" if known else "new"
-        self.trail.add(now, "set_template", name, template, requester, reason, State.PREPARATION)
-        return template
+        self.trail.add(now, "set_template", name, spec, requester, reason, State.PREPARATION)
+        return spec
 
     def delete_template(self, now: int, requester: str, name: str) -> SliceSpec:
         """Removes a template; slices made from it stay."""
@@ -105,13 +92,17 @@ class Orchestrator:
         self.trail.add(now, "delete_template", name, template, requester, "as asked", State.PREPARATION)
         return template
 
-    def _do(self, now: int, action: str, name: str, requester: str, change: Callable[[], Done]) -> Done:
-        """Runs a change; a refusal is put on record and raised again."""
+    def refuse(self, now: int, action: str, requester: str, name: str, why: Exception) -> None:
+        """Puts on record a request of which no specification could be made, or which was refused."""
         before = None if action.endswith("template") else self.registry.slices.get(name)
         spec = before.spec if before else None
         state = before.state if before else State.PREPARATION
+        self.trail.add(now, action, name, spec, requester, str(why), state, accepted=False)
+
+    def _do(self, now: int, action: str, name: str, requester: str, change: Callable[[], Done]) -> Done:
+        """Runs a change; a refusal, which leaves all as it was, is put on record and raised again."""
         try:
             return change()
         except (SliceRefused, ConfigError) as error:
-            self.trail.add(now, action, name, spec, requester, str(error), state, accepted=False)
+            self.refuse(now, action, requester, name, error)
             raise
