@@ -135,7 +135,7 @@ def test_a_bad_model_is_counted_told_and_changes_nothing(ros, capfd):
     forge = stack.peer.create_publisher(GlobalModel, "/slicing/model", RELIABLE)
     ros.until(lambda: forge.get_subscription_count() > 0, what="agents")
     forge.publish(GlobalModel(data=b"nonsense"))
-    agents = stack.agents._agents.values()
+    agents = stack.agents._engine.agents.values()
     ros.until(lambda: all(agent.refused["model"] == 1 for agent in agents), what="refusals")
     count = stack.count
     ros.until(lambda: stack.count > count + 2, what="reports after it")
@@ -151,7 +151,7 @@ def test_rounds_are_federated_and_bad_updates_counted(ros):
     ros.until(lambda: stack.last(FederationStatus) and stack.last(FederationStatus).round >= 2, 20.0, "two rounds")
     closed = [s for s in stack.seen[FederationStatus] if s.participants]
     assert closed[-1].participants == sorted(SLICES) and closed[-1].bytes_up > 0 and closed[-1].bytes_down > 0
-    assert all(agent.round >= 1 for agent in stack.agents._agents.values())
+    assert all(agent.round >= 1 for agent in stack.agents._engine.agents.values())
     forge = stack.peer.create_publisher(SliceUpdate, "/slicing/updates", RELIABLE)
     ros.until(lambda: forge.get_subscription_count() > 1, what="manager")
     size, architecture = len(load(TRAINED).values), load(TRAINED).architecture
@@ -188,7 +188,7 @@ def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
     assert (server.config.aggregation, server.config.norm_bound) == ("trimmed_mean", 0.0)
     again.start_agents()
     ros.until(lambda: server.round > number, 20.0, "agents that are new take part at once")
-    ros.until(lambda: all(a.round == server.round for a in again.agents._agents.values()), what="whole weights")
+    ros.until(lambda: all(a.round == server.round for a in again.agents._engine.agents.values()), what="whole weights")
 
 
 def test_nothing_but_requests_and_weights_leaves_a_slice(ros):
@@ -210,7 +210,7 @@ def test_nothing_but_requests_and_weights_leaves_a_slice(ros):
         return [decode(Update.from_bytes(bytes(m.data)).payload, size) for m in stack.seen[SliceUpdate]]
 
     ros.until(lambda: any(c.any() for c in changes()) and len(raw["/slicing/updates"]) >= 2, 20.0, "learnt updates")
-    personal = ~stack.agents._agents["cart"]._shared
+    personal = ~stack.agents._engine.agents["cart"]._shared
     assert 0 < personal.sum() < size and not any(change[personal].any() for change in changes())
     request = SliceRequest(slice="cart")
     assert {len(data) for data in raw["/slicing/requests"]} == {len(serialize_message(request))}, "stamp, name, number"

@@ -90,8 +90,8 @@ class LiveForecaster:
     def fit(self, traffic: Floats) -> None:
         """Trains a network on [step, device] bit/s; it is used if it beats persistence on the last fifth."""
         fitting = FitConfig(day=_NO_DAY, epochs=self.config.epochs, seed=self._seed)
-        form = ForecasterConfig(window=self.config.window, horizons=(1,))
         try:
+            form = ForecasterConfig(window=self.config.window, horizons=(1,))
             made = fit_forecaster(traffic.astype(np.float32), form, fitting)
         except ValueError:
             self.refused["too short"] += 1

@@ -67,10 +67,10 @@ class ViewReader:
         self._time = -math.inf
 
     def read(self, report: Report, carrier: float) -> SliceView | None:
-        """The slice's view of the time since the report before; none where it stands not in it, or for the first.
+        """The slice's view of the time since the report before; none where it stands not in it, or for the first two.
 
-        Counters that fell mean that the radio was started again: that report is a first one. One that was skipped is
-        part of the time since.
+        The first one gives a time, the second one counters to subtract from. Counters that fell mean that the radio was
+        started again. A report that was skipped is part of the time since.
 
         Args:
             report: from the radio.
