@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the slices' agents ask for, and whether they are listened to: the learned policy with its way back."""
+"""Requests of the slices' agents, and whether they are followed: the learned policy with its way back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TrustConfig(Config):
 
 @dataclass
 class _Agent:
-    """What is known of one slice's agent; times in s of ROS time."""
+    """The manager's record of one slice's agent; times in s of ROS time."""
 
     blocks: float = math.nan
     asked: float = -math.inf
@@ -103,7 +103,7 @@ class AgentRequests:
         return ""
 
     def judge(self, name: str, seconds: float, missed: bool, proportional: float) -> None:
-        """Puts a report period of a slice to its agent's account.
+        """Counts a report period of a slice for or against its agent.
 
         Args:
             name: of the slice.
@@ -125,7 +125,7 @@ class AgentRequests:
         return {name: agent.blocks for name, agent in self._agents.items() if agent.standing == "learned"}
 
     def standing(self, name: str) -> Standing:
-        """Of a slice's agent."""
+        """The standing of a slice's agent."""
         return self._agents[name].standing if name in self._agents else "missing"
 
     def _standing(self, agent: _Agent, now: float) -> Standing:

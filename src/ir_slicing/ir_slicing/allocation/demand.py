@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the radio reports about a slice to the resource blocks that it needs.
+"""Demand of a slice in resource blocks, from the load that the radio reports of it.
 
 With r the rate of one resource block (bit/s), the need of a rate R is R / r blocks (MAFL eq. (1), eq. (5): the number
 of RBs needed, phi_m, is the demand of the slice).
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """What the radio did for a slice in a report period.
+    """The load of a slice in a report period.
 
     Attributes:
         offered: bit/s that came in.

@@ -22,7 +22,7 @@ QUANTUM = 1.0 / 1024.0
 
 @dataclass(frozen=True)
 class Request:
-    """What one slice is entitled to and what it could use now.
+    """The blocks that one slice is entitled to, and those that it could use now.
 
     Attributes:
         name: of the slice.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the radio's reports to the load of each slice. Counters of a report run since the radio's start."""
+"""Loads of the slices, read from the radio's reports, whose counters run since the radio's start."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PolicyName = Literal["proportional", "learned", "static"]
 
 @dataclass(frozen=True)
 class SliceNeed:
-    """What is known of the need of a slice at a decision; all RB at the present links.
+    """The need of a slice as it is known at a decision; all in RB at the present links.
 
     Attributes:
         guaranteed: carry its guaranteed rate.
@@ -35,7 +35,7 @@ class SliceNeed:
 
 
 SlicePolicy = Callable[[SliceSpec, SliceNeed], Request]
-"""From a slice and its need to what is asked for in its name."""
+"""A function from a slice and its need to the request that is made in its name."""
 
 
 def static(spec: SliceSpec, need: SliceNeed) -> Request:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ir_common.config import ConfigError
 
 TRAINED = Path(__file__).parent / "weights" / "ddpg.npz"
-"""What comes with the package."""
+"""The weights that come with the package."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class BlockRequest:
-    """What an agent asks the manager for.
+    """A request of an agent to the manager.
 
     Attributes:
         time: ns of ROS time of the report that it was made from.
@@ -41,7 +41,7 @@ class BlockRequest:
 
 @dataclass(frozen=True)
 class FederationReply:
-    """What the agents do about a state of the federation.
+    """The agents' reaction to a state of the federation.
 
     Attributes:
         updates: messages with their weights, to be sent.
@@ -110,7 +110,7 @@ class AgentsEngine:
         return requests
 
     def refusals(self) -> list[str]:
-        """What agents could not use since the last call, in words with the counts so far."""
+        """Forecasts and models that agents could not use since the last call, in words, with the counts so far."""
         new = []
         for name, agent in self.agents.items():
             for reason, count in agent.refused.items():
@@ -133,7 +133,7 @@ class AgentsEngine:
 
     @property
     def forecasters(self) -> list[LiveForecaster]:
-        """Of all slices, for who fits them beside the engine."""
+        """The forecasters of all slices, for who fits them beside the engine."""
         return [agent.sight.forecaster for agent in self.agents.values()]
 
     def fit(self, fits: int) -> int:

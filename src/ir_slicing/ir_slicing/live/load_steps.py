@@ -17,7 +17,7 @@ from ir_slicing.live.rehearsal import PERIOD, Rehearsal, RehearsalPeriod, Rehear
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
 
 SLICES = 4
-"""Of a scenario; the first has the step, the last is URLLC."""
+"""Number of slices of a scenario; the first has the step, the last is URLLC."""
 STEP = 15
 """Report from which on the load of a `load_step` is higher."""
 HELD = 5
@@ -68,7 +68,7 @@ def load_step(carrier: Carrier, seed: int, after: int = 25) -> RehearsalScenario
 def rehearse(
     scenario: RehearsalScenario, policy: PolicyName, config: SliceAgentConfig, agent: DDPG | None = None
 ) -> list[RehearsalPeriod]:
-    """What a policy makes of a scenario; under the policy learned, ``agent`` (of one slice) acts for each of them."""
+    """Runs a scenario under a policy; under the policy learned, ``agent`` (of one slice) acts for each of them."""
     run, asked, periods = Rehearsal(scenario, policy, config), None, []
     while not run.over:
         views, period = run.next(asked)

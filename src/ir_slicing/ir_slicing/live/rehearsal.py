@@ -29,12 +29,12 @@ from ir_slicing.manager.slice_manager import SliceManager
 
 Floats = NDArray[np.float64]
 PERIOD = 0.2
-"""Of the radio's reports and the manager's decisions, s."""
+"""Period of the radio's reports and of the manager's decisions, s."""
 
 
 @dataclass(frozen=True)
 class RehearsalScenario:
-    """What one run is like.
+    """The setting of one run.
 
     Attributes:
         carrier: of the cell.
@@ -57,7 +57,7 @@ class RehearsalScenario:
 
 @dataclass(frozen=True)
 class RehearsalPeriod:
-    """What came of one report period; [slice] each.
+    """The outcome of one report period; arrays are [slice].
 
     Attributes:
         delay: p99, s; NaN where nothing was delivered.
@@ -130,7 +130,7 @@ class Rehearsal:
         self._cell.run(np.array(flows, np.int64)[order], np.array(sizes, np.int64)[order], when[order], until)
 
     def next(self, asked: Floats | None) -> tuple[list[SliceView | None], RehearsalPeriod]:
-        """From one report to the next.
+        """Runs from one report to the next; returns each slice's view, and the outcome.
 
         Args:
             asked: [slice] RB that the agents ask for, right after the last report; nothing: they are silent.
@@ -156,7 +156,7 @@ class Rehearsal:
 
 
 def _manager(scenario: RehearsalScenario, policy: PolicyName) -> SliceManager:
-    """With its slices from a file, as in the stack."""
+    """A manager with its slices from a file, as in the stack."""
     carrier = scenario.carrier.model_dump(mode="json", exclude_unset=True)
     slices = [spec.model_dump(mode="json", exclude_unset=True) for spec in scenario.specs]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

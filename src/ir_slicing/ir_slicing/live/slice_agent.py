@@ -69,12 +69,12 @@ class SliceAgent:
 
     @property
     def architecture(self) -> str:
-        """Of its networks."""
+        """The architecture of its networks."""
         return self._client.architecture
 
     @property
     def round(self) -> int:
-        """Of the global weights that it has."""
+        """The round of the global weights that it has."""
         return self._client.round
 
     # --- acting ---

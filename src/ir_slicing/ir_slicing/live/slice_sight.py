@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a live agent sees of its slice, asks for and is rewarded with: MAFL section IV on what the radio reports.
+"""State, action and reward of a live agent: MAFL section IV on the radio's reports of its slice, and on nothing else.
 
 It sees the world as the agents of `learning.slicing_environment` do, so that weights trained there serve here: state
 log(d / w), log(d^ / w), log(w / w_equal) with the needed blocks d now and d^ forecast, and the granted blocks w; the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the radio's reports to what the agent of one slice may see: the rows of its own slice."""
+"""Views of one slice for its agent: what the radio reports of that slice, and nothing of the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Counters = tuple[int, int]
 
 @dataclass(frozen=True)
 class SliceView:
-    """What an agent may know: one report period of its own slice.
+    """One report period of a slice: all that its agent may know.
 
     Attributes:
         time: s of ROS time at the end of the period.

@@ -20,7 +20,7 @@ from ir_slicing.orchestration.state_file import SavedModel
 
 @dataclass(frozen=True)
 class FederationState:
-    """What everybody may know of the federation.
+    """The public state of the federation, for agents and readers.
 
     Attributes:
         round: number of the current round, from 0.
@@ -45,7 +45,7 @@ class FederationState:
 
 @dataclass(frozen=True)
 class RoundStep:
-    """What time led to.
+    """The outcome of a `FederationRounds.tick`.
 
     Attributes:
         changed: a round was begun or closed: the state is another one.

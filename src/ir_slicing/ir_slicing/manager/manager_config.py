@@ -48,7 +48,7 @@ class ManagerConfig(TrustConfig):
     reserve: float = live(
         0.1, ge=0.0, le=1.0, description="part of its guarantee that an eMBB slice keeps when idle, fraction"
     )
-    headroom: float = live(1.2, ge=1.0, le=10.0, description="demand is reckoned as this times the offered rate")
+    headroom: float = live(1.2, ge=1.0, le=10.0, description="demand is taken as this times the offered rate")
     drain_time: float = live(0.1, gt=0.0, le=60.0, description="demand makes room to empty the queues in this time, s")
     demand_time_constant: float = live(1.0, gt=0.0, le=60.0, description="of the low pass of offered rates, s")
     hysteresis: float = live(

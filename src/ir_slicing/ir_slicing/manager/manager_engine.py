@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a slice manager does when something reaches it: reports, requests and time in, decisions out.
+"""The slice manager as an engine: reports, requests and time in, decisions out.
 
 A node, and a simulation in one process, are adapters around it: they give it plain data and the time, and publish its
 decisions. It keeps the journal of its manager and, where agents learn, the rounds of their federation.
@@ -44,7 +44,7 @@ class SliceInForce:
 
 @dataclass(frozen=True)
 class ManagerDecision:
-    """What is new and goes out, in this order.
+    """The changes that are to be published, in this order.
 
     Attributes:
         model: message of the change of the agents' weights after a round; none: no round was closed.
@@ -65,7 +65,7 @@ class ManagerDecision:
 
 @dataclass(frozen=True)
 class ManagerAnswer:
-    """What came of a request for a slice or template.
+    """The answer to a request for a slice or template.
 
     Attributes:
         success: False: refused, nothing changed.
@@ -105,7 +105,7 @@ class ManagerEngine:
 
     @property
     def journal(self) -> Journal:
-        """Of the manager's calls."""
+        """The journal of the manager's calls."""
         return self._calls.journal
 
     def _begin_trail(self, now: int) -> None:

@@ -191,7 +191,7 @@ class SliceManager:
         return True
 
     def room(self) -> str:
-        """How much of the carrier is guaranteed now, in words."""
+        """The guaranteed part of the carrier in words, for answers."""
         total = self.registry.carrier.resource_blocks
         taken = sum(self.registry.blocks(entry.spec, self.block_rate) for entry in self.registry.active.values())
         return f"{taken:.1f} of {total} resource blocks are guaranteed now"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the slice manager's files must satisfy before anything starts."""
+"""Checks of the slice manager's files, made before anything starts."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def guaranteed_blocks(spec: SliceSpec, rate: float, carrier: Carrier, urllc_marg
 
 
 def nominal_block_rate(carrier: Carrier, distance: float) -> float:
-    """bit/s of one resource block at a distance (m) from the base station; what is reckoned with until links report.
+    """bit/s of one resource block at a distance (m) from the base station; the rate that is assumed until links report.
 
     Raises:
         ConfigError: there is no coverage at that distance.
@@ -240,7 +240,7 @@ class Registry:
             )
         if needed > total:
             raise SliceRefused(
-                f"slice '{spec.name}' can never fit: {self._reckoning(spec, rate(spec))} = {needed:.1f} "
+                f"slice '{spec.name}' can never fit: {self._calculation(spec, rate(spec))} = {needed:.1f} "
                 f"resource blocks, the carrier has {total}"
             )
 
@@ -258,11 +258,11 @@ class Registry:
         if needed > free:
             held = ", ".join(f"{name} {blocks:.1f}" for name, blocks in taken.items()) or "nothing"
             raise SliceRefused(
-                f"slice '{spec.name}' does not fit: {self._reckoning(spec, rate(spec))} = {needed:.1f} "
+                f"slice '{spec.name}' does not fit: {self._calculation(spec, rate(spec))} = {needed:.1f} "
                 f"resource blocks, {max(free, 0.0):.1f} of {self.carrier.resource_blocks} are free (guaranteed: {held})"
             )
 
-    def _reckoning(self, spec: SliceSpec, rate: float) -> str:
+    def _calculation(self, spec: SliceSpec, rate: float) -> str:
         if spec.share is not None:
             return f"a share of {spec.share:g} of the carrier"
         margin = f" + {self.urllc_margin:.0%} URLLC margin" if spec.type == "urllc" else ""
@@ -275,7 +275,7 @@ def load_registry(path: Path, urllc_margin: float, reference_distance: float, no
     Args:
         path: of the slices file.
         urllc_margin: see `Registry`.
-        reference_distance: m; before links report, blocks are reckoned to carry what they carry at this distance.
+        reference_distance: m; before links report, blocks are assumed to carry what they carry at this distance.
         now: ns of ROS time at which the initial slices are created.
 
     Raises:

@@ -25,7 +25,7 @@ MANAGER = "manager"
 
 
 class State(str, Enum):
-    """Of a slice instance."""
+    """The state of a slice instance (3GPP TS 28.531)."""
 
     PREPARATION = "PREPARATION"
     INACTIVE = "INACTIVE"
@@ -94,10 +94,10 @@ class AuditTrail:
             self.refused[action] += 1
 
     def peek(self) -> list[LifecycleEvent]:
-        """What came since the last `take`."""
+        """The events since the last `take`, which stay."""
         return list(self._events)
 
     def take(self) -> list[LifecycleEvent]:
-        """What came since the last call."""
+        """The events since the last call, which are gone then."""
         events, self._events = self._events, []
         return events

@@ -19,7 +19,7 @@ Done = TypeVar("Done")
 
 
 class Orchestrator:
-    """What may be asked of the slices. Whatever is asked leaves a line in the trail, done or refused.
+    """The operations on slices and templates. Each leaves a line in the audit trail, done or refused.
 
     Args:
         registry: the slices.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a manager must know again after it was started anew: templates, slices, and the federation's round and weights.
+"""The state file of a manager, read when it is started anew: templates, slices, the federation's round and weights.
 
 One JSON file, replaced as a whole: written beside, flushed to the disk, renamed. A power cut leaves the old file or
 the new one, never a mixture.
@@ -25,7 +25,7 @@ Weights = NDArray[np.float32]
 
 
 class SavedSlice(Config):
-    """A slice."""
+    """A slice in the state file."""
 
     spec: SliceSpec
     created: int = Field(ge=0, description="ns of ROS time")
@@ -33,7 +33,7 @@ class SavedSlice(Config):
 
 
 class SavedModel(Config):
-    """The federation's weights."""
+    """The federation's weights in the state file."""
 
     round: int = Field(ge=0, description="number of the current round")
     architecture: str = Field(description="of the networks")
@@ -62,7 +62,7 @@ class SavedModel(Config):
 
 
 class ManagerState(Config):
-    """The whole file."""
+    """The whole state file."""
 
     version: Literal[1] = 1
     sequence: int = Field(ge=0, description="of the last allocation")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the manager's decisions to its messages."""
+"""Messages of what the slice manager decides: slices, allocation, audit trail."""
 
 from __future__ import annotations
 

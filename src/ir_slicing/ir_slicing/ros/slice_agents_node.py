@@ -92,7 +92,7 @@ class SliceAgentsNode(LeanNode):
             self._ask_whole()
 
     def _ask_whole(self) -> None:
-        """For agents that are new or missed a round."""
+        """Asks the manager for the whole weights, for agents that are new or missed a round."""
         if self._asked is not None and time.monotonic() > self._asked_until:  # the manager died with the question
             self._whole.remove_pending_request(self._asked)
             self._asked = None

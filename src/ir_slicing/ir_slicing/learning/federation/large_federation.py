@@ -38,7 +38,7 @@ class FederationRun(Config):
 
 
 AGENT = DDPGConfig(hidden=(32, 32), warm_up=32, batch=32, replay=2000, epsilon=0.3, epsilon_end=0.1, actor_delay=10)
-"""Of every site."""
+"""Configuration of every site's agent."""
 BLOCKS = 9
 """RB of a site: its part of a carrier that six slices share."""
 

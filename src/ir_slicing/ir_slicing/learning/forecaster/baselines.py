@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the slice forecaster is measured against: seasonal naive, LSTM (torch), AutoARIMA (statsforecast, optional)."""
+"""Baselines of the slice forecaster: seasonal naive, LSTM (torch), AutoARIMA (statsforecast, optional)."""
 
 from __future__ import annotations
 
