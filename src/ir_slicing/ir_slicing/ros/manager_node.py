@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, run
 from ir_common.ros_params import declare
-from ir_common.ros_time import to_seconds, to_stamp
+from ir_common.ros_time import to_seconds
 from ir_interfaces.msg import Allocation, CellReport, SliceEvent, SliceList, SliceRequest
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
@@ -87,12 +87,12 @@ class ManagerNode(LeanNode):
         if self._federation is not None:
             self._federation.publish(decision.model, decision.federation)
         self._journal.flush()
-        stamp = to_stamp(self._now())
+        now = self._now()
         if decision.slices is not None:
-            self._slices_publisher.publish(list_message(decision.slices, stamp))
+            self._slices_publisher.publish(list_message(decision.slices, now))
         if decision.allocation is not None:
             policy = self._engine.manager.config.policy
-            self._allocation_publisher.publish(allocation_message(decision.allocation, policy, stamp))
+            self._allocation_publisher.publish(allocation_message(decision.allocation, policy, now))
         for event in decision.events:
             self._event_publisher.publish(event_message(event))
             self._tell(event)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from builtin_interfaces.msg import Time
-
 import ir_interfaces.msg as messages
 from ir_common.ros_time import to_stamp
 from ir_radio.ros.ros_slice_messages import spec_to_message
@@ -27,17 +25,17 @@ def status_message(slice_: SliceInForce) -> messages.SliceStatus:
     )
 
 
-def list_message(slices: Iterable[SliceInForce], stamp: Time) -> messages.SliceList:
-    """The message of the slices in force."""
+def list_message(slices: Iterable[SliceInForce], now: int) -> messages.SliceList:
+    """The message of the slices in force; ``now`` is ns of ROS time."""
     message = messages.SliceList(slices=[status_message(one) for one in slices])
-    message.header.stamp = stamp
+    message.header.stamp = to_stamp(now)
     return message
 
 
-def allocation_message(allocation: Allocation, policy: PolicyName, stamp: Time) -> messages.Allocation:
-    """The message of an allocation; ``policy`` is the manager's own."""
+def allocation_message(allocation: Allocation, policy: PolicyName, now: int) -> messages.Allocation:
+    """The message of an allocation; ``policy`` is the manager's own, ``now`` ns of ROS time."""
     message = messages.Allocation(sequence=allocation.sequence, policy=policy)
-    message.header.stamp = stamp
+    message.header.stamp = to_stamp(now)
     message.slices, message.resource_blocks = list(allocation.blocks), list(allocation.blocks.values())
     message.policies = [allocation.policies[name] for name in allocation.blocks]
     return message
