@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worlds and agents that the figures of slicing share: made once, kept, and the same for all of them.
 
-Of every traffic the first half trains the slice twins, the next three tenths the agents, and the rest is the test, so
-that no forecast the agents learn from or are judged by is of traffic its twin has seen. The agents are trained at 100
-users a slice only, the paper's load; all loads are tested with the same weights.
+Of every traffic the first half trains the slice forecasters, the next three tenths the agents, and the rest is the
+test, so that no forecast the agents learn from or are judged by is of traffic its forecaster has seen. The agents are
+trained at 100 users a slice only, the paper's load; all loads are tested with the same weights.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
 from ir_slicing.learning.device_traffic import TrafficConfig, generate
-from ir_slicing.learning.forecaster.fitting import FitConfig, fit_twin
+from ir_slicing.learning.forecaster.fitting import FitConfig
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+from ir_slicing.learning.forecaster.staged import fit_forecaster
 from ir_slicing.learning.need_forecast import forecast_needs
 from ir_slicing.learning.policy_training import PolicyTrainingConfig, TrainingHistory, evaluate, foreseeing, train
 from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
@@ -29,12 +30,12 @@ Floats = NDArray[np.float64]
 CONFIG = EnvironmentConfig()
 LEARNT = ("DT-MAFL", "FL", "MADQN")
 PAPER_LOAD = 100
-WORLD_SOURCES = ("forecaster", "traffic.py", "foresight.py", "environment.py", "qos.py")
-AGENT_SOURCES = (*WORLD_SOURCES, "agents", "federation", "training.py", "sharing.py")
+WORLD_SOURCES = ("forecaster", "device_traffic.py", "need_forecast.py", "slicing_environment.py", "satisfaction.py")
+AGENT_SOURCES = (*WORLD_SOURCES, "agents", "federation", "policy_training.py", "carrier_sharing.py")
 
 
 def sizes(quick: bool) -> dict[str, int]:
-    """Steps of traffic, training steps, epochs of the twins' parts and their batch of windows."""
+    """Steps of traffic, training steps, epochs of the forecasters' parts and their batch of windows."""
     if quick:
         return {"steps": 260, "training": 320, "epochs": 1, "graph epochs": 0, "batch": 16}
     return {"steps": 3000, "training": 1500, "epochs": 1, "graph epochs": 1, "batch": 16}
@@ -47,16 +48,17 @@ def traffic(users: int, seed: int, quick: bool) -> tuple[NDArray[np.float32], in
 
 
 def world(users: int, seed: int, quick: bool) -> tuple[SlicingEnvironment, SlicingEnvironment]:
-    """Training and test environment with the twins' forecasts."""
+    """Training and test environment with the slice forecasters' forecasts."""
     made, begin, test = traffic(users, seed, quick)
     size = sizes(quick)
 
     def forecasts() -> list[Any]:
         parts = {"epochs": size["epochs"], "graph_epochs": size["graph epochs"], "batch": size["batch"]}
         fit = FitConfig(train=0.85, validate=0.1, seed=seed, **parts)
-        twins = [fit_twin(made[:begin, 0, m], ForecasterConfig(horizons=(1,)), fit) for m in range(len(CONFIG.slices))]
+        form = ForecasterConfig(horizons=(1,))
+        forecasters = [fit_forecaster(made[:begin, 0, m], form, fit) for m in range(len(CONFIG.slices))]
         blind = SlicingEnvironment(CONFIG, made[begin:], seed)
-        return forecast_needs(blind, twins)[:, 0].round(4).tolist()
+        return forecast_needs(blind, forecasters)[:, 0].round(4).tolist()
 
     about = {"piece": f"world {users} {seed}", **size, "config": CONFIG.model_dump(exclude={"overload"})}
     needs = np.array(kept("slicing-worlds", about, WORLD_SOURCES, forecasts))[:, None]
@@ -67,7 +69,7 @@ def world(users: int, seed: int, quick: bool) -> tuple[SlicingEnvironment, Slici
 
 
 def without_forecast(environment: SlicingEnvironment) -> SlicingEnvironment:
-    """The same environment for agents that have no twin."""
+    """The same environment for agents that have no forecaster."""
     return SlicingEnvironment(environment.config, environment.traffic, environment.seed)
 
 

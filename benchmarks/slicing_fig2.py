@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MAFL Fig. 2: how well the slice twin, LSTMs, AutoARIMA and the day before forecast the traffic of a slice.
+"""MAFL Fig. 2: how well the slice forecaster, LSTMs, AutoARIMA and the day before forecast the traffic of a slice.
 
 Generated traffic of one slice, with devices from independent to mostly driven by what moves along the lines; with
 --traces FILE also measured 5G traffic, whose devices were recorded one after the other. Beside the forecasters stands
-the best forecast that is possible: one who sees what makes the traffic (`traffic.Source.best`).
+the best forecast that is possible: one who sees what makes the traffic (`device_traffic.Source.best`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from numpy.typing import NDArray
 from ir_slicing.learning import trace_devices
 from ir_slicing.learning.device_traffic import Source, TrafficConfig
 from ir_slicing.learning.forecaster.baselines import auto_arima, fit_lstm, seasonal_naive
-from ir_slicing.learning.forecaster.fitting import FitConfig, fit_twin
+from ir_slicing.learning.forecaster.fitting import FitConfig
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+from ir_slicing.learning.forecaster.staged import fit_forecaster
 
 Floats = NDArray[np.floating]
 RATE = 50e3
+FORECASTER = "slice twin"
+"""The slice forecaster, by the name that it has in results/slicing-fig2.json."""
 BASELINES = ("LSTM, device by device", "LSTM, all devices", "AutoARIMA", "the day before", "the last value")
 BEST = "best possible"
 HORIZONS = (1, 3, 6)
-EPOCHS = {"slice twin": 5, BASELINES[0]: 5, BASELINES[1]: 15}
+EPOCHS = {FORECASTER: 5, BASELINES[0]: 5, BASELINES[1]: 15}
 """15 for all three change the errors of the first two by about 1 % (seed 11) and take three times as long."""
 
 
@@ -38,10 +41,11 @@ def forecasts(traffic: Floats, fit: FitConfig, quick: bool) -> tuple[dict[str, F
     """Forecasts of the slice's traffic on the test part, by name [k, horizon], and what came [k, horizon]."""
     end, test = fit.split(len(traffic))
     last = np.arange(test, len(traffic) - max(HORIZONS))
-    window, whole = ForecasterConfig().window, traffic.sum(axis=1)
+    form, whole = ForecasterConfig(horizons=HORIZONS), traffic.sum(axis=1)
+    window = form.window
     own, device, joint = (fit.model_copy(update={"epochs": 2 if quick else epochs}) for epochs in EPOCHS.values())
     out = {
-        "slice twin": fit_twin(traffic, ForecasterConfig(horizons=HORIZONS), own).predict(traffic, last).sum(axis=-1),
+        FORECASTER: fit_forecaster(traffic, form, own).predict(traffic, last).sum(axis=-1),
         BASELINES[0]: fit_lstm(traffic, "device", window, HORIZONS, device).predict(traffic, last).sum(axis=-1),
         BASELINES[1]: fit_lstm(traffic, "joint", window, HORIZONS, joint).predict(traffic, last).sum(axis=-1),
         BASELINES[2]: auto_arima(whole, last, HORIZONS, fit.day, end),
@@ -95,7 +99,7 @@ def run(options: Options, trace_file: Path | None = None) -> Result:
         for seed in options.seed_list:
             about = {"piece": f"{case} {seed}", "quick": options.quick, "rate": RATE, "epochs": EPOCHS}
             made = kept(
-                "slicing-fig2", about, ("forecaster", "traffic.py"),
+                "slicing-fig2", about, ("forecaster", "device_traffic.py"),
                 lambda case=case, seed=seed: piece(case, seed, options.quick, trace_file),  # type: ignore[misc]
             )  # fmt: skip
             found[case].append(made)
@@ -107,7 +111,7 @@ def run(options: Options, trace_file: Path | None = None) -> Result:
 
 def report(found: dict[Any, list[Any]], tables: dict[str, Any], quick: bool) -> Result:
     """The result file: RMSE against horizon at a correlation of 0.8, all cases as tables, and the goals."""
-    goals, names = [], ["slice twin", *BASELINES, BEST]
+    goals, names = [], [FORECASTER, *BASELINES, BEST]
     for case, runs in found.items():
         measured = isinstance(case, str)
         label = case if measured else f"correlation {case:g}"
@@ -115,7 +119,7 @@ def report(found: dict[Any, list[Any]], tables: dict[str, Any], quick: bool) -> 
         tables[label] = {n: {"rmse (%)": interval(r), "mae (%)": interval(m)} for n, (r, m) in both.items()}
         rmse = {n: v[0].mean(axis=0) for n, v in both.items()}
         best = np.min([rmse[n] for n in BASELINES], axis=0)
-        less = 100 * (1 - rmse["slice twin"] / best)
+        less = 100 * (1 - rmse[FORECASTER] / best)
         tables[label]["twin against the best baseline (% less)"] = less
         if not measured:
             possible = 100 * (1 - rmse[BEST] / best)
@@ -125,7 +129,7 @@ def report(found: dict[Any, list[Any]], tables: dict[str, Any], quick: bool) -> 
             limit = "" if measured or goal < 0 else f"; {possible[i]:.1f} % less is the most that is possible"
             goals.append(
                 Goal(
-                    f"RMSE of the slice twin against the best baseline, {label}, horizon {horizon}",
+                    f"RMSE of the {FORECASTER} against the best baseline, {label}, horizon {horizon}",
                     "25 % less" if goal > 0 else "at most 2 % more",
                     f"{-less[i]:+.1f} %{limit}",
                     bool(less[i] >= goal),

@@ -24,7 +24,7 @@ from _slicing_runs import kept
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 
-from ir_slicing.agent_weights import TRAINED, digest, load
+from ir_slicing.learning.agent_weights import TRAINED, digest, load
 
 POLICIES = ("learned", "proportional", "static")
 ROBOTS = {"near": 8.0, "middle": 12.0, "far": 16.0}
@@ -40,16 +40,14 @@ SLICES = {
 """Guaranteed rate bit/s, bound s, offered bit/s, message B."""
 CARRIER = {"bandwidth": 5e6, "resource_blocks": 25, "tx_power": 0.0}
 REPORT_PERIOD = 0.2
-SOURCES = ("agents", "federation", "forecaster", *(f"../{name}.py" for name in (
-    "slice_agent", "slice_agents_node", "live_twin", "agent_requests", "manager", "manager_node", "allocation",
-)))  # fmt: skip
+SOURCES = ("agents", "federation", "forecaster", "../allocation", "../live", "../manager", "../ros")
 LATER = "others' delay after"
 HELD = 5
 """Reports in a row within the bound that count as recovered."""
 MODULES = {
-    "manager": "ir_slicing.manager_node",
+    "manager": "ir_slicing.ros.manager_node",
     "relay": "ir_radio.ros.relay_node",
-    "agents": "ir_slicing.slice_agents_node",
+    "agents": "ir_slicing.ros.slice_agents_node",
 }
 
 
@@ -154,13 +152,14 @@ def measure(policy: str, seed: int, before: float, after: float) -> tuple[Record
     from ir_common.ros_executor import LeanExecutor
     from ir_common.ros_node import LATCHED, RELIABLE
     from ir_interfaces.msg import Allocation, CellReport
-    from ir_slicing.ros_reports import LoadReader
+    from ir_slicing.allocation.slice_loads import LoadReader
+    from ir_slicing.ros.ros_cell_reports import report_from_message
 
     record, reader, decided = Record(), LoadReader(), set()
     bounds = {name: one["max_latency"] for name, one in SLICES.items()}
 
     def on_report(report: CellReport) -> None:
-        loads = reader.read(report, bounds)
+        loads = reader.read(report_from_message(report), bounds)
         if loads.keys() >= SLICES.keys():
             record.time.append(time.monotonic())
             for row in report.slices:

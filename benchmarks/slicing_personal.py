@@ -53,7 +53,10 @@ def run(options: Options) -> Result:
     """All forms, lengths of training and seeds."""
     torch.set_num_threads(1)
     lengths = [200, 320] if options.quick else [500, 1500]
-    sources = ("agents", "federation", "training.py", "environment.py", "qos.py", "traffic.py", "sharing.py")
+    sources = (
+        "agents", "federation", "policy_training.py", "slicing_environment.py", "satisfaction.py", "device_traffic.py",
+        "carrier_sharing.py",
+    )  # fmt: skip
     found = {
         form: np.array(
             [

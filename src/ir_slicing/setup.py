@@ -25,14 +25,14 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
-        "ir_bag.replay": ["slice_manager = ir_slicing.manager_journal:ManagerReplay"],
+        "ir_bag.replay": ["slice_manager = ir_slicing.manager.manager_journal:ManagerReplay"],
         "console_scripts": [
-            "manager = ir_slicing.manager_node:main",
-            "slice_agents = ir_slicing.slice_agents_node:main",
-            "train_agents = ir_slicing.train_agents:main",
+            "manager = ir_slicing.ros.manager_node:main",
+            "slice_agents = ir_slicing.ros.slice_agents_node:main",
+            "train_agents = ir_slicing.live.train_agents:main",
         ],
         "ir_twin.preflight": [
-            "slices = ir_slicing.slices_checks:check",
+            "slices = ir_slicing.manager.slices_checks:check",
         ],
     },
 )

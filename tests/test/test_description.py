@@ -18,8 +18,8 @@ from ir_sim.robot_state_node import RobotStateConfig
 from ir_sim.robots_node import RobotsConfig
 from ir_sim.sdf import compose
 from ir_sim.simulator_node import SimulatorConfig
-from ir_slicing.manager import ManagerConfig
-from ir_slicing.slice_agents_node import SliceAgentsConfig
+from ir_slicing.live.slice_agent_config import SliceAgentsConfig
+from ir_slicing.manager.manager_config import ManagerConfig
 from ir_twin.bringup.arguments import parse
 from ir_twin.bringup.description import StackDescription, describe
 from ir_twin.monitor_node import MonitorConfig

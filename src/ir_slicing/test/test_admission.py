@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from ir_common.config import ConfigError
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import FlowSpec, SliceSpec
-from ir_slicing.admission import Registry, SliceRefused, guaranteed_blocks, load_registry, nominal_block_rate
+from ir_slicing.orchestration.admission import (
+    Registry,
+    SliceRefused,
+    guaranteed_blocks,
+    load_registry,
+    nominal_block_rate,
+)
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 CARRIER = Carrier(bandwidth=10e6, resource_blocks=50)

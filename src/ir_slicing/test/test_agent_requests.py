@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ir_slicing.agent_requests import AgentRequests, TrustConfig
-from ir_slicing.demand import Load
-from ir_slicing.lifecycle import AuditTrail
-from ir_slicing.manager import ManagerConfig, SliceManager
+from ir_slicing.allocation.agent_requests import AgentRequests, TrustConfig
+from ir_slicing.allocation.demand import Load
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.lifecycle import AuditTrail
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000

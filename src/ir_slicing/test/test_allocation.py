@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_slicing.allocation import QUANTUM, Hysteresis, Request, divide
+from ir_slicing.allocation.division import QUANTUM, Hysteresis, Request, divide
 
 blocks = st.floats(0.0, 80.0, allow_nan=False)
 carriers = st.floats(1.0, 100.0)

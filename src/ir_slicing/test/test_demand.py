@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_slicing.demand import DemandFilter, mean_block_rate
+from ir_slicing.allocation.demand import DemandFilter, mean_block_rate
 
 
 def test_block_rate_is_what_even_bits_see():

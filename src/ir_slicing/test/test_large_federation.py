@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ir_slicing.large_federation import FederationRun, make_server, run_in_process, site_round
+from ir_slicing.learning.federation.large_federation import FederationRun, make_server, run_in_process, site_round
 
 RUN = FederationRun(slices=3, rounds=2, steps=12, devices=4, seed=3)
 
@@ -39,7 +39,7 @@ def test_flower_does_the_same(capfd):
     """
     pytest.importorskip("flwr", reason="flwr is not installed (requirements/federation.txt)")
     pytest.importorskip("ray", reason="flwr's simulation engine is not installed (requirements/federation.txt)")
-    from ir_slicing.flower import simulate
+    from ir_slicing.learning.federation.flower import simulate
 
     run = RUN.model_copy(update={"slices": 2})
     mine, theirs = run_in_process(run)[1], simulate(run)

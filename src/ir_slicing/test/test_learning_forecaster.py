@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slice twin: the graph's forms, attention by hand, learning on a case whose answer is known, and the baselines."""
+"""The slice forecaster: the graph's forms, attention by hand, learning a case of known answer, and the baselines."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,15 @@ from pydantic import ValidationError
 from ir_slicing.learning.device_traffic import Source, TrafficConfig
 from ir_slicing.learning.forecaster import linear
 from ir_slicing.learning.forecaster.baselines import LSTM, auto_arima, fit_lstm, seasonal_naive
-from ir_slicing.learning.forecaster.fitting import CHANNELS, FitConfig, Scale, Windows, fit_twin, slice_loss
-from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, GraphAttention, GraphLearner, SliceTwin
+from ir_slicing.learning.forecaster.fitting import FitConfig, slice_loss
+from ir_slicing.learning.forecaster.forecaster_network import (
+    ForecasterConfig,
+    GraphAttention,
+    GraphLearner,
+    SliceForecaster,
+)
+from ir_slicing.learning.forecaster.staged import fit_forecaster
+from ir_slicing.learning.forecaster.traffic_windows import CHANNELS, Scale, Windows
 
 SMALL = {"window": 6, "horizons": (1, 2), "features": 8, "embedding": 4, "heads": 2}
 
@@ -79,20 +86,23 @@ def test_a_device_without_edges_sees_only_itself():
 
 
 @pytest.mark.parametrize("graph", ["two_embeddings", "printed", "none"])
-def test_shapes_and_a_fresh_twin_is_a_model_of_single_devices(graph):
-    twin, window = SliceTwin(ForecasterConfig(**SMALL, graph=graph), 5, CHANNELS).eval(), torch.randn(3, CHANNELS, 6, 5)
-    out = twin(window)
+def test_shapes_and_a_fresh_forecaster_is_a_model_of_single_devices(graph):
+    forecaster, window = (
+        SliceForecaster(ForecasterConfig(**SMALL, graph=graph), 5, CHANNELS).eval(),
+        torch.randn(3, CHANNELS, 6, 5),
+    )
+    out = forecaster(window)
     assert out.shape == (3, 2, 5)
     window[..., 0] += 1.0
-    assert torch.allclose(out[..., 1:], twin(window)[..., 1:], atol=1e-6)
+    assert torch.allclose(out[..., 1:], forecaster(window)[..., 1:], atol=1e-6)
     with pytest.raises(ValueError, match="looks back 6"):
-        twin(torch.randn(3, CHANNELS, 7, 5))
+        forecaster(torch.randn(3, CHANNELS, 7, 5))
 
 
 def test_the_printed_softmax_only_divides_what_was_seen_last():
-    twin = SliceTwin(ForecasterConfig(**SMALL, head="softmax"), 5, CHANNELS).eval()
+    forecaster = SliceForecaster(ForecasterConfig(**SMALL, head="softmax"), 5, CHANNELS).eval()
     window = torch.rand(3, CHANNELS, 6, 5)
-    assert twin(window).sum(-1).detach().numpy() == pytest.approx(
+    assert forecaster(window).sum(-1).detach().numpy() == pytest.approx(
         window[:, 0, -1].sum(-1)[:, None].expand(3, 2).numpy()
     )
 
@@ -130,7 +140,7 @@ def follow(steps=500, seed=0):
     )
 
 
-def test_the_twin_learns_who_leads_and_a_model_of_single_devices_cannot():
+def test_the_forecaster_learns_who_leads_and_a_model_of_single_devices_cannot():
     """The followers are known a step ahead from device 0; without a graph the error is the noise itself, 0.577. The
     attention finds it by gradients, the lag graph, which leaves nothing to the attention, to within the noise of 1 %.
     """
@@ -139,10 +149,12 @@ def test_the_twin_learns_who_leads_and_a_model_of_single_devices_cannot():
     actual, errors = traffic[last + 1][:, 1:], {}
     for graph, parts in (("two_embeddings", False), ("none", False), ("two_embeddings", True), ("none", True)):
         form = {**SMALL, "horizons": (1,), "features": 16, "graph": graph, "linear": parts, "order": 2}
-        twin = fit_twin(traffic, ForecasterConfig(**form), config.model_copy(update={"epochs": 3 if parts else 15}))
-        got = twin.predict(traffic, last)[:, 0, 1:]
+        forecaster = fit_forecaster(
+            traffic, ForecasterConfig(**form), config.model_copy(update={"epochs": 3 if parts else 15})
+        )
+        got = forecaster.predict(traffic, last)[:, 0, 1:]
         errors[graph, parts] = float(np.sqrt(np.mean((got - actual) ** 2)))
-        assert min(twin.history) < twin.history[0]
+        assert min(forecaster.history) < forecaster.history[0]
     assert errors["none", False] > 0.5 and errors["none", True] > 0.5
     assert errors["two_embeddings", False] < 0.25
     assert errors["two_embeddings", True] < 0.05
@@ -152,29 +164,35 @@ def test_without_anything_in_common_the_graph_is_not_used():
     """Independent noise about a level: no edges, no attention, and the error of the level itself."""
     traffic = np.random.default_rng(3).uniform(1.0, 3.0, (400, 5)).astype(np.float32)
     config = FitConfig(day=50, epochs=3, seed=1)
-    twin = fit_twin(traffic, ForecasterConfig(**SMALL, order=2), config)
+    forecaster = fit_forecaster(traffic, ForecasterConfig(**SMALL, order=2), config)
     last = np.arange(config.split(400)[1], 398)
-    error = twin.predict(traffic, last).sum(-1) - traffic[last[:, None] + [1, 2]].sum(-1)
+    error = forecaster.predict(traffic, last).sum(-1) - traffic[last[:, None] + [1, 2]].sum(-1)
     level = traffic[:320].mean(0).sum() - traffic[last[:, None] + [1, 2]].sum(-1)
-    assert (twin.network.lags.weight == 0.0).all() and (twin.network.gate == 0.0).all()
+    assert (forecaster.network.lags.weight == 0.0).all() and (forecaster.network.gate == 0.0).all()
     assert np.sqrt(np.mean(error**2)) < 1.05 * np.sqrt(np.mean(level**2))
 
 
 def test_forecast_is_the_sum_of_its_parts():
     """blend own + (1 - blend) seasonal + lags + gate attention."""
-    twin, window = SliceTwin(ForecasterConfig(**SMALL, order=2), 3, CHANNELS).eval(), torch.randn(4, CHANNELS, 6, 3)
+    forecaster, window = (
+        SliceForecaster(ForecasterConfig(**SMALL, order=2), 3, CHANNELS).eval(),
+        torch.randn(4, CHANNELS, 6, 3),
+    )
     with torch.no_grad():
-        for buffer in (twin.seasonal.weight, twin.lags.weight, twin.lags.alone, twin.lags.bias):
+        for buffer in (forecaster.seasonal.weight, forecaster.lags.weight, forecaster.lags.alone, forecaster.lags.bias):
             buffer.normal_()
-        twin.head[-1].weight.normal_()
-        twin.blend.copy_(torch.tensor([0.25, 0.5]))
-        twin.gate.copy_(torch.tensor([0.5, 0.0]))
-        features = twin.features(window)
-        own, attention = twin.alone(window, features), twin.attention(window, features)
+        forecaster.head[-1].weight.normal_()
+        forecaster.blend.copy_(torch.tensor([0.25, 0.5]))
+        forecaster.gate.copy_(torch.tensor([0.5, 0.0]))
+        features = forecaster.features(window)
+        own, attention = forecaster.alone(window, features), forecaster.attention(window, features)
         expected = (
-            twin.blend * own + (1 - twin.blend) * twin.seasonal(window) + twin.lags(window) + twin.gate * attention
+            forecaster.blend * own
+            + (1 - forecaster.blend) * forecaster.seasonal(window)
+            + forecaster.lags(window)
+            + forecaster.gate * attention
         )
-        assert torch.allclose(twin(window), expected.transpose(1, 2), atol=1e-5)
+        assert torch.allclose(forecaster(window), expected.transpose(1, 2), atol=1e-5)
 
 
 def test_regressors_and_innovations_by_hand():
@@ -226,23 +244,23 @@ def test_lag_weights_of_held_out_rows_do_not_know_them():
 
 def test_same_seed_same_weights_and_forecasts_do_not_see_the_future():
     traffic, config = follow(200), FitConfig(day=20, epochs=2)
-    twins = [fit_twin(traffic, ForecasterConfig(**SMALL), config) for _ in range(2)]
+    forecasters = [fit_forecaster(traffic, ForecasterConfig(**SMALL), config) for _ in range(2)]
     last = np.array([50, 100])
-    first = twins[0].predict(traffic, last)
-    assert (first == twins[1].predict(traffic, last)).all()
+    first = forecasters[0].predict(traffic, last)
+    assert (first == forecasters[1].predict(traffic, last)).all()
     changed = traffic.copy()
     changed[101:] = 9.0
-    assert (twins[0].predict(changed, last) == first).all() and (first >= 0).all()
+    assert (forecasters[0].predict(changed, last) == first).all() and (first >= 0).all()
 
 
 def test_forecasts_of_the_wrong_width_are_refused():
-    twin = fit_twin(follow(200), ForecasterConfig(**SMALL), FitConfig(day=20, epochs=1))
+    forecaster = fit_forecaster(follow(200), ForecasterConfig(**SMALL), FitConfig(day=20, epochs=1))
     with pytest.raises(ValueError, match=r"\[step, 6\] is needed"):
-        twin.predict(follow(200)[:, :5], np.array([50]))
+        forecaster.predict(follow(200)[:, :5], np.array([50]))
     with pytest.raises(ValueError, match="need 6 steps"):
-        twin.predict(follow(200), np.array([4]))
+        forecaster.predict(follow(200), np.array([4]))
     with pytest.raises(ValueError, match="too few"):
-        fit_twin(follow(20), ForecasterConfig(**SMALL), FitConfig())
+        fit_forecaster(follow(20), ForecasterConfig(**SMALL), FitConfig())
 
 
 def test_seasonal_naive_by_hand():

@@ -72,12 +72,12 @@ class Doubling:
 def test_forecast_needs_by_hand():
     env = cell(steps=12, envs=1, foresee=False)
     scale = Scale(np.zeros(6, np.float32), np.ones(6, np.float32))
-    twin = Forecaster(Doubling(), scale, window=4, horizons=(1,), day=4, history=[])
-    got = forecast_needs(env, [twin, twin], rates_from=2)
+    forecaster = Forecaster(Doubling(), scale, window=4, horizons=(1,), day=4, history=[])
+    got = forecast_needs(env, [forecaster, forecaster], rates_from=2)
     assert got.shape == (12, 1, 2)
     assert got[2] == pytest.approx(env.need_at(2).blocks)  # no window yet
     rates = (env.block_rate(6) + env.block_rate(7))[0] / 2
     expected = (env.needed_rate(2.0 * env.traffic[7].astype(float))[0] / rates).sum(axis=-1)
     assert got[7, 0] == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ValueError, match="a twin with horizon 1"):
-        forecast_needs(env, [twin])
+    with pytest.raises(ValueError, match="a forecaster with horizon 1"):
+        forecast_needs(env, [forecaster])

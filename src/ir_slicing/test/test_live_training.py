@@ -10,11 +10,12 @@ import pytest
 from ir_common.config import load_yaml
 from ir_radio.model import channel
 from ir_radio.model.slice_specs import SlicesFile
-from ir_slicing.agent_weights import TRAINED, digest, load
+from ir_slicing.learning.agent_weights import TRAINED, digest, load
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
-from ir_slicing.live_training import STEP, environment, judge, load_step, recovery, rehearse
-from ir_slicing.slice_agent import SliceAgentConfig
-from ir_slicing.train_agents import REHEARSALS, trained
+from ir_slicing.live.live_training import environment
+from ir_slicing.live.load_steps import STEP, judge, load_step, recovery, rehearse
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.train_agents import REHEARSALS, trained
 
 CARRIER = load_yaml(Path(__file__).parents[3] / "config" / "slices.yaml", SlicesFile).carrier
 LIVE = SliceAgentConfig()

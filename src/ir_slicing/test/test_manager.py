@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from ir_common.config import ConfigError
-from ir_slicing.allocation import QUANTUM
-from ir_slicing.demand import Load
-from ir_slicing.manager import ManagerConfig, SliceManager
-from ir_slicing.slices_checks import check
+from ir_slicing.allocation.demand import Load
+from ir_slicing.allocation.division import QUANTUM
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.manager.slices_checks import check
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000

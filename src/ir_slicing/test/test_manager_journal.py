@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ir_radio.model.slice_specs import SliceSpec
-from ir_slicing.admission import SliceRefused
-from ir_slicing.demand import Load
-from ir_slicing.manager import ManagerConfig
-from ir_slicing.manager_journal import ManagerReplay, keep
+from ir_slicing.allocation.demand import Load
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.manager_journal import ManagerReplay, keep
+from ir_slicing.orchestration.admission import SliceRefused
 
 SLICES = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000
@@ -22,30 +22,36 @@ def small(name: str, rate: float) -> SliceSpec:
 
 
 def test_a_repeated_manager_decides_the_same():
-    manager, journal = keep(ManagerConfig(slices_file=SLICES), 0)
+    manager, calls = keep(ManagerConfig(slices_file=SLICES), 0)
     rng = np.random.default_rng(3)
     decided = []
     for step in range(300):
         now = SECOND + step * SECOND // 5
         loads = {name: Load(float(rng.uniform(0, 4e7)), float(rng.uniform(0, 1e6))) for name in manager.registry.slices}
-        manager.report(now, loads, {"cart": float(rng.uniform(1e5, 1e6)), "spider": float("nan")})
+        calls.apply("report", now, loads, {"cart": float(rng.uniform(1e5, 1e6)), "spider": float("nan")})
         if step == 40:
-            manager.orchestrator.create(now, "test", "extra", lambda: small("extra", 2e6))
+            calls.apply("create", now, "test", "extra", small("extra", 2e6))
         if step == 60:
             with pytest.raises(SliceRefused):
-                manager.orchestrator.create(now, "test", "huge", lambda: small("huge", 1e9))
+                calls.apply("create", now, "test", "huge", small("huge", 1e9))
         if step == 120:
-            manager.orchestrator.modify(now, "test", "extra", lambda: small("extra", 1e6))
+            calls.apply("modify", now, "test", "extra", small("extra", 1e6))
         if step == 200:
-            manager.orchestrator.delete(now, "test", "extra")
+            calls.apply("delete", now, "test", "extra")
         if step == 250:
-            manager.configure(manager.config.model_copy(update={"hysteresis": 0.5}))
-        manager.tick(now)
-        if manager.allocate():
+            calls.apply("configure", manager.config.model_copy(update={"hysteresis": 0.5}))
+        calls.apply("tick", now)
+        if calls.apply("allocate"):
             decided.append((manager.allocation.sequence, manager.allocation.blocks))
-    (_, begin), *entries = map(json.loads, journal.take()[1].splitlines())
+    (_, begin), *entries = map(json.loads, calls.journal.take()[1].splitlines())
     replay = ManagerReplay(**begin)
     said = [one for call, *arguments in entries for one in replay.apply(call, *arguments)]
     assert [(key, content["resource_blocks"]) for _, key, content in said] == decided
     assert len(decided) > 20 and any("extra" in blocks for _, blocks in decided)
     assert replay.totals() == {"allocation_changes": decided[-1][0]}
+
+
+def test_a_call_that_there_is_not_is_refused():
+    manager, _ = keep(ManagerConfig(slices_file=SLICES), 0)
+    with pytest.raises(ValueError, match="no call _restore"):
+        manager.apply("_restore", SLICES, 0)

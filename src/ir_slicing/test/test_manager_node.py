@@ -15,7 +15,7 @@ from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Allocation, CellReport, LinkReport, SliceEvent, SliceList, SliceReport, SliceSpec
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
-from ir_slicing.manager_node import AUDIT, ManagerNode, main
+from ir_slicing.ros.manager_node import AUDIT, ManagerNode, main
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 BLOCKS = 216
@@ -203,7 +203,7 @@ def test_bad_slices_file_is_a_configuration_error(ros, tmp_path):
 
 
 def run_manager(*arguments):
-    code = "from ir_slicing.manager_node import main; main()"
+    code = "from ir_slicing.ros.manager_node import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, "--ros-args", *arguments],
         stderr=subprocess.PIPE,
@@ -258,4 +258,4 @@ def test_truncated_state_is_one_clear_line(ros, tmp_path):
     ros.node().create_subscription(SliceEvent, "/slicing/events", events.append, AUDIT)
     ros.until(lambda: events, what="event")
     assert not events[0].accepted and str(path) in events[0].reason and "going on with" in events[0].reason
-    assert list(manager._manager.registry.slices) == ["video", "spider", "cart", "control"]
+    assert list(manager._engine.manager.registry.slices) == ["video", "spider", "cart", "control"]

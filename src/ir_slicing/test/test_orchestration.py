@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ir_slicing.admission import SliceRefused
-from ir_slicing.lifecycle import State
-from ir_slicing.manager import ManagerConfig, SliceManager
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.admission import SliceRefused
+from ir_slicing.orchestration.lifecycle import State
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000
@@ -27,11 +28,11 @@ def test_life_of_a_slice(manager):
     slices, registry = manager.orchestrator, manager.registry
     slices.delete(SECOND, "anna", "cart")
     manager.trail.take()
-    slices.create(SECOND, "anna", "cart_b", lambda: registry.from_template("cart", "cart_b"))
+    slices.create(SECOND, "anna", "cart_b", registry.from_template("cart", "cart_b"))
     slices.set_active(SECOND, "anna", "cart_b", False)
     slices.set_active(SECOND, "anna", "cart_b", True)
     faster = registry.slices["cart_b"].spec.model_copy(update={"rate": 16e6})
-    slices.modify(SECOND, "anna", "cart_b", lambda: faster)
+    slices.modify(SECOND, "anna", "cart_b", faster)
     slices.delete(SECOND, "anna", "cart_b")
     events = manager.trail.take()
     assert [(e.action, str(e.before), str(e.after)) for e in events] == [
@@ -49,8 +50,9 @@ def test_life_of_a_slice(manager):
 
 def test_refusal_is_on_record_and_changes_nothing(manager):
     before = dict(manager.registry.slices)
-    with pytest.raises(SliceRefused):
-        manager.orchestrator.create(SECOND, "anna", "cart_b", lambda: manager.registry.from_template("carrt", "cart_b"))
+    with pytest.raises(SliceRefused) as unknown:
+        manager.registry.from_template("carrt", "cart_b")
+    manager.orchestrator.refuse(SECOND, "create", "anna", "cart_b", unknown.value)
     with pytest.raises(SliceRefused):
         manager.orchestrator.delete(SECOND, "anna", "nobody")
     with pytest.raises(SliceRefused, match="ACTIVE already"):
@@ -68,7 +70,7 @@ def test_refusal_is_on_record_and_changes_nothing(manager):
 
 def test_lifetime_ends_on_record(manager):
     spec = manager.registry.slices["cart"].spec.model_copy(update={"lifetime": 2.0})
-    manager.orchestrator.modify(SECOND, "anna", "cart", lambda: spec)
+    manager.orchestrator.modify(SECOND, "anna", "cart", spec)
     manager.trail.take()
     assert manager.tick(3 * SECOND)
     events = manager.trail.take()
@@ -84,7 +86,7 @@ def test_inactive_slice_holds_nothing(manager):
     manager.orchestrator.set_active(SECOND, "", "cart", False)
     manager.allocate()
     assert "cart" not in manager.allocation.blocks
-    manager.orchestrator.create(SECOND, "", "cart_b", lambda: manager.registry.from_template("cart", "cart_b"))
+    manager.orchestrator.create(SECOND, "", "cart_b", manager.registry.from_template("cart", "cart_b"))
     with pytest.raises(SliceRefused, match="cart_b' carries"):
         manager.orchestrator.set_active(SECOND, "", "cart", True)
     manager.orchestrator.delete(SECOND, "", "cart_b")
@@ -105,15 +107,15 @@ def test_inactive_slice_holds_nothing(manager):
 def test_template_that_contradicts_itself(manager, changes, reason):
     bad = manager.registry.templates["cart"].model_copy(update=changes)
     with pytest.raises(SliceRefused, match=reason):
-        manager.orchestrator.set_template(SECOND, "anna", "cart", lambda: bad)
+        manager.orchestrator.set_template(SECOND, "anna", "cart", bad)
     assert manager.registry.templates["cart"].rate == 15e6, "the last good one stays"
     assert lines(manager) == [("set_template", "cart", "PREPARATION", "PREPARATION", False)]
 
 
 def test_templates_change_and_go(manager):
     slow = manager.registry.templates["cart"].model_copy(update={"name": "slow", "rate": 1e6, "flows": ()})
-    manager.orchestrator.set_template(SECOND, "anna", "slow", lambda: slow)
-    made = manager.orchestrator.create(SECOND, "anna", "", lambda: manager.registry.from_template("slow", ""))
+    manager.orchestrator.set_template(SECOND, "anna", "slow", slow)
+    made = manager.orchestrator.create(SECOND, "anna", "", manager.registry.from_template("slow", ""))
     assert (made.spec.name, made.spec.rate, made.spec.template_name) == ("slow", 1e6, "slow")
     manager.orchestrator.delete_template(SECOND, "anna", "slow")
     assert "slow" in manager.registry.slices, "what was made from it stays"

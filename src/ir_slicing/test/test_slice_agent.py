@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent of one live slice: needs, requests, learning, updates; and its twin."""
+"""The agent of one live slice: needs, requests, learning, updates; and its forecaster."""
 
 import math
 from dataclasses import replace
@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_slicing.agent_weights import AgentWeights, load, save
+from ir_slicing.learning.agent_weights import AgentWeights, load, save
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.compression import decode
 from ir_slicing.learning.federation.messages import Global, Update
-from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
-from ir_slicing.slice_agent import SliceAgent, SliceAgentConfig, SliceView
+from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
+from ir_slicing.live.slice_agent import SliceAgent
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_view import SliceView
 
 VIEW = SliceView(
     time=1.0, devices=("cart/scan", "cart_2/scan"), offered=np.array([1e6, 2e6]), packet=np.array([1e4, 1e4]),
@@ -28,10 +30,10 @@ def fresh(hidden=(8,), seed=0):
     return AgentWeights(hidden, agent.architecture, agent.weights()[0])
 
 
-def make(weights=None, twin=None, bound=0.1, personal=0, **config):
-    twin = twin or LiveTwin(LiveTwinConfig(), 0, train=False)
+def make(weights=None, forecaster=None, bound=0.1, personal=0, **config):
+    forecaster = forecaster or LiveForecaster(LiveForecasterConfig(), 0, train=False)
     config = SliceAgentConfig(**({"warm_up": 8, "noise": 0.0} | config))
-    return SliceAgent("cart", bound, config, weights or fresh(), twin, 0, personal)
+    return SliceAgent("cart", bound, config, weights or fresh(), forecaster, 0, personal)
 
 
 def learn(agent, steps=20):
@@ -72,7 +74,7 @@ def test_request_is_a_bounded_change_of_what_is_held():
 
 
 def test_state_is_the_last_period_and_its_low_pass():
-    """d/w of the last period alone, d^/w of the low-passed rates while there is no twin, w over the equal share."""
+    """d/w of the last period alone, d^/w of the low-passed rates without a forecaster, w over the equal share."""
     sight = make(demand_time_constant=1.0).sight
     first = sight.observe(VIEW)
     assert first[0] == first[1] == pytest.approx(math.log(sight.need(VIEW, VIEW.offered) / 50.0))
@@ -184,7 +186,7 @@ def test_weights_of_other_networks_are_a_configuration_error(tmp_path):
         load(tmp_path / "none.npz")
 
 
-class WrongTwin(LiveTwin):
+class WrongForecaster(LiveForecaster):
     answer = np.zeros(3)
 
     def forecast(self):
@@ -193,26 +195,26 @@ class WrongTwin(LiveTwin):
 
 @pytest.mark.parametrize("answer", [np.zeros(3), np.array([1.0, np.nan]), np.array([1.0, -1.0])])
 def test_forecast_of_the_wrong_width_is_refused_and_counted(answer):
-    twin = WrongTwin(LiveTwinConfig(), 0, train=False)
-    twin.answer = answer
-    agent, plain = make(twin=twin), make()
+    forecaster = WrongForecaster(LiveForecasterConfig(), 0, train=False)
+    forecaster.answer = answer
+    agent, plain = make(forecaster=forecaster), make()
     assert agent.step(VIEW) == plain.step(VIEW), "the present stands in"
     assert agent.refused == {"forecast": 1}
 
 
-def test_twin_is_used_only_where_it_beats_persistence():
+def test_forecaster_is_used_only_where_it_beats_persistence():
     t = np.arange(240)
     wave = np.stack([1e6 * (1.2 + np.sin(2 * np.pi * (t - 3 * i) / 24)) for i in range(3)], axis=1)
-    twin = LiveTwin(LiveTwinConfig(), 0, train=False)
+    forecaster = LiveForecaster(LiveForecasterConfig(), 0, train=False)
     for row in wave:
-        twin.push(("a", "b", "c"), row)
-    assert twin.forecast() is None
-    twin.fit(wave)
-    assert twin.gain < 0.7
+        forecaster.push(("a", "b", "c"), row)
+    assert forecaster.forecast() is None
+    forecaster.fit(wave)
+    assert forecaster.gain < 0.7
     ahead = np.array([1e6 * (1.2 + np.sin(2 * np.pi * (240 - 3 * i) / 24)) for i in range(3)])
-    assert np.abs(twin.forecast() - ahead).mean() < np.abs(wave[-1] - ahead).mean()
+    assert np.abs(forecaster.forecast() - ahead).mean() < np.abs(wave[-1] - ahead).mean()
     for _ in range(20):
-        twin.push(("a", "b"), np.ones(2))
-    assert twin.forecast().shape == (3,), "of another width: the agent refuses it"
-    twin.fit(np.ones((20, 2)))
-    assert twin.refused["too short"] == 1
+        forecaster.push(("a", "b"), np.ones(2))
+    assert forecaster.forecast().shape == (3,), "of another width: the agent refuses it"
+    forecaster.fit(np.ones((20, 2)))
+    assert forecaster.refused["too short"] == 1

@@ -25,11 +25,11 @@ from ir_interfaces.msg import (
     SliceRequest,
     SliceUpdate,
 )  # fmt: skip
-from ir_slicing.agent_weights import TRAINED, load
+from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.compression import decode, encode_plain
 from ir_slicing.learning.federation.messages import Update
-from ir_slicing.manager_node import AUDIT, ManagerNode
-from ir_slicing.slice_agents_node import SliceAgentsNode, main
+from ir_slicing.ros.manager_node import AUDIT, ManagerNode
+from ir_slicing.ros.slice_agents_node import SliceAgentsNode, main
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SLICES = ("video", "spider", "cart", "control")
@@ -121,7 +121,7 @@ def test_bad_requests_change_nothing(ros):
     ros.until(lambda: forge.get_subscription_count() > 1, what="manager")
     for name, blocks in (("cart", 217.0), ("cart", float("nan")), ("nobody", 1.0)):
         forge.publish(SliceRequest(slice=name, resource_blocks=blocks))
-    refused = stack.manager._manager.requests.refused
+    refused = stack.manager._engine.manager.requests.refused
     ros.until(lambda: sum(refused.values()) >= 3, what="refusals")
     assert refused == {"carrier": 1, "number": 1, "unknown": 1}
     ros.until(lambda: sum(not e.accepted for e in stack.seen[SliceEvent]) == 3, what="events")
@@ -135,7 +135,7 @@ def test_a_bad_model_is_counted_told_and_changes_nothing(ros, capfd):
     forge = stack.peer.create_publisher(GlobalModel, "/slicing/model", RELIABLE)
     ros.until(lambda: forge.get_subscription_count() > 0, what="agents")
     forge.publish(GlobalModel(data=b"nonsense"))
-    agents = stack.agents._agents.values()
+    agents = stack.agents._engine.agents.values()
     ros.until(lambda: all(agent.refused["model"] == 1 for agent in agents), what="refusals")
     count = stack.count
     ros.until(lambda: stack.count > count + 2, what="reports after it")
@@ -151,7 +151,7 @@ def test_rounds_are_federated_and_bad_updates_counted(ros):
     ros.until(lambda: stack.last(FederationStatus) and stack.last(FederationStatus).round >= 2, 20.0, "two rounds")
     closed = [s for s in stack.seen[FederationStatus] if s.participants]
     assert closed[-1].participants == sorted(SLICES) and closed[-1].bytes_up > 0 and closed[-1].bytes_down > 0
-    assert all(agent.round >= 1 for agent in stack.agents._agents.values())
+    assert all(agent.round >= 1 for agent in stack.agents._engine.agents.values())
     forge = stack.peer.create_publisher(SliceUpdate, "/slicing/updates", RELIABLE)
     ros.until(lambda: forge.get_subscription_count() > 1, what="manager")
     size, architecture = len(load(TRAINED).values), load(TRAINED).architecture
@@ -169,7 +169,7 @@ def test_rounds_are_federated_and_bad_updates_counted(ros):
     ros.until(lambda: expected.items() <= stack.refused().items(), what=f"refusals {expected}")
     before = stack.last(FederationStatus).round
     ros.until(lambda: stack.last(FederationStatus).round > before, what="rounds go on")
-    assert np.isfinite(stack.manager._federation._server.weights).all()
+    assert np.isfinite(stack.manager._engine.federation.server.weights).all()
 
 
 def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
@@ -180,15 +180,15 @@ def test_round_and_weights_return_and_late_agents_catch_up(ros, tmp_path):
     stack.stop_agents()
     ros.executor.remove_node(stack.manager)
     stack.manager.close()
-    weights, number = stack.manager._federation._server.weights, stack.manager._federation._server.round
+    weights, number = stack.manager._engine.federation.server.weights, stack.manager._engine.federation.server.round
     stack.manager.destroy_node()
     again = Stack(ros, manager=state)
-    server = again.manager._federation._server
+    server = again.manager._engine.federation.server
     assert server.round == number and np.array_equal(server.weights, weights)
     assert (server.config.aggregation, server.config.norm_bound) == ("trimmed_mean", 0.0)
     again.start_agents()
     ros.until(lambda: server.round > number, 20.0, "agents that are new take part at once")
-    ros.until(lambda: all(a.round == server.round for a in again.agents._agents.values()), what="whole weights")
+    ros.until(lambda: all(a.round == server.round for a in again.agents._engine.agents.values()), what="whole weights")
 
 
 def test_nothing_but_requests_and_weights_leaves_a_slice(ros):
@@ -210,7 +210,7 @@ def test_nothing_but_requests_and_weights_leaves_a_slice(ros):
         return [decode(Update.from_bytes(bytes(m.data)).payload, size) for m in stack.seen[SliceUpdate]]
 
     ros.until(lambda: any(c.any() for c in changes()) and len(raw["/slicing/updates"]) >= 2, 20.0, "learnt updates")
-    personal = ~stack.agents._agents["cart"]._shared
+    personal = ~stack.agents._engine.agents["cart"]._shared
     assert 0 < personal.sum() < size and not any(change[personal].any() for change in changes())
     request = SliceRequest(slice="cart")
     assert {len(data) for data in raw["/slicing/requests"]} == {len(serialize_message(request))}, "stamp, name, number"
@@ -239,7 +239,7 @@ def test_what_does_not_fit_ends_with_78_and_one_line(ended, tmp_path, parameter,
 def test_process_takes_part_from_outside_and_ends_with_0(ros):
     """As on another host: a process of its own, nothing shared but the topics."""
     stack = Stack(ros)
-    code = "from ir_slicing.slice_agents_node import main; main()"
+    code = "from ir_slicing.ros.slice_agents_node import main; main()"
     process = subprocess.Popen([sys.executable, "-c", code, "--ros-args", "-p", "slices:=[cart, video]"])
     try:
         ros.until(lambda: "learned" in stack.policies(), 60.0, what="requests of the process")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_slicing.manager import ManagerConfig, SliceManager
-from ir_slicing.state_file import SavedModel, load
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.state_file import SavedModel, load
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
 SECOND = 1_000_000_000
@@ -23,8 +24,8 @@ def test_everything_comes_back(tmp_path):
     first = make(path)
     first.orchestrator.delete(SECOND, "", "cart")
     slow = first.registry.templates["cart"].model_copy(update={"name": "slow", "rate": 1e6, "lifetime": 60.0})
-    first.orchestrator.set_template(SECOND, "", "slow", lambda: slow)
-    first.orchestrator.create(9 * SECOND, "", "", lambda: first.registry.from_template("slow", ""))
+    first.orchestrator.set_template(SECOND, "", "slow", slow)
+    first.orchestrator.create(9 * SECOND, "", "", first.registry.from_template("slow", ""))
     first.orchestrator.set_active(SECOND, "", "video", False)
     weights = np.random.default_rng(0).standard_normal(100).astype(np.float32)
     first.model = SavedModel.of(7, "abcd", weights)

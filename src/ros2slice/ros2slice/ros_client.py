@@ -20,7 +20,7 @@ _WAKE = 0.1
 
 
 class Failed(Exception):
-    """What was asked for was not done; the text says why, in one line."""
+    """A request was refused or not answered; the text says why, in one line."""
 
 
 class SliceClient:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be done to slices: arguments, calls, output; the same for `ros2 slice` and `./ir slice`."""
+"""The verbs of the slice commands: arguments, calls, output; the same for `ros2 slice` and `./ir slice`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def add_arguments(verb: Verb, parser: ArgumentParser) -> None:
 
 
 def run(verb: Verb, arguments: Namespace) -> int:
-    """Does it; returns the exit status. What went wrong is one line on standard error."""
+    """Runs a verb; returns the exit status. A failure is one line on standard error."""
     try:
         with SliceClient(arguments.timeout) as client:
             verb.run(client, arguments)
@@ -197,7 +197,7 @@ def _tell(answer: Any, arguments: Namespace) -> None:
 
 
 def _given(arguments: Namespace) -> dict[str, Any]:
-    """The figures of a specification that were given on the command line."""
+    """Numbers of a slice specification that were given on the command line, by field."""
     found = {name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None}
     if arguments.flow:
         found["flows"] = [_flow(text) for text in arguments.flow]

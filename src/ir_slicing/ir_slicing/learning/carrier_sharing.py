@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a carrier that is too small is divided."""
+"""Max-min fair division of a carrier that is too small for all requests."""
 
 from __future__ import annotations
 

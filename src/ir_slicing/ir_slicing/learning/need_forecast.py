@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the slice twins say of the devices' traffic to what agents are told: the RB that a slice will need."""
+"""From forecasts of the devices' traffic to what agents are told: the resource blocks (RB) that a slice will need."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from ir_slicing.learning.slicing_environment import SlicingEnvironment
 Floats = NDArray[np.float64]
 
 
-def forecast_needs(environment: SlicingEnvironment, twins: Sequence[Forecaster], rates_from: int = 16) -> Floats:
+def forecast_needs(environment: SlicingEnvironment, forecasters: Sequence[Forecaster], rates_from: int = 16) -> Floats:
     """Forecast of `Need.blocks` one step ahead, made at every step from the steps before it.
 
     Device u is expected to need `needed_rate` of its forecast traffic, at the mean over the last steps of the rate that
     a block gave it. Before there is a window to look back on, the present need is the forecast.
 
     Args:
-        environment: of one environment, whose slices' devices are those that the twins know.
-        twins: one for each slice; their first horizon is 1.
+        environment: of one environment, whose slices' devices are those that the forecasters know.
+        forecasters: one for each slice; their first horizon is 1.
         rates_from: steps over which the block rates are averaged.
 
     Returns:
         [step, 1, slice] float64, RB.
 
     Raises:
-        ValueError: another number of twins or environments, or a twin without the horizon 1.
+        ValueError: another number of forecasters or environments, or one without the horizon 1.
     """
-    if environment.envs != 1 or len(twins) != environment.slices or any(twin.horizons[0] != 1 for twin in twins):
+    if (
+        environment.envs != 1
+        or len(forecasters) != environment.slices
+        or any(one.horizons[0] != 1 for one in forecasters)
+    ):
         raise ValueError(
-            f"{len(twins)} twins for {environment.slices} slices in {environment.envs} environments; "
-            "one environment and a twin with horizon 1 for each slice are needed"
+            f"{len(forecasters)} forecasters for {environment.slices} slices in {environment.envs} environments; "
+            "one environment and a forecaster with horizon 1 for each slice are needed"
         )
-    steps, window = environment.steps, max(twin.window for twin in twins)
+    steps, window = environment.steps, max(one.window for one in forecasters)
     last = np.arange(window - 1, steps)
     traffic = environment.traffic[:, 0]
-    offered = np.stack([twin.predict(traffic[:, m], last)[:, 0] for m, twin in enumerate(twins)], axis=1)
+    offered = np.stack([one.predict(traffic[:, m], last)[:, 0] for m, one in enumerate(forecasters)], axis=1)
     needed = environment.needed_rate(offered.astype(np.float64))  # [k, slice, device]
     rates = np.stack([environment.block_rate(step)[0] for step in range(steps)])
     sums = np.cumsum(np.concatenate([np.zeros_like(rates[:1]), rates]), axis=0)

@@ -35,7 +35,7 @@ class PolicyTrainingConfig(Config):
 
 @dataclass
 class TrainingHistory:
-    """What a run was like; lists have one entry a step.
+    """The course of a training run; lists have one entry a step.
 
     Attributes:
         reward: mean over environments and slices, with exploration.
@@ -88,7 +88,7 @@ def _random_shares(environment: SlicingEnvironment, rng: np.random.Generator) ->
 
 
 def evaluate(environment: SlicingEnvironment, policy: Policy, steps: int | None = None) -> PeriodOutcome:
-    """What a policy earns from the first step on: [step, env, slice] each.
+    """The outcome of a policy from the first step on: [step, env, slice] each.
 
     Args:
         environment: is reset first.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a slice is worth to its devices: MAFL eqs. (2) to (5), on arrays of any shape."""
+"""Satisfaction of devices and utilisation of blocks: MAFL eqs. (2) to (5), on arrays of any shape."""
 
 from __future__ import annotations
 

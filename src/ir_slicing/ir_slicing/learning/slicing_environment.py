@@ -32,7 +32,7 @@ with thermal noise alone all devices within 500 m have the best modulation, and 
 
 
 class SliceProfile(Config):
-    """What the devices of one slice want."""
+    """Requirements of the devices of one slice."""
 
     name: str = Field(pattern=NAME, description="of the slice")
     kind: Literal["rate", "delay"] = Field(description="rate-constrained, eq. (2), or delay-constrained, eq. (3)")
@@ -103,7 +103,7 @@ class EnvironmentConfig(Config):
 
 @dataclass(frozen=True)
 class Need:
-    """What the slices need in one step.
+    """The needs of the slices in one step.
 
     Attributes:
         blocks: [env, slice] float64, RB: varphi_m, with which every device is satisfied to the target; positive.
@@ -122,7 +122,7 @@ class Need:
 
 @dataclass(frozen=True)
 class PeriodOutcome:
-    """What one allocation was worth; all [env, slice] float64."""
+    """Reward, utilisation and satisfaction of one allocation; all [env, slice] float64."""
 
     reward: Floats
     utilisation: Floats
@@ -199,7 +199,7 @@ class SlicingEnvironment:
         return np.where(offered > 0.0, np.where(self._delay, by_delay, offered * (1.0 + x)), 0.0)
 
     def need_at(self, step: int) -> Need:
-        """What the slices need in a step."""
+        """The needs of the slices in a step."""
         offered = np.asarray(self.traffic[step], np.float64)
         on_air = self.block_rate(step)
         covered = (offered > 0.0) & (on_air > 0.0)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slice twin, which forecasts the traffic of the devices of a slice, and what it is measured against."""
+"""The slice forecaster, which forecasts the traffic of the devices of a slice, and what it is measured against."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the slice twin is measured against: seasonal naive, LSTM (torch), AutoARIMA (statsforecast, optional)."""
+"""Baselines of the slice forecaster: seasonal naive, LSTM (torch), AutoARIMA (statsforecast, optional)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ir_slicing.learning.forecaster.fitting import CHANNELS, FitConfig, Floats, Forecaster, fit
+from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster, fit
+from ir_slicing.learning.forecaster.traffic_windows import CHANNELS, Floats
 
 
 def seasonal_naive(traffic: Floats, last: NDArray[np.integer], horizons: tuple[int, ...], day: int) -> Floats:
@@ -61,7 +62,7 @@ class LSTM(nn.Module):
 def fit_lstm(
     traffic: Floats, form: Literal["device", "joint"], window: int, horizons: tuple[int, ...], config: FitConfig
 ) -> Forecaster:
-    """Trains an LSTM on [step, device] bit/s as `fit_twin` does the twin: same windows, loss, optimiser, stopping."""
+    """Trains an LSTM on [step, device] float32, bit/s, with the windows, loss, optimiser and stopping of the others."""
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return fit(LSTM(form, traffic.shape[1], len(horizons)), traffic, window, horizons, config)

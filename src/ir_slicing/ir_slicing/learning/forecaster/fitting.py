@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of forecasters on the traffic of one slice: windows, normalisation, loss (13), early stopping."""
+"""Training of forecasters on the traffic of one slice: split, loss (13), gradient descent, early stopping."""
 
 from __future__ import annotations
 
@@ -15,18 +15,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ir_common.config import Config
-from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, SliceTwin
-
-Floats = NDArray[np.float32]
-
-CHANNELS = 4
-"""Z: traffic, its logarithm, in which bursts do not drown the rest, and sine and cosine of the time of day."""
+from ir_slicing.learning.forecaster.traffic_windows import Floats, Scale, Windows
 
 EMBEDDINGS = ("place", "graph.embedding")
 """Parameters of a network that belong to single devices."""
-
-LOG_FLOOR = 0.05
-"""Added to traffic / mean under the logarithm, so that an idle device has one."""
 
 
 class FitConfig(Config):
@@ -35,7 +27,7 @@ class FitConfig(Config):
     day: int = Field(96, ge=2, description="steps of a day: the phase is an input")
     train: float = Field(0.7, gt=0, lt=1, description="share of the steps to train on; they come first")
     validate_: float = Field(0.1, gt=0, lt=1, alias="validate", description="share of the steps after them, to stop by")
-    epochs: int = Field(15, ge=1, description="at most; a twin of several parts needs no more than five")
+    epochs: int = Field(15, ge=1, description="at most; a forecaster of several parts needs no more than five")
     patience: int = Field(6, ge=1, description="epochs without a better validation loss before it stops")
     batch: int = Field(32, ge=1, description="windows")
     rate: float = Field(5e-3, gt=0, description="peak learning rate (one cycle); the paper's 0.1 does not train")
@@ -56,50 +48,6 @@ class FitConfig(Config):
     def split(self, steps: int) -> tuple[int, int]:
         """Where training ends and where the test begins."""
         return int(steps * self.train), int(steps * (self.train + self.validate_))
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Mean and deviation of each device over the training part; [device] float32."""
-
-    mean: Floats
-    deviation: Floats
-
-    @classmethod
-    def of(cls, traffic: Floats) -> Scale:
-        """From [step, device]; a device that never changes has deviation 1."""
-        deviation = traffic.std(axis=0)
-        return cls(traffic.mean(axis=0), np.where(deviation > 0.0, deviation, 1.0).astype(np.float32))
-
-
-class Windows:
-    """Windows of a slice's traffic as the networks take them.
-
-    Args:
-        traffic: [step, device] float, bit/s.
-        scale: of the training part.
-        window: T.
-        horizons: steps ahead.
-        day: steps of a day.
-    """
-
-    def __init__(self, traffic: Floats, scale: Scale, window: int, horizons: tuple[int, ...], day: int) -> None:
-        normal = torch.from_numpy(((traffic - scale.mean) / scale.deviation).astype(np.float32))
-        mean = np.where(scale.mean > 0.0, scale.mean, 1.0)
-        level = torch.from_numpy(np.log(traffic / mean + LOG_FLOOR).astype(np.float32))
-        phase = 2.0 * np.pi * torch.arange(len(normal)) / day
-        clock = torch.stack([torch.sin(phase), torch.cos(phase)])[:, :, None].expand(-1, -1, normal.shape[1])
-        self.channels = torch.cat([normal[None], level[None], clock])  # [Z, step, device]
-        self.window, self.horizons = window, horizons
-
-    def inputs(self, last: NDArray[np.integer]) -> Tensor:
-        """[batch, Z, T, device]: the windows that end with the steps ``last`` [batch]."""
-        steps = torch.from_numpy(np.asarray(last)[:, None] - np.arange(self.window - 1, -1, -1))
-        return self.channels[:, steps].transpose(0, 1)
-
-    def targets(self, last: NDArray[np.integer]) -> Tensor:
-        """[batch, horizon, device]: what follows."""
-        return self.channels[0][torch.from_numpy(np.asarray(last)[:, None] + np.array(self.horizons))]
 
 
 @dataclass
@@ -153,7 +101,7 @@ def slice_loss(predicted: Tensor, actual: Tensor, deviation: Tensor, device_weig
 
 
 def fit(network: nn.Module, traffic: Floats, window: int, horizons: tuple[int, ...], config: FitConfig) -> Forecaster:
-    """Trains any network of the twin's form with Adam and keeps its best validation state.
+    """Trains any network of this form with Adam and keeps its best validation state.
 
     Args:
         network: [batch, Z, T, N] -> [batch, horizon, N].
@@ -243,18 +191,3 @@ def _until_no_better(network: nn.Module, epoch: Callable[[], float], epochs: int
             break
     network.load_state_dict(best)
     return history
-
-
-def fit_twin(traffic: Floats, twin: ForecasterConfig, config: FitConfig) -> Forecaster:
-    """Trains a slice twin on [step, device] bit/s; same seed, same weights.
-
-    With the linear parts it goes part by part (`staged.fit_parts`), otherwise all at once as `fit` does.
-    """
-    from ir_slicing.learning.forecaster.staged import fit_parts  # it needs this module's tools
-
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        network = SliceTwin(twin, traffic.shape[1], CHANNELS)
-        if twin.linear and twin.head == "linear":
-            return fit_parts(network, traffic, config)
-        return fit(network, traffic, twin.window, twin.horizons, config)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of the slice twin: MAFL section III, eqs. (8) to (12).
+"""The network of the slice forecaster: MAFL section III, eqs. (8) to (12).
 
 window [batch, Z, T, N] -> feature CNN -> graph (9) -> graph attention (10), (11) -> head (12) -> [batch, horizon, N]
-Beside them stand two linear parts (`linear`), and how much of each is used was decided on held-out steps (`training`).
+Beside them stand two linear parts (`linear`), and how much of each is used was decided on held-out steps (`staged`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GraphForm = Literal["two_embeddings", "printed", "none"]
 
 
 class ForecasterConfig(Config):
-    """Sizes and forms of the slice twin."""
+    """Sizes and forms of the slice forecaster."""
 
     window: int = Field(16, ge=4, description="T: steps that are looked back")
     horizons: tuple[int, ...] = Field((1, 3, 6), min_length=1, description="steps ahead that are forecast")
@@ -120,13 +120,13 @@ class GraphAttention(nn.Module):
         return nn.functional.elu((alpha @ wx).transpose(1, 2).flatten(2))
 
 
-class SliceTwin(nn.Module):
+class SliceForecaster(nn.Module):
     """The whole: what a device's own past says, what its neighbours add, and what was decided of each.
 
     forecast = blend own + (1 - blend) seasonal + lags + gate attention, each [batch, N, horizon].
 
     own is the feature CNN with a head; attention is (9) to (12), whose last layer starts at zero; seasonal and lags are
-    the linear parts, zero until they are fitted. blend and gate, one number a horizon, start at 1: a fresh twin is a
+    the linear parts, zero until they are fitted. blend and gate, one number a horizon, start at 1: a fresh one is a
     model of single devices.
 
     Args:
@@ -168,7 +168,7 @@ class SliceTwin(nn.Module):
             ValueError: a window of another width.
         """
         if window.shape[2] != self.config.window:
-            raise ValueError(f"a window of {window.shape[2]} steps; the twin looks back {self.config.window}")
+            raise ValueError(f"a window of {window.shape[2]} steps; the forecaster looks back {self.config.window}")
         features = self.features(window)
         out = self.alone(window, features)
         if self.config.linear:

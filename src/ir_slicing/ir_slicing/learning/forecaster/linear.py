@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The linear parts of the slice twin: a seasonal head for each device, and a graph of who follows whom after how long.
+"""The linear parts of the slice forecaster: a seasonal head for each device, and who follows whom after how long.
 
 Both are found in closed form. With little data they are nearer to the best linear forecast than a network that has to
 find its way by gradients, and ridge strength is a dial from "all of the graph" to "none of it".

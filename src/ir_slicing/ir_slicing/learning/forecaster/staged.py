@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the slice twin part by part, where steps that were held out decide how much of each part is used.
+"""Training of the slice forecaster part by part, where steps that were held out decide how much of each part is used.
 
     1. own: the feature CNN and its head, by gradients, stopped by the validation steps;
     2. seasonal: least squares; blend of 1 and 2 by the validation steps;
@@ -17,18 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ir_slicing.learning.forecaster.fitting import (
-    FitConfig,
-    Floats,
-    Forecaster,
-    Scale,
-    Windows,
-    descend,
-    slice_loss,
-    split_places,
-)
-from ir_slicing.learning.forecaster.forecaster_network import SliceTwin
+from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster, descend, fit, slice_loss, split_places
+from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, SliceForecaster
 from ir_slicing.learning.forecaster.linear import design, lag_weights, seasonal_weights
+from ir_slicing.learning.forecaster.traffic_windows import CHANNELS, Floats, Scale, Windows
 
 MIXED = 0.5
 """The blend that is expected before the validation steps are looked at; it counts as much as they do."""
@@ -37,16 +29,32 @@ GATED = 0.99
 """The attention is let in where it leaves less than this part of the squared error on the validation steps."""
 
 
-def fit_parts(network: SliceTwin, traffic: Floats, config: FitConfig) -> Forecaster:
-    """Trains a fresh twin; only the first `train` + `validate` share of the traffic is looked at.
+def fit_forecaster(traffic: Floats, form: ForecasterConfig, config: FitConfig) -> Forecaster:
+    """Trains a slice forecaster on [step, device] float32, bit/s; same seed, same weights.
+
+    With the linear parts it goes part by part (`fit_parts`), otherwise all at once (`fitting.fit`).
 
     Raises:
         ValueError: too few steps for a window.
     """
-    twin = network.config
-    places, held = split_places(len(traffic), twin.window, twin.horizons, config)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = SliceForecaster(form, traffic.shape[1], CHANNELS)
+        if form.linear and form.head == "linear":
+            return fit_parts(network, traffic, config)
+        return fit(network, traffic, form.window, form.horizons, config)
+
+
+def fit_parts(network: SliceForecaster, traffic: Floats, config: FitConfig) -> Forecaster:
+    """Trains a fresh slice forecaster; only the first `train` + `validate` share of the traffic is looked at.
+
+    Raises:
+        ValueError: too few steps for a window.
+    """
+    form = network.config
+    places, held = split_places(len(traffic), form.window, form.horizons, config)
     scale = Scale.of(traffic[: config.split(len(traffic))[0]])
-    windows = Windows(traffic, scale, twin.window, twin.horizons, config.day)
+    windows = Windows(traffic, scale, form.window, form.horizons, config.day)
     deviation = torch.from_numpy(scale.deviation)
 
     def own(last: NDArray[np.integer]) -> Tensor:
@@ -61,11 +69,11 @@ def fit_parts(network: SliceTwin, traffic: Floats, config: FitConfig) -> Forecas
     with torch.no_grad():
         single = _blend(network, windows, scale, _by_parts(own, every), every, held)
         left = windows.targets(every) - single
-        if twin.graph == "none":
-            return Forecaster(network, scale, twin.window, twin.horizons, config.day, history)
+        if form.graph == "none":
+            return Forecaster(network, scale, form.window, form.horizons, config.day, history)
         left = _lags(network, windows, scale, left, every)
     _attention(network, windows, deviation, left, (places, held), config)
-    return Forecaster(network, scale, twin.window, twin.horizons, config.day, history)
+    return Forecaster(network, scale, form.window, form.horizons, config.day, history)
 
 
 def _by_parts(part, last: NDArray[np.integer], size: int = 256) -> Tensor:  # type: ignore[no-untyped-def]
@@ -74,7 +82,7 @@ def _by_parts(part, last: NDArray[np.integer], size: int = 256) -> Tensor:  # ty
 
 
 def _blend(
-    network: SliceTwin, windows: Windows, scale: Scale, own: Tensor, every: NDArray[np.integer],
+    network: SliceForecaster, windows: Windows, scale: Scale, own: Tensor, every: NDArray[np.integer],
     held: NDArray[np.integer],
 ) -> Tensor:  # fmt: skip
     """Fits the seasonal head, sets the blend, and returns the blended forecasts of all windows."""
@@ -93,16 +101,16 @@ def _blend(
 
 
 def _lags(
-    network: SliceTwin, windows: Windows, scale: Scale, left: Tensor, every: NDArray[np.integer]
+    network: SliceForecaster, windows: Windows, scale: Scale, left: Tensor, every: NDArray[np.integer]
 ) -> Tensor:  # fmt: skip
     """Fits the lag graph to what is left [k, horizon, N]; returns what it leaves of rows it was not fitted on."""
-    graph, twin = network.lags, network.config
+    graph, form = network.lags, network.config
     steps = np.arange(every[0], every[-1] + 1)
-    rows = design(windows.inputs(steps), twin.window - 2, twin.order).double().numpy()
+    rows = design(windows.inputs(steps), form.window - 2, form.order).double().numpy()
     now = windows.channels[0, torch.from_numpy(steps)].double().numpy()
     graph.alone.copy_(torch.from_numpy(seasonal_weights(rows, now[..., None])))
     features = _by_parts(lambda last: graph.innovations(windows.inputs(last)), every).double().numpy()
-    gap = twin.window + max(twin.horizons)
+    gap = form.window + max(form.horizons)
     found = lag_weights(features, left.double().numpy(), scale.deviation.astype(np.float64), gap)
     graph.weight.copy_(torch.from_numpy(found.weight))
     graph.bias.copy_(torch.from_numpy(found.bias))
@@ -110,7 +118,7 @@ def _lags(
 
 
 def _attention(
-    network: SliceTwin, windows: Windows, deviation: Tensor, left: Tensor,
+    network: SliceForecaster, windows: Windows, deviation: Tensor, left: Tensor,
     split: tuple[NDArray[np.integer], NDArray[np.integer]], config: FitConfig,
 ) -> None:  # fmt: skip
     """Trains the attention on what is left, with the features as they are, and sets its gate."""

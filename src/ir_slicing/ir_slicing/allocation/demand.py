@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Demand of a slice in resource blocks, from the load that the radio reports of it.
+
+With r the rate of one resource block (bit/s), the need of a rate R is R / r blocks (MAFL eq. (1), eq. (5): the number
+of RBs needed, phi_m, is the demand of the slice).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Load:
+    """The load of a slice in a report period.
+
+    Attributes:
+        offered: bit/s that came in.
+        queued: bit that wait.
+        missed: messages were dropped, or came after the latency bound, or none came though some wait.
+    """
+
+    offered: float
+    queued: float = 0.0
+    missed: bool = False
+
+
+def mean_block_rate(rates: Iterable[float], otherwise: float) -> float:
+    """bit/s of one resource block when bits are spread evenly over links: the harmonic mean of their ``rates``.
+
+    Links that are unknown (NaN) or carry nothing are left out; without any other it is ``otherwise``.
+    """
+    usable = [rate for rate in rates if math.isfinite(rate) and rate > 0.0]
+    return len(usable) / math.fsum(1.0 / rate for rate in usable) if usable else otherwise
+
+
+class DemandFilter:
+    """First-order low pass of the offered rates: frames of a camera arrive in bursts, shares should not follow them.
+
+    Args:
+        time_constant: s.
+    """
+
+    def __init__(self, time_constant: float) -> None:
+        self.time_constant = time_constant
+        self._time: float | None = None
+        self._rates: dict[str, float] = {}
+
+    def update(self, time: float, rates: Mapping[str, float]) -> dict[str, float]:
+        """Filtered bit/s of each slice at ``time`` (s).
+
+        Time that runs back starts the filter anew; a slice that was not there before starts at its own rate.
+        """
+        step = 0.0 if self._time is None else time - self._time
+        if step < 0.0:
+            self._rates = {}
+        weight = -math.expm1(-max(step, 0.0) / self.time_constant)
+        before = self._rates
+        self._rates = {name: (last := before.get(name, rate)) + weight * (rate - last) for name, rate in rates.items()}
+        self._time = time
+        return dict(self._rates)

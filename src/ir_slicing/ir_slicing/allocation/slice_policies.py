@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slice policies: how many resource blocks the manager asks for in the name of a slice, before it divides the carrier.
+
+A new policy is a function here, with a name in `PolicyName` and `POLICIES`; a new way of learning what an agent asks
+for is a class in `learning.agents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ir_radio.model.slice_specs import SliceSpec
+from ir_slicing.allocation.division import Request
+
+PolicyName = Literal["proportional", "learned", "static"]
+
+
+@dataclass(frozen=True)
+class SliceNeed:
+    """The need of a slice as it is known at a decision; all in RB at the present links.
+
+    Attributes:
+        guaranteed: carry its guaranteed rate.
+        reserved: it keeps even without demand, at most ``guaranteed``.
+        measured: what it offers and what waits would fill.
+        asked: its agent asks for; NaN where there is none that is listened to.
+    """
+
+    guaranteed: float
+    reserved: float
+    measured: float
+    asked: float
+
+
+SlicePolicy = Callable[[SliceSpec, SliceNeed], Request]
+"""A function from a slice and its need to the request that is made in its name."""
+
+
+def static(spec: SliceSpec, need: SliceNeed) -> Request:
+    """The guarantee, whether it is used or not."""
+    return Request(spec.name, need.guaranteed, need.guaranteed, need.guaranteed, spec.priority)
+
+
+def proportional(spec: SliceSpec, need: SliceNeed) -> Request:
+    """The measured demand."""
+    return Request(spec.name, need.guaranteed, need.reserved, need.measured, spec.priority)
+
+
+def learned(spec: SliceSpec, need: SliceNeed) -> Request:
+    """What the slice's agent asks for."""
+    return Request(spec.name, need.guaranteed, need.reserved, need.asked, spec.priority)
+
+
+POLICIES: dict[PolicyName, SlicePolicy] = {"proportional": proportional, "learned": learned, "static": static}

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agents of several slices in one process: reports in, requests out; calls for weights in, weights out.
+
+A node, and a simulation in one process, are adapters around it. It knows no clock: how much is learnt between two
+reports is said by whoever owns the time, as a number of updates (`learn`) and of fits (`fit`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ir_radio.books.cell_report import Report
+from ir_slicing.learning.agent_weights import load
+from ir_slicing.live.live_forecaster import LiveForecaster
+from ir_slicing.live.slice_agent import SliceAgent
+from ir_slicing.live.slice_agent_config import SliceAgentsConfig
+from ir_slicing.live.slice_view import ViewReader
+
+_REFUSED = {
+    "forecast": "forecast of another width, negative or not finite; the low-passed rates stand in",
+    "model": "global weights of another architecture or round, or not finite; its own stay",
+}
+
+
+@dataclass(frozen=True)
+class BlockRequest:
+    """A request of an agent to the manager.
+
+    Attributes:
+        time: ns of ROS time of the report that it was made from.
+        slice: name.
+        resource_blocks: RB.
+    """
+
+    time: int
+    slice: str
+    resource_blocks: float
+
+
+@dataclass(frozen=True)
+class FederationReply:
+    """The agents' reaction to a state of the federation.
+
+    Attributes:
+        updates: messages with their weights, to be sent.
+        behind: some lack the weights of the round: the whole ones are to be asked for (`AgentsEngine.whole`).
+        refused: why they take no part; empty: they do.
+    """
+
+    updates: tuple[bytes, ...] = ()
+    behind: bool = False
+    refused: str = ""
+
+
+class AgentsEngine:
+    """Agents come and go with their slices; what leaves a slice is `BlockRequest` and the bytes of updates.
+
+    Args:
+        config: validated.
+
+    Attributes:
+        agents: by name of their slice.
+
+    Raises:
+        ConfigError: the file of the weights is missing or wrong, or they fit no networks.
+    """
+
+    def __init__(self, config: SliceAgentsConfig) -> None:
+        self.config, self._weights = config, load(config.weights_file)
+        self.agents: dict[str, SliceAgent] = {}
+        self._views: dict[str, ViewReader] = {}
+        self._told: Counter[tuple[str, str]] = Counter()
+        self._learnt = self._fitted = 0
+        self._round, self._collecting = 0, False
+        self._make("", 1.0)  # weights that fit no networks are refused here, not with the first slice
+
+    def _make(self, name: str, max_latency: float) -> SliceAgent:
+        seed = self.config.seed + sum(name.encode())
+        forecaster = LiveForecaster(self.config, seed, train=self.config.twin)
+        return SliceAgent(
+            name, max_latency, self.config, self._weights, forecaster, seed, self.config.personal_layers
+        )  # fmt: skip
+
+    def set_slices(self, bounds: Mapping[str, float]) -> list[str]:
+        """Takes the slices in force with their latency bounds (s); returns those of them whose agents are new."""
+        hosted = {name: bound for name, bound in bounds.items() if not self.config.slices or name in self.config.slices}
+        for name in set(self.agents) - set(hosted):
+            del self.agents[name], self._views[name]
+        new = [name for name in hosted if name not in self.agents]
+        for name, bound in hosted.items():
+            if name in new:
+                self.agents[name], self._views[name] = self._make(name, bound), ViewReader(name)
+            self.agents[name].sight.max_latency = bound
+        return new
+
+    def report(self, report: Report, carrier: float) -> list[BlockRequest]:
+        """Takes in what the radio did; each agent sees the rows of its own slice and asks.
+
+        Args:
+            report: from the radio.
+            carrier: RB of the carrier.
+        """
+        requests = []
+        for name, agent in self.agents.items():
+            view = self._views[name].read(report, carrier)
+            if view is not None:
+                requests.append(BlockRequest(report.time, name, agent.step(view)))
+        return requests
+
+    def refusals(self) -> list[str]:
+        """Forecasts and models that agents could not use since the last call, in words, with the counts so far."""
+        new = []
+        for name, agent in self.agents.items():
+            for reason, count in agent.refused.items():
+                if count != self._told[name, reason]:
+                    self._told[name, reason] = count
+                    new.append(f"slice '{name}': {_REFUSED[reason]} ({count} so far)")
+        return new
+
+    # --- learning ---
+
+    def learn(self, updates: int) -> int:
+        """Makes gradient steps, of one agent after the other; returns how many had enough experience to be made."""
+        if not self.config.learn or not self.agents:
+            return 0
+        agents, made = list(self.agents.values()), 0
+        for _ in range(updates):
+            self._learnt += 1
+            made += agents[self._learnt % len(agents)].learn()
+        return made
+
+    @property
+    def forecasters(self) -> list[LiveForecaster]:
+        """The forecasters of all slices, for who fits them beside the engine."""
+        return [agent.sight.forecaster for agent in self.agents.values()]
+
+    def fit(self, fits: int) -> int:
+        """Fits slice forecasters here and now, one slice after the other; returns how many had seen enough for it."""
+        made = 0
+        for _ in range(fits):
+            ready = [forecaster for forecaster in self.forecasters if forecaster.ready]
+            if not ready:
+                break
+            self._fitted += 1
+            chosen = ready[self._fitted % len(ready)]
+            chosen.fit(chosen.history())
+            made += 1
+        return made
+
+    # --- federation ---
+
+    def federation(self, number: int, collecting: bool, architecture: str) -> FederationReply:
+        """Takes in the state of the federation.
+
+        Args:
+            number: of the current round.
+            collecting: updates are called for.
+            architecture: of the networks that are federated.
+        """
+        self._round, self._collecting = number, collecting
+        if architecture != self._weights.architecture:
+            why = (
+                f"the manager federates networks of architecture {architecture}, these are of "
+                f"{self._weights.architecture}; give both the same weights_file"
+            )
+            return FederationReply(refused=why)
+        behind = any(agent.round != number for agent in self.agents.values())
+        if behind and not collecting:
+            return FederationReply()  # the change of the round that was closed just now is on its way
+        return FederationReply(self._updates(), behind)
+
+    def _updates(self) -> tuple[bytes, ...]:
+        if not self._collecting or not self.config.learn:
+            return ()
+        made = (agent.update(self._round) for agent in self.agents.values())
+        return tuple(data for data in made if data is not None)
+
+    def model(self, data: bytes) -> bool:
+        """Takes the message of a change of the weights; returns whether all agents could use it."""
+        applied = [agent.apply(data) for agent in self.agents.values()]
+        return all(applied)
+
+    def whole(self, data: bytes) -> tuple[bytes, ...]:
+        """Takes the message of the whole weights, for the agents that lack them; returns updates to be sent."""
+        for agent in self.agents.values():
+            if agent.round != self._round:
+                agent.apply(data)
+        return self._updates()

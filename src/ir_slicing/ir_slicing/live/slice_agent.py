@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one live slice: it acts at every report, learns online, and takes part in the federation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ir_common.config import ConfigError
+from ir_slicing.learning.agent_weights import AgentWeights
+from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.federation.client import Client
+from ir_slicing.learning.federation.compression import CompressionConfig
+from ir_slicing.live.live_forecaster import LiveForecaster
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_sight import SliceSight
+from ir_slicing.live.slice_view import SliceView
+
+Floats = NDArray[np.float64]
+
+
+class SliceAgent:
+    """One slice's agent: acts at every report, learns from what came of it, takes part in the federation.
+
+    Args:
+        name: of the slice.
+        max_latency: its latency bound, s.
+        config: validated.
+        weights: that it starts from.
+        forecaster: forecasts the devices' traffic.
+        seed: of exploration and samples.
+        personal_layers: last layers of both networks that stay in the slice.
+
+    Attributes:
+        sight: what it sees and asks for.
+        refused: reason -> number of things that were not used: forecasts, global models.
+
+    Raises:
+        ConfigError: the weights are not of the networks that they say, or these have fewer layers than are personal.
+    """
+
+    def __init__(
+        self, name: str, max_latency: float, config: SliceAgentConfig, weights: AgentWeights,
+        forecaster: LiveForecaster, seed: int, personal_layers: int = 0,
+    ) -> None:  # fmt: skip
+        self.name, self.config, self.sight = name, config, SliceSight(max_latency, config, forecaster)
+        ddpg = DDPGConfig(
+            hidden=weights.hidden, rate=config.learning_rate, noise=config.noise, warm_up=config.warm_up,
+            replay=config.replay, epsilon=0.0, epsilon_end=0.0,
+        )  # fmt: skip
+        self._agent = DDPG(ddpg, 1, seed)
+        if self._agent.architecture != weights.architecture or self._agent.weights().shape[1] != len(weights.values):
+            raise ConfigError(
+                f"{len(weights.values)} weights of architecture {weights.architecture} do not fit networks with hidden "
+                f"layers {weights.hidden}; train them anew"
+            )
+        self._load(weights.values[None])
+        self._agent.actor_target.load_flat(self._agent.actor.flat())
+        self._agent.critic_target.load_flat(self._agent.critic.flat())
+        self._client = Client(name, CompressionConfig(keep=config.keep), weights.values, weights.architecture)
+        try:
+            self._shared = self._agent.shared(personal_layers)
+        except ValueError as error:
+            raise ConfigError(f"{error}; give fewer") from None
+        self._before: tuple[Floats, Floats, float] | None = None
+        self._samples = 0
+        self._sent = -1
+        self.refused = self.sight.refused
+
+    @property
+    def architecture(self) -> str:
+        """The architecture of its networks."""
+        return self._client.architecture
+
+    @property
+    def round(self) -> int:
+        """The round of the global weights that it has."""
+        return self._client.round
+
+    # --- acting ---
+
+    def step(self, view: SliceView) -> float:
+        """Takes in a report and returns the RB to ask for."""
+        state = self.sight.observe(view)[None, None]
+        if self._before is not None:
+            self._learn_from(view, state)
+        action = self._agent.act(state, explore=self.config.noise > 0.0)
+        self._before = state, action, view.time
+        return self.sight.ask(float(action[0, 0]), view)
+
+    def _learn_from(self, view: SliceView, after: Floats) -> None:
+        assert self._before is not None
+        state, action, time = self._before
+        if view.time <= time:
+            return  # the clock was set back
+        self._agent.remember(state, action, np.array([[self.sight.reward(view)]]), after)
+        self._samples += 1
+
+    # --- learning ---
+
+    def learn(self) -> bool:
+        """One gradient step (15), (16); whether there was enough experience for it."""
+        return self._agent.update() is not None
+
+    def update(self, number: int) -> bytes | None:
+        """The message for a round; nothing where it was sent, was made on other weights, or nothing is learnt yet."""
+        if number != self.round or number == self._sent or not self._samples:
+            return None
+        self._sent = number
+        samples, self._samples = self._samples, 0
+        # personal weights go as unchanged: the manager needs not know which they are, and slices may differ in it
+        own = np.where(self._shared, self._agent.weights()[0], self._client.reference)
+        return self._client.update(own, samples)
+
+    def apply(self, data: bytes) -> bool:
+        """Takes the shared part of the global weights, or all of them while it has learnt nothing of its own.
+
+        Weights of another architecture or round, or not finite, are refused and counted.
+        """
+        own = self._agent.weights()[0]
+        weights = self._client.apply(data, own)
+        if weights is None:
+            self.refused["model"] += 1
+            return False
+        self._load(np.where(self._shared | (self._agent.updates == 0), weights, own)[None])
+        return True
+
+    def _load(self, weights: NDArray[np.float32]) -> None:
+        self._agent.load_weights(weights)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of a live agent, and of a process that hosts several of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from ir_common.config import Config
+from ir_slicing.learning.agent_weights import TRAINED
+from ir_slicing.live.live_forecaster import LiveForecasterConfig
+
+
+class SliceAgentConfig(Config):
+    """How a live agent acts and learns; what shapes its state is as in `EnvironmentConfig`."""
+
+    max_change: float = Field(9.0, gt=0, le=9, description="largest gain of the slice in one step, of its own blocks")
+    min_blocks: float = Field(0.25, gt=0, description="it never asks for less, RB")
+    steepness: float = Field(20.0, gt=0, description="of the satisfaction curve, relative to the bound")
+    target: float = Field(0.95, gt=0.5, lt=1, description="satisfaction that counts as the need being met")
+    utilisation_weight: float = Field(0.5, ge=0, description="Lambda of eq. (14)")
+    utility_weight: float = Field(0.5, ge=0, description="mu of eq. (14)")
+    demand_time_constant: float = Field(1.0, gt=0, le=60, description="of the low pass of offered rates, s")
+    drain_time: float = Field(0.1, gt=0, le=60, description="the need makes room to empty what is late in this time, s")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam while it learns online")
+    noise: float = Field(0.02, ge=0, le=1, description="deviation of the exploration noise on the action")
+    warm_up: int = Field(256, ge=1, description="transitions before the first update")
+    replay: int = Field(10_000, ge=1, description="transitions that are kept")
+    keep: float = Field(0.1, gt=0, le=1, description="share of the changed weights that an update message holds")
+
+
+class SliceAgentsConfig(SliceAgentConfig, LiveForecasterConfig):
+    """Parameters of the agents that one process hosts."""
+
+    slices: tuple[str, ...] = Field((), description="names of the slices that this process hosts; empty: all there are")
+    weights_file: Path = Field(TRAINED, description="what the agents start from: an NPZ file, the manager's")
+    learn: bool = Field(True, description="agents train online and take part in the federation")
+    learn_duty: float = Field(0.05, gt=0, le=1, description="share of one core that all agents' training may take")
+    personal_layers: int = Field(
+        0, ge=0, le=100, description="last layers of every agent's networks that the federation does not touch"
+    )
+    twin: bool = Field(
+        True, description="slice forecasters are trained and asked; without, the present is the forecast"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of exploration, samples and forecasters")
+
+    @field_validator("slices", mode="before")
+    @classmethod
+    def _no_empty_name(cls, value: Any) -> Any:
+        return [name for name in value if name]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics of the manager's side of the federation; what is decided, `FederationRounds` decides."""
+
+from __future__ import annotations
+
+from ir_common.ros_node import LATCHED, RELIABLE, LeanNode
+from ir_interfaces.msg import FederationStatus, GlobalModel, SliceUpdate
+from ir_interfaces.srv import GetModel
+from ir_slicing.manager.federation_rounds import FederationRounds, FederationState
+
+
+class FederationTopics:
+    """Updates in, models and states out.
+
+    Args:
+        node: owner of the topics, in whose namespace they are.
+        rounds: of the manager.
+    """
+
+    def __init__(self, node: LeanNode, rounds: FederationRounds) -> None:
+        self._node, self._rounds = node, rounds
+        self._model = node.create_publisher(GlobalModel, "model", RELIABLE)
+        self._status = node.create_publisher(FederationStatus, "federation", LATCHED)
+        node.create_subscription(SliceUpdate, "updates", self._on_update, RELIABLE)
+        node.create_service(GetModel, "get_model", self._on_get_model)
+        self.publish(None, rounds.state)
+
+    def publish(self, model: bytes | None, state: FederationState | None) -> None:
+        """Publishes what there is of a change of the weights and a new state."""
+        if model is not None:
+            self._model.publish(GlobalModel(data=model))
+        if state is not None:
+            self._status.publish(self._status_message(state))
+
+    def _status_message(self, state: FederationState) -> FederationStatus:
+        message = FederationStatus(
+            round=state.round,
+            collecting=state.collecting,
+            architecture=state.architecture,
+            participants=list(state.participants),
+            silent=list(state.silent),
+            refused_reasons=list(state.refused),
+            refused=list(state.refused.values()),
+            bytes_up=state.bytes_up,
+            bytes_down=state.bytes_down,
+        )
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        return message
+
+    def _on_update(self, message: SliceUpdate) -> None:
+        refused = self._rounds.receive(bytes(message.data))
+        if refused:
+            self._node.get_logger().warning(f"refused: {refused}", throttle_duration_sec=5.0)
+            self.publish(None, self._rounds.state)
+
+    def _on_get_model(self, request: GetModel.Request, response: GetModel.Response) -> GetModel.Response:
+        response.success, response.data = True, self._rounds.whole()
+        return response
