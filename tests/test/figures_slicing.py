@@ -13,30 +13,35 @@ import numpy as np
 from figures import COMPUTED, LEARNT, area, numbers, short
 
 from ir_common.config import ConfigError
+from ir_common.journal import Journaled
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import FlowSpec, SliceSpec
-from ir_slicing.admission import Registry, SliceRefused
-from ir_slicing.agent_weights import AgentWeights
-from ir_slicing.allocation import Request, divide
-from ir_slicing.demand import Load
-from ir_slicing.large_federation import FederationRun, run_in_process
+from ir_slicing.allocation.demand import Load
+from ir_slicing.allocation.division import Request, divide
+from ir_slicing.learning.agent_weights import AgentWeights
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
 from ir_slicing.learning.device_traffic import Source, TrafficConfig, generate
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
+from ir_slicing.learning.federation.large_federation import FederationRun, run_in_process
 from ir_slicing.learning.forecaster.baselines import seasonal_naive
-from ir_slicing.learning.forecaster.fitting import FitConfig, fit_twin
+from ir_slicing.learning.forecaster.fitting import FitConfig
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+from ir_slicing.learning.forecaster.staged import fit_forecaster
 from ir_slicing.learning.need_forecast import forecast_needs
 from ir_slicing.learning.policy_training import PolicyTrainingConfig, asking, evaluate, foreseeing, train
 from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
-from ir_slicing.live_training import environment as live_environment
-from ir_slicing.live_training import judge, load_step, recovery, rehearse
-from ir_slicing.live_twin import LiveTwin, LiveTwinConfig
-from ir_slicing.manager import ManagerConfig, SliceManager
-from ir_slicing.manager_journal import keep
-from ir_slicing.slice_agent import SliceAgent, SliceAgentConfig, SliceView
+from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
+from ir_slicing.live.live_training import environment as live_environment
+from ir_slicing.live.load_steps import judge, load_step, recovery, rehearse
+from ir_slicing.live.slice_agent import SliceAgent
+from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_view import SliceView
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.manager_journal import keep
+from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.orchestration.admission import Registry, SliceRefused
 
 SLICES = Path(__file__).resolve().parents[2] / "config" / "slices.yaml"
 SECOND = 1_000_000_000
@@ -54,7 +59,7 @@ def slicing_manager() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state.yaml"
             config = ManagerConfig(slices_file=SLICES, policy=policy, state_file=state, demand_time_constant=0.5)
-            manager, journal = keep(config, 0)
+            manager, calls = keep(config, 0)
             rng, decided, reasons = np.random.default_rng(3), [], Counter[str]()
             for step in range(150):
                 now = SECOND + step * SECOND // 5
@@ -64,12 +69,12 @@ def slicing_manager() -> dict[str, Any]:
                     for name in names
                 }  # fmt: skip
                 links = {"cart": float(rng.uniform(1e5, 1e6)), "spider": math.nan, "hopper": 8e5}
-                manager.report(now, loads, links)
+                calls.apply("report", now, loads, links)
                 for name in names[: 3 - (step // 40) % 2]:
-                    reasons[manager.requests.take(now / SECOND, name, float(rng.uniform(-1, 60)))] += 1
-                operate(manager, now, step, reasons)
-                manager.tick(now)
-                if manager.allocate():
+                    reasons[calls.apply("take", now / SECOND, name, float(rng.uniform(-1, 60)))] += 1
+                operate(manager, calls, now, step, reasons)
+                calls.apply("tick", now)
+                if calls.apply("allocate"):
                     decided.append(manager.allocation.blocks)
             manager.save()
             again = SliceManager(config, now)
@@ -82,29 +87,30 @@ def slicing_manager() -> dict[str, Any]:
                 "standing": [manager.requests.standing(name) for name in manager.registry.slices],
                 "refused": [dict(manager.requests.refused), dict(manager.trail.refused)],
                 "again": [list(again.registry.slices), again.allocation.sequence, again.room()],
-                "journal": journal.take()[1].count("\n"),
+                "journal": calls.journal.take()[1].count("\n"),
             }
     return made
 
 
-def operate(manager: SliceManager, now: int, step: int, reasons: Counter[str]) -> None:
+def operate(manager: SliceManager, calls: Journaled, now: int, step: int, reasons: Counter[str]) -> None:
     """What an operator asks for in a step; what is refused is counted by its class."""
-    operator, new = manager.orchestrator, {"lifetime": 4.0, "max_latency": 0.05}
-    asked = {
-        20: lambda: operator.create(now, "test", "extra", lambda: spec("extra", 2e6, **new)),
-        25: lambda: operator.create(now, "test", "huge", lambda: spec("huge", 1e9)),
-        30: lambda: operator.modify(now, "test", "extra", lambda: spec("extra", 1e6, **new)),
-        50: lambda: operator.set_active(now, "test", "cart", False),
-        60: lambda: operator.set_active(now, "test", "cart", True),
-        70: lambda: operator.delete(now, "test", "nobody"),
-        80: lambda: operator.set_template(now, "test", "mine", lambda: spec("mine", 3e6)),
-        90: lambda: operator.create(now, "test", "mine", lambda: manager.registry.from_template("mine", "mine_2")),
-        100: lambda: manager.configure(manager.config.model_copy(update={"hysteresis": 0.4, "reserve": 0.3})),
-        120: lambda: operator.delete(now, "test", "mine_2"),
-    }.get(step)
+    new = {"lifetime": 4.0, "max_latency": 0.05}
+    asked: dict[int, tuple[Any, ...]] = {
+        20: ("create", now, "test", "extra", spec("extra", 2e6, **new)),
+        25: ("create", now, "test", "huge", spec("huge", 1e9)),
+        30: ("modify", now, "test", "extra", spec("extra", 1e6, **new)),
+        50: ("set_active", now, "test", "cart", False),
+        60: ("set_active", now, "test", "cart", True),
+        70: ("delete", now, "test", "nobody"),
+        80: ("set_template", now, "test", "mine", spec("mine", 3e6)),
+        100: ("configure", manager.config.model_copy(update={"hysteresis": 0.4, "reserve": 0.3})),
+        120: ("delete", now, "test", "mine_2"),
+    }
     try:
-        if asked:
-            asked()
+        if step == 90:
+            calls.apply("create", now, "test", "mine", manager.registry.from_template("mine", "mine_2"))
+        elif step in asked:
+            calls.apply(*asked[step])
     except (SliceRefused, ConfigError) as error:
         reasons[type(error).__name__] += 1
 
@@ -191,10 +197,10 @@ def slicing_forecasts() -> dict[str, Any]:
     for name, changes in (("whole", {}), ("softmax", {"head": "softmax"}), ("printed", {"graph": "printed"}),
                           ("attention", {"linear": False})):  # fmt: skip
         made_of = FitConfig(day=24, epochs=2, graph_epochs=1, seed=1)
-        forecaster = fit_twin(traffic, ForecasterConfig(**small, **changes), made_of)
+        forecaster = fit_forecaster(traffic, ForecasterConfig(**small, **changes), made_of)
         made[name] = [forecaster.history, short(forecaster.predict(traffic, last))]
     world = cell(EnvironmentConfig(), 30, 6, envs=1, devices=6)
-    one = fit_twin(traffic, ForecasterConfig(**{**small, "horizons": (1,)}), made_of)
+    one = fit_forecaster(traffic, ForecasterConfig(**{**small, "horizons": (1,)}), made_of)
     return made | {"needs": short(forecast_needs(world, [one] * world.slices, rates_from=8))}
 
 
@@ -204,10 +210,11 @@ def slicing_live() -> dict[str, Any]:
     start = DDPG(DDPGConfig(hidden=(8,)), 1, 4)
     weights = AgentWeights((8,), start.architecture, start.weights()[0])
     names = ("cart", "video")
+    forecaster = LiveForecasterConfig()
     agents = [
-        SliceAgent(name, 0.1, SliceAgentConfig(warm_up=8), weights, LiveTwin(LiveTwinConfig(), 0, train=False), k)
+        SliceAgent(name, 0.1, SliceAgentConfig(warm_up=8), weights, LiveForecaster(forecaster, 0, train=False), k)
         for k, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     server = AveragingServer(ServerConfig(), weights.values, weights.architecture, names)
     rng, asked, told, held = np.random.default_rng(7), list[float](), list[float](), [50.0, 50.0]
     for step in range(60):
