@@ -68,12 +68,12 @@ def test_a_repeated_cell_reports_the_same(calls, waits, start, seed):
     said = [one for call, *arguments in entries for one in replay.apply(call, *arguments)]
     assert first == 0 and [key for _, key, _ in said] == [now for now, _ in reports]
     for (_, _, content), (_, report) in zip(said, reports, strict=True):
-        expected = {row.slice: row.books for row in report.slices}
+        expected = {row.slice: row.counters for row in report.slices}
         assert set(content["slices"]) == set(expected)
-        for name, books in expected.items():
+        for name, counters in expected.items():
             found = content["slices"][name]
-            assert found["offered"] == {"messages": books.offered, "bytes": books.offered_bytes}
-            assert found["delivered"] == {"messages": books.delivered, "bytes": books.delivered_bytes}
-            assert found["queued"] == {"messages": books.queued, "bytes": books.queued_bytes}
-            assert {r: (d["messages"], d["bytes"]) for r, d in found["dropped"].items()} == books.dropped
+            assert found["offered"] == {"messages": counters.offered, "bytes": counters.offered_bytes}
+            assert found["delivered"] == {"messages": counters.delivered, "bytes": counters.delivered_bytes}
+            assert found["queued"] == {"messages": counters.queued, "bytes": counters.queued_bytes}
+            assert {r: (d["messages"], d["bytes"]) for r, d in found["dropped"].items()} == counters.dropped
     assert replay.totals()["slices"] == said[-1][2]["slices"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ir_common.journal import Journal
-from ir_radio.books.cell_report import Books, Report
+from ir_radio.books.cell_report import FlowCounters, Report
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
@@ -61,8 +61,8 @@ class CellReplay:
             raise ValueError(f"a cell has no call {call}")
 
     def _said(self, report: Report) -> dict[str, Any]:
-        self._slices = {row.slice: books(row.books) | {"delay_max": row.delay.max} for row in report.slices}
-        flows = {f"{row.robot}/{row.topic} {row.direction} {row.slice}": books(row.books) for row in report.flows}
+        self._slices = {row.slice: _counts(row.counters) | {"delay_max": row.delay.max} for row in report.slices}
+        flows = {f"{row.robot}/{row.topic} {row.direction} {row.slice}": _counts(row.counters) for row in report.flows}
         return {"slices": self._slices, "flows": flows}
 
     def totals(self) -> dict[str, Any]:
@@ -70,15 +70,15 @@ class CellReplay:
         return {"slices": self._slices}
 
 
-def books(books: Books) -> dict[str, Any]:
+def _counts(counters: FlowCounters) -> dict[str, Any]:
     """Messages and bytes, in the form of the run's report."""
 
     def pair(messages: int, size: int) -> dict[str, int]:
         return {"messages": messages, "bytes": size}
 
     return {
-        "offered": pair(books.offered, books.offered_bytes),
-        "delivered": pair(books.delivered, books.delivered_bytes),
-        "queued": pair(books.queued, books.queued_bytes),
-        "dropped": {reason: pair(*counts) for reason, counts in books.dropped.items()},
+        "offered": pair(counters.offered, counters.offered_bytes),
+        "delivered": pair(counters.delivered, counters.delivered_bytes),
+        "queued": pair(counters.queued, counters.queued_bytes),
+        "dropped": {reason: pair(*counts) for reason, counts in counters.dropped.items()},
     }

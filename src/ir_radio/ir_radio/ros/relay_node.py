@@ -179,7 +179,7 @@ class RelayNode(Node):
     def _set_slices(self, specs: dict[str, SliceSpec]) -> None:
         """In the pump: the cell's slices become `specs`; flows that none of them carries are shut."""
         cell = self._pump.cell
-        self._pump.settle()
+        self._pump.catch_up()
         for name in set(cell.specs) - set(specs):
             self._pump.finish(cell.remove_slice(name))
         for spec in specs.values():
@@ -223,7 +223,7 @@ class RelayNode(Node):
             self._say(f"allocation {message.sequence}: names and numbers differ in length; the one in force stays")
             return False
         blocks = dict(zip(message.slices, message.resource_blocks, strict=True))
-        self._pump.settle()
+        self._pump.catch_up()
         try:
             cell.set_allocation({name: value for name, value in blocks.items() if name in cell.specs})
         except ValueError as error:
@@ -319,7 +319,7 @@ class RelayNode(Node):
 
     def _set_poses(self, poses: dict[str, tuple[float, float, float]]) -> None:
         """In the pump."""
-        self._pump.settle()
+        self._pump.catch_up()
         for robot, position in poses.items():
             try:
                 self._pump.cell.set_pose(robot, position)
@@ -328,14 +328,14 @@ class RelayNode(Node):
 
     def _play(self) -> None:
         """In the pump: links follow their traces."""
-        self._pump.settle()
-        self._trace_change = self._player.play(self._pump.cell)
+        self._pump.catch_up()
+        self._trace_change = self._player.play(self._pump.cell.now, self._pump.cell.set_measured)
 
     def _publish_diagnostics(self) -> None:
-        def books() -> Any:
-            return self._pump.settle(), {flow: self._pump.cell.books(flow) for flow in self._pump.ports}
+        def counters() -> Any:
+            return self._pump.catch_up(), {flow: self._pump.cell.counters(flow) for flow in self._pump.ports}
 
-        time, counts = self._pump.call(books)
+        time, counts = self._pump.call(counters)
         lags = list(self._pump.lags)
         self._diagnose.publish(
             self._diagnostics.message(time, self._pump.ports, counts, self._qos.events, lags, self._refused_allocations)
@@ -343,7 +343,7 @@ class RelayNode(Node):
 
     def _publish_report(self) -> None:
         def report() -> Any:
-            self._pump.settle()
+            self._pump.catch_up()
             return self._pump.cell.report()
 
         message = report_to_message(self._pump.call(report), self._carrier, self._allocation.sequence)

@@ -23,8 +23,8 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import NEVER, Cell, CellEvent
-from ir_radio.engine.kernel import Fate
 from ir_radio.ros.tick_clock import TickClock
 
 _LONGEST_WAIT = 200_000_000
@@ -122,7 +122,7 @@ class Pump:
         """Is a message on its way to this publisher?"""
         return any(held.publisher is publisher for held, _, _ in self._held.values())
 
-    def settle(self) -> int:
+    def catch_up(self) -> int:
         """Brings the cell up to the present and publishes what is due; returns the time, ns."""
         time_ = max(self._time.now(), self.cell.now)
         self.finish(self.cell.advance(time_))
@@ -142,7 +142,7 @@ class Pump:
         try:
             while not self._stopping:
                 self._take(self._wait())
-                self.settle()
+                self.catch_up()
                 self._run_task()
         except Exception:
             if self._node.context.ok() and not self._stopping:

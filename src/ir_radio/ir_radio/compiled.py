@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import config, njit
+from numba import config, njit, typeof
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent
 
 
 def digest(package: Path) -> str:
@@ -40,3 +40,16 @@ def jit(function: Callable[..., Any]) -> Any:
         return njit(cache=True, error_model="numpy", _nrt=False)(function)
     finally:
         config.CACHE_DIR = before
+
+
+def entry(function: Any, *arguments: Any) -> Callable[..., Any]:
+    """The code of a compiled function for arguments of these types, to be called with such arguments only.
+
+    Numba finds out the types of all arguments at every call of the function itself, which takes 3 us for the tables of
+    a cell: ten times as long as the call. The code trusts its caller: an array of another type is read as if it were of
+    the right one.
+    """
+    types = tuple(map(typeof, arguments))
+    function.compile(types)
+    code: Callable[..., Any] = function.overloads[types].entry_point
+    return code
