@@ -22,6 +22,12 @@ from ir_radio.model.carrier import Carrier
 from ir_radio.model.mobility import Mobility, Place
 from ir_radio.model.slice_specs import Direction, SliceSpec
 
+CALLS = frozenset({
+    "set_slice", "remove_slice", "set_allocation", "add_link", "set_pose", "set_measured", "flow", "close_flow",
+    "offer", "reset_time", "report",
+})  # fmt: skip
+"""Calls that `Cell.apply` makes by name: those that a cell's journal holds."""
+
 NEVER = int(np.iinfo(np.int64).max)
 _NS = 1_000_000_000
 _FATES = tuple(Fate)
@@ -94,6 +100,16 @@ class Cell:
     def now(self) -> int:
         """The time up to which everything has happened, ns."""
         return int(self._now[0])
+
+    def apply(self, call: str, *arguments: Any) -> Any:
+        """Makes one of the `CALLS` by name; returns what it returns.
+
+        Raises:
+            ValueError: there is no such call.
+        """
+        if call not in CALLS:
+            raise ValueError(f"a cell has no call {call}")
+        return getattr(self, call)(*arguments)
 
     def _start(self, time: int) -> None:
         mini = int(self._cell["mini"][0])
