@@ -34,6 +34,7 @@ from ir_radio.ros.ros_diagnostics import Diagnostics
 from ir_radio.ros.ros_pump import Port, Pump, RosTime
 from ir_radio.ros.ros_qos import QosWatch, qos_of
 from ir_radio.ros.ros_slice_messages import report_to_message, spec_from_message
+from ir_radio.ros.ros_warm_up import compile_first
 
 _SWITCH_INTERVAL = 1e-4
 _DISCOVERY_PERIOD = 0.5
@@ -239,6 +240,11 @@ class RelayNode(Node):
         self._report_timer.reset()
 
 
+def _first_compiled() -> RelayNode:
+    compile_first()
+    return RelayNode()
+
+
 def main() -> None:
     """Entry point of the executable ``relay``."""
-    run(RelayNode)
+    run(_first_compiled)
