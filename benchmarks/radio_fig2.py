@@ -14,8 +14,8 @@ from _radio_live import ROBOT, Live, Sent, own_domain, scheduled, slice_spec
 from harness import Axis, Goal, Options, Result, main
 from numpy.typing import NDArray
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import Cell, FlowKey
-from ir_radio.engine.kernel import Fate
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.profiles import load_profile

@@ -16,7 +16,7 @@ from _radio_live import HEADROOM, ROBOT, Live, Sent, own_domain, scheduled, slic
 from harness import Axis, Goal, Options, Result, interval, main
 from PIL import Image
 
-from ir_radio.engine.kernel import Fate
+from ir_radio.cell_tables import Fate
 from ir_radio.model.carrier import Carrier
 
 SPECS = [slice_spec("control", "urllc", ["state"]), slice_spec("video", "embb", ["camera"])]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ir_radio.cell_tables import Fate
 from ir_radio.coexistence import batch_air, batch_computing
 from ir_radio.coexistence.scenario import scenario
 from ir_radio.engine.cell import NEVER, Cell, FlowKey
-from ir_radio.engine.cell_tables import Fate
 from ir_radio.model import blocklength
 from ir_radio.model.access_scheme import Air, Computing
 from ir_radio.model.carrier import Carrier
@@ -104,7 +104,7 @@ def test_a_block_over_the_threshold_is_sent_again_and_given_up_after_so_many_tim
     events = [event for event in cell.advance(5 * MS) if event.flow == flow(cell, "e")]
     assert fates(events) == [(1, 3 * MS, Fate.HARQ_FAILED), (2, 4 * MS, Fate.DELIVERED)]
     row = cell.report().flows[0]
-    assert (row.retransmissions, row.harq_failures) == (2, 1) and cell.books().balance() == (0, 0)
+    assert (row.retransmissions, row.harq_failures) == (2, 1) and cell.counters().balance() == (0, 0)
 
 
 def test_embb_blocks_that_are_not_decoded_are_sent_again():
@@ -257,7 +257,7 @@ def test_computing_is_that_of_the_batch_engine(urllc, embb, sizes, shared, sched
     end = 10**11
     sent = [sizes[40 * kind + i] for _, kind, i in line]
     times, ends = cell.run(numbers, sent, [time for time, *_ in line], end)
-    assert cell.books().balance() == (0, 0) and cell.books().queued == 0
+    assert cell.counters().balance() == (0, 0) and cell.counters().queued == 0
     for (_, kind, i), time, fate in zip(line, times, ends, strict=True):
         step = MINI if kind == 0 and scheduler != "fifo" else MS
         if ready[kind][i] == batch_computing.DROPPED:
@@ -279,4 +279,4 @@ def test_next_event_is_never_late_and_seldom_early():
             events = cell.advance(time)
             assert all(event.time == time for event in events)
             seen, calls = seen + len(events), calls + 1
-        assert calls < 1500 and cell.books().queued == 0
+        assert calls < 1500 and cell.counters().queued == 0

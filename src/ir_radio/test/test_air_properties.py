@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import Cell, FlowKey
-from ir_radio.engine.cell_tables import Fate
 from ir_radio.model.access_scheme import Air, Computing
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
@@ -94,13 +94,13 @@ def test_books_balance_nothing_is_early_and_flows_keep_their_order(keys, air, co
         number, fate = cell.offer(flow, size, time)
         if fate == Fate.ACCEPTED:
             let_in[number] = (time, size, flow)
-        assert cell.books().balance() == (0, 0)
+        assert cell.counters().balance() == (0, 0)
     for time in range(20 * MS, END, 700_000):
         seen += cell.advance(max(time, cell.now))
-        books = cell.books()
-        assert books.balance() == (0, 0) and min(books.queued, books.queued_bytes) >= 0
+        counters = cell.counters()
+        assert counters.balance() == (0, 0) and min(counters.queued, counters.queued_bytes) >= 0
     for flow in set(flows):
-        assert cell.books(flow).balance() == (0, 0) and cell.books(flow).queued >= 0
+        assert cell.counters(flow).balance() == (0, 0) and cell.counters(flow).queued >= 0
     last, latency = {}, round(keys["scheduling_latency"] * 1e9)
     for event in seen:
         arrival, _, flow = let_in.pop(event.id)
@@ -114,10 +114,10 @@ def test_books_balance_nothing_is_early_and_flows_keep_their_order(keys, air, co
                 assert event.time - arrival <= {"u": 4_000_000, "v": 2_100_000}[kind]
             assert event.id > last.get(flow, 0)  # a message may be given up while one before it is on the air
             last[flow] = event.id
-    books = cell.books()
-    assert (books.queued, books.queued_bytes) == (len(let_in), sum(size for _, size, _ in let_in.values()))
+    counters = cell.counters()
+    assert (counters.queued, counters.queued_bytes) == (len(let_in), sum(size for _, size, _ in let_in.values()))
     cell.reset_time(0)
-    assert cell.books().balance() == (0, 0) and cell.books().queued == 0
+    assert cell.counters().balance() == (0, 0) and cell.counters().queued == 0
 
 
 @settings(deadline=None, max_examples=30)

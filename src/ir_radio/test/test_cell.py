@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import NEVER, Cell, FlowKey
-from ir_radio.engine.kernel import Fate
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 
@@ -119,7 +119,7 @@ def test_slice_gets_its_rate_and_not_more():
         assert row.offered_rate == pytest.approx(2 * rates[row.slice], rel=0.02)
         assert row.utilisation == pytest.approx(1.0, abs=1e-3)
         assert row.capacity == pytest.approx(rates[row.slice])
-        assert row.books.balance() == (0, 0) and row.books.dropped["queue_full"][0] > 0
+        assert row.counters.balance() == (0, 0) and row.counters.dropped["queue_full"][0] > 0
 
 
 def test_overload_of_one_slice_does_not_touch_another():
@@ -152,12 +152,12 @@ def test_drops_are_told_and_counted():
     events = cell.advance(100 * MS)
     assert [(event.flow, event.fate) for event in events] == [(a, Fate.DELIVERED), (u, Fate.EXPIRED)]
     assert events[1].time == 10 * MS
-    books = cell.books()
-    assert books.dropped == {
+    counters = cell.counters()
+    assert counters.dropped == {
         "expired": (1, 1000), "no_pose": (1, 10), "no_slice": (1, 10), "out_of_coverage": (1, 10),
         "queue_full": (1, 401), "too_large": (1, 1001),
     }  # fmt: skip
-    assert books.balance() == (0, 0) and (books.delivered, books.queued) == (1, 0)
+    assert counters.balance() == (0, 0) and (counters.delivered, counters.queued) == (1, 0)
 
 
 def test_queue_frees_its_room_when_the_last_bit_left():
@@ -186,7 +186,7 @@ def test_removed_slice_drops_what_it_holds_and_its_name_can_come_back():
     assert flow(cell, "a") == a
     assert cell.offer(a, 180, 5 * MS)[1] == Fate.ACCEPTED
     assert departures(cell.advance(10 * MS)) == [(5, 6 * MS)]
-    assert cell.books(a).offered == 4 and cell.books().balance() == (0, 0)
+    assert cell.counters(a).offered == 4 and cell.counters().balance() == (0, 0)
 
 
 def test_allocation_is_refused_whole():
@@ -236,7 +236,7 @@ def test_time_never_runs_back_but_by_reset():
     assert [event.fate for event in events] == [Fate.TIME_JUMP] and cell.now == MS // 2
     cell.offer(a, 180, MS // 2)
     assert departures(cell.advance(3 * MS)) == [(2, 2 * MS)]
-    assert cell.books().balance() == (0, 0)
+    assert cell.counters().balance() == (0, 0)
 
 
 def test_next_event_leads_to_every_departure_with_few_calls():
@@ -307,5 +307,5 @@ def test_memory_stays_bounded_while_slices_come_and_go():
     report = cell.report()
     assert len(report.slices) == len(report.flows) == 33
     for row in report.flows[1:]:
-        assert (row.books.delivered, row.books.dropped) == (1, {"no_slice": (1, 1), "slice_deleted": (1, 180)})
-    assert cell.books(a).delivered == 200 and cell.books().balance() == (0, 0)
+        assert (row.counters.delivered, row.counters.dropped) == (1, {"no_slice": (1, 1), "slice_deleted": (1, 180)})
+    assert cell.counters(a).delivered == 200 and cell.counters().balance() == (0, 0)

@@ -9,8 +9,8 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import Cell, FlowKey
-from ir_radio.engine.kernel import Fate
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 
@@ -98,7 +98,7 @@ def test_books_balance_and_nothing_leaves_before_it_came_or_out_of_order(specs, 
         number, fate = cell.offer(flow, size, time)
         if fate == Fate.ACCEPTED:
             let_in[number] = (time, size, flow)
-        assert cell.books().balance() == (0, 0)
+        assert cell.counters().balance() == (0, 0)
     events = cell.advance(max(stop, cell.now))
     assert [event.time for event in events] == sorted(event.time for event in events)
     last = {}
@@ -113,10 +113,10 @@ def test_books_balance_and_nothing_leaves_before_it_came_or_out_of_order(specs, 
         assert event.id > last.get(flow, 0)  # FIFO
         last[flow] = event.id
     for row in range(len(set(flows))):
-        books = cell.books(row)
-        assert books.balance() == (0, 0) and min(books.queued, books.queued_bytes) >= 0
-    books = cell.books()
-    assert (books.queued, books.queued_bytes) == (len(let_in), sum(size for _, size, _ in let_in.values()))
+        counters = cell.counters(row)
+        assert counters.balance() == (0, 0) and min(counters.queued, counters.queued_bytes) >= 0
+    counters = cell.counters()
+    assert (counters.queued, counters.queued_bytes) == (len(let_in), sum(size for _, size, _ in let_in.values()))
 
 
 @settings(deadline=None, max_examples=60)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from ir_radio.engine.compiled import digest
+from ir_radio.compiled import digest
 from ir_radio.model import blocklength
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import NEVER, Cell, FlowKey
-from ir_radio.engine.kernel import Fate
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
@@ -81,7 +81,7 @@ def test_next_event_is_never_late_in_fading():
         pending = cell.advance(time)
         assert all(event.time == time for event in pending if event.time > 400 * MS)
         seen += len(pending)
-    assert cell.books().delivered == 40
+    assert cell.counters().delivered == 40
 
 
 def test_shadowing_has_its_spread_and_its_correlation_in_every_direction():

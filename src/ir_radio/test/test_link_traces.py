@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError, load_yaml
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import Cell, FlowKey
-from ir_radio.engine.kernel import Fate
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.link_traces import LinkTrace, TracePlayer, load, load_links
@@ -70,12 +70,12 @@ def test_a_cell_follows_a_trace_and_does_not_fade_on_top():
     cell.set_slice(SliceSpec(name="a", type="embb", rate=1e6, max_latency=1.0, reliability=0.9))
     cell.set_allocation({"a": 1.0})
     flow = cell.flow(FlowKey("a", "cart", "scan", "uplink"))
-    change = player.play(cell)
+    change = player.play(cell.now, cell.set_measured)
     assert change == 8 * S
     assert cell.offer(flow, 125_000, 7 * S)[1] == Fate.ACCEPTED
     for _ in range(2):
         assert not cell.advance(change)
-        change = player.play(cell)
+        change = player.play(cell.now, cell.set_measured)
     (event,) = cell.advance(11 * S)
     assert (event.time - 7 * S) / S == pytest.approx(2.5, abs=0.01)  # a slot at each change
     assert cell.report().links[0].rate == 1e6

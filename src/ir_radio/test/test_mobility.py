@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import Cell, FlowKey
-from ir_radio.engine.cell_tables import Fate
 from ir_radio.model import channel
 from ir_radio.model.access_scheme import Air, Handover
 from ir_radio.model.carrier import Carrier
@@ -80,13 +80,13 @@ def test_messages_in_the_queue_go_on_at_the_new_station(scheduler):
         for _ in range(40):
             cell.offer(flow, 30_000, cell.now)
     cell.advance(20 * MS + 1)
-    assert 0 < cell.books().delivered < 80
+    assert 0 < cell.counters().delivered < 80
     cell.set_pose("cart", (100.0, 0.0, 3.0))
     assert cell.report().links[0].station == 1
     for flow in flows:
         cell.offer(flow, 100, cell.now)
     cell.advance(10_000 * MS)
-    assert cell.books().delivered == 84 and cell.books().balance() == (0, 0)
+    assert cell.counters().delivered == 84 and cell.counters().balance() == (0, 0)
     assert cell.report().slices[0].resource_blocks == 50.0
 
 
@@ -99,7 +99,7 @@ def test_stations_do_not_share_their_blocks():
         cell.offer(flow, 5_000_000, 0)
     cell.advance(100 * MS)
     row = cell.report().slices[0]
-    assert row.utilisation == pytest.approx(1.0) and cell.books().delivered == 0
+    assert row.utilisation == pytest.approx(1.0) and cell.counters().delivered == 0
     times = [event.time for event in cell.advance(2000 * MS)]
     rate = 50 * float(channel.block_rate(cell.carrier, channel.snr(cell.carrier, 0.0)))
     assert times == [math.ceil(5_000_000 * 8 / rate / 1e-3) * MS] * 2
@@ -139,8 +139,8 @@ def test_nothing_is_lost_on_any_way(path, scheduler):
         for flow in flows:
             cell.offer(flow, 20_000 if flow < 2 else 50, cell.now)
         cell.advance(cell.now + pause * 300_000)
-        assert cell.books().balance() == (0, 0)
+        assert cell.counters().balance() == (0, 0)
     cell.advance(cell.now + 60_000 * MS)
-    books = cell.books()
-    assert books.queued == 0 and set(books.dropped) <= {"outage", "not_decoded", "expired"}
-    assert all(cell.books(flow).dropped == {} for flow in flows[:2])
+    counters = cell.counters()
+    assert counters.queued == 0 and set(counters.dropped) <= {"outage", "not_decoded", "expired"}
+    assert all(cell.counters(flow).dropped == {} for flow in flows[:2])

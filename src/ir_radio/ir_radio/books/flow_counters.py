@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The books of a cell: one row per flow, summed up per slice."""
+"""The counters of the flows of a cell: one row per flow, summed up per slice."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_radio.books import cell_report
-from ir_radio.engine import queueing
-from ir_radio.engine.cell_tables import BINS, FLOW, Fate, Table
+from ir_radio.books.cell_report import FlowCounters, FlowRow
+from ir_radio.books.histogram import BINS, Delay, add_up, delay_of, delays_of, ranks
+from ir_radio.cell_tables import FLOW, Fate, Table
 from ir_radio.model.slice_specs import Direction
 
 
@@ -23,8 +23,15 @@ class FlowKey(NamedTuple):
     direction: Direction
 
 
-class FlowCounters(NamedTuple):
-    """Running sums of a slice; their differences are the figures of a report period."""
+class SliceSums(NamedTuple):
+    """Running sums over the flows of a slice since the start; their differences are the figures of a report period.
+
+    Attributes:
+        offered_bytes, delivered_bytes: bytes.
+        used: resource blocks times ns that carried bits.
+        delay_sum: of the delays of delivered messages, ns.
+        delays: [BINS] int64, histogram of them.
+    """
 
     offered_bytes: int
     delivered_bytes: int
@@ -33,12 +40,12 @@ class FlowCounters(NamedTuple):
     delays: NDArray[np.int64]
 
 
-_BOOKS = ("offered", "offered_bytes", "delivered", "delivered_bytes", "queued", "queued_bytes")
-NOTHING = FlowCounters(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
+_COUNTS = ("offered", "offered_bytes", "delivered", "delivered_bytes", "queued", "queued_bytes")
+NOTHING = SliceSums(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
 
 
 class CounterTable:
-    """Books and delays of flows since the start.
+    """Counters and delays of flows since the start.
 
     Attributes:
         rows: row of each flow, by its name.
@@ -76,11 +83,11 @@ class CounterTable:
             for table in (self.flows, self.drops, self.delays):
                 table.release(row)
 
-    def books(self, rows: list[int]) -> cell_report.Books:
-        """The books of some flows together."""
+    def counters(self, rows: list[int]) -> FlowCounters:
+        """The counters of some flows, added up."""
         flows, drops = self.flows.rows[rows], self.drops.rows[rows].sum(axis=0)
         dropped = {fate.name.lower(): (int(drops[fate, 0]), int(drops[fate, 1])) for fate in Fate if drops[fate, 0]}
-        return cell_report.Books(
+        return FlowCounters(
             offered=int(flows["offered"].sum()),
             offered_bytes=int(flows["offered_bytes"].sum()),
             delivered=int(flows["delivered"].sum()),
@@ -95,16 +102,16 @@ class CounterTable:
         failures = self.drops.rows[rows, int(Fate.HARQ_FAILED), 0].sum()
         return int(self.flows.rows[rows]["retransmissions"].sum()), int(failures)
 
-    def delay(self, rows: list[int], totals: FlowCounters) -> cell_report.Delay:
-        """Delay figures of some flows together, given their totals."""
+    def delay(self, rows: list[int], sums: SliceSums) -> Delay:
+        """Delay figures of some flows together, given their running sums."""
         longest = float(self.flows.rows["delay_max"][rows].max(initial=0)) * 1e-9
-        return cell_report.delay_of(totals.delays, totals.delay_sum * 1e-9, longest)
+        return delay_of(sums.delays, sums.delay_sum * 1e-9, longest)
 
-    def totals(self, rows: list[int], used: float) -> FlowCounters:
+    def sums(self, rows: list[int], used: float) -> SliceSums:
         """Running sums of some flows; `used`: resource blocks times ns that carried bits."""
         flows, delays = self.flows.rows[rows], np.zeros(BINS, np.int64)
-        queueing.add_up(self.delays.rows, np.array(rows, np.int64), delays)
-        return FlowCounters(
+        add_up(self.delays.rows, np.array(rows, np.int64), delays)
+        return SliceSums(
             int(flows["offered_bytes"].sum()),
             int(flows["delivered_bytes"].sum()),
             used,
@@ -112,25 +119,25 @@ class CounterTable:
             delays,
         )
 
-    def each(self) -> list[cell_report.FlowRow]:
-        """The figures of every flow."""
+    def each(self) -> list[FlowRow]:
+        """The row of every flow for a report, in the order in which they were opened first."""
         order = list(self.rows.values())
         flows, drops = self.flows.rows[order], self.drops.rows[order]
-        ranks = np.zeros((len(order), 3), np.int64)
-        queueing.ranks(self.delays.rows, np.array(order, np.int64), ranks)
-        delays = cell_report.delays_of(ranks, flows["delay_sum"] * 1e-9, flows["delay_max"] * 1e-9)
+        bins = np.zeros((len(order), 3), np.int64)
+        ranks(self.delays.rows, np.array(order, np.int64), bins)
+        delays = delays_of(bins, flows["delay_sum"] * 1e-9, flows["delay_max"] * 1e-9)
         dropped: list[dict[str, tuple[int, int]]] = [{} for _ in order]
         for fate in sorted(Fate, key=lambda fate: fate.name):
             for i in np.flatnonzero(drops[:, fate, 0]).tolist():
                 dropped[i][fate.name.lower()] = (int(drops[i, fate, 0]), int(drops[i, fate, 1]))
-        books = zip(*(flows[name].tolist() for name in _BOOKS), strict=True)
+        counted = zip(*(flows[name].tolist() for name in _COUNTS), strict=True)
         expired, failed = (drops[:, fate, 0].tolist() for fate in (Fate.EXPIRED, Fate.HARQ_FAILED))
         late, again = (flows["late"] + drops[:, Fate.EXPIRED, 0]).tolist(), flows["retransmissions"].tolist()
         counts = zip(expired, late, again, failed, strict=True)
         return [
-            cell_report.FlowRow(
+            FlowRow(
                 key.slice, key.robot, key.topic, key.direction,
-                cell_report.Books(**dict(zip(_BOOKS, book, strict=True)), dropped=lost), delay, *count,
+                FlowCounters(**dict(zip(_COUNTS, values, strict=True)), dropped=lost), delay, *count,
             )
-            for key, book, lost, delay, count in zip(self.rows, books, dropped, delays, counts, strict=True)
+            for key, values, lost, delay, count in zip(self.rows, counted, dropped, delays, counts, strict=True)
         ]  # fmt: skip

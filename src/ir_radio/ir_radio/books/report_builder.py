@@ -8,8 +8,9 @@ import math
 import numpy as np
 
 from ir_radio.books import cell_report
-from ir_radio.books.flow_counters import NOTHING, CounterTable, FlowCounters
-from ir_radio.engine.cell_tables import MEASURED, Table
+from ir_radio.books.flow_counters import NOTHING, CounterTable, SliceSums
+from ir_radio.books.histogram import delay_of
+from ir_radio.cell_tables import MEASURED, Table
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.mobility import Place
@@ -18,68 +19,68 @@ _NS = 1_000_000_000
 
 
 class ReportBuilder:
-    """Keeps report periods.
+    """Makes the reports of a cell, and keeps what the last one was made of for the rates of the next.
 
     Args:
         carrier: the carrier.
-        ledger: books of the flows.
+        counters: those of the flows.
         slices, links: tables of the cell.
         rows: rows of each slice in `slices`, one per station.
         types: type of each slice.
     """
 
     def __init__(
-        self, carrier: Carrier, ledger: CounterTable, slices: Table, links: Table,
+        self, carrier: Carrier, counters: CounterTable, slices: Table, links: Table,
         rows: dict[str, list[int]], types: dict[str, str],
     ) -> None:  # fmt: skip
-        self._carrier, self._ledger, self._slices, self._links = carrier, ledger, slices, links
+        self._carrier, self._counters, self._slices, self._links = carrier, counters, slices, links
         self._rows, self._types = rows, types
-        self._accounted = self._reported = 0
+        self._counted = self._reported = 0
         self._allocated: dict[str, float] = {}  # resource blocks times ns
-        self._before: dict[str, FlowCounters] = {}
+        self._before: dict[str, SliceSums] = {}
 
     def begin(self, time: int) -> None:
         """A period begins at `time`, ns."""
-        self._accounted = self._reported = time
+        self._counted = self._reported = time
         self._allocated = dict.fromkeys(self._rows, 0.0)
-        self._before = {name: self._totals(name) for name in self._rows}
+        self._before = {name: self._sums(name) for name in self._rows}
 
-    def account(self, time: int) -> None:
+    def count_allocated(self, time: int) -> None:
         """Counts what was allocated up to `time`, ns; before each change of it."""
         for name, rows in self._rows.items():
             blocks = float(self._slices.rows[rows]["blocks"].sum())
-            self._allocated[name] = self._allocated.get(name, 0.0) + blocks * (time - self._accounted)
-        self._accounted = time
+            self._allocated[name] = self._allocated.get(name, 0.0) + blocks * (time - self._counted)
+        self._counted = time
 
     def report(self, time: int, links: dict[str, int], places: dict[str, Place]) -> cell_report.Report:
         """The report at `time`, ns; a new period begins."""
-        self.account(time)
+        self.count_allocated(time)
         period = (time - self._reported) / _NS
         rates = self._mean_rates()
         report = cell_report.Report(
             time,
             period,
             tuple(self._slice(name, period, links, rates) for name in self._rows),
-            tuple(self._ledger.each()),
+            tuple(self._counters.each()),
             self._link_rows(links, places, rates),
             self._carrier.air.scheduler,
         )
         self.begin(time)
         return report
 
-    def _totals(self, name: str) -> FlowCounters:
-        return self._ledger.totals(
-            self._ledger.of_slice(name), float(self._slices.rows[self._rows[name]]["used"].sum())
+    def _sums(self, name: str) -> SliceSums:
+        return self._counters.sums(
+            self._counters.of_slice(name), float(self._slices.rows[self._rows[name]]["used"].sum())
         )
 
     def _slice(self, name: str, period: float, links: dict[str, int], rates: list[float]) -> cell_report.SliceRow:
-        now, before, rows = self._totals(name), self._before.get(name, NOTHING), self._ledger.of_slice(name)
+        now, before, rows = self._sums(name), self._before.get(name, NOTHING), self._counters.of_slice(name)
         allocated = self._allocated.get(name, 0.0)
         records = self._slices.rows[self._rows[name]]
-        robots = {key.robot for key in self._ledger.rows if key.slice == name}
+        robots = {key.robot for key in self._counters.rows if key.slice == name}
         known = [rate for robot in robots if not math.isnan(rate := rates[links[robot]])]
         blocks = float(records["blocks"][0])
-        retransmissions, failures = self._ledger.harq(rows)
+        retransmissions, failures = self._counters.harq(rows)
         return cell_report.SliceRow(
             slice=name,
             type=self._types[name],
@@ -88,11 +89,9 @@ class ReportBuilder:
             offered_rate=8.0 * (now.offered_bytes - before.offered_bytes) / period if period > 0 else 0.0,
             delivered_rate=8.0 * (now.delivered_bytes - before.delivered_bytes) / period if period > 0 else 0.0,
             utilisation=min((now.used - before.used) / allocated, 1.0) if allocated > 0 else 0.0,
-            books=self._ledger.books(rows),
-            delay=self._ledger.delay(rows, now),
-            recent_delay=cell_report.delay_of(
-                now.delays - before.delays, (now.delay_sum - before.delay_sum) / _NS, None
-            ),
+            counters=self._counters.counters(rows),
+            delay=self._counters.delay(rows, now),
+            recent_delay=delay_of(now.delays - before.delays, (now.delay_sum - before.delay_sum) / _NS, None),
             retransmissions=retransmissions,
             harq_failures=failures,
             punctured_blocks=int(records["punctured"].sum()),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The air, IoR section IV (3): slots for eMBB, mini-slots for URLLC that punctures it. Integer nanoseconds and bits.
+"""The batch air engine, IoR section IV (3): slots for eMBB, mini-slots for URLLC that punctures it.
 
 A slot gives each sub-carrier to the eMBB user of the greatest backlog x rate (max-weight). A mini-slot that starts at T
-sends URLLC packets that were ready at T, each on one sub-carrier.
+sends URLLC packets that were ready at T, each on one sub-carrier. Integer nanoseconds and bits. The live cell has its
+own air, `ir_radio.engine.live_air`; what both compute the same way is in `ir_radio.engine.puncturing`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_radio.cell_tables import Rows
 from ir_radio.coexistence.batch_computing import DROPPED
 from ir_radio.coexistence.scenario import SLOT, CoexistenceScenario
-from ir_radio.engine.compiled import jit
+from ir_radio.compiled import jit
 from ir_radio.engine.puncturing import BEST, IDLE, LOSSES, RULES, choose, survives
 
 QUEUED = -1
@@ -28,6 +30,10 @@ _PUNCTURING, _PUTD, _FIFO = 0, 1, 2
 _MODES = {"puncturing": _PUNCTURING, "putd": _PUTD, "euad": _PUTD, "fifo": _FIFO}
 
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
 class Packets(NamedTuple):
     """URLLC packets, [n] each: ready, ns; luck in [0, 1), lost where it is under the error; end, ns or a fate."""
 
@@ -39,22 +45,11 @@ class Packets(NamedTuple):
 JOB = np.dtype([("ready", "i8"), ("user", "i8"), ("bits", "i8"), ("left", "i8"), ("next", "i8"), ("end", "i8")])
 """An eMBB job; `left` are the bits not delivered."""
 USER = np.dtype(
-    [
-        (n, "i8")
-        for n in (
-            "head",
-            "tail",
-            "backlog",
-            "fails",
-            "granted",
-            "punctured",
-            "capacity",
-            "unplanned",
-            "cursor",
-            "active",
-        )
-    ]
-)
+    [(n, "i8") for n in (
+        "head", "tail", "backlog", "fails", "granted", "punctured", "capacity", "unplanned", "cursor", "active",
+    )]
+)  # fmt: skip
+"""An eMBB user: its line of jobs, bits waiting, and what it has of the slot."""
 _STATE = np.dtype(
     [(n, "i8") for n in (
         "mode", "carried_first", "rule", "loss", "threshold", "exponent", "retransmissions",
@@ -65,7 +60,7 @@ _STATE = np.dtype(
 
 
 @jit
-def _rank(s, errors, order):
+def _rank(s: Rows, errors: Floats, order: Ints) -> None:
     """Lists the sub-carriers that carry a URLLC packet at the asked error probability; the best first, if so ruled."""
     n = 0
     for c in range(len(errors)):
@@ -81,7 +76,8 @@ def _rank(s, errors, order):
 
 
 @jit
-def _enqueue(s, users, jobs, now):
+def _enqueue(s: Rows, users: Rows, jobs: Rows, now: int) -> None:
+    """Puts the jobs that are ready at `now`, ns, into the lines of their users."""
     i = s[0].next_job
     while i < len(jobs) and jobs[i].ready <= now:
         u = jobs[i].user
@@ -96,7 +92,7 @@ def _enqueue(s, users, jobs, now):
 
 
 @jit
-def _plan(s, users, rates, plan):
+def _plan(s: Rows, users: Rows, rates: Ints, plan: Ints) -> None:
     """Gives sub-carriers to eMBB users by max-weight; none once every backlog is covered."""
     waiting = 0  # users with a backlog, listed in `active`
     for u in range(len(users)):
@@ -125,7 +121,7 @@ def _plan(s, users, rates, plan):
 
 
 @jit
-def _send(users, packets, i, errors, plan, c, end, trace):
+def _send(users: Rows, packets: Packets, i: int, errors: Floats, plan: Ints, c: int, end: int, trace: Ints) -> None:
     """Sends packet i on sub-carrier c."""
     if plan[c] >= 0:
         users[plan[c]].punctured += 1
@@ -135,7 +131,9 @@ def _send(users, packets, i, errors, plan, c, end, trace):
 
 
 @jit
-def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
+def _puncture(
+    s: Rows, users: Rows, packets: Packets, errors: Floats, plan: Ints, order: Ints, chosen: Ints, now: int, trace: Ints
+) -> None:
     """Serves a mini-slot: sends up to M packets, carries or drops the excess."""
     first, fresh = s[0].carried, s[0].fresh
     last = fresh
@@ -167,7 +165,7 @@ def _puncture(s, users, packets, errors, plan, order, chosen, now, trace):
 
 
 @jit
-def _take(users, rates, plan, u):
+def _take(users: Rows, rates: Ints, plan: Ints, u: int) -> bool:
     """fifo: gives user u the free sub-carrier of its greatest rate; false where there is none."""
     best = IDLE
     for c in range(len(plan)):
@@ -182,7 +180,18 @@ def _take(users, rates, plan, u):
 
 
 @jit
-def _plan_fifo(s, users, jobs, packets, rates, errors, plan, order, start, traces):
+def _plan_fifo(
+    s: Rows,
+    users: Rows,
+    jobs: Rows,
+    packets: Packets,
+    rates: Ints,
+    errors: Floats,
+    plan: Ints,
+    order: Ints,
+    start: int,
+    traces: Ints,
+) -> None:
     """Gives out the sub-carriers of a slot to packets and jobs in the order in which they were ready."""
     plan[:] = IDLE
     for u in range(len(users)):
@@ -219,7 +228,7 @@ def _plan_fifo(s, users, jobs, packets, rates, errors, plan, order, start, trace
 
 
 @jit
-def _deliver(s, users, jobs, end):
+def _deliver(s: Rows, users: Rows, jobs: Rows, end: int) -> None:
     """Ends a slot: delivers the bits of each block, oldest job first; bounded retransmission of blocks that failed."""
     for u in range(len(users)):
         if users[u].granted == 0 or users[u].backlog == 0:
@@ -251,7 +260,21 @@ def _deliver(s, users, jobs, end):
 
 
 @jit
-def _run(s, users, jobs, packets, rates, errors, plan, order, chosen, slots, grants, traces):
+def _run(
+    s: Rows,
+    users: Rows,
+    jobs: Rows,
+    packets: Packets,
+    rates: Ints,
+    errors: Floats,
+    plan: Ints,
+    order: Ints,
+    chosen: Ints,
+    slots: int,
+    grants: Ints,
+    traces: Ints,
+) -> None:
+    """Runs `slots` slots: plans each, serves its mini-slots, delivers; arguments as those of `transmit`."""
     none = traces[0, :, :0]
     for slot in range(slots):
         start, era = slot * s[0].mini * s[0].minis, slot // s[0].era_slots
@@ -273,7 +296,7 @@ def _run(s, users, jobs, packets, rates, errors, plan, order, chosen, slots, gra
 
 
 @jit
-def _starts(ready, mini, minis):
+def _starts(ready: Ints, mini: int, minis: int) -> int:
     """The number of mini-slots, of `minis` of length `mini`, before whose start new packets became ready."""
     count, last = 0, -1
     for i in range(len(ready)):

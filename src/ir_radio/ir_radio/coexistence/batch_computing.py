@@ -3,7 +3,8 @@
 
 `work` is the time a job needs of the whole computing. The shared part serves URLLC, first come first served, and eMBB
 when no URLLC is there: preemptive-resume. The exclusive part always serves eMBB. The eMBB jobs form one queue whose
-first job is served by both parts together (fluid): at rate 1 while there is no URLLC, else at 1 - shared.
+first job is served by both parts together (fluid): at rate 1 while there is no URLLC, else at 1 - shared. The live cell
+takes the same steps one message at a time (`ir_radio.engine.preemption`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_radio.engine.compiled import jit
-from ir_radio.engine.preemption import MILLE, first_come, resume
+from ir_radio.compiled import jit
+from ir_radio.engine.preemption import first_come, resume
+from ir_radio.model.shares import MILLE
 
 DROPPED = -2
 """End of a packet that was dropped."""
@@ -24,7 +26,7 @@ Times = NDArray[np.int64]
 
 
 @jit
-def _first_come(arrival, work, share, patience, end):
+def _first_come(arrival: Times, work: Times, share: int, patience: int, end: Times) -> None:
     """One class on `share` thousandths; who would leave later than `patience` after arriving is dropped at once."""
     free = 0
     for i in range(len(arrival)):
@@ -36,7 +38,7 @@ def _first_come(arrival, work, share, patience, end):
 
 
 @jit
-def _below(arrival, work, upper, busy_to, share, end):
+def _below(arrival: Times, work: Times, upper: Times, busy_to: Times, share: int, end: Times) -> None:
     """The lower class: rate 1, but 1 - share while one of the upper class, which came at `upper`, is served."""
     free, b, n = 0, 0, len(upper)
     for i in range(len(arrival)):
@@ -56,7 +58,7 @@ def _below(arrival, work, upper, busy_to, share, end):
 
 
 @jit
-def _merged(arrival_u, work_u, arrival_e, work_e, end_u, end_e):
+def _merged(arrival_u: Times, work_u: Times, arrival_e: Times, work_e: Times, end_u: Times, end_e: Times) -> None:
     """Both classes in one queue in the order of arrival, URLLC first where they tie."""
     free, u, e = 0, 0, 0
     while u < len(arrival_u) or e < len(arrival_e):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a scenario: traffic and fading from a seed, through the computing, over the air, into books."""
+"""One run of a scenario: traffic and fading from a seed, through the computing, over the air, into figures."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class BatchResult:
 
     @property
     def dropped(self) -> float:
-        """Share of all settled packets that was not delivered: computing, air or decoding."""
-        settled = self.packet_end[self.packet_end != batch_air.QUEUED]
-        return float(np.mean(settled < 0)) if len(settled) else 0.0
+        """Share of all packets that ended that was not delivered: computing, air or decoding."""
+        ended = self.packet_end[self.packet_end != batch_air.QUEUED]
+        return float(np.mean(ended < 0)) if len(ended) else 0.0
 
     @property
     def outage_of_minislots(self) -> float:

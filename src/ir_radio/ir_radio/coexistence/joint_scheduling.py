@@ -19,7 +19,7 @@ from pydantic import Field
 from ir_common.config import Config
 from ir_radio.coexistence.batch_run import BatchResult, Draw, Floats, Ints, draw, process, radiate
 from ir_radio.coexistence.scenario import SLOT, CoexistenceScenario, PunctureRule
-from ir_radio.engine.preemption import MILLE
+from ir_radio.model.shares import MILLE
 
 SHARES = tuple(range(50, MILLE + 1, 50))
 """Shares of the computing that are tried, thousandths."""

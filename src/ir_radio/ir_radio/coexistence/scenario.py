@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ir_common.config import validate
-from ir_radio.engine.preemption import MILLE
 from ir_radio.model.access_scheme import Puncturing
+from ir_radio.model.shares import MILLE
 
 SLOT = 1_000_000
 """A slot, ns (IoR section IV)."""

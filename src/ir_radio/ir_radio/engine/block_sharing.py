@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the resource blocks of a slice are divided among its waiting queues, compiled: `t` is `tables.Tables`."""
+"""How the resource blocks of a slice are divided among its waiting queues, compiled."""
 
 from __future__ import annotations
 
 import math
 
-from ir_radio.engine.cell_tables import NONE, TINY
-from ir_radio.engine.compiled import jit
+from ir_radio.cell_tables import NONE, TINY, Rows, Tables
+from ir_radio.compiled import jit
 from ir_radio.engine.queueing import send
 
 
 @jit
-def grant(t, s, blocks, duration, whole):
+def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> None:
     """Divides `blocks` of slice `s` among its waiting queues for `duration` ns: max-min fair.
 
     A queue needs bits / (rate x duration) blocks. Where not all needs fit, the blocks are filled in evenly up to each
@@ -48,7 +48,7 @@ def grant(t, s, blocks, duration, whole):
 
 
 @jit
-def _water_level(queues, first, blocks, count):
+def _water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
     """The level L at which sum(min(need, L)) over the queues is `blocks`; the sum of needs is greater than that."""
     level, previous = blocks / count, -1.0
     while level > previous:
@@ -68,7 +68,7 @@ def _water_level(queues, first, blocks, count):
 
 
 @jit
-def transmit(t, q, start, duration):
+def transmit(t: Tables, q: int, start: int, duration: int) -> None:
     """Sends what a queue was granted for `duration` ns from `start`; its bits flow evenly."""
     queues = t.queues
     block_rate = t.links[queues[q].link].rate

@@ -10,21 +10,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ir_radio import cell_tables
 from ir_radio.books import cell_report
 from ir_radio.books.flow_counters import CounterTable, FlowKey
 from ir_radio.books.report_builder import ReportBuilder
-from ir_radio.engine import cell_tables, kernel
+from ir_radio.cell_tables import MEASURED, NONE, Fate, Table
+from ir_radio.engine import kernel
 from ir_radio.engine.cell_settings import settings
-from ir_radio.engine.cell_tables import MEASURED, NONE, Fate, Table
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.mobility import Mobility, Place
 from ir_radio.model.slice_specs import Direction, SliceSpec
 
+CALLS = frozenset({
+    "set_slice", "remove_slice", "set_allocation", "add_link", "set_pose", "set_measured", "flow", "close_flow",
+    "offer", "reset_time", "report",
+})  # fmt: skip
+"""Calls that `Cell.apply` makes by name: those that a cell's journal holds."""
+
 NEVER = int(np.iinfo(np.int64).max)
 _NS = 1_000_000_000
 _FATES = tuple(Fate)
-_RETIRED_SLICES = 32  # removed slices whose books are kept
+_RETIRED_SLICES = 32  # removed slices whose counters are kept
 
 
 class CellEvent(NamedTuple):
@@ -62,7 +69,7 @@ class Cell:
             raise ValueError(f"a slot of {slot} ns cannot be cut into {mini_slots} mini-slots of whole nanoseconds")
         self.carrier = carrier
         self._slices, self._queues = Table(cell_tables.SLICE), Table(cell_tables.QUEUE)
-        self._links, self._ledger = Table(cell_tables.LINK), CounterTable()
+        self._links, self._counters = Table(cell_tables.LINK), CounterTable()
         self._cell = settings(carrier, slot, mini_slots, seed)
         self._now, self._free = self._cell["now"], self._cell["free"]  # views
         count = 1 + len(carrier.neighbours)
@@ -83,23 +90,32 @@ class Cell:
         self.links: dict[str, int] = {}
         self._mobility = Mobility(carrier, seed)
         self._places: dict[str, Place] = {}
-        self._accounts = ReportBuilder(carrier, self._ledger, self._slices, self._links, self._slice_rows, self._types)
+        self._reports = ReportBuilder(carrier, self._counters, self._slices, self._links, self._slice_rows, self._types)
         self._last_id = 0
         self._pending: list[NDArray[Any]] = []
+        self._loops = kernel.load(self._tables(), self._arrival)  # now, not at the first message
         self._start(start)
-        self._flush(NONE, Fate.TIME_JUMP)  # nothing to drop: loads the compiled kernel now, not at the first message
-        self.next_event()
 
     @property
     def now(self) -> int:
         """The time up to which everything has happened, ns."""
         return int(self._now[0])
 
+    def apply(self, call: str, *arguments: Any) -> Any:
+        """Makes one of the `CALLS` by name; returns what it returns.
+
+        Raises:
+            ValueError: there is no such call.
+        """
+        if call not in CALLS:
+            raise ValueError(f"a cell has no call {call}")
+        return getattr(self, call)(*arguments)
+
     def _start(self, time: int) -> None:
         mini = int(self._cell["mini"][0])
         self._now[0], self._cell["next"] = time, -(-time // mini) * mini
         self._stations["slot"], self._stations["busy"], self._stations["clock"] = NONE, 0, time
-        self._accounts.begin(time)
+        self._reports.begin(time)
 
     # --- slices, allocation, links ---
 
@@ -121,7 +137,7 @@ class Cell:
 
         Returns the drops, after what else became of messages since `advance`.
 
-        Its books stay in the reports until 32 more were removed; a slice of the same name goes on with them.
+        Its counters stay in the reports until 32 more were removed; a slice of the same name goes on with them.
 
         Raises:
             KeyError: there is no such slice.
@@ -129,10 +145,10 @@ class Cell:
         del self.specs[name]
         rows = self._slice_rows[name]
         events = [event for row in rows for event in self._flush(row, Fate.SLICE_DELETED)]
-        self._accounts.account(self.now)
+        self._reports.count_allocated(self.now)
         for row in rows:
             self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
-        self._ledger.close(name)
+        self._counters.close(name)
         self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
         retired = [name for name in self._slice_rows if name not in self.specs]
         if len(retired) > _RETIRED_SLICES:
@@ -140,7 +156,7 @@ class Cell:
         return events
 
     def _forget(self, name: str) -> None:
-        self._ledger.forget(name)
+        self._counters.forget(name)
         for key in [key for key in self._queue_rows if key[0] == name]:
             self._queues.release(self._queue_rows.pop(key))
         for row in self._slice_rows.pop(name):
@@ -163,7 +179,7 @@ class Cell:
         total = sum(blocks.values())
         if total > self.carrier.resource_blocks * (1.0 + 1e-9):
             raise ValueError(f"allocation of {total:g} resource blocks; the carrier has {self.carrier.resource_blocks}")
-        self._accounts.account(self.now)
+        self._reports.count_allocated(self.now)
         for name in self.specs:
             for row in self._slice_rows[name]:
                 self._slices.rows[row]["blocks"] = blocks.get(name, 0.0)
@@ -205,7 +221,7 @@ class Cell:
         self._links.rows[self.links[robot]]["station"] = station
         for (name, owner, _), queue in self._queue_rows.items():
             if owner == robot:
-                kernel.move(*self._tables(), queue, self._slice_rows[name][station], self._events)
+                self._loops.move(self._tables(), queue, self._slice_rows[name][station])
 
     def set_measured(self, robot: str, snr: float, rate: float) -> None:
         """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
@@ -232,7 +248,7 @@ class Cell:
             KeyError: there is no such slice.
         """
         _ = self.specs[key.slice]
-        row = self._ledger.open(key, self._queue(key))
+        row = self._counters.open(key, self._queue(key))
         self._keys[row] = key
         return row
 
@@ -242,7 +258,7 @@ class Cell:
 
     def close_flow(self, flow: int) -> None:
         """Closes a flow: what is offered from now on is dropped (no_slice), what is queued goes its way."""
-        self._ledger.flows.rows[flow]["active"] = 0
+        self._counters.flows.rows[flow]["active"] = 0
 
     def _queue(self, key: FlowKey) -> int:
         queue_key = (key.slice, key.robot, key.direction)
@@ -286,8 +302,7 @@ class Cell:
         """A time before which no message leaves, ns: when to call `advance` next; NEVER while nothing waits."""
         if self._pending:
             return self.now
-        rows = self._slices.rows, self._queues.rows
-        return int(kernel.next_event(self._cell, self._stations, *rows, self._pool, self._links.rows))
+        return int(self._loops.next_event(self._tables()))
 
     def run(self, flows: ArrayLike, sizes: ArrayLike, times: ArrayLike, until: int) -> tuple[Any, Any]:
         """Batch: offers n messages and runs on to `until`.
@@ -307,7 +322,7 @@ class Cell:
             raise ValueError(f"arrival times must be sorted and lie in {self.now} to {until} ns, now and the end")
         if len(arrivals) and arrivals["size"].min() <= 0:
             raise ValueError("sizes must be positive")
-        if len(arrivals) and (arrivals["flow"].min() < 0 or arrivals["flow"].max() >= len(self._ledger.flows.rows)):
+        if len(arrivals) and (arrivals["flow"].min() < 0 or arrivals["flow"].max() >= len(self._counters.flows.rows)):
             raise ValueError("flows must be numbers that `flow` returned")
         first, self._last_id = self._last_id + 1, self._last_id + len(arrivals)
         self._run(arrivals, until)
@@ -323,11 +338,12 @@ class Cell:
         self._start(time)
         return events
 
-    def _tables(self) -> tuple[Any, ...]:
-        """What the kernel works on, the fields of `cell_tables.Tables` but for the events."""
-        return (
-            self._cell, self._stations, self._slices.rows, self._queues.rows, self._ledger.flows.rows,
-            self._ledger.drops.rows, self._ledger.delays.rows, self._pool, self._links.rows, self._grid,
+    def _tables(self) -> cell_tables.Tables:
+        """What the kernel works on; anew for each call, as tables grow."""
+        return cell_tables.Tables(
+            self._cell, self._stations, self._slices.rows, self._queues.rows, self._counters.flows.rows,
+            self._counters.drops.rows, self._counters.delays.rows, self._pool, self._links.rows, self._grid,
+            self._events,
         )  # fmt: skip
 
     def _run(self, arrivals: Any, until: int) -> None:
@@ -335,7 +351,7 @@ class Cell:
             raise ValueError(f"the cell is at {self.now} ns and cannot go back to {until} ns; use reset_time")
         done = False
         while not done:
-            taken, count, done = kernel.run(*self._tables(), arrivals, until, self._events)
+            taken, count, done = self._loops.run(self._tables(), arrivals, until)
             if count:
                 self._pending.append(self._events[:count].copy())
             arrivals = arrivals[taken:]
@@ -359,20 +375,20 @@ class Cell:
         return events[np.argsort(events["time"], kind="stable")] if len(events) > 1 else events
 
     def _flush(self, row: int, fate: Fate) -> list[CellEvent]:
-        events = np.zeros(int(self._ledger.flows.rows["queued"].sum()), cell_tables.EVENT)
-        count = kernel.flush(*self._tables(), row, int(fate), events)
+        events = np.zeros(int(self._counters.flows.rows["queued"].sum()), cell_tables.EVENT)
+        count = self._loops.flush(self._tables()._replace(events=events), row, int(fate))
         self._pending.append(events[:count])
         return self.advance(self.now)
 
-    # --- books ---
+    # --- counters and reports ---
 
-    def books(self, flow: int | None = None) -> cell_report.Books:
-        """The books of one flow, or of all flows of the cell."""
-        return self._ledger.books(list(self._ledger.rows.values()) if flow is None else [flow])
+    def counters(self, flow: int | None = None) -> cell_report.FlowCounters:
+        """The counters of one flow, or of all flows of the cell together."""
+        return self._counters.counters(list(self._counters.rows.values()) if flow is None else [flow])
 
     def report(self) -> cell_report.Report:
         """What the cell did up to now; starts a new report period. Removed slices are in it, without blocks."""
-        return self._accounts.report(self.now, self.links, self._places)
+        return self._reports.report(self.now, self.links, self._places)
 
     def grid(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
         """The blocks of the mini-slot served last, of each station; not under `reserved`.

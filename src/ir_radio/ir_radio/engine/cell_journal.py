@@ -3,23 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ir_common.journal import Journal
-from ir_radio.books.cell_report import Books, Report
+from ir_common.journal import Journal, Journaled
+from ir_radio.books.cell_report import FlowCounters, Report
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 
-_CALLS = (
-    "set_slice", "remove_slice", "set_allocation", "add_link", "set_pose", "set_measured", "flow", "close_flow",
-    "reset_time", "report",
-)  # fmt: skip
+_REFUSED = frozenset({"set_allocation", "set_pose", "set_measured"})
+"""Calls that a cell refuses where their values are wrong; what holds then stays, and the run goes on."""
 
 
-def keep(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Journal:
-    """The journal of a cell from now on, which must be as it was made; what lets time run on is in its stamps.
+def journal_of(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Journal:
+    """An empty journal of a cell, which must be as it was made.
 
     Args:
         cell: made of its carrier and these:
@@ -27,10 +26,25 @@ def keep(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Journal:
         start: as given to it, ns.
         seed: as given to it.
     """
-    journal = Journal("cell", {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start, "seed": seed})
-    journal.watch(cell, *_CALLS, first=lambda: cell.now)
-    journal.watch(cell, "offer", together=True)  # has its time among its arguments
-    return journal
+    begin = {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start, "seed": seed}
+    return Journal("cell", begin, together=("offer",))
+
+
+class JournaledCell:
+    """A cell and the journal of its calls; what lets time run on is in their stamps.
+
+    Args:
+        cell: whose calls, but for `advance`, go through here.
+        journal: takes them.
+    """
+
+    def __init__(self, cell: Cell, journal: Journal) -> None:
+        self._stamped = Journaled(cell, journal, first=lambda: cell.now)
+        self._offers = Journaled(cell, journal)  # an offer has its time among its arguments
+
+    def apply(self, call: str, *arguments: Any) -> Any:
+        """Writes a call down and makes it, as `Journaled.apply`."""
+        return (self._offers if call == "offer" else self._stamped).apply(call, *arguments)
 
 
 class CellReplay:
@@ -44,25 +58,23 @@ class CellReplay:
         """Makes a call; yields what the recorded node said after it: (topic, key, content)."""
         if call == "offer":
             for offer in arguments[0]:
-                self.cell.offer(*offer)
+                self.cell.apply(call, *offer)
             return
         now, *rest = arguments
         if now > self.cell.now:
             self.cell.advance(now)
         if call == "set_slice":
-            self.cell.set_slice(SliceSpec.model_validate(rest[0]))
+            rest = [SliceSpec.model_validate(rest[0])]
         elif call == "flow":
-            self.cell.flow(FlowKey(*rest[0]))
-        elif call == "report":
-            yield "/radio/report", now, self._said(self.cell.report())
-        elif call in _CALLS:
-            getattr(self.cell, call)(*rest)
-        else:
-            raise ValueError(f"a cell has no call {call}")
+            rest = [FlowKey(*rest[0])]
+        with contextlib.suppress(*([ValueError] if call in _REFUSED else [])):
+            result = self.cell.apply(call, *rest)
+        if call == "report":
+            yield "/radio/report", now, self._said(result)
 
     def _said(self, report: Report) -> dict[str, Any]:
-        self._slices = {row.slice: books(row.books) | {"delay_max": row.delay.max} for row in report.slices}
-        flows = {f"{row.robot}/{row.topic} {row.direction} {row.slice}": books(row.books) for row in report.flows}
+        self._slices = {row.slice: _counts(row.counters) | {"delay_max": row.delay.max} for row in report.slices}
+        flows = {f"{row.robot}/{row.topic} {row.direction} {row.slice}": _counts(row.counters) for row in report.flows}
         return {"slices": self._slices, "flows": flows}
 
     def totals(self) -> dict[str, Any]:
@@ -70,15 +82,15 @@ class CellReplay:
         return {"slices": self._slices}
 
 
-def books(books: Books) -> dict[str, Any]:
+def _counts(counters: FlowCounters) -> dict[str, Any]:
     """Messages and bytes, in the form of the run's report."""
 
     def pair(messages: int, size: int) -> dict[str, int]:
         return {"messages": messages, "bytes": size}
 
     return {
-        "offered": pair(books.offered, books.offered_bytes),
-        "delivered": pair(books.delivered, books.delivered_bytes),
-        "queued": pair(books.queued, books.queued_bytes),
-        "dropped": {reason: pair(*counts) for reason, counts in books.dropped.items()},
+        "offered": pair(counters.offered, counters.offered_bytes),
+        "delivered": pair(counters.delivered, counters.delivered_bytes),
+        "queued": pair(counters.queued, counters.queued_bytes),
+        "dropped": {reason: pair(*counts) for reason, counts in counters.dropped.items()},
     }

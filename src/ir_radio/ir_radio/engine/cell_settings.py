@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from ir_radio.engine.cell_tables import CELL, NONE, SCHEDULERS
-from ir_radio.engine.preemption import MILLE
+from ir_radio.cell_tables import CELL, NONE, SCHEDULERS
 from ir_radio.engine.puncturing import LOSSES, RULES
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.shares import MILLE
 
 _NS = 1_000_000_000
 

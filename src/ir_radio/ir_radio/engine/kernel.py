@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The inner loop of the cell, compiled by Numba: arrays in, arrays out, integer nanoseconds.
 
-Rows of the tables (`ir_radio.engine.cell_tables`) refer to each other by index, -1 is none. Two kinds of service:
+Rows of the tables (`ir_radio.cell_tables`) refer to each other by index, -1 is none. Two kinds of service:
 `block_sharing` (each slice on its own blocks, bits flow evenly) where the scheduler is RESERVED, else `live_air` (IoR
 section IV).
 """
@@ -9,16 +9,19 @@ section IV).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from ir_radio.cell_tables import EUAD, FIFO, NONE, RESERVED, Fate, Row, Rows, Tables
+from ir_radio.compiled import entry, jit
 from ir_radio.engine.block_sharing import grant, transmit
-from ir_radio.engine.cell_tables import EUAD, FIFO, NONE, RESERVED, Fate, Tables
-from ir_radio.engine.compiled import jit
+from ir_radio.engine.fading import fade
 from ir_radio.engine.live_air import clear, deliver, plan, plan_fifo, puncture, take
-from ir_radio.engine.preemption import MILLE, enter, first_come, process, purge, work_of
-from ir_radio.engine.queueing import join, leave, refresh, settle, stop_waiting, wait
-from ir_radio.model.chance import fade
+from ir_radio.engine.preemption import enter, first_come, process, purge, work_of
+from ir_radio.engine.queueing import depart, join, leave, refresh, stop_waiting, wait
+from ir_radio.model.shares import MILLE
 
 _DELIVERED, _ACCEPTED = int(Fate.DELIVERED), int(Fate.ACCEPTED)  # plain integers: what compiled code can read
 _QUEUE_FULL, _TOO_LARGE, _COMPUTING_FULL = int(Fate.QUEUE_FULL), int(Fate.TOO_LARGE), int(Fate.COMPUTING_FULL)
@@ -26,8 +29,8 @@ _OUT_OF_COVERAGE, _NO_POSE, _NO_SLICE = int(Fate.OUT_OF_COVERAGE), int(Fate.NO_P
 
 
 @jit
-def _serve(t, n):
-    """Serves one mini-slot, and the start of a slot where it is one; returns as `settle` (full: nothing was sent)."""
+def _serve(t: Tables, n: int) -> int:
+    """Serves one mini-slot, and the start of a slot where it is one; returns as `depart` (full: nothing was sent)."""
     cell, stations, slices, queues = t.cell, t.stations, t.slices, t.queues
     start, slot_starts = cell[0].next, cell[0].next % cell[0].slot == 0
     if cell[0].processing > 0:
@@ -51,7 +54,7 @@ def _serve(t, n):
 
 
 @jit
-def _serve_reserved(t, start, slot_starts):
+def _serve_reserved(t: Tables, start: int, slot_starts: bool) -> None:
     """Each slice has its blocks to itself; they are divided at its slots (mini-slots)."""
     slices, queues, mini, slot = t.slices, t.queues, t.cell[0].mini, t.cell[0].slot
     for s in range(len(slices)):
@@ -64,7 +67,7 @@ def _serve_reserved(t, start, slot_starts):
 
 
 @jit
-def _serve_air(t, start, slot_starts):
+def _serve_air(t: Tables, start: int, slot_starts: bool) -> None:
     """URLLC takes blocks of eMBB; eMBB is planned at the start of a slot and delivered at its end."""
     cell, stations, slices = t.cell, t.stations, t.slices
     slot = start // cell[0].slot
@@ -87,7 +90,7 @@ def _serve_air(t, start, slot_starts):
 
 
 @jit
-def _serve_until(t, time, n):
+def _serve_until(t: Tables, time: int, n: int) -> int:
     """Serves all mini-slots that start before `time`; idle ones are skipped."""
     cell = t.cell
     while cell[0].next < time:
@@ -101,7 +104,7 @@ def _serve_until(t, time, n):
 
 
 @jit
-def _judge(t, arrival):
+def _judge(t: Tables, arrival: Row) -> int:
     """Is there room for a message, or why not?"""
     cell, links = t.cell, t.links
     flow = t.flows[arrival.flow]
@@ -126,7 +129,7 @@ def _judge(t, arrival):
 
 
 @jit
-def _admit(t, arrival):
+def _admit(t: Tables, arrival: Row) -> None:
     """Takes a message in, or counts it as dropped; the pool has a free row."""
     cell, queues, flows, pool = t.cell, t.queues, t.flows, t.pool
     f, size = arrival.flow, arrival.size
@@ -151,27 +154,28 @@ def _admit(t, arrival):
 
 
 @jit
-def run(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, arrivals, until, events):
+def run(t: Tables, arrivals: Rows, until: int) -> tuple[int, int, bool]:
     """Runs the cell on to `until`.
 
     Slots and mini-slots lie on multiples of their length; one that starts at T serves what was ready by T. The fate
     of each arrival at the door is written into it, that of messages that were let in becomes an event.
 
     Args:
+        t: tables of the cell; its events are filled from the start, in the order of time within each queue.
         arrivals: [n] ARRIVAL, sorted by time, none before `now` or after `until`.
-        events: [m] EVENT, filled from the start, in the order of time within each queue.
+        until: ns, int64.
 
     Returns:
         (arrivals taken, events written, done). Where done is false, the events or the pool were full: make room and
         call again with the arrivals that were not taken.
     """
-    t = Tables(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, events)
+    cell, slices, queues, flows, links = t.cell, t.slices, t.queues, t.flows, t.links
     n = np.int64(0)  # not a literal, for which all would be compiled once more
     for a in range(len(arrivals)):
         time, flow = arrivals[a].time, arrivals[a].flow
         n = _serve_until(t, time, n)
         if n >= 0 and flows[flow].active:
-            n = settle(t, flows[flow].queue, time, n)
+            n = depart(t, flows[flow].queue, time, n)
         if n < 0 or cell[0].free == NONE:
             return a, max(n, -1 - n), False
         cell[0].now = time
@@ -182,7 +186,7 @@ def run(cell, stations, slices, queues, flows, drops, delays, pool, links, grid,
     for s in range(len(slices)):
         q = slices[s].first
         while q != NONE and n >= 0:
-            n = settle(t, q, until, n)
+            n = depart(t, q, until, n)
             q = queues[q].next
     if n < 0:
         return len(arrivals), -1 - n, False
@@ -191,9 +195,9 @@ def run(cell, stations, slices, queues, flows, drops, delays, pool, links, grid,
 
 
 @jit
-def flush(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, s, fate, events):
+def flush(t: Tables, s: int, fate: int) -> int:
     """Drops every message of slice row `s` (all: -1) now; returns the number of events, for which there is room."""
-    t = Tables(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, events)
+    cell, slices, queues = t.cell, t.slices, t.queues
     n = purge(t, s, fate, np.int64(0))
     for i in range(len(slices)):
         q = slices[i].first if s in (NONE, i) else NONE
@@ -212,9 +216,9 @@ def flush(cell, stations, slices, queues, flows, drops, delays, pool, links, gri
 
 
 @jit
-def move(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, q, s, events):
+def move(t: Tables, q: int, s: int) -> None:
     """Handover: queue `q` goes on in slice row `s`, that of another station, with all that it holds."""
-    t = Tables(cell, stations, slices, queues, flows, drops, delays, pool, links, grid, events)
+    queues = t.queues
     waiting = queues[q].waiting
     if waiting:
         stop_waiting(t, q)
@@ -224,11 +228,12 @@ def move(cell, stations, slices, queues, flows, drops, delays, pool, links, grid
 
 
 @jit
-def next_event(cell, stations, slices, queues, pool, links):
+def next_event(t: Tables) -> int:
     """A time before which no message leaves, ns, at least now + 1; the largest int64 while nothing waits.
 
     For a message in flight it is the departure; for one that waits, the departure if its queue had all the blocks.
     """
+    cell, slices, queues, pool, links = t.cell, t.slices, t.queues, t.pool, t.links
     soonest = np.iinfo(np.int64).max
     slot, mini, whole = cell[0].slot, cell[0].mini, cell[0].scheduler != RESERVED
     next_slot = -(-cell[0].next // slot) * slot
@@ -250,12 +255,13 @@ def next_event(cell, stations, slices, queues, pool, links):
                     end = start + 1 + int(min(queue.left / (blocks * best) * 1e9, 1e17))
                     soonest = min(soonest, (-(-end // slot) * slot if whole else end) + cell[0].latency)
             q = queue.next
-    return max(min(soonest, _through(cell, stations, pool)), cell[0].now + 1)
+    return max(min(soonest, _through(t)), cell[0].now + 1)
 
 
 @jit
-def _through(cell, stations, pool):
+def _through(t: Tables) -> int:
     """A time before which no message that is still in the computing leaves."""
+    cell, stations, pool = t.cell, t.stations, t.pool
     soonest = np.iinfo(np.int64).max
     if cell[0].processing > 0:
         for k in range(len(stations)):
@@ -265,3 +271,17 @@ def _through(cell, stations, pool):
                 soonest = min(soonest, stations[k].clock + stations[k].left // MILLE)
         soonest = -(-soonest // cell[0].mini) * cell[0].mini + 1 + cell[0].latency
     return soonest
+
+
+class Loops(NamedTuple):
+    """The functions of this module that a cell calls, as loaded code for its tables."""
+
+    run: Callable[[Tables, Rows, int], tuple[int, int, bool]]
+    flush: Callable[[Tables, int, int], int]
+    move: Callable[[Tables, int, int], None]
+    next_event: Callable[[Tables], int]
+
+
+def load(t: Tables, arrivals: Rows) -> Loops:
+    """Loads the loops for tables and arrivals of these types, or compiles them where that was not done yet."""
+    return Loops(entry(run, t, arrivals, 0), entry(flush, t, 0, 0), entry(move, t, 0, 0), entry(next_event, t))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The air of IoR section IV (3) in the cell, compiled: eMBB by the slot, URLLC by the mini-slot into eMBB's blocks.
 
-`t` is `tables.Tables`. Whole resource blocks; a block that was sent in a slot arrives at its end.
+This air engine is the live one, `coexistence.batch_air` the batch one. Whole resource blocks; a block that was sent
+in a slot arrives at its end.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import math
 
 import numpy as np
 
+from ir_radio.cell_tables import NONE, Fate, Rows, Tables
+from ir_radio.compiled import jit
 from ir_radio.engine.block_sharing import grant
-from ir_radio.engine.cell_tables import NONE, Fate
-from ir_radio.engine.compiled import jit
 from ir_radio.engine.puncturing import IDLE, choose, survives
 from ir_radio.engine.queueing import complete, give_up, send
 from ir_radio.model.blocklength import packet_error, payload, symbols
@@ -23,7 +24,7 @@ _GOLDEN = 0.6180339887498949
 
 
 @jit
-def clear(t, k, slot):
+def clear(t: Tables, k: int, slot: int) -> None:
     """Nobody owns a block of station k in this slot."""
     plan = t.grid[k]
     for c in range(len(plan)):
@@ -32,7 +33,7 @@ def clear(t, k, slot):
 
 
 @jit
-def plan(t, k, start):
+def plan(t: Tables, k: int, start: int) -> None:
     """Gives the blocks of a slot of station k to its eMBB queues: to each slice its own, side by side.
 
     Fractions of blocks become whole ones by a shift that differs from slot to slot and is even over time (multiples of
@@ -65,7 +66,7 @@ def plan(t, k, start):
 
 
 @jit
-def _hold(t, q, blocks, rate):
+def _hold(t: Tables, q: int, blocks: int, rate: float) -> None:
     """A queue holds whole blocks for the slot: its transport block is what fits into them."""
     queues = t.queues
     queues[q].granted, queues[q].punctured = blocks, 0
@@ -74,7 +75,7 @@ def _hold(t, q, blocks, rate):
 
 
 @jit
-def plan_fifo(t, k, start):
+def plan_fifo(t: Tables, k: int, start: int) -> None:
     """One line for all messages of station k, whatever their slice, in the order of arrival, until no block is free."""
     cell, slices, queues, pool, links, owner = t.cell, t.slices, t.queues, t.pool, t.links, t.grid[k]
     clear(t, k, start // cell[0].slot)
@@ -103,7 +104,7 @@ def plan_fifo(t, k, start):
 
 
 @jit
-def _next_in_line(t, k):
+def _next_in_line(t: Tables, k: int) -> int:
     """The queue of station k whose message at the cursor was ready first."""
     slices, queues, pool = t.slices, t.queues, t.pool
     pick = NONE
@@ -117,7 +118,7 @@ def _next_in_line(t, k):
 
 
 @jit
-def _before(pool, m, other):
+def _before(pool: Rows, m: int, other: int) -> bool:
     """Was message m ready before the other? Where both were at once, who arrived first."""
     if pool[m].departure != pool[other].departure:
         return pool[m].departure < pool[other].departure
@@ -125,7 +126,7 @@ def _before(pool, m, other):
 
 
 @jit
-def puncture(t, s, start, taken):
+def puncture(t: Tables, s: int, start: int, taken: int) -> int:
     """Serves URLLC slice `s` in the mini-slot from `start`: its oldest messages go, at most M packets.
 
     A packet takes as many whole blocks as carry it at the asked error probability; what exceeds the free blocks of the
@@ -145,7 +146,7 @@ def puncture(t, s, start, taken):
 
 
 @jit
-def _oldest(t, s):
+def _oldest(t: Tables, s: int) -> int:
     """The waiting queue within coverage whose unsent message was ready first."""
     queues, pool, pick = t.queues, t.pool, NONE
     q = t.slices[s].first
@@ -158,7 +159,7 @@ def _oldest(t, s):
 
 
 @jit
-def _send_packet(t, q, free, start):
+def _send_packet(t: Tables, q: int, free: int, start: int) -> int:
     """Sends the unsent message of a queue, or what of it fits into the free blocks; returns the blocks it takes."""
     cell, queues, pool = t.cell, t.queues, t.pool
     m, snr, bits = queues[q].unsent, t.links[queues[q].link].faded, queues[q].left
@@ -180,7 +181,7 @@ def _send_packet(t, q, free, start):
 
 
 @jit
-def _lose_patience(t, s, start):
+def _lose_patience(t: Tables, s: int, start: int) -> None:
     """Drops messages that have been passed by in as many mini-slots as they have (IoR: two)."""
     cell, queues, pool = t.cell, t.queues, t.pool
     mini = cell[0].mini
@@ -195,7 +196,7 @@ def _lose_patience(t, s, start):
 
 
 @jit
-def take(t, k, taken):
+def take(t: Tables, k: int, taken: int) -> None:
     """Chooses the blocks that URLLC takes at station k in a mini-slot; their owners are punctured."""
     cell, stations, queues, slices = t.cell, t.stations, t.queues, t.slices
     stations[k].taken = taken
@@ -211,7 +212,7 @@ def take(t, k, taken):
 
 
 @jit
-def deliver(t, s, start):
+def deliver(t: Tables, s: int, start: int) -> None:
     """Ends the slot from `start` for slice `s`: delivers what survived of each block, or has it sent again."""
     cell, slices, queues, flows, pool = t.cell, t.slices, t.queues, t.flows, t.pool
     minis = cell[0].slot // cell[0].mini

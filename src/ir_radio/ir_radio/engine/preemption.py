@@ -3,7 +3,7 @@
 
 The shared part serves URLLC, first come first served, and eMBB when no URLLC is there; the exclusive part always serves
 eMBB. The eMBB jobs form one line whose first is served by both parts together. Its work is counted in thousandths of
-nanoseconds, so time stays whole. The batch engine (`coexistence.computing`) uses the same steps.
+nanoseconds, so time stays whole. The batch engine (`coexistence.batch_computing`) uses the same steps.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ import math
 
 from numba.extending import register_jitable
 
-from ir_radio.engine.cell_tables import NONE
-from ir_radio.engine.compiled import jit
+from ir_radio.cell_tables import NONE, Rows, Tables
+from ir_radio.compiled import jit
 from ir_radio.engine.queueing import close, join
-
-MILLE = 1000
-"""Shares of the computing are counted in thousandths, so that its time stays in whole nanoseconds."""
+from ir_radio.model.shares import MILLE
 
 
 @register_jitable
-def first_come(arrival, work, free, share):
+def first_come(arrival: int, work: int, free: int, share: int) -> int:
     """When a job leaves a part of `share` thousandths that is free at `free`, ns; work: ns of the whole computing."""
     return max(arrival, free) + -(-work * MILLE // share)
 
 
 @register_jitable
-def resume(left, rate, now, until):
+def resume(left: int, rate: int, now: int, until: int) -> tuple[int, int]:
     """Serves a job at `rate` thousandths from `now`, at most until `until`: (work left, time); 0 left: it is done."""
     if rate > 0 and -(-left // rate) <= until - now:
         return 0, now + -(-left // rate)
@@ -35,13 +33,13 @@ def resume(left, rate, now, until):
 
 
 @jit
-def work_of(cell, size):
+def work_of(cell: Rows, size: int) -> int:
     """Time of the whole computing for a message, ns."""
     return math.ceil(cell[0].work * size)
 
 
 @jit
-def enter(t, k, m, urllc):
+def enter(t: Tables, k: int, m: int, urllc: bool) -> None:
     """A message comes to the computing of station k, which was served up to its arrival; fifo has no urllc."""
     cell, stations, pool = t.cell, t.stations, t.pool
     arrival, work = pool[m].arrival, work_of(cell, pool[m].size)
@@ -65,7 +63,7 @@ def enter(t, k, m, urllc):
 
 
 @jit
-def process(t, k, time):
+def process(t: Tables, k: int, time: int) -> None:
     """Serves the computing of station k up to `time`; what is through joins its queue for the air."""
     cell, stations, pool, flows = t.cell, t.stations, t.pool, t.flows
     while stations[k].first != NONE and pool[stations[k].first].departure <= time:
@@ -89,7 +87,7 @@ def process(t, k, time):
 
 
 @jit
-def purge(t, s, fate, n):
+def purge(t: Tables, s: int, fate: int, n: int) -> int:
     """Drops the messages of slice row `s` (-1: all) from the computing now, as events; returns the number of events."""
     cell, stations, pool, queues, flows = t.cell, t.stations, t.pool, t.queues, t.flows
     for k in range(len(stations)):

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puncturing, IoR section IV (3): which sub-carriers URLLC takes, and what that costs the eMBB blocks that own them.
 
-The batch engine (`coexistence.air`) counts in sub-carriers, the cell in resource blocks; both use these functions.
+The batch engine (`coexistence.batch_air`) counts in sub-carriers, the cell (`live_air`) in resource blocks; both use
+these functions, so a new rule (which ones are taken) or a new loss model (what it costs) is written here.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 
-from ir_radio.engine.preemption import MILLE
+from ir_radio.model.shares import MILLE
+
+Ints = NDArray[np.int64]
 
 IDLE = -1
 """Owner of a sub-carrier that nobody was given."""
@@ -20,7 +25,7 @@ RULES = {"rotate": ROTATE, "idle_first": IDLE_FIRST, "best_channel": BEST}
 
 
 @register_jitable
-def choose(rule, usable, rotation, plan, order, count, chosen):
+def choose(rule: int, usable: int, rotation: int, plan: Ints, order: Ints, count: int, chosen: Ints) -> int:
     """Chooses the sub-carriers of `count` packets, each once; returns where the next choice goes on.
 
     Args:
@@ -51,7 +56,7 @@ def choose(rule, usable, rotation, plan, order, count, chosen):
 
 
 @register_jitable
-def survives(loss, threshold, exponent, capacity, hit, whole):
+def survives(loss: int, threshold: int, exponent: int, capacity: float, hit: int, whole: int) -> float:
     """Bits that a block still carries after puncturing of the share x = hit / whole; -1: it failed.
 
     Loss models of Anand, de Veciana, Shakkottai, INFOCOM 2018: capacity x (1 - h(x)), whole bits, with h(x) = x

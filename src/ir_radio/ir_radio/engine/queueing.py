@@ -1,67 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages and their queues, compiled: `t` is `tables.Tables`.
+"""Messages and their queues, compiled.
 
 Each queue is a list of messages in the pool, oldest first: ``head`` is the oldest that has not left, ``unsent`` the
-first of which bits remain; those before it are in flight, their departure is settled.
+first of which bits remain; those before it are in flight, their departure is known.
 """
 
 from __future__ import annotations
 
 import math
 
-from ir_radio.engine.cell_tables import BINS, BINS_PER_OCTAVE, FIRST_OCTAVE, NONE, OCTAVES, TINY, Fate
-from ir_radio.engine.compiled import jit
+from ir_radio.books.histogram import delay_bin
+from ir_radio.cell_tables import NONE, TINY, Fate, Tables
+from ir_radio.compiled import jit
 
-_SHIFT = 5
 _DELIVERED, _EXPIRED = int(Fate.DELIVERED), int(Fate.EXPIRED)  # plain integers: what compiled code can read
 
 
 @jit
-def delay_bin(delay: int) -> int:
-    """The bin of a delay in ns; too small and too large ones are counted in the outermost bins."""
-    octave = math.frexp(float(delay))[1] - 1  # 2^octave <= delay; delays are far below 2^53
-    if octave < FIRST_OCTAVE:
-        return 0
-    if octave >= FIRST_OCTAVE + OCTAVES:
-        return BINS - 1
-    return ((octave - FIRST_OCTAVE) << _SHIFT) + ((delay >> (octave - _SHIFT)) & (BINS_PER_OCTAVE - 1))
-
-
-@jit
-def ranks(delays, rows, out):
-    """Bins of the delays that half, and 99 of 100, of a flow's messages do not exceed (nearest rank).
-
-    Args:
-        delays: [flows, bins] messages.
-        rows: [n] flows.
-        out: [n, 3] int64: messages, the two bins; untouched where there are no messages.
-    """
-    for i in range(len(rows)):
-        counts = delays[rows[i]]
-        total = 0
-        for b in range(len(counts)):
-            total += counts[b]
-        out[i, 0] = total
-        half, most, below = max(1, (total + 1) // 2), max(1, (99 * total + 99) // 100), 0
-        for b in range(len(counts)):
-            if below < half <= below + counts[b]:
-                out[i, 1] = b
-            if below < most <= below + counts[b]:
-                out[i, 2] = b
-                break
-            below += counts[b]
-
-
-@jit
-def add_up(delays, rows, out):
-    """Adds the rows of some flows to `out` [bins]."""
-    for i in range(len(rows)):
-        for b in range(len(out)):
-            out[b] += delays[rows[i], b]
-
-
-@jit
-def wait(t, q):
+def wait(t: Tables, q: int) -> None:
     """Enters a queue into its slice's list of waiting queues."""
     queues, slices = t.queues, t.slices
     if queues[q].waiting == 0:
@@ -72,7 +28,7 @@ def wait(t, q):
 
 
 @jit
-def stop_waiting(t, q):
+def stop_waiting(t: Tables, q: int) -> None:
     """Takes a queue out of that list."""
     queues, slices = t.queues, t.slices
     s, following = queues[q].slice, queues[q].next
@@ -88,7 +44,7 @@ def stop_waiting(t, q):
 
 
 @jit
-def join(t, q, m):
+def join(t: Tables, q: int, m: int) -> None:
     """Puts a message, ready for the air, at the end of a queue."""
     queues, pool = t.queues, t.pool
     pool[m].next = NONE
@@ -106,7 +62,7 @@ def join(t, q, m):
 
 
 @jit
-def next_unsent(t, q):
+def next_unsent(t: Tables, q: int) -> None:
     """Turns to the message after the unsent one."""
     queues, pool = t.queues, t.pool
     m = pool[queues[q].unsent].next
@@ -118,8 +74,8 @@ def next_unsent(t, q):
 
 
 @jit
-def close(t, m, time, fate, n):
-    """Takes a message, out of its queue already, out of the books; writes event n and frees its row."""
+def close(t: Tables, m: int, time: int, fate: int, n: int) -> None:
+    """Takes a message, out of its queue already, out of the counters; writes event n and frees its row."""
     flows, queues, events = t.flows, t.queues, t.events
     message = t.pool[m]
     f, size = message.flow, message.size
@@ -144,7 +100,7 @@ def close(t, m, time, fate, n):
 
 
 @jit
-def leave(t, q, time, fate, n):
+def leave(t: Tables, q: int, time: int, fate: int, n: int) -> None:
     """Closes the head of a queue as event n."""
     m = t.queues[q].head
     t.queues[q].head = t.pool[m].next
@@ -154,7 +110,7 @@ def leave(t, q, time, fate, n):
 
 
 @jit
-def settle(t, q, time, n):
+def depart(t: Tables, q: int, time: int, n: int) -> int:
     """Lets go of the messages of a queue that left up to `time`; returns the number of events, or -1 - it: full."""
     queues, pool = t.queues, t.pool
     while queues[q].head != queues[q].unsent and pool[queues[q].head].departure <= time:
@@ -167,7 +123,7 @@ def settle(t, q, time, n):
 
 
 @jit
-def give_up(t, q, time, fate):
+def give_up(t: Tables, q: int, time: int, fate: int) -> None:
     """Drops the unsent message of a queue at `time`; it leaves behind those in flight."""
     m = t.queues[q].unsent
     t.pool[m].departure = time + t.cell[0].latency
@@ -176,8 +132,8 @@ def give_up(t, q, time, fate):
 
 
 @jit
-def complete(t, q, departure):
-    """The last bit of the unsent message of a queue arrives at `departure`; what it is by then is settled."""
+def complete(t: Tables, q: int, departure: int) -> None:
+    """The last bit of the unsent message of a queue arrives at `departure`; what it is by then is known."""
     m = t.queues[q].unsent
     lifespan = t.slices[t.queues[q].slice].lifespan
     t.pool[m].departure = departure
@@ -187,7 +143,7 @@ def complete(t, q, departure):
 
 
 @jit
-def send(t, q, bits, rate, start, duration):
+def send(t: Tables, q: int, bits: float, rate: float, start: int, duration: int) -> None:
     """Sends bits of a queue, flowing evenly at `rate` from `start` (0: all arrive at the end of `duration`)."""
     queues = t.queues
     sent = 0.0
@@ -202,14 +158,14 @@ def send(t, q, bits, rate, start, duration):
 
 
 @jit
-def refresh(t, s, start, n):
-    """Clears the waiting queues of a slice for what starts at `start`; returns as `settle`."""
+def refresh(t: Tables, s: int, start: int, n: int) -> int:
+    """Clears the waiting queues of a slice for what starts at `start`; returns as `depart`."""
     queues, slices, pool = t.queues, t.slices, t.pool
     last, q, lifespan = NONE, slices[s].first, slices[s].lifespan
     while q != NONE:
         while lifespan > 0 and queues[q].unsent != NONE and pool[queues[q].unsent].arrival + lifespan <= start:
             give_up(t, q, start, _EXPIRED)
-        n = settle(t, q, start, n)
+        n = depart(t, q, start, n)
         if n < 0:
             return n
         following = queues[q].next

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from ir_common.config import Config
-from ir_radio.engine.preemption import MILLE
+from ir_radio.model.shares import MILLE
 
 LossModel = Literal["linear", "threshold", "convex"]
 

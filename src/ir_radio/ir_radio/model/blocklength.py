@@ -9,13 +9,14 @@ dispersion V = (1 - (1 + g)^-2) (log2 e)^2; the term of order log(n) / n is left
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from ir_radio.engine.compiled import jit
+from ir_radio.compiled import jit
 
 Floats = NDArray[np.float64]
 _LOG2_E = math.log2(math.e)
@@ -66,7 +67,7 @@ def error(snr: ArrayLike, blocklength: int, bits: float) -> Floats:
 
 
 @register_jitable  # plain NumPy here, compiled where compiled code calls it
-def _deviation(snr, blocklength):
+def _deviation(snr: Any, blocklength: float) -> Any:
     return np.sqrt((1.0 - (1.0 + snr) ** -2.0) / blocklength) * _LOG2_E
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ir_common.config import Config
-from ir_radio.engine.preemption import MILLE
 from ir_radio.model.access_scheme import Air, Computing, Handover
+from ir_radio.model.shares import MILLE
 
 SUBCARRIERS = 12
 """Sub-carriers of one resource block (3GPP TS 38.211, 4.4.4.1)."""

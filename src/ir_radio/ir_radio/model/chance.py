@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from ir_radio.engine.cell_tables import MEASURED
-from ir_radio.engine.compiled import jit
+from ir_radio.compiled import jit
 
 
 @jit
-def uniform(seed, what, when):
-    """The draw in (0, 1) that belongs to three integers (two rounds of SplitMix64)."""
+def uniform(seed: int, what: int, when: int) -> float:
+    """The draw in (0, 1) that belongs to three integers: two rounds of SplitMix64.
+
+    Args:
+        seed: int64, of the run.
+        what: int64, number of what the draw is about: a message, a link, a queue.
+        when: int64, such as a time in ns.
+    """
     z = (
         np.uint64(seed)
         + np.uint64(what) * np.uint64(0xD1B54A32D192ED03)
@@ -24,19 +27,3 @@ def uniform(seed, what, when):
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
     return (np.float64(z >> np.uint64(11)) + 0.5) * 2.0**-53
-
-
-@jit
-def fade(t, link, start):
-    """Rayleigh block fading: at each era (coherence time) the power gain is drawn anew from Exp(1)."""
-    cell, links = t.cell, t.links
-    if cell[0].coherence == 0:
-        return
-    era = start // cell[0].coherence
-    if links[link].era not in (era, MEASURED):
-        links[link].era = era
-        name = link + (links[link].station << 32)
-        snr = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
-        efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
-        links[link].faded = snr
-        links[link].rate = cell[0].bandwidth * efficiency if snr >= cell[0].coverage else 0.0

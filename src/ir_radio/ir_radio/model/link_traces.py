@@ -12,7 +12,7 @@ import difflib
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
-from ir_radio.engine.cell import Cell
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import TraceSpec
@@ -228,7 +227,7 @@ def _snr_of(carrier: Carrier, rate: Floats) -> Floats:
 
 
 class TracePlayer:
-    """Plays traces on the links of a cell, live or in batch.
+    """Says when which link has which quality, from the traces of the robots; for a live cell and for a batch.
 
     Args:
         traces: of each robot.
@@ -238,11 +237,16 @@ class TracePlayer:
     def __init__(self, traces: Mapping[str, LinkTrace], begin: int = 0) -> None:
         self.traces, self.begin = dict(traces), begin
 
-    def play(self, cell: Cell) -> int:
-        """Sets the links to what the traces say now; returns the time of the next change, ns."""
-        second = max(0, cell.now - self.begin) // _NS
+    def play(self, now: int, set_measured: Callable[[str, float, float], object]) -> int:
+        """Sets each link to what its trace says now; returns the time of the next change, ns.
+
+        Args:
+            now: ns.
+            set_measured: takes robot, SNR in dB, and rate of a resource block in bit/s, as `Cell.set_measured`.
+        """
+        second = max(0, now - self.begin) // _NS
         for robot, trace in self.traces.items():
-            cell.set_measured(robot, *trace.at(second))
+            set_measured(robot, *trace.at(second))
         return self.begin + (second + 1) * _NS
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from ir_common.ros_time import to_stamp
-from ir_radio.books.cell_report import Books
+from ir_radio.books.cell_report import FlowCounters
 from ir_radio.ros.ros_pump import Port
 from ir_radio.ros.ros_qos import PortEvents
 
@@ -27,7 +27,7 @@ class Diagnostics:
         self,
         time: int,
         ports: Mapping[int, Port],
-        books: Mapping[int, Books],
+        counters: Mapping[int, FlowCounters],
         events: Mapping[int, PortEvents],
         lags: list[int],
         refused_allocations: int = 0,
@@ -36,19 +36,19 @@ class Diagnostics:
 
         Args:
             time: ROS time, ns.
-            ports, books, events: of each flow.
+            ports, counters, events: of each flow.
             lags: how long after its last bit each of the last messages was published, ns.
             refused_allocations: since the start; the ones before them stayed in force.
         """
         array = DiagnosticArray(status=[_relay(lags, refused_allocations)])
         array.header.stamp = to_stamp(time)
         for flow, port in ports.items():
-            if flow in books and flow in events:
-                array.status.append(self._flow(port, books[flow], events[flow]))
+            if flow in counters and flow in events:
+                array.status.append(self._flow(port, counters[flow], events[flow]))
         return array
 
-    def _flow(self, port: Port, books: Books, events: PortEvents) -> DiagnosticStatus:
-        expired = books.dropped.get("expired", (0, 0))[0]
+    def _flow(self, port: Port, counters: FlowCounters, events: PortEvents) -> DiagnosticStatus:
+        expired = counters.dropped.get("expired", (0, 0))[0]
         now, before = (expired, port.late), self._before.get(port.name, (0, 0))
         self._before[port.name] = now
         level, text = _OK, "in time"
@@ -61,10 +61,10 @@ class Diagnostics:
             "slice": port.slice,
             "type": "urllc" if port.urllc else "embb",
             "latency bound (s)": f"{port.bound / 1e9:g}",
-            "offered": books.offered,
-            "delivered": books.delivered,
-            "dropped": sum(messages for messages, _ in books.dropped.values()),
-            "queued": books.queued,
+            "offered": counters.offered,
+            "delivered": counters.delivered,
+            "dropped": sum(messages for messages, _ in counters.dropped.values()),
+            "queued": counters.queued,
             "expired": expired,
             "late": port.late,
             "deadline missed": events.deadline_missed,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pump: one thread that owns the cell and carries raw messages through it.
+"""The pump: one thread that owns the engine and carries raw messages through it.
 
 It waits on its subscriptions itself, on one wait set, until a message comes or the next one is due. The stock executor
 makes a new wait set out of all entities of the node for every wake-up and takes one message per subscription; at the
@@ -23,8 +23,9 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 
-from ir_radio.engine.cell import NEVER, Cell, CellEvent
-from ir_radio.engine.kernel import Fate
+from ir_radio.cell_tables import Fate
+from ir_radio.engine.cell import NEVER, CellEvent
+from ir_radio.engine.relay_engine import RelayEngine
 from ir_radio.ros.tick_clock import TickClock
 
 _LONGEST_WAIT = 200_000_000
@@ -59,16 +60,16 @@ class Port:
 
 
 class Pump:
-    """Carries messages through a cell in a thread of its own; everything that touches the cell runs in it.
+    """Carries messages through a relay's engine in a thread of its own; everything that touches the engine runs in it.
 
     Args:
         node: the node of the subscriptions and publishers.
-        cell: the engine.
+        engine: the cell with what is in force in it.
         time_: ROS time.
     """
 
-    def __init__(self, node: Node, cell: Cell, time_: RosTime) -> None:
-        self._node, self.cell, self._time = node, cell, time_
+    def __init__(self, node: Node, engine: RelayEngine, time_: RosTime) -> None:
+        self._node, self.engine, self._time = node, engine, time_
         self.ports: dict[int, Port] = {}
         self._by_pointer: dict[int, Port] = {}
         self._held: dict[int, tuple[Port, bytes, int]] = {}  # and when it came in, ns
@@ -122,10 +123,10 @@ class Pump:
         """Is a message on its way to this publisher?"""
         return any(held.publisher is publisher for held, _, _ in self._held.values())
 
-    def settle(self) -> int:
-        """Brings the cell up to the present and publishes what is due; returns the time, ns."""
-        time_ = max(self._time.now(), self.cell.now)
-        self.finish(self.cell.advance(time_))
+    def catch_up(self) -> int:
+        """Brings the engine up to the present and publishes what is due; returns the time, ns."""
+        time_ = max(self._time.now(), self.engine.cell.now)
+        self.finish(self.engine.advance(time_))
         return time_
 
     def finish(self, events: list[CellEvent]) -> None:
@@ -142,7 +143,7 @@ class Pump:
         try:
             while not self._stopping:
                 self._take(self._wait())
-                self.settle()
+                self.catch_up()
                 self._run_task()
         except Exception:
             if self._node.context.ok() and not self._stopping:
@@ -164,7 +165,7 @@ class Pump:
         return list(wait_set.get_ready_entities("subscription"))
 
     def _timeout(self) -> int:
-        due = self.cell.next_event()
+        due = self.engine.next_event()
         if due == NEVER:
             return _LONGEST_WAIT
         if wait := self._time.wall_until(due):
@@ -188,10 +189,10 @@ class Pump:
                 came.append((self._time.at(taken[1]["source_timestamp"]), port, taken[0]))
         came.sort(key=itemgetter(0))
         for sent, port, data in came:
-            self._let_in(port, data, max(sent, self.cell.now))
+            self._let_in(port, data, max(sent, self.engine.cell.now))
 
     def _let_in(self, port: Port, data: bytes, time_: int) -> None:
-        number, fate = self.cell.offer(port.flow, len(data), time_)
+        number, fate = self.engine.offer(port.flow, len(data), time_)
         if fate == Fate.ACCEPTED:
             self._held[number] = (port, data, time_)
         elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from rclpy.duration import Duration, Infinite
@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+from ir_radio.engine.relay_engine import Say
 from ir_radio.model.slice_specs import SliceSpec
 from ir_radio.ros.ros_pump import Port
 
@@ -133,9 +134,6 @@ def _event(handle: Any, kind: Any) -> Any:
 def _take(event: Any) -> Any:
     with event:
         return event.take_event()
-
-
-Say = Callable[[str], None]
 
 
 class QosWatch:

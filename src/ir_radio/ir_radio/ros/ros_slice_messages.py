@@ -17,6 +17,7 @@ from ir_interfaces.msg import (
 from ir_interfaces.msg import FlowSpec as FlowSpecMessage
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_radio.books import cell_report
+from ir_radio.books.histogram import Delay
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 
@@ -108,7 +109,7 @@ def _slice_to_message(row: cell_report.SliceRow) -> SliceReport:
         offered_rate=row.offered_rate,
         delivered_rate=row.delivered_rate,
         utilisation=row.utilisation,
-        books=_books_to_message(row.books),
+        books=_counters_to_message(row.counters),
         delay=_delay_to_message(row.delay),
         recent_delay=_delay_to_message(row.recent_delay),
         punctured_blocks=row.punctured_blocks,
@@ -124,7 +125,7 @@ def _flow_to_message(row: cell_report.FlowRow) -> FlowReport:
         topic=row.topic,
         direction=DIRECTIONS[row.direction],
         slice=row.slice,
-        books=_books_to_message(row.books),
+        books=_counters_to_message(row.counters),
         delay=_delay_to_message(row.delay),
         expired=row.expired,
         deadline_missed=row.deadline_missed,
@@ -145,17 +146,17 @@ def _link_to_message(row: cell_report.LinkRow) -> LinkReport:
     )
 
 
-def _books_to_message(books: cell_report.Books) -> Books:
+def _counters_to_message(counters: cell_report.FlowCounters) -> Books:
     return Books(
-        offered_messages=books.offered,
-        offered_bytes=books.offered_bytes,
-        delivered_messages=books.delivered,
-        delivered_bytes=books.delivered_bytes,
-        queued_messages=books.queued,
-        queued_bytes=books.queued_bytes,
-        dropped=[DropCount(reason=reason, messages=m, bytes=b) for reason, (m, b) in books.dropped.items()],
+        offered_messages=counters.offered,
+        offered_bytes=counters.offered_bytes,
+        delivered_messages=counters.delivered,
+        delivered_bytes=counters.delivered_bytes,
+        queued_messages=counters.queued,
+        queued_bytes=counters.queued_bytes,
+        dropped=[DropCount(reason=reason, messages=m, bytes=b) for reason, (m, b) in counters.dropped.items()],
     )
 
 
-def _delay_to_message(delay: cell_report.Delay) -> DelayStats:
+def _delay_to_message(delay: Delay) -> DelayStats:
     return DelayStats(count=delay.count, mean=delay.mean, p50=delay.p50, p99=delay.p99, max=delay.max)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of a cell: what the rows of the kernel's arrays hold, and arrays that grow."""
+"""The tables of a cell: what the rows of the kernel's arrays hold, and arrays that grow.
+
+Compiled (jit) functions take in the constants of this module.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,6 @@ MEASURED = -2
 """Era of a link whose rate was measured: fading is in it already."""
 TINY = 1e-6
 """Bits under which a remainder is rounding, not data."""
-
-# Delays are counted in bins of 1/32 of a power of two: relative error of a bin's middle at most 1/64.
-BINS_PER_OCTAVE = 32
-FIRST_OCTAVE, OCTAVES = 10, 32  # from 1 us to 2^42 ns = 73 min
-BINS = OCTAVES * BINS_PER_OCTAVE
 
 RESERVED, PUNCTURING, PUTD, EUAD, FIFO = range(5)
 SCHEDULERS = {"reserved": RESERVED, "puncturing": PUNCTURING, "putd": PUTD, "euad": EUAD, "fifo": FIFO}
@@ -92,6 +90,12 @@ FLOW = _table(
 MESSAGE = _table("id flow size arrival departure fate next")
 ARRIVAL = _table("id flow size time fate")
 EVENT = _table("id flow time fate")
+
+
+Rows = Any
+"""[n] of one of the types above: the rows of a table."""
+Row = Any
+"""One row of a table; what is written to it stands in the table."""
 
 
 class Tables(NamedTuple):

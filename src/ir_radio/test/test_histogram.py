@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_radio.books import cell_report
-from ir_radio.engine.cell_tables import BINS
-from ir_radio.engine.queueing import add_up, delay_bin, ranks
+from ir_radio.books.histogram import BINS, PERCENTILE_ERROR, add_up, delay_bin, delay_of, delays_of, percentile, ranks
 
 
 def histogram(delays):
@@ -24,7 +22,7 @@ def histogram(delays):
 @given(st.lists(st.integers(1024, 2**42 - 1), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
 def test_percentile_is_within_its_stated_error(delays, fraction):
     exact = float(np.quantile(delays, fraction, method="inverted_cdf")) * 1e-9
-    assert cell_report.percentile(histogram(delays), fraction) == pytest.approx(exact, rel=cell_report.PERCENTILE_ERROR)
+    assert percentile(histogram(delays), fraction) == pytest.approx(exact, rel=PERCENTILE_ERROR)
 
 
 @pytest.mark.parametrize(("delay", "bin_"), [(0, 0), (1, 0), (1023, 0), (1024, 0), (2048, 32), (2**62, BINS - 1)])
@@ -38,7 +36,7 @@ def test_bins_never_fall():
 
 
 def test_no_messages_no_figures():
-    delay = cell_report.delay_of(np.zeros(BINS, np.int64), 0.0, None)
+    delay = delay_of(np.zeros(BINS, np.int64), 0.0, None)
     assert delay.count == 0 and math.isnan(delay.p99) and math.isnan(delay.mean)
 
 
@@ -53,7 +51,7 @@ def test_figures_of_many_flows_are_those_of_each(flows):
     add_up(counts, rows, both)
     assert (both == counts.sum(axis=0)).all()
     totals, longest = (np.array([function(delays or [0]) * 1e-9 for delays in flows]) for function in (sum, max))
-    found = cell_report.delays_of(out, totals, longest)
+    found = delays_of(out, totals, longest)
     for row, delay in enumerate(found):
-        expected = cell_report.delay_of(counts[1 + row], totals[row], longest[row])
+        expected = delay_of(counts[1 + row], totals[row], longest[row])
         np.testing.assert_equal(vars(delay), vars(expected))

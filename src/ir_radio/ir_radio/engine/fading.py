@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rayleigh block fading of the links of a cell, compiled."""
+
+from __future__ import annotations
+
+import math
+
+from ir_radio.cell_tables import MEASURED, Tables
+from ir_radio.compiled import jit
+from ir_radio.model.chance import uniform
+
+
+@jit
+def fade(t: Tables, link: int, start: int) -> None:
+    """Applies Rayleigh fading to a link: at each era (coherence time) its power gain is drawn anew from Exp(1).
+
+    Args:
+        t: tables of the cell; `faded` and `rate` of the link are written.
+        link: its row.
+        start: of the mini-slot that is served, ns.
+    """
+    cell, links = t.cell, t.links
+    if cell[0].coherence == 0:
+        return
+    era = start // cell[0].coherence
+    if links[link].era not in (era, MEASURED):
+        links[link].era = era
+        name = link + (links[link].station << 32)
+        snr = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
+        efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
+        links[link].faded = snr
+        links[link].rate = cell[0].bandwidth * efficiency if snr >= cell[0].coverage else 0.0
