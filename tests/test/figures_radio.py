@@ -21,12 +21,12 @@ from ir_bag.rerun import JournalPage, Rerun, Said
 from ir_bag.writer import BagWriter
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
+from ir_radio.cell_tables import Fate
 from ir_radio.coexistence.batch_run import simulate
 from ir_radio.coexistence.joint_scheduling import Requirements, optimise
 from ir_radio.coexistence.scenario import scenario
 from ir_radio.engine import cell_journal as cell_journal
 from ir_radio.engine.cell import Cell, FlowKey
-from ir_radio.engine.cell_tables import Fate
 from ir_radio.model import blocklength, channel
 from ir_radio.model.access_scheme import Air, Computing, Handover
 from ir_radio.model.arrivals import compound_poisson, poisson
@@ -94,7 +94,7 @@ def run_cell(cell: Cell, flows: list[int], seed: int) -> dict[str, Any]:
     times = np.sort(rng.integers(begin, begin + SECOND, count))
     ends, fates = cell.run(np.array(flows)[chosen], rng.integers(1, 2 * size[kinds[chosen]]), times, begin + SECOND)
     last = cell.report()
-    books = cell.books()
+    books = cell.counters()
     return {
         "said": dict(refused),
         "events": [len(events), dict(Counter(event.fate.name for event in events))],
@@ -104,8 +104,8 @@ def run_cell(cell: Cell, flows: list[int], seed: int) -> dict[str, Any]:
         "next": cell.next_event() > cell.now,
         "books": books,
         "slices": [
-            [r.slice, r.books.delivered, r.books.queued, r.books.dropped, r.resource_blocks, r.capacity, r.offered_rate,
-             r.delivered_rate, r.utilisation, r.delay.count, r.delay.mean, r.delay.p50, r.delay.p99, r.delay.max,
+            [r.slice, r.counters.delivered, r.counters.queued, r.counters.dropped, r.resource_blocks, r.capacity,
+             r.offered_rate, r.delivered_rate, r.utilisation, r.delay.count, r.delay.mean, r.delay.p50, r.delay.p99, r.delay.max,
              r.recent_delay.p50, r.recent_delay.p99, r.retransmissions, r.harq_failures, r.punctured_blocks,
              r.lost_bytes]
             for r in last.slices
@@ -113,7 +113,7 @@ def run_cell(cell: Cell, flows: list[int], seed: int) -> dict[str, Any]:
         "flows": [
             [sum(getattr(row, name) * (i + 1) for i, row in enumerate(last.flows)) for name in
              ("expired", "deadline_missed", "retransmissions", "harq_failures")],
-            short([row.delay.p99 for row in last.flows]), short([row.books.delivered_bytes for row in last.flows]),
+            short([row.delay.p99 for row in last.flows]), short([row.counters.delivered_bytes for row in last.flows]),
         ],
         "links": [[r.robot, r.distance, r.snr, r.rate, r.station, r.handovers] for r in last.links],
         "recent": short([row.recent_delay.p99 for report in reports for row in report.slices]),
@@ -202,7 +202,7 @@ def radio_traces() -> dict[str, Any]:
             cell.set_allocation({"a": 2.0})
             flow, done = cell.flow(FlowKey("a", "cart", "x", "uplink")), []
             for second in range(6):
-                player.play(cell)
+                player.play(cell.now, cell.set_measured)
                 fate = cell.offer(flow, 60_000, second * SECOND)[1]
                 done += [fate.name, *(event.time * 1e-9 for event in cell.advance((second + 1) * SECOND))]
             made[column] = {"snr": links["cart"].snr, "rate": links["cart"].rate, "done": done}
@@ -287,33 +287,31 @@ def journals() -> dict[str, Any]:
     """A cell that is repeated from its journal says what it said."""
     cell, flows = busy_cell(carrier_of("puncturing"), 3)
     cell = Cell(cell.carrier, mini_slots=4, seed=3)
-    journal, said = cell_journal.keep(cell, 4, 0, 3), []
-    report = cell.report
+    journal = cell_journal.journal_of(cell, 4, 0, 3)
+    calls, said = cell_journal.JournaledCell(cell, journal).apply, []
 
-    def keep_report() -> Any:
-        made = report()
-        content = {row.slice: cell_journal.books(row.books) | {"delay_max": row.delay.max} for row in made.slices}
-        names = {f"{r.robot}/{r.topic} {r.direction} {r.slice}": cell_journal.books(r.books) for r in made.flows}
+    def report() -> None:
+        made = calls("report")
+        content = {r.slice: cell_journal._counts(r.counters) | {"delay_max": r.delay.max} for r in made.slices}
+        names = {f"{r.robot}/{r.topic} {r.direction} {r.slice}": cell_journal._counts(r.counters) for r in made.flows}
         said.append(Said("/radio/report", cell.now, {"slices": content, "flows": names}))
-        return made
 
-    cell.report = keep_report  # type: ignore[method-assign]
     for name, kind in SLICES:
-        cell.set_slice(spec(name, kind))
-    cell.set_allocation({"video": 20.0, "scan": 10.0, "control": 8.0})
-    flows = [cell.flow(FlowKey(name, "cart", "x", "uplink")) for name, _ in SLICES]
-    cell.set_pose("cart", (9.0, 2.0, 0.0))
+        calls("set_slice", spec(name, kind))
+    calls("set_allocation", {"video": 20.0, "scan": 10.0, "control": 8.0})
+    flows = [calls("flow", FlowKey(name, "cart", "x", "uplink")) for name, _ in SLICES]
+    calls("set_pose", "cart", (9.0, 2.0, 0.0))
     rng, time = np.random.default_rng(7), 0
     for number in range(300):
         time += int(rng.integers(0, MS))
-        cell.offer(flows[number % 3], int(rng.integers(1, 3000)), time)
+        calls("offer", flows[number % 3], int(rng.integers(1, 3000)), time)
         if number % 100 == 99:
-            cell.report()
+            report()
     first, lines = journal.take()
     rerun = Rerun({"cell": cell_journal.CellReplay})
     rerun.read(JournalPage("/radio/journal", "cell", first, lines))
-    calls = Counter(json.loads(line)[0] for line in lines.splitlines())
-    return {"checks": rerun.compare(said), "calls": dict(calls), "totals": rerun.totals()["slices"]["control"]}
+    made = Counter(json.loads(line)[0] for line in lines.splitlines())
+    return {"checks": rerun.compare(said), "calls": dict(made), "totals": rerun.totals()["slices"]["control"]}
 
 
 def counted(offered: int, delivered: int, queued: int, **dropped: int) -> Any:

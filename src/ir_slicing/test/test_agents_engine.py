@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_radio.books.cell_report import Books, Delay, FlowRow, LinkRow, Report, SliceRow
+from ir_radio.books.cell_report import FlowCounters, FlowRow, LinkRow, Report, SliceRow
+from ir_radio.books.histogram import Delay
 from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.messages import Update
 from ir_slicing.live.agents_engine import AgentsEngine
@@ -34,7 +35,7 @@ def report(number, blocks=40.0):
     rows, flows = [], []
     for index, name in enumerate(SLICES):
         size = sum(100_000 + 20_000 * ((k + index) % 5) for k in range(number))
-        books = Books(10 * number, size, 10 * number, size)
+        books = FlowCounters(10 * number, size, 10 * number, size)
         rows.append(
             SliceRow(name, "embb", blocks, 4e7, 4e6, 4e6, 0.5, books, Delay(), Delay(10, 2e-3, 2e-3, 4e-3, 4e-3))
         )

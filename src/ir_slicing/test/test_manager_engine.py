@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_radio.books.cell_report import Books, Delay, LinkRow, Report, SliceRow
+from ir_radio.books.cell_report import FlowCounters, LinkRow, Report, SliceRow
+from ir_radio.books.histogram import Delay
 from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.compression import encode_plain
 from ir_slicing.learning.federation.messages import Global, Update
@@ -28,7 +29,16 @@ def make(**parameters):
 def report(now, **offered):
     rows = tuple(
         SliceRow(
-            name, "embb", 50.0, 1e6, offered.get(name, 0.0), offered.get(name, 0.0), 0.5, Books(), Delay(), Delay()
+            name,
+            "embb",
+            50.0,
+            1e6,
+            offered.get(name, 0.0),
+            offered.get(name, 0.0),
+            0.5,
+            FlowCounters(),
+            Delay(),
+            Delay(),
         )
         for name in SLICES
     )

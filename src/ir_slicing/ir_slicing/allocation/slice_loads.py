@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ir_radio.books.cell_report import Books, Report, SliceRow
+from ir_radio.books.cell_report import FlowCounters, Report, SliceRow
 from ir_slicing.allocation.demand import Load
 
 
-def dropped(books: Books) -> int:
+def dropped(counters: FlowCounters) -> int:
     """Messages dropped since the start, for whatever reason."""
-    return sum(messages for messages, _ in books.dropped.values())
+    return sum(messages for messages, _ in counters.dropped.values())
 
 
 @dataclass
@@ -28,11 +28,11 @@ class LoadReader:
             report: from the radio.
             bounds: latency bound of each slice, s.
         """
-        before, self._dropped = self._dropped, {row.slice: dropped(row.books) for row in report.slices}
+        before, self._dropped = self._dropped, {row.slice: dropped(row.counters) for row in report.slices}
         return {
             row.slice: Load(
                 row.offered_rate,
-                8.0 * row.books.queued_bytes,
+                8.0 * row.counters.queued_bytes,
                 missed(row, bounds.get(row.slice, float("inf")))
                 or self._dropped[row.slice] > before.get(row.slice, self._dropped[row.slice]),
             )
@@ -42,4 +42,4 @@ class LoadReader:
 
 def missed(row: SliceRow, bound: float) -> bool:
     """Whether messages came after the bound (s) in the report period, or none came though some wait."""
-    return row.recent_delay.p99 > bound or (row.delivered_rate == 0.0 and row.books.queued_bytes > 0)
+    return row.recent_delay.p99 > bound or (row.delivered_rate == 0.0 and row.counters.queued_bytes > 0)

@@ -83,7 +83,7 @@ class ViewReader:
             self._offered, self._ends = {}, None
             return None
         flows = {_device(flow): flow for flow in report.flows if flow.slice == self.name}
-        ends, self._ends = self._ends, (row.books.delivered, dropped(row.books))
+        ends, self._ends = self._ends, (row.counters.delivered, dropped(row.counters))
         new = self._arrivals(flows)
         sizes = [size for size, _ in new.values()]
         if ends is None or min([*sizes, self._ends[0] - ends[0], self._ends[1] - ends[1]]) < 0:
@@ -95,7 +95,7 @@ class ViewReader:
             offered=8.0 * np.array(sizes, np.float64) / seconds,
             packet=np.array([self._packet.get(device, 0.0) for device in flows]),
             block_rate=_block_rates(flows.values(), report.links),
-            queued=8.0 * row.books.queued_bytes,
+            queued=8.0 * row.counters.queued_bytes,
             allocated=row.resource_blocks,
             delay=row.recent_delay.p99,
             delivered=self._ends[0] - ends[0],
@@ -107,7 +107,7 @@ class ViewReader:
     def _arrivals(self, flows: Mapping[str, FlowRow]) -> dict[str, _Counters]:
         """Bytes and messages that each device offered since the report before."""
         before, self._offered = self._offered, {
-            device: (flow.books.offered_bytes, flow.books.offered) for device, flow in flows.items()
+            device: (flow.counters.offered_bytes, flow.counters.offered) for device, flow in flows.items()
         }  # fmt: skip
         new = {}
         for device, (size, count) in self._offered.items():

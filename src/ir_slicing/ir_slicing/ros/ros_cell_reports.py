@@ -6,6 +6,7 @@ from __future__ import annotations
 import ir_interfaces.msg as messages
 from ir_common.ros_time import to_nanoseconds
 from ir_radio.books import cell_report
+from ir_radio.books.histogram import Delay
 from ir_radio.ros.ros_slice_messages import DIRECTIONS, TYPES
 
 _TYPES = {number: name for name, number in TYPES.items()}
@@ -33,7 +34,7 @@ def _slice_row(row: messages.SliceReport) -> cell_report.SliceRow:
         offered_rate=row.offered_rate,
         delivered_rate=row.delivered_rate,
         utilisation=row.utilisation,
-        books=_books(row.books),
+        counters=_counters(row.books),
         delay=_delay(row.delay),
         recent_delay=_delay(row.recent_delay),
         retransmissions=row.retransmissions,
@@ -49,7 +50,7 @@ def _flow_row(row: messages.FlowReport) -> cell_report.FlowRow:
         robot=row.robot,
         topic=row.topic,
         direction=_DIRECTIONS.get(row.direction, str(row.direction)),
-        books=_books(row.books),
+        counters=_counters(row.books),
         delay=_delay(row.delay),
         expired=row.expired,
         deadline_missed=row.deadline_missed,
@@ -64,8 +65,8 @@ def _link_row(row: messages.LinkReport) -> cell_report.LinkRow:
     )  # fmt: skip
 
 
-def _books(books: messages.Books) -> cell_report.Books:
-    return cell_report.Books(
+def _counters(books: messages.Books) -> cell_report.FlowCounters:
+    return cell_report.FlowCounters(
         offered=books.offered_messages,
         offered_bytes=books.offered_bytes,
         delivered=books.delivered_messages,
@@ -76,5 +77,5 @@ def _books(books: messages.Books) -> cell_report.Books:
     )
 
 
-def _delay(delay: messages.DelayStats) -> cell_report.Delay:
-    return cell_report.Delay(delay.count, delay.mean, delay.p50, delay.p99, delay.max)
+def _delay(delay: messages.DelayStats) -> Delay:
+    return Delay(delay.count, delay.mean, delay.p50, delay.p99, delay.max)
