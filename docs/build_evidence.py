@@ -220,9 +220,7 @@ def readme(current: str, found: list[Result]) -> str:
         for name, start in RESULTS_OF_README
     ]
     goals = [goal for result in found for goal in result["goals"]]
-    rows = (
-        (f"{r['about']} *{g['what']}*", g["goal"], g["got"], met(g), link(r, "docs/evidence/")) for r, g in chosen
-    )
+    rows = ((f"{r['about']} *{g['what']}*", g["goal"], g["got"], met(g), link(r, "docs/evidence/")) for r, g in chosen)
     lines = [
         *table(("result", "goal", "got", "", "evidence"), rows),
         f"{sum(goal['met'] for goal in goals)} of the {len(goals)} goals of all benchmarks are met; "

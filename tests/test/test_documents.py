@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from ir_cli import docs
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/*/README.md")})
 PRESENT = [page for page in PAGES if page.parent.name in ("guide", "method")]
@@ -100,3 +102,24 @@ def test_a_sentence_has_its_line_and_at_most_two_numbers_and_says_what_is(page: 
         assert not re.search(r"[a-z)`][.?] [A-Z][a-z]", re.sub(r"\b(?:al|eq|Fig|sec|app|alg)\. ", "", line)), where
         assert len(re.findall(r"\d[\d.,]*", words)) <= 2 or "=" in words, where
         assert not PAST.search(line), where
+
+
+def test_the_site_holds_every_page_in_the_order_of_its_index(tmp_path: Path) -> None:
+    nav = docs.configuration(ROOT, tmp_path)["nav"]
+    found = [
+        page for entry in nav for value in entry.values() for page in ([value] if isinstance(value, str) else value)
+    ]
+    assert sorted(found) == sorted(str(page.relative_to(ROOT)) for page in docs.pages(ROOT))
+    guide = next(entry["Guide"] for entry in nav if "Guide" in entry)
+    assert guide[:3] == ["docs/guide/index.md", "docs/guide/start.md", "docs/guide/launch.md"]
+
+
+def test_pages_and_what_they_link_to_are_staged_where_they_are_in_the_project(tmp_path: Path) -> None:
+    docs.stage(ROOT, tmp_path)
+    for name in (
+        "README.md",
+        "docs/guide/robot.md",
+        "src/ir_sim/ir_sim/sdf/grammar.py",
+        "benchmarks/results/twin-risk.png",
+    ):
+        assert (tmp_path / name).resolve() == ROOT / name
