@@ -107,7 +107,7 @@ def account(runs: Runs, options: Options, epochs: int) -> dict[str, Any]:
         ],
         "configs": {name: some[0]["config"] for name, some in runs.items() if some},
         "seed_rule": "no tuning on these seeds: best was tuned on seeds 101 to 103; two earlier settings of it were "
-        "run on seeds 1 to 3, too, and given up for how they did there (docs/dt_training.md)",
+        "run on seeds 1 to 3, too, and given up for how they did there (docs/notes/dt_training.md)",
     }
 
 

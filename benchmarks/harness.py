@@ -163,6 +163,7 @@ def write(name: str, result: Result, options: Options, seconds: float) -> None:
     content = {
         "name": name,
         "commit": commit_of(__file__),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "seconds": round(seconds, 1),
         "quick": options.quick,

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from . import checks, doctor, environment, programs
+from . import checks, docs, doctor, environment, programs
 from .console import say
 from .errors import UserError
 from .layout import Layout, find_layout
@@ -31,11 +31,12 @@ usage: ./ir COMMAND [arguments]
                                    run a benchmark; without a name: list them
   shell [args]                     open a shell with the environment set
   lint [--fix]                     check style and types
+  docs [--serve]                   make the documentation site, and the pages of evidence
   setup                            make the environment and do nothing else
   doctor                           what this machine lacks, and how to mend it
 
-The first use of anything but doctor makes the environment in .ir/ (a few minutes, 2 GB). It needs Python 3.10 or
-later with venv, a C++ compiler and a network. A sourced ROS 2 Jazzy or Kilted is used instead of wheels.
+The first use of anything but doctor and docs makes the environment in .ir/ (a few minutes, 2 GB). It needs Python 3.10
+or later with venv, a C++ compiler and a network. A sourced ROS 2 Jazzy or Kilted is used instead of wheels.
 
 environment variables
   IR_ROS_DISTRO=kilted             another ROS distribution than jazzy
@@ -139,6 +140,15 @@ def _lint(layout: Layout, rest: list[str]) -> int:
     return checks.lint(layout, "--fix" in rest, environment.ensure(layout, os.environ))
 
 
+def _docs(layout: Layout, rest: list[str]) -> int:
+    if rest and rest[0] in ("-h", "--help"):
+        print(docs.USAGE)
+        return 0
+    if set(rest) - {"--serve"}:
+        raise UserError(docs.USAGE)
+    return docs.docs(layout, "--serve" in rest, os.environ)
+
+
 def _setup(layout: Layout, rest: list[str]) -> int:
     if rest:
         raise UserError("usage: ./ir setup")
@@ -161,6 +171,7 @@ COMMANDS = {
     "bench": _bench,
     "shell": _shell,
     "lint": _lint,
+    "docs": _docs,
     "setup": _setup,
     "doctor": _doctor,
 }

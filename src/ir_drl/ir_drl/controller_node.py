@@ -38,7 +38,7 @@ class ControllerConfig(Config):
         "/edge", pattern=r"^(/[a-z][a-z0-9_]*)*$", description="side of the radio on which it acts; empty without radio"
     )
     policy_file: OptionalPath = Field(
-        None, description="policy file (.npz), trained or scripted; none: see docs/controllers.md"
+        None, description="policy file (.npz), trained or scripted; none: see docs/guide/policy.md"
     )
     seed: int = Field(0, ge=0, description="of policies that draw")
     input_timeout: float = Field(

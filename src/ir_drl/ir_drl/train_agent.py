@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("environment", help="Gymnasium id, such as Hopper-v5; module:id imports the module first")
-    parser.add_argument("--algorithm", choices=ALGORITHMS, help="see docs/dt_training.md [sac, or the file's]")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, help="see docs/method/dt_training.md [sac, or the file's]")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="argument of the environment: latency=0.006"
     )

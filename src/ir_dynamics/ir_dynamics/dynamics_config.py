@@ -30,7 +30,7 @@ PRESETS: dict[str, NetworkConfig] = {
     "paper_normalised": NetworkConfig(normalise=True),
     "live": NetworkConfig(hidden=(128, 128), activation="silu", normalise=True, learning_rate=1e-3),
 }
-"""`paper`: IoR section III. `live`: learns as much from a tenth of the arithmetic (docs/twin.md has the figures)."""
+"""`paper`: IoR section III. `live`: learns as much from a tenth of the arithmetic (figures: docs/notes/twin.md)."""
 
 
 class EnsembleConfig(Config):
@@ -91,7 +91,7 @@ GAN_PRESETS: dict[str, GANConfig] = {
     "paper": GANConfig(),
     "improved": GANConfig(critic_blocks=2, batch=256, learning_rate=5e-4, normalise=True),
 }
-"""`paper`: IoR section III. `improved`: standardised pairs, ten times the rate (docs/twin.md has the figures)."""
+"""`paper`: IoR section III. `improved`: standardised pairs, ten times the rate (docs/notes/twin.md has the figures)."""
 
 
 class LearnerConfig(Config):

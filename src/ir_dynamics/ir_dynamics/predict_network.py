@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The predict network as it is served: (state, action) -> (next state, reward), on NumPy arrays alone.
 
-For one row NumPy is faster than torch (docs/twin.md), and the process that gives verdicts never imports torch.
+For one row NumPy is faster than torch (docs/notes/twin.md), and the process that gives verdicts never imports torch.
 Training is in `ir_dynamics.predict_trainer`; what crosses between the two is a `PredictNetwork`: plain arrays.
 """
 

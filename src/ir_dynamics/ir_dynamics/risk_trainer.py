@@ -24,7 +24,7 @@ class RiskTrainer:
     with H the cross-entropy and y the label; steps of which nobody saw what came of them do not count. What an action
     changes is little beside what the state decides, and what came is random: a network that is fitted for long makes up
     differences between actions that are none, long before its error on other steps tells. So each fit starts from new
-    weights and is short, whatever there is to learn from (docs/twin.md has the figures).
+    weights and is short, whatever there is to learn from (docs/notes/twin.md has the figures).
 
     Args:
         config: of networks and fits.

@@ -73,7 +73,7 @@ def test_the_packages_weights_are_those_of_the_record():
 
 
 def test_the_packages_agents_cost_others_less_than_proportional_and_recover_long_before_static():
-    """Not sooner than proportional: there they are somewhat later (docs/slicing.md)."""
+    """Not sooner than proportional: there they are somewhat later (docs/notes/slicing.md)."""
     weights = load(TRAINED)
     agent = DDPG(DDPGConfig(hidden=weights.hidden), 1, 0)
     agent.load_weights(weights.values[None])

@@ -124,7 +124,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""What an algorithm has otherwise than the fields' own defaults; docs/dt_training.md says why."""
+"""What an algorithm has otherwise than the fields' own defaults; docs/method/dt_training.md says why."""
 
 HOPPING = PaceConfig(cap=1.5, allowance=0.5)
 PACES = {"Hopper-v5": HOPPING, "ir/HopperHop-v0": HOPPING}

@@ -25,7 +25,7 @@ class SAC:
 
     Actions are in [-1, 1] everywhere here; whoever drives a robot scales them to the task's bounds.
     The formulas of an update, in the order in which it does them, are in `update`; their gradients are written out
-    rather than recorded by autograd (docs/sac.md says why; a test compares updates with a plain implementation).
+    rather than recorded by autograd (docs/method/sac.md says why; a test compares updates with a plain implementation).
 
     Args:
         config: hyper-parameters.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a coexistence run is asked to be (IoR section IV).
 
-Choices where the paper is silent: docs/radio_coexistence.md.
+Choices where the paper is silent: docs/method/coexistence.md.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Cell:
     divided anew at every slot (eMBB) or mini-slot (URLLC) among its waiting queues, one per robot and direction.
     A message that arrives while a slot runs waits for the next one. The allocation of a slice may be fractional: a
     fraction of a block is that fraction of its time. How service is divided is written at `kernel.run` and in
-    docs/radio.md.
+    docs/method/radio.md.
 
     Args:
         carrier: the radio carrier.

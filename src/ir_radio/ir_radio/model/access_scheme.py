@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How eMBB and URLLC share a base station: keys of `carrier` in `config/slices.yaml` (choices: docs/radio.md)."""
+"""How eMBB and URLLC share a base station: keys of `carrier` in `config/slices.yaml` (docs/method/coexistence.md)."""
 
 from __future__ import annotations
 

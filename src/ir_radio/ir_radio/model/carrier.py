@@ -16,7 +16,7 @@ SUBCARRIERS = 12
 
 
 class Carrier(Config):
-    """The radio carrier of one base station (choices: docs/radio.md).
+    """The radio carrier of one base station (choices: docs/method/channel.md).
 
     The defaults are those of a 40 MHz NR carrier in numerology 0, whose slot is the 1 ms of IoR section IV, and of a
     low-power indoor cell, so that the rate depends on the distance within a hall.

@@ -23,7 +23,7 @@ _DEADLINE_MISSED = QoSPublisherEventType.RCL_PUBLISHER_OFFERED_DEADLINE_MISSED
 
 
 def qos_of(spec: SliceSpec, history: int, grace: float) -> tuple[QoSProfile, QoSProfile]:
-    """QoS of the subscription and of the publisher of a slice's flows (docs/radio.md).
+    """QoS of the subscription and of the publisher of a slice's flows (docs/method/radio.md).
 
     eMBB is best effort with a bounded history. URLLC is reliable; its publisher has deadline and lifespan.
 

@@ -34,7 +34,7 @@ def make_task(model: str, world: World | None = None) -> Task:
     """
     if model not in TASKS:
         raise ConfigError(
-            f"robot model {model!r} has no task; models with one: {', '.join(sorted(TASKS))}; see docs/tutorials"
+            f"robot model {model!r} has no task; models with one: {', '.join(sorted(TASKS))}; see docs/guide/robot.md"
         )
     task = TASKS[model]()
     for robot in world.robots.values() if world else ():

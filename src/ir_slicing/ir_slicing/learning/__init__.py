@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slices that forecast, learn and share nothing but weights: MAFL (docs/slicing_learning.md)."""
+"""Slices that forecast, learn and share nothing but weights: MAFL (docs/method/slice_learning.md)."""

@@ -4,7 +4,7 @@
     python -m ir_slicing.learning.federation.flower --slices 200            # Flower's simulation engine on this machine
     python -m ir_slicing.learning.federation.flower --slices 200 --plain    # the same run without Flower
 
-On a cluster ``server_app`` and ``client_app`` are the components of a Flower app (docs/slicing.md).
+On a cluster ``server_app`` and ``client_app`` are the components of a Flower app (docs/guide/slices.md).
 """
 
 from __future__ import annotations
