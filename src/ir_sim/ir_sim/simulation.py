@@ -15,14 +15,13 @@ from fractions import Fraction
 import mujoco
 import numpy as np
 
-from ir_sim.readings import Reading, Value
+from ir_sim.readings import NANOSECONDS, Reading, Value
 from ir_sim.robot_view import RobotView, ground_geoms
 from ir_sim.sdf import World
 from ir_sim.sdf.mujoco_compiler import compile_world
 from ir_sim.sdf.sensors import Sensor
 from ir_sim.tasks import TASKS, Sensors
 
-NANOSECONDS = 1_000_000_000
 CONTACT_CHECK = 4  #: steps between looks for new contacts
 
 Sink = Callable[[Reading], None]

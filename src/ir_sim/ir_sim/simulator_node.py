@@ -24,11 +24,11 @@ from ir_common.ros_time import to_stamp
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.camera import CameraWorker
-from ir_sim.readings import Reading
+from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
 from ir_sim.ros_task_messages import command_numbers
 from ir_sim.sdf import World, compose
-from ir_sim.simulation import NANOSECONDS, Simulation
+from ir_sim.simulation import Simulation
 
 SENSOR_QOS = QoSProfile(depth=10)
 """As ros_gz_bridge publishes: reliable, so that readers of either kind and recorders get it; little is kept."""
