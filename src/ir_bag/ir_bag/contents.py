@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag holds, as plain data."""
+"""Messages, topics and the summary of a bag, as plain data."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Summary:
 
     @property
     def messages(self) -> int:
-        """Of all topics."""
+        """Number of messages of all topics."""
         return sum(self.counts.values())
 
     def span(self, start: int, end: int) -> None:

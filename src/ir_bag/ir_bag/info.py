@@ -19,7 +19,7 @@ from ir_bag.reader import BagReader, repair
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """The arguments of `ir bag info`."""
     made = argparse.ArgumentParser(prog="ir bag info", description="Say what is in a rosbag2 bag.")
     made.add_argument("bag", type=Path, help="folder of the bag, or one file of it")
     made.add_argument("--json", action="store_true", help="as JSON")
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def info(arguments: list[str]) -> int:
-    """Prints; returns the exit status.
+    """Prints what is in a bag, mended first where that was asked for; returns the exit status.
 
     Raises:
         ConfigError: there is no bag, or none that can be read.
@@ -51,7 +51,7 @@ def info(arguments: list[str]) -> int:
 
 
 def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
-    """Everything that is shown, ready for JSON; times in ns, size in B."""
+    """A bag's summary ready for JSON; times in ns, size in B."""
     return {
         "path": str(path),
         "storage": summary.storage,

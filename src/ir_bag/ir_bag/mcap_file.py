@@ -39,7 +39,7 @@ COMPRESSIONS = {"none": CompressionType.NONE, "lz4": CompressionType.LZ4, "zstd"
 
 
 class McapFile:
-    """Writes one file.
+    """Writes one MCAP file of a bag.
 
     Args:
         path: of the new file.
@@ -123,7 +123,7 @@ class _Index:
 
 
 class McapSource:
-    """Reads one file, damaged or not.
+    """Reads one MCAP file, damaged or not.
 
     Args:
         path: of the file.
@@ -138,7 +138,7 @@ class McapSource:
             self._index = _indexed(stream) or _scan(stream)
 
     def summary(self) -> Summary:
-        """What is in the file."""
+        """Topics, counts and times of the file, and what is damaged."""
         index = self._index
         summary = Summary(storage="mcap", size=self.path.stat().st_size, files=[str(self.path)])
         for number, channel in index.channels.items():
@@ -189,7 +189,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _indexed(stream: BinaryIO) -> _Index | None:
-    """From the summary at the file's end, None without a usable one."""
+    """Reads the index at the file's end; None without a usable one."""
     try:
         stream.seek(0)
         reader = SeekingReader(stream)
@@ -204,7 +204,7 @@ def _indexed(stream: BinaryIO) -> _Index | None:
 
 
 def _scan(stream: BinaryIO) -> _Index:
-    """From the records themselves, as far as they are whole."""
+    """Makes an index from the records themselves, as far as they are whole."""
     index = _Index(problem="the index at the end is missing (the recording was cut off)")
     size = stream.seek(0, os.SEEK_END)
     at = index.whole = len(MAGIC)
@@ -336,7 +336,7 @@ def mend(path: Path) -> bool:
 
 
 def _tail(index: _Index) -> bytes:
-    """Everything from the end of the data on."""
+    """The bytes of a file from the end of its data on: summary, footer, magic."""
     chunks = [chunk for chunk in index.chunks if chunk.chunk_length]
     statistics = Statistics(
         attachment_count=0, channel_count=len(index.channels), channel_message_counts=dict(index.counts),

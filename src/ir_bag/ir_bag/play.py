@@ -18,7 +18,7 @@ from ir_common.config import ConfigError, load_yaml
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """The arguments of `ir bag play`."""
     made = argparse.ArgumentParser(prog="ir bag play", description="Publish the messages of a rosbag2 bag.")
     made.add_argument("bag", type=Path, help="folder of the bag, or one file of it")
     made.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="play these only")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def play(arguments: list[str]) -> int:
-    """Plays; returns the exit status.
+    """Plays a bag until its end or a signal; returns the exit status.
 
     Raises:
         ConfigError: the command line or the bag is wrong.

@@ -24,7 +24,7 @@ _NAME = "metadata.yaml"
 
 
 class BagReader:
-    """A bag to read.
+    """A bag opened for reading: its summary, and its messages in the order of time.
 
     Args:
         path: its folder, or one file of it.

@@ -28,7 +28,7 @@ _ACKNOWLEDGED_WITHIN = Duration(seconds=2)
 
 
 class Player:
-    """Plays a bag.
+    """Publishers of a bag's topics, and their messages at their times.
 
     Args:
         node: to publish with; need not be spun.

@@ -29,7 +29,7 @@ CREATE INDEX timestamp_idx ON messages (timestamp ASC);
 
 
 class SqliteFile:
-    """Writes one file; one transaction for each `flush`.
+    """Writes one sqlite3 file of a bag; one transaction for each `flush`.
 
     Args:
         path: of the new file.
@@ -121,7 +121,7 @@ class SqliteFile:
 
 
 class SqliteSource:
-    """Reads one file; a transaction that was cut off is undone first, as SQLite does.
+    """Reads one sqlite3 file; a transaction that was cut off is undone first, as SQLite does.
 
     Args:
         path: of the file.
@@ -179,7 +179,7 @@ class SqliteSource:
         return {kind: (text, form) for kind, text, form in rows}
 
     def summary(self) -> Summary:
-        """What is in the file."""
+        """Topics, counts and times of the file."""
         return self._summary
 
     def messages(self, topics: Collection[str] | None = None, start: int = 0) -> Iterator[Message]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a recorded message is due."""
+"""The wall time at which each message of a bag is due, and a clock that ticks with it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class RobotsConfig(Config):
 
 
 class RobotsNode(LeanNode):
-    """See README.md for topics and parameters."""
+    """The node `robots`; README.md lists its topics and parameters."""
 
     def __init__(self) -> None:
         super().__init__("robots")
@@ -137,7 +137,7 @@ class _RobotTopics:
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point of the executable ``robots``."""
     ros_node.run(RobotsNode)
 
 

@@ -45,13 +45,13 @@ class _Stream:
         self.advance()
 
     def advance(self) -> None:
-        """On to the next reading."""
+        """Goes on to the next reading."""
         self.count += 1
         self.due = -(-self.count * self.period.numerator // self.period.denominator)
 
 
 class Simulation:
-    """Robots of a world in MuJoCo.
+    """The robots of a world in MuJoCo: physics, commands and sensors.
 
     Args:
         world: composed world.
@@ -79,7 +79,7 @@ class Simulation:
 
     @property
     def nanoseconds(self) -> int:
-        """Simulated time."""
+        """Simulated time, ns."""
         return self.steps * self.step_nanoseconds
 
     @property

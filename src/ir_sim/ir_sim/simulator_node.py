@@ -54,7 +54,7 @@ class SimulatorConfig(Config):
 
 
 class SimulatorNode(LeanNode):
-    """See README.md for topics, services and parameters."""
+    """The node `simulator`; README.md lists its topics, services and parameters."""
 
     def __init__(self) -> None:
         super().__init__("simulator")
@@ -272,7 +272,7 @@ class SimulatorNode(LeanNode):
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point of the executable ``simulator``."""
     ros_node.run(SimulatorNode)
 
 
