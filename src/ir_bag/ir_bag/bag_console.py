@@ -42,6 +42,14 @@ def told_to_end() -> threading.Event:
     return event
 
 
+def duration_words(seconds: float) -> str:
+    """A time in its largest unit, such as 1.5 hours."""
+    for unit, length in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.4g} {unit}"
+    return f"{seconds:.4g} s"
+
+
 def size(count: float) -> str:
     """A number of bytes in words, such as 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -56,7 +56,7 @@ def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
         "path": str(path),
         "storage": summary.storage,
         "ros_distro": summary.distro,
-        "compression": summary.compression,
+        "compression": _compression(summary),
         "files": summary.files,
         "size": summary.size,
         "start": summary.start,
@@ -64,6 +64,7 @@ def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
         "duration": summary.end - summary.start,
         "messages": summary.messages,
         "problems": summary.problems,
+        "notes": summary.notes,
         "topics": [
             {
                 "name": topic.name,
@@ -83,7 +84,7 @@ def _show(path: Path, summary: Summary) -> None:
     seconds = (summary.end - summary.start) * 1e-9
     out = Console(soft_wrap=True, highlight=False, markup=False)
     out.print(f"bag        {path}")
-    packed = f", compressed: {summary.compression}" if summary.compression else ""
+    packed = f", compressed: {_compression(summary)}" if _compression(summary) else ""
     out.print(f"storage    {summary.storage}, {bag_console.size(summary.size)}{packed}")
     out.print(f"recorded   with ROS 2 {summary.distro or '(not told)'}")
     if summary.messages:
@@ -92,6 +93,8 @@ def _show(path: Path, summary: Summary) -> None:
     out.print(f"messages   {summary.messages}")
     for problem in summary.problems:
         out.print(f"problem    {problem}; `ir bag info --repair {path}` mends it")
+    for note in summary.notes:
+        out.print(f"note       {note}")
     table = Table(box=None, pad_edge=False)
     for name in ("topic", "type", "QoS"):
         table.add_column(name, overflow="fold")
@@ -104,6 +107,11 @@ def _show(path: Path, summary: Summary) -> None:
     if not sys.stdout.isatty():
         out.width = 160
     out.print(table)
+
+
+def _compression(summary: Summary) -> str:
+    packing = {"message": "zstd (each message)", "file": "zstd (whole files)"}.get(summary.packing, "")
+    return ", ".join(filter(None, (summary.compression, packing)))
 
 
 def _offered(topic: Topic) -> str:

@@ -21,11 +21,10 @@ A reader may find the player some milliseconds after the player found it; what i
 
 def message_class(type_name: str) -> Any:
     """The class of a message type such as sensor_msgs/msg/Imu; None: it is not installed."""
-    package, _, rest = type_name.partition("/")
-    kind, _, name = rest.partition("/")
+    package, kind, name = type_name.split("/") if type_name.count("/") == 2 else ("", "", "")
     try:
         return getattr(importlib.import_module(f"{package}.{kind}"), name)
-    except (ImportError, AttributeError, ValueError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         return None
 
 

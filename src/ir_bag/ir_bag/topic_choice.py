@@ -55,15 +55,16 @@ def from_arguments(options: argparse.Namespace, names: Iterable[str], hidden: bo
         ConfigError: a pattern is wrong.
     """
     return TopicChoice(
-        frozenset(map(_qualified, names)),
+        frozenset(map(qualified, names)),
         _compiled("--regex", options.regex),
         _compiled("--exclude-regex", options.exclude_regex),
-        frozenset(map(_qualified, options.exclude_topics)),
+        frozenset(map(qualified, options.exclude_topics)),
         hidden,
     )
 
 
-def _qualified(name: str) -> str:
+def qualified(name: str) -> str:
+    """A topic's name from the root on, as the topics of a bag are named."""
     return name if name.startswith("/") else f"/{name}"
 
 
