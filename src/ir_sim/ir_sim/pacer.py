@@ -11,7 +11,7 @@ from ir_sim.tasks import TASKS
 
 MAX_BUSY = 0.02  #: s of wall time of stepping before a node's other callbacks get their turn
 MAX_TURN = 0.02  #: s of simulated time that a turn takes at most, however seldom its robots are commanded
-CATCH_UP = 2  #: times its pace at which a simulation that is a little behind may run
+CATCH_UP = 1.5  #: times its pace at which a simulation that is a little behind may run
 
 
 def longest_turn(world: World) -> float:
@@ -23,9 +23,11 @@ def longest_turn(world: World) -> float:
 class Pacer:
     """Keeps a simulation at a pace without running it ahead of the commands that its robots wait for.
 
-    Steps come in turns, before each of which commands are to be taken. A round, made once a `tick`, is one turn or,
-    where the pace asks for more, `CATCH_UP` times what a tick is worth. What is behind by more than a second such round
-    is given up at once: on a host that is too slow the run gets slower, not different.
+    Steps come in turns, before each of which commands are to be taken. A round, made once a `tick`, is at most one turn
+    or, where the pace asks for more, `CATCH_UP` times what a tick is worth; nor do rounds that follow each other fast,
+    as after a late one, run faster than `CATCH_UP` times the pace: robots' controllers would fall behind. What is
+    behind by more than two whole rounds is given up at once: on a host that is too slow the run gets slower, not
+    different.
 
     Args:
         step: s of simulated time of one physics step.
@@ -51,6 +53,7 @@ class Pacer:
         """
         self._per_second = factor / self._step
         self._began, self._first = self._clock(), steps
+        self._looked, self._seen, self._credit = self._began, steps, 0.0
 
     def round(self, steps: Callable[[], int]) -> Iterator[int]:
         """The turns that are due now: for each a number of steps to run, once commands were taken.
@@ -68,8 +71,11 @@ class Pacer:
     def _due(self, steps: int) -> int:
         """The number of the step to which this round goes; gives up what is too far behind."""
         now, most = self._clock(), max(self.turn, round(CATCH_UP * self._tick * self._per_second))
+        self._credit -= steps - self._seen  # steps that may be run now without running too fast
+        self._credit = min(self._credit + (now - self._looked) * self._per_second * CATCH_UP, most)
+        self._looked, self._seen = now, steps
         behind = int((now - self._began) * self._per_second) - (steps - self._first)
         if behind > 2 * most:
             behind = 2 * most
             self._began, self._first = now - behind / self._per_second, steps
-        return steps + min(behind, most)
+        return steps + max(0, min(behind, int(self._credit + 1e-9)))
