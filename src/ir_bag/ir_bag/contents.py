@@ -71,8 +71,8 @@ class Summary:
     Attributes:
         start, end: times of the first and the last message, ns; 0 without messages.
         counts: messages of each topic, by name.
-        compression: of the chunks of MCAP files; empty: none.
-        packing: what is compressed besides, in the words of rosbag2: "message", "file", or empty.
+        compression: in words, also of the chunks of MCAP files; empty: none.
+        packing: what rosbag2 compressed, in its words: "message", "file", or empty.
         problems: one line each of what is missing or damaged.
         notes: one line each of what is left out, though nothing is wrong with it.
     """

@@ -56,7 +56,7 @@ def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
         "path": str(path),
         "storage": summary.storage,
         "ros_distro": summary.distro,
-        "compression": _compression(summary),
+        "compression": summary.compression,
         "files": summary.files,
         "size": summary.size,
         "start": summary.start,
@@ -84,7 +84,7 @@ def _show(path: Path, summary: Summary) -> None:
     seconds = (summary.end - summary.start) * 1e-9
     out = Console(soft_wrap=True, highlight=False, markup=False)
     out.print(f"bag        {path}")
-    packed = f", compressed: {_compression(summary)}" if _compression(summary) else ""
+    packed = f", compressed: {summary.compression}" if summary.compression else ""
     out.print(f"storage    {summary.storage}, {bag_console.size(summary.size)}{packed}")
     out.print(f"recorded   with ROS 2 {summary.distro or '(not told)'}")
     if summary.messages:
@@ -107,11 +107,6 @@ def _show(path: Path, summary: Summary) -> None:
     if not sys.stdout.isatty():
         out.width = 160
     out.print(table)
-
-
-def _compression(summary: Summary) -> str:
-    packing = {"message": "zstd (each message)", "file": "zstd (whole files)"}.get(summary.packing, "")
-    return ", ".join(filter(None, (summary.compression, packing)))
 
 
 def _offered(topic: Topic) -> str:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import zstandard
 
@@ -38,6 +39,8 @@ SOURCES: dict[str, Callable[[Path], McapSource | SqliteSource]] = dict(
 )
 _ZSTD = b"\x28\xb5\x2f\xfd"
 """First bytes of compressed data; serialized messages begin with a zero."""
+_PART = 1 << 20
+"""B of a compressed file that are unpacked at once."""
 
 
 class BagReader:
@@ -142,6 +145,9 @@ class BagReader:
                 f"{self.path}: its messages are compressed as {told.compression_format}, which is not known here; "
                 "`ros2 bag convert` can unpack them"
             )
+        if self.summary.packing:
+            packed = f"zstd (each {self.summary.packing})"
+            self.summary.compression = ", ".join(filter(None, (packed, self.summary.compression)))
 
     def _first(self) -> Message | None:
         """A first message of a topic whose bytes are known to begin with a zero."""
@@ -233,12 +239,24 @@ def _unpacked(file: Path, folder: Path) -> Path:
     target = folder / file.stem
     try:
         with file.open("rb") as packed, target.open("wb") as plain:
-            zstandard.ZstdDecompressor().copy_stream(packed, plain)
+            _unpack(packed, plain)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be unpacked in {folder.parent} ({error.strerror}); make room") from None
     except zstandard.ZstdError as error:
         raise ConfigError(f"{file}: cannot be unpacked ({error}); it is damaged, or not compressed by zstd") from None
     return target
+
+
+def _unpack(packed: BinaryIO, plain: BinaryIO) -> None:
+    """Unpacks all frames of a compressed file."""
+    data = packed.read(_PART)
+    while data:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        while not frame.eof:
+            if not data:
+                raise zstandard.ZstdError("it was cut off")
+            plain.write(frame.decompress(data))
+            data = frame.unused_data or packed.read(_PART)
 
 
 def _decompressed(message: Message) -> Message:

@@ -337,6 +337,7 @@ def test_messages_compressed_one_by_one_are_unpacked_whatever_is_told(tmp_path, 
         path = next(folder.glob("bag_0.*"))
     reader = BagReader(path)
     assert plain(reader.messages()) == plain(content) and reader.summary.packing == "message"
+    assert reader.summary.compression == "zstd (each message)"
     if path is folder:
         assert bool(repair(folder)) is (told != "MESSAGE") and repair(folder) == []
         assert (document_of(folder)["compression_mode"], document_of(folder)["compression_format"]) == (
@@ -378,9 +379,11 @@ def test_files_compressed_as_a_whole_are_unpacked(tmp_path, storage, way):
 
 def test_a_file_that_cannot_be_unpacked_is_told(tmp_path):
     file = tmp_path / "a.db3.zstd"
-    file.write_bytes(b"hello")
-    with pytest.raises(ConfigError, match="cannot be unpacked"):
-        BagReader(file)
+    whole = zstandard.ZstdCompressor().compress(os.urandom(5000))
+    for content in (b"hello", whole[:2000], whole[:200] + b"damaged"):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match="cannot be unpacked"):
+            BagReader(file)
 
 
 # ---------------------------------------------------------------------- logs of SQLite, ROS 1
