@@ -17,7 +17,7 @@ from figures import COMPUTED, area, crc, numbers, short
 from ir_bag.contents import Message, Topic
 from ir_bag.qos_profiles import Profile
 from ir_bag.reader import BagReader
-from ir_bag.rerun import JournalPage, Rerun, Said
+from ir_bag.recomputation import JournalSegment, Recomputation, RecordedStatement
 from ir_bag.writer import BagWriter
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
@@ -294,7 +294,7 @@ def journals() -> dict[str, Any]:
         made = calls("report")
         content = {r.slice: cell_journal._counts(r.counters) | {"delay_max": r.delay.max} for r in made.slices}
         names = {f"{r.robot}/{r.topic} {r.direction} {r.slice}": cell_journal._counts(r.counters) for r in made.flows}
-        said.append(Said("/radio/report", cell.now, {"slices": content, "flows": names}))
+        said.append(RecordedStatement("/radio/report", cell.now, {"slices": content, "flows": names}))
 
     for name, kind in SLICES:
         calls("set_slice", spec(name, kind))
@@ -308,8 +308,8 @@ def journals() -> dict[str, Any]:
         if number % 100 == 99:
             report()
     first, lines = journal.take()
-    rerun = Rerun({"cell": cell_journal.CellReplay})
-    rerun.read(JournalPage("/radio/journal", "cell", first, lines))
+    rerun = Recomputation({"cell": cell_journal.CellReplay})
+    rerun.read(JournalSegment("/radio/journal", "cell", first, lines))
     made = Counter(json.loads(line)[0] for line in lines.splitlines())
     return {"checks": rerun.compare(said), "calls": dict(made), "totals": rerun.totals()["slices"]["control"]}
 

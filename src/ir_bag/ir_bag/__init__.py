@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recording to rosbag2 files, playing them, and computing a recorded run again."""
+"""Bags: recording to rosbag2 files, playing them, and computing a recorded run again."""

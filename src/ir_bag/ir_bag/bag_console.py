@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the programs of this package do the same way: errors in one line, an end in good order, figures."""
+"""What the programs of this package have in common: errors in one line, an end in good order, sizes in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(program: Callable[[], int]) -> None:
 
 
 def told_to_end() -> threading.Event:
-    """Set by SIGINT and SIGTERM, which do nothing else from now on.
+    """An event that SIGINT and SIGTERM set; they do nothing else from now on.
 
     It is set by another thread: a handler runs in the main one, in the middle of whatever that does, and would wait for
     ever for the event's own lock where that is held, in `Event.wait`.
@@ -42,8 +42,16 @@ def told_to_end() -> threading.Event:
     return event
 
 
+def duration_words(seconds: float) -> str:
+    """A time in its largest unit, such as 1.5 hours."""
+    for unit, length in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.4g} {unit}"
+    return f"{seconds:.4g} s"
+
+
 def size(count: float) -> str:
-    """Bytes, in words."""
+    """A number of bytes in words, such as 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.4g} {unit}"

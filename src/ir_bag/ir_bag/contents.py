@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag holds, as plain data."""
+"""Messages, topics and the summary of a bag, as plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ir_bag.definitions import blocks_differ
 from ir_bag.qos_profiles import Profile
 
 
@@ -39,6 +40,28 @@ class Topic:
     qos: tuple[Profile, ...] = ()
     """What its publishers offered."""
     serialization_format: str = "cdr"
+    recorded_name: str = ""
+    """As it stands in the bag, where that is another, such as `chatter` for /chatter."""
+
+    def has_bytes_of(self, other: Topic) -> bool:
+        """Whether messages of both have one layout, as far as the bag tells."""
+        if (self.type, self.serialization_format) != (other.type, other.serialization_format):
+            return False
+        if self.type_hash and other.type_hash:
+            return self.type_hash == other.type_hash
+        if self.definition_format != other.definition_format:
+            return True
+        return not blocks_differ(self.definition, other.definition, self.type)
+
+
+class RecordedStream(NamedTuple):
+    """A channel of an MCAP file, or a topic of an sqlite3 file; several may be of one topic."""
+
+    number: int
+    """By which its messages name it."""
+    topic: Topic
+    messages: int
+    """How many there are."""
 
 
 @dataclass
@@ -48,7 +71,10 @@ class Summary:
     Attributes:
         start, end: times of the first and the last message, ns; 0 without messages.
         counts: messages of each topic, by name.
+        compression: in words, also of the chunks of MCAP files; empty: none.
+        packing: what rosbag2 compressed, in its words: "message", "file", or empty.
         problems: one line each of what is missing or damaged.
+        notes: one line each of what is left out, though nothing is wrong with it.
     """
 
     storage: str = ""
@@ -59,15 +85,19 @@ class Summary:
     size: int = 0
     distro: str = ""
     compression: str = ""
+    packing: str = ""
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    spanned: bool = False
 
     @property
     def messages(self) -> int:
-        """Of all topics."""
+        """Number of messages of all topics."""
         return sum(self.counts.values())
 
     def span(self, start: int, end: int) -> None:
         """Widens the times to hold `start` and `end`."""
-        self.start = min(self.start, start) if self.start else start
-        self.end = max(self.end, end)
+        self.start = min(self.start, start) if self.spanned else start
+        self.end = max(self.end, end) if self.spanned else end
+        self.spanned = True

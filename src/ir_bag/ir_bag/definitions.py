@@ -17,6 +17,8 @@ _BUILT_IN = {
 }  # fmt: skip
 _FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]")
 _KINDS = ("msg", "srv", "action")
+_DIVIDER = re.compile(r"^={3,}\s*$", re.MULTILINE)
+_EQUALS = re.compile(r"\s*=\s*")
 
 
 class Definition(NamedTuple):
@@ -97,13 +99,48 @@ def _short(type_name: str) -> str:
     return f"{package}/{name}"
 
 
-def same_layout(text: str, type_hash: str, installed: Definition) -> bool:
-    """Whether bytes recorded under a definition fit the installed one; what the bag does not tell is taken to fit."""
+def same_layout(text: str, type_hash: str, installed: Definition, type_name: str) -> bool:
+    """Whether bytes recorded under a definition fit the installed one; what the bag does not tell is taken to fit.
+
+    Args:
+        text: recorded definition, in the format ros2msg; empty: not told.
+        type_hash: recorded hash; empty: not told.
+        installed: what is installed.
+        type_name: such as sensor_msgs/msg/Imu.
+    """
     if type_hash and installed.type_hash:
         return type_hash == installed.type_hash
-    return not text or _bare(text) == _bare(installed.text)
+    return not blocks_differ(text, installed.text, type_name)
 
 
-def _bare(text: str) -> list[str]:
+def blocks_differ(one: str, other: str, type_name: str) -> bool:
+    """Whether two definitions of a type differ in a type that both define; their order and comments do not matter."""
+    ours, theirs = _blocks(one, type_name), _blocks(other, type_name)
+    return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
+
+
+def _blocks(text: str, type_name: str) -> dict[str, list[str]]:
+    """The fields of a type and of those that it holds, by name, one form for all ways to write them."""
+    if not text.strip():
+        return {}
+    main, *others = _DIVIDER.split(text)
+    blocks = {type_name: _fields(main, type_name.split("/")[0])}
+    for other in others:
+        head, _, body = other.strip().partition("\n")
+        name = head.removeprefix("MSG:").strip().split("/")
+        blocks[f"{name[0]}/msg/{name[-1]}"] = _fields(body, name[0])
+    return blocks
+
+
+def _fields(text: str, package: str) -> list[str]:
     lines = (" ".join(line.split("#")[0].split()) for line in text.splitlines())
-    return [line for line in lines if line]
+    return [_EQUALS.sub("=", _qualified_type(line, package)) for line in lines if line]
+
+
+def _qualified_type(line: str, package: str) -> str:
+    """The line with its type as package/Name, where it is no built-in one."""
+    match = _FIELD.match(line)
+    if not match or match[1] in _BUILT_IN:
+        return line
+    names = match[1].split("/")
+    return f"{names[0] if len(names) > 1 else package}/{names[-1]}{line[match.end(1) :]}"

@@ -19,7 +19,7 @@ from ir_bag.reader import BagReader, repair
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """The arguments of `ir bag info`."""
     made = argparse.ArgumentParser(prog="ir bag info", description="Say what is in a rosbag2 bag.")
     made.add_argument("bag", type=Path, help="folder of the bag, or one file of it")
     made.add_argument("--json", action="store_true", help="as JSON")
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def info(arguments: list[str]) -> int:
-    """Prints; returns the exit status.
+    """Prints what is in a bag, mended first where that was asked for; returns the exit status.
 
     Raises:
         ConfigError: there is no bag, or none that can be read.
@@ -51,7 +51,7 @@ def info(arguments: list[str]) -> int:
 
 
 def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
-    """Everything that is shown, ready for JSON; times in ns, size in B."""
+    """A bag's summary ready for JSON; times in ns, size in B."""
     return {
         "path": str(path),
         "storage": summary.storage,
@@ -64,6 +64,7 @@ def as_dict(path: Path, summary: Summary) -> dict[str, Any]:
         "duration": summary.end - summary.start,
         "messages": summary.messages,
         "problems": summary.problems,
+        "notes": summary.notes,
         "topics": [
             {
                 "name": topic.name,
@@ -92,6 +93,8 @@ def _show(path: Path, summary: Summary) -> None:
     out.print(f"messages   {summary.messages}")
     for problem in summary.problems:
         out.print(f"problem    {problem}; `ir bag info --repair {path}` mends it")
+    for note in summary.notes:
+        out.print(f"note       {note}")
     table = Table(box=None, pad_edge=False)
     for name in ("topic", "type", "QoS"):
         table.add_column(name, overflow="fold")

@@ -7,7 +7,7 @@ import heapq
 import os
 import struct
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +23,7 @@ from mcap.writer import CompressionType, Writer
 from zstandard import ZstdError
 
 from ir_bag import qos_profiles
-from ir_bag.contents import Message, Summary, Topic
+from ir_bag.contents import Message, RecordedStream, Summary, Topic
 from ir_bag.disk import WholeFile
 from ir_common.config import ConfigError
 
@@ -39,7 +39,7 @@ COMPRESSIONS = {"none": CompressionType.NONE, "lz4": CompressionType.LZ4, "zstd"
 
 
 class McapFile:
-    """Writes one file.
+    """Writes one MCAP file of a bag.
 
     Args:
         path: of the new file.
@@ -123,7 +123,7 @@ class _Index:
 
 
 class McapSource:
-    """Reads one file, damaged or not.
+    """Reads one MCAP file, damaged or not.
 
     Args:
         path: of the file.
@@ -138,12 +138,9 @@ class McapSource:
             self._index = _indexed(stream) or _scan(stream)
 
     def summary(self) -> Summary:
-        """What is in the file."""
+        """Times and size of the file, its compression, and what is damaged."""
         index = self._index
         summary = Summary(storage="mcap", size=self.path.stat().st_size, files=[str(self.path)])
-        for number, channel in index.channels.items():
-            summary.topics.setdefault(channel.topic, _topic(channel, index.schemas.get(channel.schema_id)))
-            summary.counts[channel.topic] = summary.counts.get(channel.topic, 0) + index.counts[number]
         for chunk in index.chunks:
             summary.span(chunk.message_start_time, chunk.message_end_time)
         summary.compression = ", ".join(sorted({chunk.compression for chunk in index.chunks} - {""}))
@@ -151,15 +148,23 @@ class McapSource:
             summary.problems.append(f"{self.path.name}: {index.problem}")
         return summary
 
-    def messages(self, topics: Collection[str] | None = None, start: int = 0) -> Iterator[Message]:
-        """Messages from time `start` (ns) on, in the order of time; of equal times, in the order of the file."""
-        channels = {
-            number: channel.topic
-            for number, channel in self._index.channels.items()
-            if topics is None or channel.topic in topics
-        }
+    def streams(self) -> list[RecordedStream]:
+        """The channels of the file."""
+        index = self._index
+        return [
+            RecordedStream(number, _topic(channel, index.schemas.get(channel.schema_id)), index.counts[number])
+            for number, channel in sorted(index.channels.items())
+        ]
+
+    def messages(self, channels: Mapping[int, str], start: int | None = None) -> Iterator[Message]:
+        """Messages in the order of time; of equal times, in the order of the file.
+
+        Args:
+            channels: names of the topics to read, by number of the channel.
+            start: ns, those before it are left out.
+        """
         chunks = sorted(
-            (chunk for chunk in self._index.chunks if chunk.message_end_time >= start),
+            (chunk for chunk in self._index.chunks if start is None or chunk.message_end_time >= start),
             key=lambda chunk: (chunk.message_start_time, chunk.chunk_start_offset),
         )
         waiting: list[tuple[int, int, int, McapMessage]] = []
@@ -169,11 +174,11 @@ class McapSource:
                     yield self._message(channels, heapq.heappop(waiting)[3])
                 if chunk is not None:
                     for place, record in enumerate(_messages_at(stream, chunk)):
-                        if record.channel_id in channels and record.log_time >= start:
+                        if record.channel_id in channels and (start is None or record.log_time >= start):
                             heapq.heappush(waiting, (record.log_time, chunk.chunk_start_offset, place, record))
 
     @staticmethod
-    def _message(channels: dict[int, str], record: McapMessage) -> Message:
+    def _message(channels: Mapping[int, str], record: McapMessage) -> Message:
         return Message(channels[record.channel_id], record.log_time, record.data, record.publish_time, record.sequence)
 
 
@@ -189,7 +194,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _indexed(stream: BinaryIO) -> _Index | None:
-    """From the summary at the file's end, None without a usable one."""
+    """Reads the index at the file's end; None without a usable one."""
     try:
         stream.seek(0)
         reader = SeekingReader(stream)
@@ -198,13 +203,33 @@ def _indexed(stream: BinaryIO) -> _Index | None:
             return None
         index = _Index(summary.schemas, summary.channels, summary.chunk_indexes)
         index.counts.update(summary.statistics.channel_message_counts)
+        index.chunks += _outside_chunks(stream, index.chunks)
         return index
     except (*_ERRORS, OSError):
         return None
 
 
+def _outside_chunks(stream: BinaryIO, chunks: list[ChunkIndex]) -> list[ChunkIndex]:
+    """Places of messages that no index tells of; only what lies between the chunks is looked at."""
+    ends = {c.chunk_start_offset: c.chunk_start_offset + c.chunk_length + c.message_index_length for c in chunks}
+    found: list[ChunkIndex] = []
+    at = len(MAGIC)
+    while True:
+        if at in ends:
+            at = ends[at]
+            continue
+        stream.seek(at)
+        opcode, length = _HEADER.unpack(stream.read(_HEADER.size))
+        if opcode == Opcode.DATA_END:
+            return found
+        if opcode == Opcode.MESSAGE:
+            message = McapMessage.read(ReadDataStream(stream), length)
+            found.append(_place(at, 0, message.log_time, message.log_time))
+        at += _HEADER.size + length
+
+
 def _scan(stream: BinaryIO) -> _Index:
-    """From the records themselves, as far as they are whole."""
+    """Makes an index from the records themselves, as far as they are whole."""
     index = _Index(problem="the index at the end is missing (the recording was cut off)")
     size = stream.seek(0, os.SEEK_END)
     at = index.whole = len(MAGIC)
@@ -336,7 +361,7 @@ def mend(path: Path) -> bool:
 
 
 def _tail(index: _Index) -> bytes:
-    """Everything from the end of the data on."""
+    """The bytes of a file from the end of its data on: summary, footer, magic."""
     chunks = [chunk for chunk in index.chunks if chunk.chunk_length]
     statistics = Statistics(
         attachment_count=0, channel_count=len(index.channels), channel_message_counts=dict(index.counts),

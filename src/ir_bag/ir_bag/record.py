@@ -17,7 +17,7 @@ from ir_common.config import ConfigError
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """The arguments of `ir bag record`."""
     made = argparse.ArgumentParser(prog="ir bag record", description="Record topics into a rosbag2 bag.")
     made.add_argument("names", nargs="*", metavar="TOPIC", help="topics to record")
     made.add_argument("-a", "--all", action="store_true", help="all topics, those to come included")
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def record(arguments: list[str]) -> int:
-    """Records; returns the exit status.
+    """Records until a signal or the end of `--duration`; returns the exit status.
 
     Raises:
         ConfigError: the command line is wrong.

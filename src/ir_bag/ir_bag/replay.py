@@ -16,13 +16,13 @@ from typing import Any
 from ir_bag import bag_console
 from ir_bag.against import differences
 from ir_bag.reader import BagReader
-from ir_bag.rerun import Check, Rerun, installed_engines
-from ir_bag.ros_statements import pages, statements
+from ir_bag.recomputation import Recomputation, StatementComparison, installed_engines
+from ir_bag.ros_statements import journal_segments, recorded_statements
 from ir_common.config import ConfigError
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """The arguments of `ir bag replay`."""
     made = argparse.ArgumentParser(
         prog="ir bag replay", description="Compute a recorded run again, from the journals of its nodes, and compare."
     )
@@ -40,23 +40,26 @@ def main() -> None:
 
 
 def replay(arguments: list[str]) -> int:
-    """Computes; returns the exit status: 0 when everything came out as recorded, 1 when something did not.
+    """Computes a recorded run again and prints how it compares with the recorded statements.
+
+    Returns:
+        The exit status: 0 when every statement came out as recorded, 1 when one did not.
 
     Raises:
         ConfigError: the bag cannot be read, or has no whole journal.
     """
     options = parser().parse_args(arguments)
     bag = BagReader(options.bag)
-    rerun = Rerun(installed_engines())
-    for page in pages(bag):
-        rerun.read(page)
-    checks = rerun.compare(statements(bag))
-    report = document(rerun, checks)
+    run = Recomputation(installed_engines())
+    for segment in journal_segments(bag):
+        run.read(segment)
+    checks = run.compare(recorded_statements(bag))
+    report = document(run, checks)
     if options.against:
-        report["against"] = differences(_read_report(options.against), rerun.said)
+        report["against"] = differences(_read_report(options.against), run.statements)
     if options.report:
         _write_report(options.report, report)
-    _show(rerun, checks)
+    _show(run, checks)
     for line in report.get("against", ()):
         print(line)
     if options.against and not report["against"]:
@@ -83,21 +86,21 @@ def _read_report(path: Path) -> dict[str, Any]:
     return content
 
 
-def document(rerun: Rerun, checks: dict[str, Check]) -> dict[str, Any]:
-    """The run's report, and how it compares."""
+def document(run: Recomputation, checks: dict[str, StatementComparison]) -> dict[str, Any]:
+    """The recomputed report and the comparison of each topic, ready for JSON."""
     return {
-        **rerun.totals(),
+        **run.totals(),
         "equal": not any(check.different for check in checks.values()) and any(c.equal for c in checks.values()),
         "compared": {topic: vars(check) for topic, check in sorted(checks.items())},
         "journals": {
             topic: {"engine": journal.engine_name, "lines": journal.lines, "starts": journal.starts}
-            for topic, journal in sorted(rerun.journals.items())
+            for topic, journal in sorted(run.journals.items())
         },
     }
 
 
-def _show(rerun: Rerun, checks: dict[str, Check]) -> None:
-    for topic, journal in sorted(rerun.journals.items()):
+def _show(run: Recomputation, checks: dict[str, StatementComparison]) -> None:
+    for topic, journal in sorted(run.journals.items()):
         again = f", {journal.starts} starts" if journal.starts > 1 else ""
         print(f"{topic}: {journal.lines} calls repeated{again}")
     for topic, check in sorted(checks.items()):

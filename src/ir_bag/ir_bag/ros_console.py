@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node of a program, and an end that the middleware cannot hold up."""
+"""A program's node, whose end the middleware cannot hold up."""
 
 from __future__ import annotations
 

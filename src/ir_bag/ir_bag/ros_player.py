@@ -9,11 +9,13 @@ from threading import Event
 
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
+from ir_bag.bag_console import duration_words
 from ir_bag.contents import Topic
 from ir_bag.definitions import Definitions, same_layout
 from ir_bag.qos_profiles import Profile, to_offer
@@ -25,10 +27,12 @@ from ir_common.config import ConfigError
 from ir_common.ros_time import to_stamp
 
 _ACKNOWLEDGED_WITHIN = Duration(seconds=2)
+_LATEST_CLOCK = 2**31 * 10**9
+"""ns; the seconds of a stamp have 32 bits."""
 
 
 class Player:
-    """Plays a bag.
+    """Publishers of a bag's topics, and their messages at their times.
 
     Args:
         node: to publish with; need not be spun.
@@ -62,20 +66,26 @@ class Player:
 
     def _publisher(self, topic: Topic, name: str, overrides: Mapping[str, Profile]) -> Publisher | None:
         kind, installed = message_class(topic.type), self._definitions.find(topic.type)
+        text = topic.definition if topic.definition_format in ("", "ros2msg") else ""
         if topic.serialization_format != "cdr":
-            self._say(f"{topic.name} is not played: it is serialized as {topic.serialization_format}, not cdr")
+            encoding = topic.serialization_format or "(not told)"
+            self._say(f"{topic.name} is not played: it is serialized as {encoding}, not cdr")
         elif kind is None:
             self._say(f"{topic.name} is not played: its type {topic.type} is not installed here; source its package")
-        elif installed and not same_layout(topic.definition, topic.type_hash, installed):
+        elif installed and not same_layout(text, topic.type_hash, installed, topic.type):
             self._say(
                 f"{topic.name} is not played: {topic.type} was another when it was recorded "
                 f"({self._bag.summary.distro or 'distribution unknown'}); source that version of its package"
             )
         else:
             profile = overrides.get(topic.name) or to_offer(topic.qos)
-            return self._node.create_publisher(
-                kind, name, to_publish(profile), event_callbacks=PublisherEventCallbacks(use_default_callbacks=False)
-            )
+            try:
+                return self._node.create_publisher(
+                    kind, name, to_publish(profile),
+                    event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+                )  # fmt: skip
+            except InvalidTopicNameException:
+                self._say(f"{topic.name} is not played: {name} is no name of a topic in ROS; give it one (--remap)")
         return None
 
     def publish_clock(self) -> None:
@@ -94,7 +104,7 @@ class Player:
 
     def play(
         self, end: Event, rate: float = 1.0, offset: float = 0.0, duration: float | None = None,
-        clock_rate: float = 40.0,
+        clock_rate: float = 40.0, skip_gaps: float | None = None,
     ) -> int:  # fmt: skip
         """Plays once; returns the number of messages published.
 
@@ -104,11 +114,18 @@ class Player:
             offset: s of the bag that are left out at its start.
             duration: s of the bag that are played; None: all.
             clock_rate: ticks of /clock in a second of wall time, after `publish_clock`.
+            skip_gaps: s of the bag without a message that is played, after which the rest is jumped over; None: never.
         """
         start = self._bag.summary.start + round(offset * 1e9)
         until = None if duration is None else start + round(duration * 1e9)
         period = 1.0 / clock_rate if self._clock else None
-        timeline = Timeline(start, rate, time.monotonic, end.wait, period, self._tick)
+
+        def tell(seconds: float) -> None:
+            jumped = skip_gaps is not None and seconds > skip_gaps
+            hint = "jumped over" if jumped else "it is waited for; --skip-gaps S jumps over those longer than S seconds"
+            self._say(f"the bag has a gap of {duration_words(seconds)} here: {hint}")
+
+        timeline = Timeline(start, rate, time.monotonic, end.wait, period, self._tick, tell, skip_gaps)
         count = 0
         for message in timeline.paced(self._bag.messages(self.publishers.keys(), start), until):
             self.publishers[message.topic].publish(message.data)
@@ -118,7 +135,7 @@ class Player:
         return count
 
     def _tick(self, now: int) -> None:
-        if self._clock:
+        if self._clock and abs(now) < _LATEST_CLOCK:
             self._clock.publish(Clock(clock=to_stamp(now)))
 
     def wait_for_readers(self, end: Event, timeout: float) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes serialized messages off the wire and hands them to a bag.
+"""Subscribes topics and writes their messages into a bag, as serialized bytes.
 
 No executor is used: it takes one message per topic and wake-up, and builds its wait set anew each time. Here all
 topics are emptied every few milliseconds; the time of a message is that at which the middleware received it.
@@ -69,7 +69,7 @@ class Recorder:
         self.lost: Counter[str] = Counter()
 
     def step(self) -> None:
-        """One round: takes what came, looks for new topics and flushes, where due.
+        """One round: writes what has arrived, looks for new topics and flushes, where due.
 
         Raises:
             DiskFull: the bag is full, and closed.
@@ -148,7 +148,7 @@ class Recorder:
     # --- messages ---
 
     def take(self) -> None:
-        """Takes what came."""
+        """Writes every message that has arrived, in the order of reception."""
         received = [message for port in self._ports.values() for message in self._received(port)]
         received.sort(key=lambda message: message.time)
         for message in received:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the messages of a bag to pages of journals and statements of nodes."""
+"""Segments of journals and statements of nodes, read from the messages of a bag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rclpy.serialization import deserialize_message
 
 from ir_bag.reader import BagReader
-from ir_bag.rerun import JournalPage, Said
+from ir_bag.recomputation import JournalSegment, RecordedStatement
 from ir_common.config import ConfigError
 from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.msg import Allocation, Books, CellReport, FlowReport, Journal, Verdict
@@ -18,8 +18,8 @@ _JOURNAL = "ir_interfaces/msg/Journal"
 _DIRECTIONS = {FlowReport.UPLINK: "uplink", FlowReport.DOWNLINK: "downlink"}
 
 
-def pages(bag: BagReader) -> Iterator[JournalPage]:
-    """The pages of all journals.
+def journal_segments(bag: BagReader) -> Iterator[JournalSegment]:
+    """The segments of all journals in a bag, in the order of recording.
 
     Raises:
         ConfigError: there are none.
@@ -28,17 +28,17 @@ def pages(bag: BagReader) -> Iterator[JournalPage]:
     if not topics:
         raise ConfigError(f"{bag.path}: holds no journals (topics of type {_JOURNAL}); record with -a, or name them")
     for message in bag.messages(topics):
-        page = deserialize_message(message.data, Journal)
-        yield JournalPage(message.topic, page.engine, page.first, page.lines)
+        segment = deserialize_message(message.data, Journal)
+        yield JournalSegment(message.topic, segment.engine, segment.first, segment.lines)
 
 
-def statements(bag: BagReader) -> Iterator[Said]:
-    """What the nodes said in the bag, of the types that engines repeat."""
+def recorded_statements(bag: BagReader) -> Iterator[RecordedStatement]:
+    """The statements in a bag, of the types that engines repeat, in the order of recording."""
     kinds = {topic.name: topic.type for topic in bag.summary.topics.values() if topic.type in _READERS}
     for message in bag.messages(kinds.keys()):
         kind, read = _READERS[kinds[message.topic]]
         key, content = read(deserialize_message(message.data, kind))
-        yield Said(message.topic, key, content)
+        yield RecordedStatement(message.topic, key, content)
 
 
 def _report(message: CellReport) -> tuple[int, dict[str, Any]]:

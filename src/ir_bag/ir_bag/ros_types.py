@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between rclpy and the plain data of this package: message classes and QoS."""
+"""Conversions between rclpy and the plain data of this package: message classes and QoS."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ A reader may find the player some milliseconds after the player found it; what i
 
 def message_class(type_name: str) -> Any:
     """The class of a message type such as sensor_msgs/msg/Imu; None: it is not installed."""
-    package, _, rest = type_name.partition("/")
-    kind, _, name = rest.partition("/")
+    package, kind, name = type_name.split("/") if type_name.count("/") == 2 else ("", "", "")
     try:
         return getattr(importlib.import_module(f"{package}.{kind}"), name)
-    except (ImportError, AttributeError, ValueError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         return None
 
 
 def profile_of(endpoint: TopicEndpointInfo) -> Profile:
-    """What a publisher offers."""
+    """The QoS profile that a publisher offers."""
     offered = endpoint.qos_profile
     return Profile(
         history=offered.history.name.lower(),
@@ -51,7 +50,7 @@ def _span(duration: Duration) -> Span:
 
 
 def to_publish(profile: Profile) -> QoSProfile:
-    """The QoS of a publisher that offers this."""
+    """The QoS of a publisher that offers a recorded profile."""
     keep_all = profile.history == "keep_all"
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_ALL if keep_all else HistoryPolicy.KEEP_LAST,
@@ -74,7 +73,7 @@ def to_publish(profile: Profile) -> QoSProfile:
 
 
 def to_subscribe(reliable: bool, latched: bool, depth: int) -> QoSProfile:
-    """The QoS of a subscription."""
+    """The QoS of a subscription that keeps `depth` messages."""
     return QoSProfile(
         depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One sqlite3 file of a bag, in rosbag2's schema 4; reads the older ones too."""
+"""One sqlite3 file of a bag, in rosbag2's schema 4; reads the older ones too, and never writes when it reads."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 from ir_bag import qos_profiles
-from ir_bag.contents import Message, Summary, Topic
+from ir_bag.contents import Message, RecordedStream, Summary, Topic
 from ir_common.config import ConfigError
 
 SUFFIX = ".db3"
 _MAGIC = b"SQLite format 3\0"
+_WAL = b"\2\2"
+"""Bytes 18 and 19 of a file that is written by a log ahead of it."""
+_LOGS = ("-wal", "-journal")
 _FORMAT = 9
 _SCHEMA = """
 CREATE TABLE schema(schema_version INTEGER PRIMARY KEY, ros_distro TEXT NOT NULL);
@@ -29,7 +34,7 @@ CREATE INDEX timestamp_idx ON messages (timestamp ASC);
 
 
 class SqliteFile:
-    """Writes one file; one transaction for each `flush`.
+    """Writes one sqlite3 file of a bag; one transaction for each `flush`.
 
     Args:
         path: of the new file.
@@ -121,7 +126,9 @@ class SqliteFile:
 
 
 class SqliteSource:
-    """Reads one file; a transaction that was cut off is undone first, as SQLite does.
+    """Reads one sqlite3 file, and writes nothing to it or beside it.
+
+    What a killed recorder left in a write-ahead log or a rollback journal is taken into account, in a copy.
 
     Args:
         path: of the file.
@@ -132,34 +139,48 @@ class SqliteSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        _check_magic(path)
+        self._address = self._find_address()
         self._summary = self._read_summary()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _find_address(self) -> str:
+        """The URI by which SQLite reads the file without writing."""
+        with self.path.open("rb") as file:
+            logged = file.read(20)[18:] == _WAL
+        if _beside(self.path, "-wal").is_file():
+            return self._copied()
+        if logged:  # SQLite would make a -wal file; without one, nobody writes
+            return f"{self.path.resolve().as_uri()}?immutable=1"
+        address = f"{self.path.resolve().as_uri()}?mode=ro"
         try:
-            with self.path.open("rb") as file:
-                if file.read(len(_MAGIC)) != _MAGIC:
-                    raise ConfigError(f"{self.path}: is no SQLite file (its first bytes are others); give another bag")
+            with closing(sqlite3.connect(address, uri=True)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError:
+            return self._copied() if _beside(self.path, "-journal").is_file() else address
+        except sqlite3.DatabaseError:
+            pass  # is told where it is read
+        return address
+
+    def _copied(self) -> str:
+        """A copy with what was left beside the file, in which SQLite sets things right."""
+        try:
+            self._copy = tempfile.TemporaryDirectory(prefix="ir_bag_")
+            for part in (self.path, *(_beside(self.path, suffix) for suffix in _LOGS)):
+                if part.is_file():
+                    shutil.copyfile(part, Path(self._copy.name) / part.name)
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be read ({error.strerror}); give the path of a bag") from None
-        return sqlite3.connect(self.path)
+            raise ConfigError(f"{self.path}: cannot be copied to read its log ({error.strerror}); make room") from None
+        return (Path(self._copy.name) / self.path.name).as_uri()
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._address, uri=True)
 
     def _read_summary(self) -> Summary:
         summary = Summary(storage="sqlite3", size=self.path.stat().st_size, files=[str(self.path)])
         try:
             with closing(self._connect()) as database:
-                definitions = self._definitions(database)
-                columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
-                optional = [
-                    name if name in columns else "''" for name in ("offered_qos_profiles", "type_description_hash")
-                ]
-                query = f"SELECT id, name, type, serialization_format, {', '.join(optional)} FROM topics ORDER BY id"
-                for number, name, kind, encoding, offered, type_hash in database.execute(query):
-                    text, form = definitions.get(kind, ("", ""))
-                    summary.topics[name] = Topic(
-                        name, kind, text, form, type_hash, qos_profiles.parse(offered), encoding
-                    )
-                    count = database.execute("SELECT count(*) FROM messages WHERE topic_id = ?", (number,))
-                    summary.counts[name] = summary.counts.get(name, 0) + count.fetchone()[0]
+                self._streams = list(_streams(database, self._definitions(database)))
                 start, end = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
                 if start is not None:
                     summary.span(start, end)
@@ -179,19 +200,69 @@ class SqliteSource:
         return {kind: (text, form) for kind, text, form in rows}
 
     def summary(self) -> Summary:
-        """What is in the file."""
+        """Times and size of the file."""
         return self._summary
 
-    def messages(self, topics: Collection[str] | None = None, start: int = 0) -> Iterator[Message]:
-        """Messages from time `start` (ns) on, in the order of time; of equal times, in the order of writing."""
-        query = (
-            "SELECT topics.name, timestamp, data FROM messages JOIN topics ON topics.id = topic_id "
-            "WHERE timestamp >= ? ORDER BY timestamp, messages.id"
-        )
+    def streams(self) -> list[RecordedStream]:
+        """The topics of the file."""
+        return self._streams
+
+    def messages(self, topics: Mapping[int, str], start: int | None = None) -> Iterator[Message]:
+        """Messages in the order of time; of equal times, in the order of writing.
+
+        Args:
+            topics: names of the topics to read, by their number in the file.
+            start: ns, those before it are left out.
+        """
+        after = "" if start is None else "WHERE timestamp >= ? "
+        query = f"SELECT topic_id, timestamp, data FROM messages {after}ORDER BY timestamp, id"
         try:
             with closing(self._connect()) as database:
-                for name, time, data in database.execute(query, (start,)):
-                    if topics is None or name in topics:
-                        yield Message(name, time, data, time)
+                for number, time, data in database.execute(query, () if start is None else (start,)):
+                    if number in topics:
+                        yield Message(topics[number], time, data, time)
         except sqlite3.Error as error:
             raise ConfigError(f"{self.path}: is damaged ({error}); what was read so far is all there is") from None
+
+
+def mend_log(path: Path) -> bool:
+    """Has SQLite take into a file what a killed recorder left beside it; returns whether there was anything.
+
+    Raises:
+        ConfigError: this is no SQLite file.
+        OSError: it cannot be written.
+    """
+    _check_magic(path)
+    if not any(_beside(path, suffix).is_file() for suffix in _LOGS):
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise OSError(5, str(error), str(path)) from None
+    return True
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise ConfigError(f"{path}: is no SQLite file (its first bytes are others); give another bag")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a bag") from None
+
+
+def _streams(database: sqlite3.Connection, definitions: dict[str, tuple[str, str]]) -> Iterator[RecordedStream]:
+    columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
+    optional = [name if name in columns else "''" for name in ("offered_qos_profiles", "type_description_hash")]
+    query = f"SELECT id, name, type, serialization_format, {', '.join(optional)} FROM topics ORDER BY id"
+    for number, name, kind, encoding, offered, type_hash in database.execute(query).fetchall():
+        text, form = definitions.get(kind, ("", ""))
+        topic = Topic(name, kind, text, form, type_hash, qos_profiles.parse(offered), encoding)
+        [count] = database.execute("SELECT count(*) FROM messages WHERE topic_id = ?", (number,)).fetchone()
+        yield RecordedStream(number, topic, count)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a recorded message is due."""
+"""The wall time at which each message of a bag is due, and a clock that ticks with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ir_bag.contents import Message
 
 _LONGEST_WAIT = 0.2
+LONG_GAP = 10.0  #: s of wall time; a longer wait for the next message is told
 
 
 class Timeline:
@@ -20,16 +21,21 @@ class Timeline:
         wait: waits so many seconds, or less; returns whether to end.
         clock_period: s of wall time between two ticks, None: no ticks.
         tick: takes the bag time of a tick, ns.
+        gap: takes the length of a gap, s of bag time, before it is waited for or jumped over.
+        skip_gaps: s of bag time; longer gaps are jumped over; None: none.
     """
 
     def __init__(
         self, start: int, rate: float, now: Callable[[], float], wait: Callable[[float], bool],
         clock_period: float | None = None, tick: Callable[[int], None] = lambda _: None,
+        gap: Callable[[float], None] = lambda _: None, skip_gaps: float | None = None,
     ) -> None:  # fmt: skip
         self._start, self._rate, self._now, self._wait = start, rate, now, wait
         self._period, self._tick = clock_period, tick
+        self._gap, self._skip_gaps = gap, skip_gaps
         self._began = now()
         self._ticks = 0
+        self._last = start  # bag time of the last message
 
     def due(self, time: int) -> float:
         """Wall time, s, at which it is `time`."""
@@ -43,12 +49,24 @@ class Timeline:
         for message in messages:
             if until is not None and message.time >= until:
                 return
+            self._look_for_gap(message.time)
             if self._wait_until(self.due(message.time)):
                 return
             yield message
 
+    def _look_for_gap(self, time: int) -> None:
+        """Tells, or jumps over, a long time from the last message to `time`, ns."""
+        before, self._last = self._last, time
+        seconds = (time - before) * 1e-9
+        skipped = self._skip_gaps is not None and seconds > self._skip_gaps
+        if skipped or seconds > LONG_GAP * self._rate:
+            self._gap(seconds)
+        if skipped:
+            self._start += time - before  # so that it is due when the message before it was
+
     def run_to(self, time: int) -> None:
         """Lets time run on to `time`, ns, and gives the last tick."""
+        self._look_for_gap(time)
         if not self._wait_until(self.due(time)) and self._period is not None:
             self._tick(time)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics are meant."""
+"""The choice of topics by name and pattern, for recording and playing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TopicChoice:
         names: fully qualified.
         regex, exclude_regex: matched with the whole name.
         excluded: names that are left out, whatever else is said.
-        hidden: topics with a part that begins with _ are meant, too.
+        hidden: topics with a part that begins with _ are chosen, too.
     """
 
     names: frozenset[str] = frozenset()
@@ -29,7 +29,7 @@ class TopicChoice:
     hidden: bool = False
 
     def takes(self, topic: str) -> bool:
-        """Is this topic meant?"""
+        """Whether a topic is chosen."""
         if topic in self.excluded or (self.exclude_regex and self.exclude_regex.fullmatch(topic)):
             return False
         if topic in self.names:
@@ -55,15 +55,16 @@ def from_arguments(options: argparse.Namespace, names: Iterable[str], hidden: bo
         ConfigError: a pattern is wrong.
     """
     return TopicChoice(
-        frozenset(map(_qualified, names)),
+        frozenset(map(qualified, names)),
         _compiled("--regex", options.regex),
         _compiled("--exclude-regex", options.exclude_regex),
-        frozenset(map(_qualified, options.exclude_topics)),
+        frozenset(map(qualified, options.exclude_topics)),
         hidden,
     )
 
 
-def _qualified(name: str) -> str:
+def qualified(name: str) -> str:
+    """A topic's name from the root on, as the topics of a bag are named."""
     return name if name.startswith("/") else f"/{name}"
 
 

@@ -44,7 +44,7 @@ class BagWriter:
         self.folder = folder
         self._summary = Summary(storage, distro=os.environ.get("ROS_DISTRO", "") if distro is None else distro)
         self._held: Counter[str] = Counter()
-        self._latest = self._earliest = 0
+        self._times: list[int] = []  # earliest and latest of what is held
         try:
             folder.mkdir(parents=True)
             self._reserve = Reserve(folder)
@@ -74,8 +74,8 @@ class BagWriter:
         """Takes a message of a known topic."""
         self._file.write(message)
         self._held[message.topic] += 1
-        self._earliest = min(self._earliest or message.time, message.time)
-        self._latest = max(self._latest, message.time)
+        earliest, latest = self._times or (message.time, message.time)
+        self._times = [min(earliest, message.time), max(latest, message.time)]
 
     def flush(self) -> None:
         """Hands what was taken to the operating system.
@@ -92,10 +92,10 @@ class BagWriter:
         self._file.flush()
         for name, count in self._held.items():
             self._summary.counts[name] = self._summary.counts.get(name, 0) + count
-        if self._held:
-            self._summary.span(self._earliest, self._latest)
+        if self._times:
+            self._summary.span(*self._times)
         self._held.clear()
-        self._earliest = self._latest = 0
+        self._times.clear()
 
     def _end_full(self, cause: OSError) -> None:
         """What is held goes into the reserve, if it fits; then the bag is ended."""
@@ -175,7 +175,7 @@ def metadata(summary: Summary, files: list[str]) -> dict[str, Any]:
             "topics_with_message_count": [
                 {
                     "topic_metadata": {
-                        "name": topic.name,
+                        "name": topic.recorded_name or topic.name,
                         "type": topic.type,
                         "serialization_format": topic.serialization_format,
                         "offered_qos_profiles": dump(topic.qos),
@@ -185,8 +185,8 @@ def metadata(summary: Summary, files: list[str]) -> dict[str, Any]:
                 }
                 for topic in summary.topics.values()
             ],
-            "compression_format": "",
-            "compression_mode": "",
+            "compression_format": "zstd" if summary.packing else "",
+            "compression_mode": summary.packing.upper(),
             "relative_file_paths": files,
             "files": [{"path": name, **span} for name in files],
             "custom_data": None,

@@ -21,11 +21,11 @@ from pydantic import BaseModel
 
 
 class Journal:
-    """Takes calls in; gives them as lines of JSON. Adding is cheap, the text is made in `take`.
+    """Keeps the calls to an engine and gives them as lines of JSON. Adding is cheap, the text is made in `take`.
 
     Args:
-        engine: which kind of engine, told to who reads it.
-        begin: what the engine was made of, the first line.
+        engine: kind of engine, by which a reader of the journal finds one that can repeat it.
+        begin: arguments that the engine was made of; the journal's first line.
         together: calls of one of these in a row stand in one line, its name and then a list of arguments for each.
     """
 

@@ -27,7 +27,7 @@ _KINDS = ("timer", "subscription", "client", "service", "guard_condition")
 
 
 class LeanExecutor(SingleThreadedExecutor):
-    """Does what `SingleThreadedExecutor` does, in a fraction of its processor time.
+    """Serves nodes as `SingleThreadedExecutor` does, in a fraction of its processor time.
 
     The stock executor gathers all entities of its nodes into a new wait set for every wake-up, runs every callback as a
     task of its own, and wakes itself twice for each. Here the entities are gathered when they change, and what is ready
@@ -59,22 +59,22 @@ class LeanExecutor(SingleThreadedExecutor):
         }
 
     def wake(self) -> None:
-        """Called by the nodes when an entity comes or goes."""
+        """Has the entities gathered anew; the nodes call it when one comes or goes."""
         self._changed = True
         super().wake()
 
     def add_node(self, node: Any) -> bool:
-        """As of the stock executor."""
+        """Serves a node from now on, as `SingleThreadedExecutor.add_node`."""
         self._changed = True
         return super().add_node(node)
 
     def remove_node(self, node: Any) -> None:
-        """As of the stock executor."""
+        """Serves a node no longer, as `SingleThreadedExecutor.remove_node`."""
         self._changed = True
         super().remove_node(node)
 
     def after_round(self, callback: Callable[[], None]) -> None:
-        """Calls it once, when one message of each subscription that is ready now has been taken.
+        """Has a function called once, when one message of each subscription that is ready now has been taken.
 
         For callbacks that gather what is better done together.
         """
@@ -106,7 +106,7 @@ class LeanExecutor(SingleThreadedExecutor):
             self._run_tasks()
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """As of the stock executor; may be called in another thread than the one that spins."""
+        """Ends `spin` and lets go of the nodes; may be called in another thread than the one that spins."""
         self._is_shutdown = True
         super().wake()
         if not self._spinning.acquire(timeout=-1 if timeout_sec is None else timeout_sec):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes the journal of a node's engine."""
+"""The topic on which a node publishes the journal of its engine, for recorders (`ir bag replay` computes it again)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ir_common.journal import Journal
 from ir_interfaces.msg import Journal as JournalMessage
 
-PERIOD = 0.2
+PERIOD = 0.2  #: s of wall time between two messages of a journal
 JOURNAL = QoSProfile(
     depth=500, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )  # fmt: skip
@@ -20,11 +20,14 @@ JOURNAL = QoSProfile(
 
 
 class JournalPublisher:
-    """Publishes a journal on ~/journal, five times a second and whenever it is told to.
+    """Publishes the lines that are added to a journal on `~/journal` (ir_interfaces/Journal, latched).
+
+    Each message holds all lines since the last one and the number of its first line, so that a reader notices a lost
+    message. One goes out every 0.2 s of wall time if there are lines, and at every `flush`.
 
     Args:
-        node: of the engine.
-        journal: what its engine is watched by.
+        node: that publishes; its executor must serve its timers.
+        journal: of the node's engine, which adds each call before it is made.
     """
 
     def __init__(self, node: Node, journal: Journal) -> None:
@@ -38,7 +41,7 @@ class JournalPublisher:
             self.flush()
 
     def flush(self) -> None:
-        """Publishes what was added; call it before a report goes out that rests on it."""
+        """Publishes the lines added since the last message; call it before a report goes out that follows from them."""
         self._flushed = time.monotonic()
         first, lines = self._journal.take()
         if lines:

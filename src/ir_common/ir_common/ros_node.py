@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every node of the stack does the same way: start, say that it is there, end."""
+"""What every node of the stack has in common: its start, the announcement that it is there, its end."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class LeanNode(Node):
     """
 
     def create_subscription(self, *args: Any, **kwargs: Any) -> Subscription:
-        """As `Node.create_subscription`."""
+        """Makes a subscription as `Node.create_subscription` does, without QoS event handlers."""
         kwargs.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
         return super().create_subscription(*args, **kwargs)
 
     def create_publisher(self, *args: Any, **kwargs: Any) -> Publisher:
-        """As `Node.create_publisher`."""
+        """Makes a publisher as `Node.create_publisher` does, without QoS event handlers."""
         kwargs.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
         return super().create_publisher(*args, **kwargs)
 

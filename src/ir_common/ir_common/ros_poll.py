@@ -31,15 +31,15 @@ class Unexecuted(CallbackGroup):
     """Callback group of entities that no executor may serve: their owner waits on them, or asks them, itself."""
 
     def can_execute(self, entity: Any) -> bool:
-        """Never."""
+        """Whether an executor may serve an entity: never."""
         return False
 
     def beginning_execution(self, entity: Any) -> bool:
-        """Never."""
+        """Whether an executor may begin to: never."""
         return False
 
     def ending_execution(self, entity: Any) -> None:
-        """Nothing was begun."""
+        """Does nothing, as nothing was begun."""
 
 
 def drain_until(

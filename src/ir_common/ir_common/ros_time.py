@@ -9,16 +9,16 @@ NANOSECONDS = 1_000_000_000
 
 
 def to_nanoseconds(stamp: Time) -> int:
-    """Nanoseconds of a stamp."""
+    """The nanoseconds of a stamp."""
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
 def to_stamp(nanoseconds: int) -> Time:
-    """Stamp of non-negative nanoseconds."""
+    """The stamp of so many nanoseconds, not negative."""
     sec, nanosec = divmod(nanoseconds, NANOSECONDS)
     return Time(sec=sec, nanosec=nanosec)
 
 
 def to_seconds(stamp: Time) -> float:
-    """Seconds of a stamp, as a float."""
+    """The seconds of a stamp, as a float."""
     return to_nanoseconds(stamp) / NANOSECONDS

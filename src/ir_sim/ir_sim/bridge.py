@@ -20,7 +20,7 @@ _TOPIC = r"^/[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$"
 
 
 class Row(Config):
-    """One topic."""
+    """One topic of the bridge file, with its name, type and direction on either side."""
 
     ros_topic_name: str = Field(pattern=_TOPIC, description="ROS name of the topic")
     gz_topic_name: str = Field(pattern=_TOPIC, description="name of the topic in the simulator")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside ros_gz_bridge: makes the stack's topics of the two that the bridge has in another form.
+"""Runs beside ros_gz_bridge and makes the stack's topics of the two that the bridge has in another form.
 
 Pictures become JPEG; contacts, which Gazebo sends at every physics step and only while there are any, become the
 stack's messages at a steady rate and at the begin of a contact, empty ones included.
@@ -47,7 +47,7 @@ class AdapterConfig(Config):
 
 
 class GzAdapterNode(Node):
-    """See README.md for topics and parameters."""
+    """The node `gz_adapter`; README.md lists its topics and parameters."""
 
     def __init__(self) -> None:
         super().__init__("gz_adapter")
@@ -150,7 +150,7 @@ def _others(touches: tuple[Touch, ...]) -> set[tuple[str, str]]:
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point of the executable ``gz_adapter``."""
     ros_node.run(GzAdapterNode)
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs on board of one robot: control steps from sensor readings, running totals, and a watchdog."""
+"""What a robot decides on board: control steps from its sensors' readings, counters, the watchdog, asking for a reset.
+
+The live node (`robots_node`) and a simulation in one process feed the same object.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ir_sim.readings import JointStates, Odometry, Scan, Touch
+from ir_sim.readings import NANOSECONDS, JointStates, Odometry, Reading, Scan, Touch, Value
 from ir_sim.sdf.poses import Pose
 from ir_sim.sdf.world import GROUND
 from ir_sim.tasks import Episode, Sensors, Step, Task
 from ir_sim.tasks.base import Array, roll_pitch_yaw, wrap
+from ir_sim.watchdog import CommandWatchdog
 
-NANOSECONDS = 1_000_000_000
 START_DISTANCE, START_ANGLE = 0.1, 0.2  #: m, rad: so near to its start a robot counts as put back
 PATIENCE = 2 * NANOSECONDS  #: after which it counts as put back wherever it is: something may have pushed it away
 
 
 @dataclass
 class RobotCounters:
-    """Since the start, as in `ir_interfaces/TaskStatus`."""
+    """What happened to a robot since its start, as `ir_interfaces/TaskStatus` carries it: metres, reward, counts."""
 
     distance: float = 0.0
     reward: float = 0.0
@@ -31,6 +34,24 @@ class RobotCounters:
     collisions: int = 0
     goals: int = 0
     stops: int = 0
+
+
+@dataclass(frozen=True)
+class OnBoardOutput:
+    """What follows from one reading, to be carried out in this order.
+
+    Attributes:
+        steps: control steps that it made, none or one; two where an episode ends and the next begins.
+        stop: the safe action has to be sent as the robot's command.
+        reset: the robot asks to be put back to its start; `OnBoard.resume` has to follow.
+    """
+
+    steps: tuple[Step, ...] = ()
+    stop: bool = False
+    reset: bool = False
+
+
+NOTHING = OnBoardOutput()
 
 
 class OnBoard:
@@ -46,21 +67,31 @@ class OnBoard:
         start: where a reset puts its base link.
         goals: [n, 2] m.
         command_timeout: s of simulated time without a command after which the safe action is due.
+        repeats: readings may come twice, as a paused Gazebo repeats joint states: an equal stamp is the same reading.
+            False: each comes once, and an equal stamp says that the simulation was reset meanwhile.
+
+    Attributes:
+        counters: since the start.
+        needs_reset: an episode ended so that the robot has to be put back.
+        now: ns, stamp of the newest reading of the trigger sensor.
     """
 
-    def __init__(self, name: str, task: Task, start: Pose, goals: Array, command_timeout: float) -> None:
+    def __init__(
+        self, name: str, task: Task, start: Pose, goals: Array, command_timeout: float, repeats: bool = True
+    ) -> None:
         self.name, self.task = name, task
-        self.totals = RobotCounters()
+        self.counters = RobotCounters()
         self.needs_reset = False
-        self.now = 0  #: ns, newest reading of the trigger sensor
+        self.now = 0
         self._start = start
         self._returning = False  # put back, but no reading has shown it yet
         self._since = 0  # ns, readings before it are of an earlier life
         self._episode = Episode(task, goals)
-        self._timeout = round(command_timeout * NANOSECONDS)
+        self._watchdog = CommandWatchdog(command_timeout)
+        self._repeats = repeats
         self._period = round(task.control_period * NANOSECONDS)
         self._action = task.safe_action
-        self._command_at: int | None = None
+        self._triggered = False  # by any reading yet
         self._resumed_at = 0
         self._due = 0
         self._clear()
@@ -71,13 +102,59 @@ class OnBoard:
         self._sensors = Sensors()
         self._touched: frozenset[str] = frozenset()
 
-    def odometry(self, nanoseconds: int, value: Odometry) -> None:
-        """Takes an odometry reading."""
+    @property
+    def idle(self) -> bool:
+        """Whether the robot lies where it ended, or has not yet been seen at its start."""
+        return self.needs_reset or self._returning
+
+    def feed(self, reading: Reading) -> OnBoardOutput:
+        """Takes one reading of any of the robot's sensors; what no task uses (IMU, pictures) is passed over.
+
+        Raises:
+            ValueError: joint states lack a joint of the task; they change nothing.
+        """
+        value = reading.value
+        self._take(reading.nanoseconds, value)
+        if not isinstance(value, Scan if self.task.trigger == "scan" else JointStates):
+            return NOTHING
+        steps = self._control(reading.nanoseconds)
+        stop = self._watchdog.overdue(self.now)
+        if stop:
+            self._action = self.task.safe_action
+            self.counters.stops = self._watchdog.stops
+        return OnBoardOutput(steps, stop, bool(steps) and self.needs_reset) if steps or stop else NOTHING
+
+    def command(self, action: Array) -> None:
+        """Takes an action [n_act] from the robot's command topic, on which the watchdog's own comes back, too."""
+        if not self._watchdog.is_echo(bool((action == self.task.safe_action).all())):
+            self._action = self.task.clip(action)
+            self._watchdog.heard(self.now)
+
+    def resume(self) -> None:
+        """The robot was put back: the next episode begins once odometry shows it there; older readings may come."""
+        self.needs_reset, self._returning, self._resumed_at = False, True, self.now
+        self._action = self.task.safe_action
+        self._watchdog.disarm()
+
+    # ------------------------------------------------------------------ readings
+
+    def _take(self, nanoseconds: int, value: Value) -> None:
+        if isinstance(value, Odometry):
+            self._take_odometry(nanoseconds, value)
+        elif isinstance(value, JointStates):
+            self._take_joint_states(value)
+        elif isinstance(value, Scan):
+            bearings = value.low + value.step * np.arange(len(value.ranges), dtype=np.float64)
+            self._sensors = replace(self._sensors, ranges=value.ranges, bearings=bearings)
+        elif isinstance(value, tuple):
+            self._take_contacts(nanoseconds, value)
+
+    def _take_odometry(self, nanoseconds: int, value: Odometry) -> None:
         if self._returning and (self._at_start(value) or nanoseconds - self._resumed_at > PATIENCE):
             self._returning, self._since = False, nanoseconds
             self._clear()
         if self._odometry is not None and not self.idle and nanoseconds > self._odometry_at:
-            self.totals.distance += float(np.linalg.norm(value.position - self._odometry.position))
+            self.counters.distance += float(np.linalg.norm(value.position - self._odometry.position))
         self._odometry, self._odometry_at = value, nanoseconds
         self._sensors = replace(
             self._sensors,
@@ -87,18 +164,24 @@ class OnBoard:
             angular_velocity=value.angular,
         )
 
-    @property
-    def idle(self) -> bool:
-        """Whether the robot lies where it ended, or has not yet been seen at its start."""
-        return self.needs_reset or self._returning
-
     def _at_start(self, value: Odometry) -> bool:
         x, y, z, w = value.orientation
         alike = abs(float(np.dot([w, x, y, z], self._start.quaternion)))
         away = float(np.linalg.norm(value.position - self._start.position))
         return away < START_DISTANCE and alike > math.cos(START_ANGLE / 2)
 
-    def contacts(self, nanoseconds: int, touches: tuple[Touch, ...]) -> None:
+    def _take_joint_states(self, value: JointStates) -> None:
+        if not self.task.joint_names:
+            return
+        missing = set(self.task.joint_names) - set(value.names)
+        if missing:
+            raise ValueError(f"joint states lack {sorted(missing)}")
+        order = [value.names.index(joint) for joint in self.task.joint_names]
+        self._sensors = replace(
+            self._sensors, joint_positions=value.positions[order], joint_velocities=value.velocities[order]
+        )
+
+    def _take_contacts(self, nanoseconds: int, touches: tuple[Touch, ...]) -> None:
         """Takes all present contacts; counts those with a body that was not touched before, the ground excluded."""
         if self.idle or nanoseconds < self._since:
             return
@@ -107,7 +190,7 @@ class OnBoard:
             for collision in (touch.first, touch.second):
                 if collision.split("::")[0] not in (self.name, GROUND):
                     others[collision] = touch
-        self.totals.collisions += len(others.keys() - self._touched)
+        self.counters.collisions += len(others.keys() - self._touched)
         self._touched = frozenset(others)
         bearings = [self._bearing(touch.position) for touch in others.values()]
         self._sensors = replace(self._sensors, bumps=np.array(bearings))
@@ -118,55 +201,14 @@ class OnBoard:
         offset = position - self._odometry.position
         return float(wrap(np.arctan2(offset[1], offset[0]) - roll_pitch_yaw(self._odometry.orientation)[2]))
 
-    def joint_states(self, nanoseconds: int, value: JointStates) -> tuple[Step, ...]:
-        """Takes joint states; returns the control steps that it makes.
-
-        Raises:
-            ValueError: a joint of the task is missing.
-        """
-        if self.task.joint_names:
-            missing = set(self.task.joint_names) - set(value.names)
-            if missing:
-                raise ValueError(f"joint states lack {sorted(missing)}")
-            order = [value.names.index(joint) for joint in self.task.joint_names]
-            self._sensors = replace(
-                self._sensors, joint_positions=value.positions[order], joint_velocities=value.velocities[order]
-            )
-        return self._control(nanoseconds) if self.task.trigger == "joint_states" else ()
-
-    def scan(self, nanoseconds: int, value: Scan) -> tuple[Step, ...]:
-        """Takes a lidar scan; returns the control steps that it makes."""
-        bearings = value.low + value.step * np.arange(len(value.ranges), dtype=np.float64)
-        self._sensors = replace(self._sensors, ranges=value.ranges, bearings=bearings)
-        return self._control(nanoseconds) if self.task.trigger == "scan" else ()
-
-    def command(self, action: Array) -> None:
-        """Takes an action that the robot was told to carry out."""
-        self._action = self.task.clip(action)
-        self._command_at = self.now
-
-    def overdue(self) -> bool:
-        """Whether the safe action has to be sent; true once for each silence, and counts a stop."""
-        if self._command_at is None or self.now - self._command_at < self._timeout:
-            return False
-        self._command_at = None
-        self._action = self.task.safe_action
-        self.totals.stops += 1
-        return True
-
-    def resume(self) -> None:
-        """The robot was put back: the next episode begins once odometry shows it there; older readings may come."""
-        self.needs_reset, self._returning, self._resumed_at = False, True, self.now
-        self._action, self._command_at = self.task.safe_action, None
+    # ------------------------------------------------------------------ control steps
 
     def _control(self, nanoseconds: int) -> tuple[Step, ...]:
-        if nanoseconds <= self.now:  # time was set back, maybe by one reading: the simulation was reset
-            self._episode.abandon()
-            self._due, self._since, self._command_at = 0, 0, None
-            self.needs_reset = self._returning = False
-            self._touched = frozenset()
-            self._action = self.task.safe_action
-        self.now = nanoseconds
+        if self._triggered and nanoseconds <= self.now:
+            if self._repeats and nanoseconds == self.now:
+                return ()
+            self._start_over()
+        self.now, self._triggered = nanoseconds, True
         if self.idle or nanoseconds < max(self._due, self._since) or self._odometry is None:
             return ()
         # on to the next multiple of the period: a late or lost reading does not shift the rhythm
@@ -179,13 +221,22 @@ class OnBoard:
             return step, self._begin()
         return (step,)
 
+    def _start_over(self) -> None:
+        """Time was set back, maybe by one reading: the simulation was reset, and the robot with it."""
+        self._episode.abandon()
+        self._due, self._since = 0, 0
+        self._watchdog.disarm()
+        self.needs_reset = self._returning = False
+        self._touched = frozenset()
+        self._action = self.task.safe_action
+
     def _begin(self) -> Step:
-        self.totals.episodes += 1
+        self.counters.episodes += 1
         return self._episode.begin(self._sensors)
 
     def _count(self, step: Step) -> None:
-        self.totals.steps += 1
-        self.totals.reward += step.reward
-        self.totals.falls += step.cause == "fall"
-        self.totals.goals = self._episode.goals_reached
+        self.counters.steps += 1
+        self.counters.reward += step.reward
+        self.counters.falls += step.cause == "fall"
+        self.counters.goals = self._episode.goals_reached
         self.needs_reset = self._episode.needs_reset(step)

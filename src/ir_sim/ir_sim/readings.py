@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+NANOSECONDS = 1_000_000_000  #: of a second
 
 
 @dataclass(frozen=True)

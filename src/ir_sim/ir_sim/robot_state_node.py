@@ -38,7 +38,7 @@ class RobotStateConfig(Config):
 
 
 class RobotStateNode(LeanNode):
-    """See README.md for topics and parameters."""
+    """The node `robot_state`; README.md lists its topics and parameters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("robot_state", **options)

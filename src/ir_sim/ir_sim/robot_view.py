@@ -115,7 +115,7 @@ class RobotView:
         return Odometry(self._data.xpos[self.base].copy(), orientation, velocity[3:], velocity[:3])
 
     def joint_states(self) -> JointStates:
-        """State of the joints."""
+        """Positions, velocities and efforts of the joints."""
         return JointStates(
             self.joint_names,
             self._data.qpos[self._joint_qpos],
@@ -176,7 +176,7 @@ class RobotView:
         return np.arctan2(offset[:, 1], offset[:, 0])
 
     def contacts(self) -> tuple[Touch, ...]:
-        """All present contacts."""
+        """All present contacts of the links that a contact sensor watches."""
         contacts, touches, force = self._data.contact, [], np.empty(6)
         for i in self._touching():
             first, second = contacts.geom[i]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sensor readings <-> ROS messages."""
+"""Conversions between sensors' readings and ROS messages."""
 
 from __future__ import annotations
 
@@ -120,11 +120,27 @@ _FILL: dict[str, Callable[[Any, Reading], None]] = {
 }
 
 
-def message_to_odometry(message: OdometryMessage) -> tuple[int, Odometry]:
-    """Nanoseconds and values of an odometry message."""
+def message_to_reading(robot: str, topic: str, message: Any) -> Reading:
+    """The reading of a message of odometry, joint states, a scan or contacts.
+
+    Args:
+        robot: name.
+        topic: on which the message came.
+        message: of one of the types in `MESSAGE_TYPES`.
+
+    Raises:
+        KeyError: no readings are made of messages of this type.
+    """
+    kind, read = _READ[type(message)]
+    header = message.header
+    child_frame = getattr(message, "child_frame_id", "")
+    return Reading(robot, kind, topic, header.frame_id, child_frame, to_nanoseconds(header.stamp), read(message))
+
+
+def _read_odometry(message: OdometryMessage) -> Odometry:
     pose, twist = message.pose.pose, message.twist.twist
     p, q, v, w = pose.position, pose.orientation, twist.linear, twist.angular
-    return to_nanoseconds(message.header.stamp), Odometry(
+    return Odometry(
         np.array([p.x, p.y, p.z]),
         np.array([q.x, q.y, q.z, q.w]),
         np.array([v.x, v.y, v.z]),
@@ -132,29 +148,23 @@ def message_to_odometry(message: OdometryMessage) -> tuple[int, Odometry]:
     )
 
 
-def message_to_joint_states(message: JointState) -> tuple[int, JointStates]:
-    """Nanoseconds and values of a joint-state message; what it leaves out is zero."""
+def _read_joint_states(message: JointState) -> JointStates:
+    """What the message leaves out is zero."""
     count = len(message.name)
 
     def column(values: Any) -> np.ndarray:
         return np.array(values, dtype=np.float64) if len(values) == count else np.zeros(count)
 
-    states = JointStates(
-        tuple(message.name), column(message.position), column(message.velocity), column(message.effort)
-    )
-    return to_nanoseconds(message.header.stamp), states
+    return JointStates(tuple(message.name), column(message.position), column(message.velocity), column(message.effort))
 
 
-def message_to_scan(message: LaserScan) -> tuple[int, Scan]:
-    """Nanoseconds and values of a scan."""
+def _read_scan(message: LaserScan) -> Scan:
     ranges = np.array(message.ranges, dtype=np.float64)
-    scan = Scan(message.angle_min, message.angle_increment, message.range_min, message.range_max, ranges)
-    return to_nanoseconds(message.header.stamp), scan
+    return Scan(message.angle_min, message.angle_increment, message.range_min, message.range_max, ranges)
 
 
-def message_to_touches(message: Contacts) -> tuple[int, tuple[Touch, ...]]:
-    """Nanoseconds and contacts."""
-    return to_nanoseconds(message.header.stamp), tuple(
+def _read_touches(message: Contacts) -> tuple[Touch, ...]:
+    return tuple(
         Touch(
             c.collision1,
             c.collision2,
@@ -165,3 +175,11 @@ def message_to_touches(message: Contacts) -> tuple[int, tuple[Touch, ...]]:
         )
         for c in message.contacts
     )
+
+
+_READ: dict[type[Any], tuple[str, Callable[[Any], Any]]] = {
+    OdometryMessage: ("odom", _read_odometry),
+    JointState: ("joint_states", _read_joint_states),
+    LaserScan: ("lidar", _read_scan),
+    Contacts: ("contact", _read_touches),
+}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task vectors <-> ROS messages."""
+"""Conversions between task vectors and ROS messages."""
 
 from __future__ import annotations
 

@@ -15,14 +15,13 @@ from fractions import Fraction
 import mujoco
 import numpy as np
 
-from ir_sim.readings import Reading, Value
+from ir_sim.readings import NANOSECONDS, Reading, Value
 from ir_sim.robot_view import RobotView, ground_geoms
 from ir_sim.sdf import World
 from ir_sim.sdf.mujoco_compiler import compile_world
 from ir_sim.sdf.sensors import Sensor
 from ir_sim.tasks import TASKS, Sensors
 
-NANOSECONDS = 1_000_000_000
 CONTACT_CHECK = 4  #: steps between looks for new contacts
 
 Sink = Callable[[Reading], None]
@@ -46,13 +45,13 @@ class _Stream:
         self.advance()
 
     def advance(self) -> None:
-        """On to the next reading."""
+        """Goes on to the next reading."""
         self.count += 1
         self.due = -(-self.count * self.period.numerator // self.period.denominator)
 
 
 class Simulation:
-    """Robots of a world in MuJoCo.
+    """The robots of a world in MuJoCo: physics, commands and sensors.
 
     Args:
         world: composed world.
@@ -80,7 +79,7 @@ class Simulation:
 
     @property
     def nanoseconds(self) -> int:
-        """Simulated time."""
+        """Simulated time, ns."""
         return self.steps * self.step_nanoseconds
 
     @property

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,24 +17,23 @@ from trajectory_msgs.msg import JointTrajectory
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError, live
-from ir_common.ros_node import STREAM, LeanNode
+from ir_common.ros_node import STREAM, LeanNode, drain
 from ir_common.ros_poll import drain_until
 from ir_common.ros_time import to_stamp
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.camera import CameraWorker
-from ir_sim.readings import Reading
+from ir_sim.pacer import Pacer, longest_turn
+from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
 from ir_sim.ros_task_messages import command_numbers
 from ir_sim.sdf import World, compose
-from ir_sim.simulation import NANOSECONDS, Simulation
+from ir_sim.simulation import Simulation
 
 SENSOR_QOS = QoSProfile(depth=10)
 """As ros_gz_bridge publishes: reliable, so that readers of either kind and recorders get it; little is kept."""
 
 TICK = 0.004  #: s of wall time between looks at the clock
-MAX_LAG = 0.25  #: s of wall time behind its pace after which the simulation stops trying to catch up
-MAX_BUSY = 0.02  #: s of wall time of stepping before other callbacks get their turn
 MAX_COMMAND_WAIT = 60.0  #: s of wall time that a step may wait for its command
 _COMMANDS = {"geometry_msgs/msg/Twist": Twist, "trajectory_msgs/msg/JointTrajectory": JointTrajectory}
 
@@ -56,7 +54,7 @@ class SimulatorConfig(Config):
 
 
 class SimulatorNode(LeanNode):
-    """See README.md for topics, services and parameters."""
+    """The node `simulator`; README.md lists its topics, services and parameters."""
 
     def __init__(self) -> None:
         super().__init__("simulator")
@@ -81,6 +79,7 @@ class SimulatorNode(LeanNode):
         self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(StepSimulation, "~/step", self._on_step)
+        self._pacer = Pacer(world.time_step, longest_turn(world), TICK)
         self._set_pace()
         self._timer = self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._publish_clock()
@@ -170,10 +169,10 @@ class SimulatorNode(LeanNode):
 
     # ------------------------------------------------------------------ time
 
-    def advance(self, count: int, deadline: float = float("inf")) -> None:
-        """Runs steps and publishes, /clock before the readings of its instant. May stop early after `deadline`."""
+    def advance(self, count: int) -> None:
+        """Runs `count` physics steps and publishes what they report, /clock before the readings of its instant."""
         end = self.simulation.steps + count
-        while self.simulation.steps < end and time.monotonic() < deadline:
+        while self.simulation.steps < end:
             tick = (self.simulation.steps // self._clock_steps + 1) * self._clock_steps
             readings: list[Reading] = []
             self.simulation.step(min(tick, end) - self.simulation.steps, readings.append)
@@ -192,23 +191,19 @@ class SimulatorNode(LeanNode):
 
     def _set_pace(self) -> None:
         """Counts the pace from now on."""
-        self._origin = (time.monotonic(), self.simulation.steps)
+        self._pacer.restart(self._settings.config.real_time_factor, self.simulation.steps)
 
     def _on_tick(self) -> None:
-        factor = self._settings.config.real_time_factor
         if self._paused:
             return
-        now = time.monotonic()
-        if factor == 0.0:
-            self.advance(10**6, now + MAX_BUSY)
-            return
-        wall, steps = self._origin
-        per_second = factor * NANOSECONDS / self.simulation.step_nanoseconds
-        behind = int((now - wall) * per_second) - (self.simulation.steps - steps)
-        if behind > 0:
-            self.advance(behind, now + MAX_BUSY)
-        if behind > MAX_LAG * per_second:
-            self._set_pace()
+        for count in self._pacer.round(lambda: self.simulation.steps):
+            self._take_commands()
+            self.advance(count)
+
+    def _take_commands(self) -> None:
+        """Takes the commands that wait: the executor, busy with a tick, does not look there."""
+        for subscription in self._commands.values():
+            drain(subscription, subscription.callback)
 
     # ------------------------------------------------------------------ services
 
@@ -277,7 +272,7 @@ class SimulatorNode(LeanNode):
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point of the executable ``simulator``."""
     ros_node.run(SimulatorNode)
 
 

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from ir_sim.onboard import OnBoard
-from ir_sim.readings import JointStates, Odometry, Scan, Touch
+from ir_sim.onboard import NOTHING, OnBoard
+from ir_sim.readings import Imu, JointStates, Odometry, Reading, Scan, Touch
 from ir_sim.sdf.poses import Pose
 from ir_sim.tasks import CartNavigation, HopperHop
 
@@ -23,9 +23,27 @@ def touch(first, second, x=1.0):
     return Touch(first, second, np.array([x, 0.0, 0.1]), np.array([1.0, 0.0, 0.0]), 0.0, 1.0)
 
 
+class Robot(OnBoard):
+    """Fed with values alone; `scan` and `joint_states` return the control steps that they make."""
+
+    def put(self, nanoseconds, value):
+        return self.feed(Reading(self.name, "", "", "", "", nanoseconds, value))
+
+    def odometry(self, nanoseconds, value):
+        assert self.put(nanoseconds, value) is NOTHING
+
+    def contacts(self, nanoseconds, value):
+        assert self.put(nanoseconds, value) is NOTHING
+
+    def scan(self, nanoseconds, value):
+        return self.put(nanoseconds, value).steps
+
+    joint_states = scan
+
+
 @pytest.fixture
 def cart():
-    onboard = OnBoard("cart", CartNavigation(), START, np.array([[10.0, 0.0], [20.0, 0.0]]), 0.5)
+    onboard = Robot("cart", CartNavigation(), START, np.array([[10.0, 0.0], [20.0, 0.0]]), 0.5)
     onboard.odometry(0, at(0.0))
     return onboard
 
@@ -38,11 +56,11 @@ def test_first_scan_begins_the_episode_and_the_next_ends_a_step(cart):
     (step,) = cart.scan(200 * MS, clear())
     assert step.step == 1 and step.action.tolist() == [0.5, 1.5], "as clipped by the robot"
     assert step.reward == pytest.approx(5 * 0.1 - 0.02 * (0.25 + 1))
-    assert cart.totals.steps == 1 and cart.totals.distance == pytest.approx(0.1)
+    assert cart.counters.steps == 1 and cart.counters.distance == pytest.approx(0.1)
 
 
 def test_nothing_happens_without_odometry():
-    assert OnBoard("cart", CartNavigation(), START, np.empty((0, 2)), 0.5).scan(0, clear()) == ()
+    assert Robot("cart", CartNavigation(), START, np.empty((0, 2)), 0.5).scan(0, clear()) == ()
 
 
 def test_readings_more_often_than_the_period_are_left_out(cart):
@@ -61,15 +79,16 @@ def test_reached_goal_gives_the_last_and_the_next_first_step_at_once(cart):
     last, first = cart.scan(200 * MS, clear())
     assert (last.cause, last.step, first.episode, first.step) == ("goal", 1, 2, 0)
     assert first.observation[0] == pytest.approx(10.1)
-    assert cart.totals.goals == 1 and not cart.needs_reset
+    assert cart.counters.goals == 1 and not cart.needs_reset
 
 
 def test_collision_waits_for_the_reset_whose_way_is_not_counted(cart):
     cart.scan(100 * MS, clear())
     cart.contacts(150 * MS, (touch("cart::base_link::body", "crate::link::c"),))
-    (step,) = cart.scan(200 * MS, clear())
-    assert step.cause == "collision" and step.terminated and cart.needs_reset
-    assert cart.scan(300 * MS, clear()) == ()
+    output = cart.put(200 * MS, clear())
+    (step,) = output.steps
+    assert step.cause == "collision" and step.terminated and cart.needs_reset and output.reset
+    assert cart.put(300 * MS, clear()) is NOTHING
     cart.resume()
     cart.odometry(310 * MS, at(0.0))  # sent before the reset
     assert cart.scan(350 * MS, clear()) == ()
@@ -78,7 +97,7 @@ def test_collision_waits_for_the_reset_whose_way_is_not_counted(cart):
     assert cart.scan(390 * MS, clear()) == ()
     (first,) = cart.scan(400 * MS, clear())
     assert (first.episode, first.step) == (2, 0) and first.observation[4:].min() == 8.0
-    assert cart.totals.distance == 0.0 and cart.totals.collisions == 1
+    assert cart.counters.distance == 0.0 and cart.counters.collisions == 1
 
 
 def test_collisions_count_bodies_that_begin_to_touch(cart):
@@ -88,22 +107,23 @@ def test_collisions_count_bodies_that_begin_to_touch(cart):
     for contacts, total in (((ground,), 0), ((ground, crate), 1), ((crate,), 1), ((crate, spider), 2), ((), 2),
                             ((crate,), 3)):  # fmt: skip
         cart.contacts(50 * MS, contacts)
-        assert cart.totals.collisions == total
+        assert cart.counters.collisions == total
 
 
 def test_watchdog_speaks_once_for_each_silence(cart):
     def hear(milliseconds):
-        cart.scan(milliseconds * MS, clear())
-        return cart.overdue()
+        return cart.put(milliseconds * MS, clear()).stop
 
     assert not hear(100) and not hear(2000), "never told anything, nothing to stop"
     cart.command(np.array([0.5, 0.0]))
     assert not hear(2400)
     assert hear(2500)
     assert not hear(2600) and not hear(9000)
+    cart.command(np.zeros(2))  # its own, come back on the command topic
+    assert not hear(9050)
     assert cart.scan(9100 * MS, clear())[0].action.tolist() == [0.0, 0.0]
     cart.command(np.array([0.5, 0.0]))
-    assert hear(9700) and cart.totals.stops == 2
+    assert hear(9700) and cart.counters.stops == 2
 
 
 def test_time_set_back_starts_a_new_episode(cart):
@@ -112,10 +132,11 @@ def test_time_set_back_starts_a_new_episode(cart):
     cart.odometry(20 * MS, at(3.0))
     (first,) = cart.scan(100 * MS, clear())
     assert (first.episode, first.step) == (2, 0)
-    assert cart.totals.distance == 0.0
+    assert cart.counters.distance == 0.0
 
 
-def test_a_reset_that_sets_time_back_by_one_reading_is_one(cart):
+def test_a_reset_that_sets_time_back_by_one_reading_is_one_where_none_comes_twice():
+    cart = Robot("cart", CartNavigation(), START, np.empty((0, 2)), 0.5, repeats=False)
     cart.odometry(50 * MS, at(0.0))
     first = cart.scan(100 * MS, clear())
     cart.odometry(50 * MS, at(0.0))
@@ -123,9 +144,57 @@ def test_a_reset_that_sets_time_back_by_one_reading_is_one(cart):
     assert [s.step for s in first + again] == [0, 0] and again[0].episode == first[0].episode + 1
 
 
+def hopper():
+    onboard = Robot("hopper", HopperHop(), START, np.empty((0, 2)), 0.5)
+    onboard.odometry(0, at(0.0))
+    return onboard
+
+
+def joints(count=6):
+    return JointStates(HopperHop().joint_names, np.zeros(count), np.zeros(count), np.zeros(count))
+
+
+def test_a_paused_gazebo_that_repeats_a_reading_begins_no_episode():
+    onboard = hopper()
+    assert [s.step for k in (1, 2, 3) for s in onboard.joint_states(k * 8 * MS, joints())] == [0, 1, 2]
+    onboard.command(np.ones(3))
+    for _ in range(500):
+        assert onboard.put(24 * MS, joints()) is NOTHING
+    (step,) = onboard.joint_states(32 * MS, joints())
+    assert (step.episode, step.step, step.action.tolist()) == (1, 3, [1.0] * 3)
+    assert onboard.counters.episodes == 1
+
+
+def test_a_repeated_reading_does_not_wake_a_robot_that_waits_for_its_reset(cart):
+    cart.scan(100 * MS, clear())
+    cart.contacts(150 * MS, (touch("cart::base_link::body", "crate::link::c"),))
+    assert cart.put(200 * MS, clear()).reset
+    assert cart.put(200 * MS, clear()) is NOTHING and cart.needs_reset
+
+
+def test_the_first_reading_may_be_that_of_time_zero():
+    assert [s.step for s in hopper().joint_states(0, joints())] == [0]
+
+
+def test_readings_that_no_task_uses_are_passed_over(cart):
+    imu = Imu(np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(3), np.zeros(3))
+    assert cart.put(10 * MS, imu) is NOTHING and cart.now == 0
+    assert cart.put(20 * MS, JointStates((), np.empty(0), np.empty(0), np.empty(0))) is NOTHING
+
+
+def test_a_command_that_is_no_echo_counts_and_the_echo_is_awaited_once(cart):
+    cart.command(np.array([0.5, 0.0]))
+    assert cart.put(500 * MS, clear()).stop
+    cart.command(np.array([0.3, 0.0]))  # between the stop and its echo
+    cart.command(np.zeros(2))
+    assert cart.scan(600 * MS, clear())[0].action.tolist() == [0.3, 0.0]
+    cart.command(np.zeros(2))  # somebody's who wants it to stand
+    assert cart.scan(700 * MS, clear())[0].action.tolist() == [0.0, 0.0]
+
+
 def test_joint_states_in_another_order_and_missing_joints():
     task = HopperHop()
-    onboard = OnBoard("hopper", task, START, np.empty((0, 2)), 0.5)
+    onboard = Robot("hopper", task, START, np.empty((0, 2)), 0.5)
     onboard.odometry(0, at(0.0))
     values = np.arange(6.0)
     states = JointStates(task.joint_names[::-1], values[::-1], np.zeros(6), np.zeros(6))

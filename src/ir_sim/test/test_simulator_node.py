@@ -13,6 +13,7 @@ import pytest
 from conftest import BRIDGE, WORLD
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -93,6 +94,15 @@ def test_topics_types_and_rates_are_those_of_the_bridge_file(ros, start, test_no
     ros.until(lambda: all(counts[t] >= n for t, n in wanted.items()), what=f"{wanted}, got {counts}")
     assert {t: counts[t] for t in wanted if t != "/clock"} == {t: n for t, n in wanted.items() if t != "/clock"}
     assert counts["/clock"] in (50, 51)  # one more at the start, where the reader was there in time
+
+
+def arrived(node, subscription):
+    """Waits until a message is there to be taken."""
+    with subscription.handle:
+        wait_set = rclpy_implementation.WaitSet(1, 0, 0, 0, 0, 0, node.context.handle)
+        wait_set.add_subscription(subscription.handle)
+        wait_set.wait(5 * 10**9)
+        assert wait_set.get_ready_entities("subscription")
 
 
 def run_lockstep(ros, node, seed):
@@ -200,6 +210,35 @@ def test_pause_stops_time_and_step_needs_it(ros, start, test_node):
     stamps = [to_nanoseconds(m.clock) for m in clocks]
     steps = np.diff(stamps)  # at this pace a busy machine loses some
     assert (steps > 0).all() and not (steps % 10_000_000).any()
+
+
+def test_commands_sent_after_a_gap_of_the_host_act_within_a_control_period(ros, start, test_node, monkeypatch):
+    """A controller answers the end of each stretch of physics at once, while the simulation is 0.2 s behind."""
+    node = start(robots=["hopper"])
+    publisher = test_node.create_publisher(JointTrajectory, "/hopper/joint_commands", 10)
+    ros.until(lambda: publisher.get_subscription_count() == 1)
+    node.destroy_timer(node._timer)
+    clock, stretches = [50.0], []
+    monkeypatch.setattr(node._pacer, "_clock", lambda: clock[0])
+    ros.call(test_node, SetBool, "/simulator/pause", SetBool.Request(data=False))
+    simulation, run = node.simulation, node.simulation.step
+
+    def step(count, sink):
+        run(count, sink)
+        stretches.append((simulation.data.actuator("hopper/leg_joint").ctrl[0], simulation.steps - count, count))
+        point = JointTrajectoryPoint(effort=[float(simulation.steps)])
+        publisher.publish(JointTrajectory(joint_names=["leg_joint"], points=[point]))
+        arrived(node, node._commands["hopper"])
+
+    monkeypatch.setattr(simulation, "step", step)
+    for _ in range(3):
+        clock[0] += 0.2
+        for _ in range(10):
+            node._on_tick()
+            clock[0] += 0.004
+    assert len(stretches) > 20
+    for number, at, count in stretches:
+        assert at - 4 < number <= at and count <= 4
 
 
 def test_robots_are_put_back_while_time_goes_on(ros, start, test_node):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ir_bag.against import differences
-from ir_bag.rerun import JournalPage, Rerun, Said
+from ir_bag.recomputation import JournalSegment, Recomputation, RecordedStatement
 from ir_common.config import ConfigError
 
 NAN = float("nan")
@@ -28,67 +28,70 @@ class Adder:
         return {"sum": self.sum}
 
 
-def page(first, *entries):
-    return JournalPage("/adder/journal", "adder", first, "\n".join(map(json.dumps, entries)))
+def segment(first, *entries):
+    return JournalSegment("/adder/journal", "adder", first, "\n".join(map(json.dumps, entries)))
 
 
 def said(key, value):
-    return Said("/sum", key, {"sum": value, "odd": {"is": bool(value % 2), "share": NAN}})
+    return RecordedStatement("/sum", key, {"sum": value, "odd": {"is": bool(value % 2), "share": NAN}})
 
 
 def test_statements_are_compared_one_by_one():
-    rerun = Rerun({"adder": Adder})
-    rerun.read(page(0, ["begin", {"start": 10}], ["add", 1, 1]))
-    rerun.read(page(2, ["add", 2, 2], ["add", 3, 3], ["add", 1, 4]))
-    checks = rerun.compare([said(1, 11), said(2, 13), said(3, 17), said(9, 1)])
+    run = Recomputation({"adder": Adder})
+    run.read(segment(0, ["begin", {"start": 10}], ["add", 1, 1]))
+    run.read(segment(2, ["add", 2, 2], ["add", 3, 3], ["add", 1, 4]))
+    checks = run.compare([said(1, 11), said(2, 13), said(3, 17), said(9, 1)])
     check = checks["/sum"]
     assert (check.equal, check.different, check.missing, check.beyond) == (2, 1, 1, 1)
     assert (
         check.first_difference == "3: odd.is is False again, True in the bag" or "sum is 16" in check.first_difference
     )
-    assert rerun.totals() == {"sum": 17}
+    assert run.totals() == {"sum": 17}
 
 
 def test_what_was_said_before_the_recording_is_told_from_what_was_lost():
-    rerun = Rerun({"adder": Adder})
-    rerun.read(page(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 7))))
-    rerun.read(page(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 4))))
-    check = rerun.compare([said(3, 3), said(5, 5), said(6, 6), said(2, 2)])["/sum"]
+    run = Recomputation({"adder": Adder})
+    run.read(segment(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 7))))
+    run.read(segment(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 4))))
+    check = run.compare([said(3, 3), said(5, 5), said(6, 6), said(2, 2)])["/sum"]
     assert (check.equal, check.early, check.missing) == (4, 3, 2)  # 1, 2 and, after the restart, 1; then 4 and 3
 
 
 def test_a_node_that_was_started_again_is_another_engine():
-    rerun = Rerun({"adder": Adder})
-    rerun.read(page(0, ["begin", {"start": 0}], ["add", 5, 7]))
-    rerun.read(page(0, ["begin", {"start": 0}], ["add", 1, 1]))
-    check = rerun.compare([said(7, 5), said(1, 1)])["/sum"]
+    run = Recomputation({"adder": Adder})
+    run.read(segment(0, ["begin", {"start": 0}], ["add", 5, 7]))
+    run.read(segment(0, ["begin", {"start": 0}], ["add", 1, 1]))
+    check = run.compare([said(7, 5), said(1, 1)])["/sum"]
     assert (check.equal, check.different, check.missing) == (2, 0, 0)
-    assert rerun.journals["/adder/journal"].starts == 2 and rerun.totals() == {"sum": 1}
+    assert run.journals["/adder/journal"].starts == 2 and run.totals() == {"sum": 1}
 
 
 @pytest.mark.parametrize(
-    ("pages", "told"),
+    ("segments", "told"),
     [
-        ([page(3, ["add", 1, 1])], "lines from 3 on are in the bag, and nothing before"),
-        ([page(0, ["begin", {"start": 0}]), page(2, ["add", 1, 1])], "and lines to 1: what is between is missing"),
-        ([page(0, ["add", 1, 1])], "begins with 'add'"),
-        ([page(0, ["begin", {"speed": 1}])], "is of another version of the stack"),
-        ([page(0, ["begin", {"start": 0}], ["sing"])], r"line 1 \(sing\) cannot be repeated"),
-        ([page(0, ["begin", {"start": 0}], ["add"])], "cannot be repeated"),
+        ([segment(3, ["add", 1, 1])], "lines from 3 on are in the bag, and nothing before"),
         (
-            [JournalPage("/j", "other", 0, '["begin", {}]')],
+            [segment(0, ["begin", {"start": 0}]), segment(2, ["add", 1, 1])],
+            "and lines to 1: what is between is missing",
+        ),
+        ([segment(0, ["add", 1, 1])], "begins with 'add'"),
+        ([segment(0, ["begin", {"speed": 1}])], "is of another version of the stack"),
+        ([segment(0, ["begin", {"start": 0}], ["sing"])], r"line 1 \(sing\) cannot be repeated"),
+        ([segment(0, ["begin", {"start": 0}], ["add"])], "cannot be repeated"),
+        (
+            [JournalSegment("/j", "other", 0, '["begin", {}]')],
             "nothing here repeats a journal of 'other'; there are: adder",
         ),
-        ([JournalPage("/j", "adder", 0, "[")], "is damaged"),
+        ([JournalSegment("/j", "adder", 0, "[")], "is damaged"),
     ],
 )
-def test_what_cannot_be_repeated_is_told_in_a_line(pages, told):
-    rerun = Rerun({"adder": Adder})
-    *before, last = pages
+def test_what_cannot_be_repeated_is_told_in_a_line(segments, told):
+    run = Recomputation({"adder": Adder})
+    *before, last = segments
     for one in before:
-        rerun.read(one)
+        run.read(one)
     with pytest.raises(ConfigError, match=told):
-        rerun.read(last)
+        run.read(last)
 
 
 def counts(offered):

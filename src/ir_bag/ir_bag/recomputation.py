@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Computes a recorded run again from the journals of its nodes, and compares with what the nodes said."""
+"""Computes a recorded run again from the journals of its nodes, and compares the results with the recorded statements.
+
+A statement is a message of a node that follows from the calls to its engine alone: a report, a verdict, an allocation.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from ir_common.config import ConfigError
 GROUP = "ir_bag.replay"
 
 
-class JournalPage(NamedTuple):
-    """One message of a journal."""
+class JournalSegment(NamedTuple):
+    """One message of a journal: its topic, the engine's kind, the number of its first line, its lines of JSON."""
 
     topic: str
     engine: str
@@ -23,31 +26,31 @@ class JournalPage(NamedTuple):
     lines: str
 
 
-class Said(NamedTuple):
-    """One statement of a node that follows from its journal: where, which one, what."""
+class RecordedStatement(NamedTuple):
+    """A statement in the bag: its topic, its key among the statements of that topic, its content as plain data."""
 
     topic: str
     key: int
     content: dict[str, Any]
 
 
-class Engine(Protocol):
+class ReplayEngine(Protocol):
     """What a package registers in the group `ir_bag.replay`, under the name of the journal's engine."""
 
     def apply(self, call: str, *arguments: Any) -> Iterable[tuple[str, int, dict[str, Any]]]:
         """Makes a call of the journal; yields the statements that follow: (topic, key, content)."""
 
     def totals(self) -> dict[str, Any]:
-        """Its part of the run's report."""
+        """The engine's part of the run's report, as plain data."""
 
 
 @dataclass
-class Check:
-    """Comparison of one topic.
+class StatementComparison:
+    """How the recorded statements of one topic compare with the recomputed ones, in numbers.
 
     Attributes:
         equal, different: statements that are also in the bag.
-        early: statements before the first one of that start in the bag: said before the recorder had the topic.
+        early: statements before the first one of that start in the bag: made before the recorder had the topic.
         missing: statements since then that the bag does not have.
         beyond: statements in the bag that the journal does not reach.
         first_difference: of the content, in words.
@@ -63,66 +66,74 @@ class Check:
 
 @dataclass
 class RecordedJournal:
-    """One node's journal as far as it was read."""
+    """One node's journal as far as it was read, with the engine that it is repeated on, its lines and starts."""
 
     engine_name: str
-    engine: Engine
+    engine: ReplayEngine
     lines: int = 0
     starts: int = 1
 
 
 @dataclass
-class Rerun:
-    """A run computed again.
+class Recomputation:
+    """The engines of a recorded run, fed with their journals once more, and the statements that they make.
 
     Args:
-        engines: makes an engine out of the first line of its journal, by the journal's engine.
+        engines: what makes an engine out of the first line of its journal, by the kind of engine.
+
+    Attributes:
+        journals: by topic.
+        statements: contents of the recomputed statements, by topic, start of the node (from 1 on) and key.
     """
 
-    engines: dict[str, Callable[..., Engine]]
+    engines: dict[str, Callable[..., ReplayEngine]]
     journals: dict[str, RecordedJournal] = field(default_factory=dict)
-    said: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
+    statements: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)
 
-    def read(self, page: JournalPage) -> None:
-        """Takes the pages of all journals, in the order of recording.
+    def read(self, segment: JournalSegment) -> None:
+        """Makes the calls of a segment; the segments of all journals come in the order of recording.
 
         Raises:
             ConfigError: a part of a journal is not in the bag, or it cannot be followed.
         """
-        journal = self.journals.get(page.topic)
-        if page.first == 0:
+        journal = self.journals.get(segment.topic)
+        if segment.first == 0:
             starts = journal.starts + 1 if journal else 1
-            call, *given = _parsed(page.lines.split("\n", 1)[0], page)
+            call, *given = _parsed(segment.lines.split("\n", 1)[0], segment)
             if call != "begin" or len(given) != 1:
-                raise ConfigError(f"{page.topic}: begins with '{call}'; the bag is of another version of the stack")
+                raise ConfigError(f"{segment.topic}: begins with '{call}'; the bag is of another version of the stack")
             begin = given[0]
-            self.journals[page.topic] = journal = RecordedJournal(page.engine, self._engine(page, begin), 0, starts)
-        elif journal is None or page.first != journal.lines:
+            self.journals[segment.topic] = journal = RecordedJournal(
+                segment.engine, self._engine(segment, begin), 0, starts
+            )
+        elif journal is None or segment.first != journal.lines:
             have = f"lines to {journal.lines}" if journal else "nothing before"
             raise ConfigError(
-                f"{page.topic}: its lines from {page.first} on are in the bag, and {have}: what is between is missing; "
-                "start recording within 100 s of the start of the stack, with all journals"
+                f"{segment.topic}: its lines from {segment.first} on are in the bag, and {have}: what is between is "
+                "missing; start recording within 100 s of the start of the stack, with all journals"
             )
-        for line in page.lines.split("\n"):
-            call, *arguments = _parsed(line, page)
+        for line in segment.lines.split("\n"):
+            call, *arguments = _parsed(line, segment)
             journal.lines += 1
             if call != "begin":
-                self._apply(page.topic, journal, call, arguments)
+                self._apply(segment.topic, journal, call, arguments)
 
-    def _engine(self, page: JournalPage, begin: dict[str, Any]) -> Engine:
-        make = self.engines.get(page.engine)
+    def _engine(self, segment: JournalSegment, begin: dict[str, Any]) -> ReplayEngine:
+        make = self.engines.get(segment.engine)
         if make is None:
             known = ", ".join(sorted(self.engines)) or "none"
-            raise ConfigError(f"{page.topic}: nothing here repeats a journal of '{page.engine}'; there are: {known}")
+            raise ConfigError(
+                f"{segment.topic}: nothing here repeats a journal of '{segment.engine}'; there are: {known}"
+            )
         try:
             return make(**begin)
         except (TypeError, ValueError, KeyError) as error:
-            raise ConfigError(f"{page.topic}: is of another version of the stack ({error}); use that one") from None
+            raise ConfigError(f"{segment.topic}: is of another version of the stack ({error}); use that one") from None
 
     def _apply(self, topic: str, journal: RecordedJournal, call: str, arguments: list[Any]) -> None:
         try:
             for where, key, content in journal.engine.apply(call, *arguments):
-                self.said[where, journal.starts, key] = content
+                self.statements[where, journal.starts, key] = content
         except (TypeError, ValueError, KeyError, IndexError) as error:
             raise ConfigError(
                 f"{topic}: line {journal.lines - 1} ({call}) cannot be repeated ({error}); the bag is of another "
@@ -130,26 +141,26 @@ class Rerun:
             ) from None
 
     def totals(self) -> dict[str, Any]:
-        """The run's report, as far as the journals reach."""
+        """The run's report as plain data, as far as the journals reach."""
         report: dict[str, Any] = {}
         for journal in self.journals.values():
             report |= journal.engine.totals()
         return report
 
-    def compare(self, recorded: Iterable[Said]) -> dict[str, Check]:
-        """Compares what the nodes said in the bag with what they should have said, by topic."""
-        checks: dict[str, Check] = {}
+    def compare(self, recorded: Iterable[RecordedStatement]) -> dict[str, StatementComparison]:
+        """Compares recorded with recomputed statements; by topic."""
+        checks: dict[str, StatementComparison] = {}
         starts: dict[str, int] = {}
         last: dict[str, int] = {}
         first: dict[tuple[str, int], int] = {}
-        left = dict(self.said)
+        left = dict(self.statements)
         for topic, key, content in recorded:
             if key < last.get(topic, key):
                 starts[topic] = starts.get(topic, 1) + 1
             last[topic] = key
             start = starts.get(topic, 1)
             first.setdefault((topic, start), key)
-            check = checks.setdefault(topic, Check())
+            check = checks.setdefault(topic, StatementComparison())
             expected = left.pop((topic, start, key), None)
             if expected is None:
                 check.beyond += 1
@@ -159,7 +170,7 @@ class Rerun:
             else:
                 check.equal += 1
         for topic, start, key in left:
-            check = checks.setdefault(topic, Check())
+            check = checks.setdefault(topic, StatementComparison())
             if key < first.get((topic, start), key):
                 check.early += 1
             else:
@@ -167,16 +178,16 @@ class Rerun:
         return checks
 
 
-def installed_engines() -> dict[str, Callable[..., Engine]]:
+def installed_engines() -> dict[str, Callable[..., ReplayEngine]]:
     """The engines that the installed packages register."""
     return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
 
 
-def _parsed(line: str, page: JournalPage) -> list[Any]:
+def _parsed(line: str, segment: JournalSegment) -> list[Any]:
     try:
         entry = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{page.topic}: a line after {page.first} is damaged ({error})") from None
+        raise ConfigError(f"{segment.topic}: a line after {segment.first} is damaged ({error})") from None
     return list(entry)
 
 
