@@ -11,7 +11,7 @@ from ir_project import ROOT, run_ir
 
 from ir_cli import programs
 from ir_cli.errors import UserError
-from ir_cli.layout import Layout
+from ir_cli.layout import ProjectLayout
 
 
 def add_program(prefix: Path, package: str, name: str) -> Path:
@@ -53,7 +53,7 @@ def test_benchmarks_are_listed_with_their_first_line(tmp_path, capsys):
     programs.list_benchmarks(tmp_path)
     assert capsys.readouterr().out.split(maxsplit=1) == ["delay-load", "Delay over load.\n"]
     with pytest.raises(UserError, match="no benchmark delay-lod. Did you mean delay-load"):
-        programs.bench(Layout(tmp_path, "jazzy"), ["delay-lod"], {})
+        programs.bench(ProjectLayout(tmp_path, "jazzy"), ["delay-lod"], {})
 
 
 # --- the command itself
