@@ -29,5 +29,8 @@ setup(
         "console_scripts": [
             "relay = ir_radio.ros.relay_node:main",
         ],
+        "ir_twin.parameters": [
+            "relay = ir_radio.ros.relay_node:RelayConfig",
+        ],
     },
 )

@@ -34,5 +34,9 @@ setup(
         "ir_twin.preflight": [
             "slices = ir_slicing.slices_checks:check",
         ],
+        "ir_twin.parameters": [
+            "manager = ir_slicing.manager:ManagerConfig",
+            "slice_agents = ir_slicing.slice_agents_node:SliceAgentsConfig",
+        ],
     },
 )
