@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rclpy.subscription import Subscription
 
 from ir_common import process_start
 from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
+from ir_common.damage import first_line
 from ir_common.ros_executor import LeanExecutor
 from ir_interfaces.msg import NodeStatus
 
@@ -57,17 +58,14 @@ class LeanNode(Node):
     def create_subscription(self, *args: Any, **kwargs: Any) -> Subscription:
         """As `Node.create_subscription`."""
         kwargs.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
-        kwargs = self._overridable() | kwargs
-        return super().create_subscription(*args, **kwargs)
+        with _told_overrides(self, kwargs):
+            return super().create_subscription(*args, **kwargs)
 
     def create_publisher(self, *args: Any, **kwargs: Any) -> Publisher:
         """As `Node.create_publisher`."""
         kwargs.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
-        kwargs = self._overridable() | kwargs
-        return super().create_publisher(*args, **kwargs)
-
-    def _overridable(self) -> dict[str, Any]:
-        return {"qos_overriding_options": _OVERRIDABLE} if _overrides(self) else {}
+        with _told_overrides(self, kwargs):
+            return super().create_publisher(*args, **kwargs)
 
 
 _OVERRIDABLE = QoSOverridingOptions(
@@ -78,6 +76,19 @@ _OVERRIDABLE = QoSOverridingOptions(
 def _overrides(node: Node) -> list[str]:
     """Names of the parameters that override the QoS of topics."""
     return [name for name in node._parameter_overrides if name.startswith("qos_overrides.")]
+
+
+@contextlib.contextmanager
+def _told_overrides(node: Node, kwargs: dict[str, Any]) -> Iterator[None]:
+    """Adds to the arguments of a topic that it takes overrides, where there are any; ConfigError for a wrong one."""
+    if not _overrides(node) or "qos_overriding_options" in kwargs:
+        yield
+        return
+    kwargs["qos_overriding_options"] = _OVERRIDABLE
+    try:
+        yield
+    except Exception as error:  # rclpy has a class of its own for each mistake
+        raise ConfigError(f"parameters of {node.get_fully_qualified_name()}: {first_line(error)}") from None
 
 
 def _refuse_idle_overrides(node: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import stat
 import tempfile
@@ -42,9 +43,12 @@ def run_directory() -> Path:
         ConfigError: it cannot be made, or nothing can be written in it.
     """
     home = Path(os.environ.get("ROS_LOG_DIR") or Path(os.environ.get("ROS_HOME", "~/.ros")).expanduser() / "log")
-    directory = home / f"ir-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    name = f"ir-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     try:
-        directory.mkdir(parents=True)
+        home.mkdir(parents=True, exist_ok=True)
+        names = (name if count == 1 else f"{name}-{count}" for count in itertools.count(1))
+        directory = next(home / free for free in names if not (home / free).exists())  # a launch file per part
+        directory.mkdir()
         _write_and_remove(directory / "probe", 1)
     except OSError as error:
         text = f"logs cannot be written to {home} ({error.strerror}); set ROS_LOG_DIR to a folder where they can"
