@@ -12,6 +12,7 @@ import launch_doubles as doubles
 import pytest
 
 from ir_common.config import EXIT_CONFIG
+from ir_twin.bringup import start_checks
 from ir_twin.bringup.arguments import ARGUMENTS_OF, arguments_of, parse, share
 from ir_twin.bringup.description import describe
 from ir_twin.bringup.spec import MAX_RESTARTS
@@ -104,6 +105,14 @@ def test_gazebo_that_is_not_installed_is_told_before_the_start(
     monkeypatch.setenv("PATH", str(tmp_path))
     line = refusal(capsys, load("bringup"), sim="gz", dashboard="off")
     assert line.startswith("error: ") and "ros-jazzy-ros-gz" in line
+
+
+def test_another_stack_is_told_before_the_start(
+    load: Callable[[str], Any], capsys: pytest.CaptureFixture[str], ros_domain: int
+) -> None:
+    with start_checks.alone(["radio"], [], os.environ):
+        line = refusal(capsys, load("bringup"), dashboard="off", robots="cart")
+    assert line.startswith(f"error: another stack runs in ROS domain {ros_domain}")
 
 
 def handlers(actions: list[Any]) -> dict[str, Callable[[int], list[Any]]]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from . import checks, doctor, environment, import_graph, programs
+from . import checks, doctor, environment, import_graph, preflight, programs
 from .console import say
 from .errors import UserError
 from .layout import ProjectLayout, find_layout
@@ -86,7 +86,15 @@ def _up(layout: ProjectLayout, rest: list[str]) -> int:
     return _run(layout, ["ir_twin", "up", *rest])
 
 
+def _require_logs() -> None:
+    """Stops before a program of ROS that could not make its log; the bringup looks for itself."""
+    finding = preflight.check_logs(os.environ)
+    if finding.level != "ok":
+        raise UserError(f"{finding.detail}; {finding.mend}")
+
+
 def _slice(layout: ProjectLayout, rest: list[str]) -> int:
+    _require_logs()
     return _run(layout, ["ros2slice", "slice", *rest])
 
 
@@ -97,6 +105,8 @@ def _bag(layout: ProjectLayout, rest: list[str]) -> int:
         return 0
     if rest[0] not in verbs:
         raise UserError(f"./ir bag has no {rest[0]}. {programs.hint(rest[0], verbs)}There are: {', '.join(verbs)}")
+    if rest[0] in ("record", "play"):
+        _require_logs()
     return _run(layout, ["ir_bag", *rest])
 
 
