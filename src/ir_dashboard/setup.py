@@ -28,5 +28,8 @@ setup(
         "console_scripts": [
             "dashboard = ir_dashboard.dashboard_node:main",
         ],
+        "ir_twin.parameters": [
+            "dashboard = ir_dashboard.dashboard_config:DashboardConfig",
+        ],
     },
 )

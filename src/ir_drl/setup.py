@@ -32,5 +32,8 @@ setup(
         "ir_twin.preflight": [
             "policies = ir_drl.policy_checks:check",
         ],
+        "ir_twin.parameters": [
+            "controller = ir_drl.controller_node:ControllerConfig",
+        ],
     },
 )

@@ -60,5 +60,8 @@ setup(
         "console_scripts": [
             "relay = ir_radio.ros.relay_node:main",
         ],
+        "ir_twin.parameters": [
+            "relay = ir_radio.engine.relay_config:RelayConfig",
+        ],
     },
 )

@@ -31,5 +31,11 @@ setup(
             "robot_state = ir_sim.robot_state_node:main",
             "gz_adapter = ir_sim.gz_adapter_node:main",
         ],
+        "ir_twin.parameters": [
+            "gz_adapter = ir_sim.gz_adapter_node:AdapterConfig",
+            "robot_state = ir_sim.robot_state_node:RobotStateConfig",
+            "robots = ir_sim.robots_node:RobotsConfig",
+            "simulator = ir_sim.simulator_node:SimulatorConfig",
+        ],
     },
 )

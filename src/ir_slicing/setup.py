@@ -34,5 +34,9 @@ setup(
         "ir_twin.preflight": [
             "slices = ir_slicing.manager.slices_checks:check",
         ],
+        "ir_twin.parameters": [
+            "manager = ir_slicing.manager.manager_config:ManagerConfig",
+            "slice_agents = ir_slicing.live.slice_agent_config:SliceAgentsConfig",
+        ],
     },
 )

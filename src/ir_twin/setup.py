@@ -42,5 +42,9 @@ setup(
             "monitor = ir_twin.monitor_node:main",
             "up = ir_twin.bringup.up:main",
         ],
+        "ir_twin.parameters": [
+            "monitor = ir_twin.monitor_node:MonitorConfig",
+            "twin = ir_twin.twin_config:TwinConfig",
+        ],
     },
 )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,11 +24,18 @@ class Stack:
         arguments: ``name:=value`` words.
         log_directory: where the run's logs go.
         command: what starts the bringup, for another launcher.
+        variables: of the environment, besides.
     """
 
-    def __init__(self, arguments: Sequence[str], log_directory: Path, command: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log_directory: Path,
+        command: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._mark = uuid.uuid4().hex
-        environment = {**os.environ, _MARK: self._mark, "ROS_LOG_DIR": str(log_directory)}
+        environment = {**os.environ, "ROS_LOG_DIR": str(log_directory), **(variables or {}), _MARK: self._mark}
         self.output = log_directory / f"output-{self._mark[:6]}.txt"
         with self.output.open("w") as output:
             self.process = subprocess.Popen(

@@ -13,9 +13,9 @@ from ir_common.config import EXIT_CONFIG
 SHARE = Path(get_package_share_directory("ir_twin"))
 
 
-def refusal(folder: Path, *arguments: str) -> str:
+def refusal(folder: Path, *arguments: str, **variables: str) -> str:
     """The one line that a start with these arguments ends with."""
-    stack = Stack(["headless:=true", *arguments], folder)
+    stack = Stack(["headless:=true", *arguments], folder, variables=variables)
     try:
         status = stack.process.wait(60)
         assert stack.processes() == []
@@ -47,6 +47,15 @@ def test_wrong_arguments(ros_domain: int, tmp_path: Path, argument: str, words: 
     line = refusal(tmp_path, argument)
     for word in words:
         assert word in line, line
+
+
+def test_wrong_places(ros_domain: int, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert f"report:={tmp_path}: is a folder" in refusal(tmp_path, f"report:={tmp_path}")
+    assert "is no ordinary file" in refusal(tmp_path, "report:=/dev/full")
+    assert "ROS_DOMAIN_ID=abc" in refusal(tmp_path, ROS_DOMAIN_ID="abc")
+    assert "set ROS_LOG_DIR" in refusal(tmp_path, ROS_LOG_DIR=f"{tmp_path}/file/log")
+    assert "ros-jazzy-ros-gz" in refusal(tmp_path, "sim:=gz", "dashboard:=off", PATH="/usr/bin:/bin")
 
 
 @pytest.mark.parametrize(

@@ -9,39 +9,17 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_prefix
 
-from ir_common.config import Config, ConfigError
-from ir_dashboard.dashboard_config import DashboardConfig
-from ir_drl.controller_node import ControllerConfig
-from ir_radio.ros.relay_node import RelayConfig
-from ir_sim.gz_adapter_node import AdapterConfig
-from ir_sim.robot_state_node import RobotStateConfig
-from ir_sim.robots_node import RobotsConfig
+from ir_common.config import ConfigError
 from ir_sim.sdf import compose
-from ir_sim.simulator_node import SimulatorConfig
-from ir_slicing.live.slice_agent_config import SliceAgentsConfig
-from ir_slicing.manager.manager_config import ManagerConfig
-from ir_twin.bringup.arguments import parse
+from ir_twin.bringup.arguments import ARGUMENTS_OF, BringupArguments, arguments_of, choices_of, default_of, parse, share
 from ir_twin.bringup.description import StackDescription, describe
-from ir_twin.monitor_node import MonitorConfig
-from ir_twin.twin_config import TwinConfig
+from ir_twin.bringup.parameter_file import node_configs
 
-CONFIGS: dict[tuple[str, str], type[Config]] = {
-    ("ir_dashboard", "dashboard"): DashboardConfig,
-    ("ir_drl", "controller"): ControllerConfig,
-    ("ir_radio", "relay"): RelayConfig,
-    ("ir_sim", "gz_adapter"): AdapterConfig,
-    ("ir_sim", "robot_state"): RobotStateConfig,
-    ("ir_sim", "robots"): RobotsConfig,
-    ("ir_sim", "simulator"): SimulatorConfig,
-    ("ir_slicing", "manager"): ManagerConfig,
-    ("ir_slicing", "slice_agents"): SliceAgentsConfig,
-    ("ir_twin", "monitor"): MonitorConfig,
-    ("ir_twin", "twin"): TwinConfig,
-}
+CONFIGS = node_configs()
 
 
-def described(folder: Path, *words: str) -> StackDescription:
-    return describe(parse(words), folder)
+def described(folder: Path, *words: str, part: str = "") -> StackDescription:
+    return describe(parse(words, part), folder, part)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +103,108 @@ def test_gazebo_gets_a_world_and_a_bridge_for_the_chosen_robots(tmp_path: Path) 
     gz = next(spec for spec in stack.nodes if spec.executable == "gz")
     assert gz.arguments[0] == "sim" and "-s" in gz.arguments and gz.arguments[-1] == str(tmp_path / "world.sdf")
     assert list(compose(tmp_path / "world.sdf").robots) == ["cart", "cart_2"]
-    topics = {row["ros_topic_name"] for row in yaml.safe_load((tmp_path / "bridge.yaml").read_text())}
+    topics = {row["ros_topic_name"] for row in yaml.safe_load((tmp_path / "gz_topics.yaml").read_text())}
     assert {"/clock", "/cart/odom", "/cart_2/odom", "/cart_2/cmd_vel"} <= topics and "/hopper/odom" not in topics
     assert any("/cart/scan" in note for note in stack.notes)
+
+
+def test_no_file_that_a_run_makes_has_the_name_of_a_node(tmp_path: Path) -> None:
+    stack = described(tmp_path, "sim:=gz", "headless:=true")
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {"world.sdf", "gz_topics.yaml"} <= made
+    assert not made & {f"{spec.label}{suffix}" for spec in stack.nodes for suffix in (".yaml", ".log")}
+
+
+@pytest.mark.parametrize("part", ARGUMENTS_OF)
+def test_a_part_is_that_of_the_whole(tmp_path: Path, part: str) -> None:
+    words = ["robots:=cart", "seed:=7"]
+    whole = [spec for spec in described(tmp_path, *words).nodes if spec.part == part]
+    assert described(tmp_path, *words, part=part).nodes == whole != []
+    with pytest.raises(ConfigError, match="unknown argument 'duration:='"):
+        parse(["duration:=3"], part)
+
+
+def test_parts_are_all_of_the_whole_but_what_is_for_the_whole(tmp_path: Path) -> None:
+    parts = {spec.part for spec in described(tmp_path).nodes}
+    assert parts - set(ARGUMENTS_OF) == {"control", "dashboard", "monitor"}
+
+
+def test_a_radio_carries_topics_of_robots_that_are_in_no_world(tmp_path: Path) -> None:
+    nodes = described(tmp_path, "robots:=husky,spot", "use_sim_time:=false", part="radio").nodes
+    relay = next(spec for spec in nodes if spec.executable == "relay")
+    assert relay.parameters["robots"] == ["husky", "spot"] and relay.parameters["use_sim_time"] is False
+
+
+def test_real_robots_have_the_time_of_the_host(tmp_path: Path) -> None:
+    nodes = described(tmp_path, "side:=edge", "use_sim_time:=false").nodes
+    assert {spec.parameters["use_sim_time"] for spec in nodes if "use_sim_time" in spec.parameters} == {False}
+    with pytest.raises(ConfigError, match=r"use_sim_time:=false: the simulator makes the time"):
+        described(tmp_path, "use_sim_time:=false")
+
+
+def test_defaults_written_out_are_the_defaults(tmp_path: Path) -> None:
+    written = [f"{name}:={default}" for name, field in arguments_of().items() if (default := default_of(field))]
+    assert parse(written) == parse([])
+    for name, field in arguments_of().items():
+        assert not choices_of(field) or default_of(field) in choices_of(field), name
+    assert set(arguments_of()) == set(BringupArguments.model_fields)
+
+
+def test_parameters_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "/radio: {ros__parameters: {report_rate: 0.5}}\n"
+        "'/edge/*/controller': {ros__parameters: {qos_overrides: {/edge/cart/state: {subscription: {depth: 3}}}}}\n"
+    )
+    nodes = {s.full_name: s for s in described(tmp_path, f"params_file:={file}", "log_level:=debug").nodes}
+    plain = {s.full_name: s for s in described(tmp_path).nodes}
+    assert nodes["/radio"].parameters == plain["/radio"].parameters | {"report_rate": 0.5}
+    assert nodes["/edge/cart/controller"].parameters["qos_overrides"]["/edge/cart/state"]["subscription"] == {
+        "depth": 3
+    }
+    assert nodes["/edge/twin"].parameters == plain["/edge/twin"].parameters
+    assert {spec.log_level for spec in nodes.values()} == {"debug"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/radoi: {ros__parameters: {}}", "there is no node '/radoi'; did you mean '/radio'"),
+        (
+            "/radio: {ros__parameters: {report_rte: 1}}",
+            "/radio: unknown key 'report_rte'; did you mean 'report_rate'",
+        ),
+        ("/radio: {ros__parameters: {report_rate: -1}}", "/radio: report_rate: input should be greater than 0"),
+        ("/radio: {ros__parameters: {seed: 4}}", "/radio: seed: is set by the bringup's arguments"),
+        ("/radio: {parameters: {}}", "mine.yaml:1: unknown key '/radio.parameters'"),
+        ("/radio: [", "mine.yaml:2: is not valid YAML"),
+    ],
+    ids=["node", "parameter", "range", "argument's", "no ros__parameters", "malformed"],
+)
+def test_a_wrong_parameter_file_is_told_before_anything_starts(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text + "\n")
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        described(tmp_path, f"params_file:={tmp_path}/mine.yaml")
+
+
+PLAIN = """<sdf version="1.9"><world name="plain">
+<model name="ground"><static>true</static><link name="l"><collision name="c">
+<geometry><plane><normal>0 0 1</normal><size>50 50</size></plane></geometry></collision></link></model>{}
+</world></sdf>"""
+GOAL = '<model name="goal_cart_1"><static>true</static><pose>3 0 0 0 0 0</pose><link name="l"/></model>'
+
+
+def test_a_world_without_robots_or_goals_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GZ_SIM_RESOURCE_PATH", str(share() / "worlds" / "models"))
+    world = tmp_path / "plain.sdf"
+    world.write_text(PLAIN.format(""))
+    with pytest.raises(ConfigError, match=r"world:=plain: has no robots; .*models of the stack: cart, hopper, spider"):
+        parse([f"world:={world}"])
+    with pytest.raises(ConfigError, match=r"has no goals for 'rover'.* goal_rover_1"):
+        parse([f"world:={world}", "robots:=rover:cart"])
+    assert parse([f"world:={world}", "robots:=hopper:hopper"]).names == ["hopper"]  # hops on the spot
+    world.write_text(PLAIN.format(GOAL))
+    assert parse([f"world:={world}", "robots:=cart:cart"]).robots == ("cart:cart",)  # as its nodes must be told
 
 
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")])

@@ -10,7 +10,7 @@ from ir_project import add_package
 
 from ir_cli import checks, console, environment
 from ir_cli.errors import UserError
-from ir_cli.layout import Layout
+from ir_cli.layout import ProjectLayout
 
 # --- programs run with a log
 
@@ -75,7 +75,7 @@ def test_selection_takes_packages_and_pytest_arguments(tmp_path):
     chosen = checks.Selection.parse(["one", "--", "-k", "fast"], tmp_path)
     assert [p.name for p in chosen.packages] == ["one"] and chosen.pytest == ("-k", "fast")
     assert [p.name for p in checks.Selection.parse([], tmp_path).packages] == ["one"]  # messages have no tests
-    command = checks.test_command(Layout(tmp_path, "jazzy"), chosen)
+    command = checks.test_command(ProjectLayout(tmp_path, "jazzy"), chosen)
     assert command[-3:] == ["--pytest-args", " -k", "fast"]
 
 

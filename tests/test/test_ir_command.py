@@ -11,7 +11,7 @@ from ir_project import ROOT, run_ir
 
 from ir_cli import programs
 from ir_cli.errors import UserError
-from ir_cli.layout import Layout
+from ir_cli.layout import ProjectLayout
 
 
 def add_program(prefix: Path, package: str, name: str) -> Path:
@@ -53,7 +53,7 @@ def test_benchmarks_are_listed_with_their_first_line(tmp_path, capsys):
     programs.list_benchmarks(tmp_path)
     assert capsys.readouterr().out.split(maxsplit=1) == ["delay-load", "Delay over load.\n"]
     with pytest.raises(UserError, match="no benchmark delay-lod. Did you mean delay-load"):
-        programs.bench(Layout(tmp_path, "jazzy"), ["delay-lod"], {})
+        programs.bench(ProjectLayout(tmp_path, "jazzy"), ["delay-lod"], {})
 
 
 # --- the command itself
@@ -80,3 +80,11 @@ def test_a_mistake_is_one_clear_line_and_no_traceback(arguments, message):
     run = run_ir(*arguments)
     assert run.returncode == 2
     assert message in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("bag", "play", "x"), ("bag", "record"), ("slice", "list")])
+def test_a_log_folder_that_cannot_be_written_is_told_in_one_line(tmp_path, monkeypatch, words):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "file" / "log"))
+    run = run_ir(*words)
+    assert run.returncode == 2 and run.stderr.count("\n") == 1 and "set ROS_LOG_DIR" in run.stderr

@@ -6,7 +6,7 @@ import os
 from ir_project import THIS_PYTHON, run_ir
 
 from ir_cli import doctor, preflight
-from ir_cli.layout import Layout
+from ir_cli.layout import ProjectLayout
 
 # --- findings
 
@@ -34,7 +34,11 @@ def test_optional_things_are_notes_and_never_stop(tmp_path):
     assert preflight.check_rendering(lambda name: None).level == "note"
     assert preflight.check_program(lambda name: None, "ign", "checks", ("x",)).level == "note"
     assert preflight.check_shm(tmp_path / "none").level == "warning"
-    assert preflight.check_gazebo(lambda name: None, Layout(tmp_path, "jazzy")).level == "note"
+    assert preflight.check_gazebo(lambda name: None, ProjectLayout(tmp_path, "jazzy")).level == "note"
+    (tmp_path / "file").touch()
+    finding = preflight.check_logs({"ROS_LOG_DIR": str(tmp_path / "file" / "log")})
+    assert finding.level == "warning" and "ROS_LOG_DIR" in finding.mend
+    assert preflight.check_logs({"HOME": str(tmp_path)}).detail == str(tmp_path / ".ros" / "log")
     (tmp_path / "meminfo").write_text("MemTotal: 1048576 kB\n")
     assert preflight.check_memory(tmp_path / "meminfo").level == "warning"
 
@@ -59,7 +63,7 @@ def test_doctor_tells_a_half_made_environment_from_none(tmp_path):
     for name in ("build", "stack", "dev", "constraints", "jazzy"):
         (tmp_path / "requirements").mkdir(exist_ok=True)
         (tmp_path / "requirements" / f"{name}.txt").touch()
-    place = Layout(tmp_path, "jazzy")
+    place = ProjectLayout(tmp_path, "jazzy")
     assert "not made yet" in doctor.check_environment(place).detail
     place.venv.mkdir(parents=True)
     assert "half-made" in doctor.check_environment(place).detail

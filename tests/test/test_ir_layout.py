@@ -8,7 +8,7 @@ from ir_project import ROOT, THIS_PYTHON
 
 from ir_cli import layout, variables, wheels
 from ir_cli.errors import UserError
-from ir_cli.layout import Layout, find_layout
+from ir_cli.layout import ProjectLayout, find_layout
 
 # --- layout
 
@@ -56,7 +56,7 @@ def test_a_ros_for_another_python_names_the_python_to_use(tmp_path):
 
 
 def test_own_entries_go_before_the_users_and_stale_ones_go(tmp_path):
-    place = Layout(tmp_path, "jazzy")
+    place = ProjectLayout(tmp_path, "jazzy")
     environ = {"PATH": "/old/.ir/kilted/venv/bin:/usr/bin", "PYTHONPATH": "/old/.ir/x", "PIP_USER": "1", "EDITOR": "vi"}
     result = variables.base(place, environ)
     assert result["PATH"] == f"{place.venv}/bin:/usr/bin"
@@ -65,13 +65,13 @@ def test_own_entries_go_before_the_users_and_stale_ones_go(tmp_path):
 
 
 def test_discovery_stays_on_this_machine_unless_the_user_says_otherwise(tmp_path):
-    name, place = "ROS_AUTOMATIC_DISCOVERY_RANGE", Layout(tmp_path, "jazzy")
+    name, place = "ROS_AUTOMATIC_DISCOVERY_RANGE", ProjectLayout(tmp_path, "jazzy")
     assert variables.base(place, {})[name] == "LOCALHOST"
     assert variables.base(place, {name: "SUBNET"})[name] == "SUBNET"
 
 
 def test_snapshot_keeps_what_the_workspace_sets_and_not_what_the_user_has(tmp_path):
-    place = Layout(tmp_path, "jazzy")
+    place = ProjectLayout(tmp_path, "jazzy")
     place.install.mkdir(parents=True)
     script = 'export PYTHONPATH=/built:$PYTHONPATH AMENT_PREFIX_PATH="/pre fix:$AMENT_PREFIX_PATH" NEW=1\n'
     (place.install / "local_setup.sh").write_text(script)

@@ -12,7 +12,7 @@ from ir_project import ROOT, add_package
 
 from ir_cli import environment, lock, variables, workspace
 from ir_cli.errors import UserError
-from ir_cli.layout import Layout
+from ir_cli.layout import ProjectLayout
 from ir_cli.stamps import Stamps, hash_of
 
 # --- stamps
@@ -100,7 +100,7 @@ def test_only_the_changed_package_is_stale_and_a_removed_one_is_noticed(tmp_path
     for name in ("build", "stack", "dev", "constraints", "jazzy"):
         (tmp_path / "requirements" / f"{name}.txt").write_text("numpy==1.0\n")
     folder, _ = add_package(tmp_path, "one"), add_package(tmp_path, "two")
-    place = Layout(tmp_path, "jazzy")
+    place = ProjectLayout(tmp_path, "jazzy")
     assert environment.stale(place) == list(environment.keys(place))
     stamps = Stamps(place.stamps)
     for step, key in environment.keys(place).items():

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from .console import say
 from .errors import UserError
-from .layout import Layout
+from .layout import ProjectLayout
 from .programs import hint
 from .workspace import PLACES, Package, packages
 
@@ -97,7 +97,7 @@ def skip_reason(skipped: ElementTree.Element) -> str:
     return inner.group(1) if inner else skipped.get("message") or (skipped.text or "").strip()
 
 
-def test(layout: Layout, selected: Selection, environ: Mapping[str, str]) -> int:
+def test(layout: ProjectLayout, selected: Selection, environ: Mapping[str, str]) -> int:
     """Run `colcon test`, one package after the other since tests measure time; count from result files."""
     names = [p.name for p in selected.packages]
     if not names:
@@ -116,7 +116,7 @@ def test(layout: Layout, selected: Selection, environ: Mapping[str, str]) -> int
     return 1 if status or results.failures else 0
 
 
-def test_command(layout: Layout, selected: Selection) -> list[str]:
+def test_command(layout: ProjectLayout, selected: Selection) -> list[str]:
     """The colcon call that tests the selected packages."""
     # colcon takes a word with a dash for an option of its own unless a space stands before it
     pytest = [f" {a}" if a.startswith("-") else a for a in selected.pytest]
@@ -131,12 +131,12 @@ def test_command(layout: Layout, selected: Selection) -> list[str]:
     return [str(c) for c in command]
 
 
-def result_files(layout: Layout, names: Iterable[str]) -> list[Path]:
+def result_files(layout: ProjectLayout, names: Iterable[str]) -> list[Path]:
     """JUnit files of the packages."""
     return [f for n in names for f in sorted((layout.build / n).glob("pytest*.xml"))]
 
 
-def lint(layout: Layout, fix: bool, environ: Mapping[str, str]) -> int:
+def lint(layout: ProjectLayout, fix: bool, environ: Mapping[str, str]) -> int:
     """Run ruff and mypy over the project; with fix, let ruff mend what it can first."""
     bin_folder = layout.venv / "bin"
     ruff = str(bin_folder / "ruff") if (bin_folder / "ruff").exists() else shutil.which("ruff") or "ruff"

@@ -19,7 +19,7 @@ from . import console, lock
 from .console import Progress, run_logged, say
 from .environment import PIP
 from .errors import UserError
-from .layout import Layout, base_python
+from .layout import ProjectLayout, base_python
 from .programs import replace_process
 from .stamps import Stamps, hash_of
 
@@ -32,7 +32,7 @@ QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 """Without the notice that this theme gets fixes until May 2027 only; its successor, Zensical, reads the same settings."""
 
 
-def docs(layout: Layout, serve: bool, environ: Mapping[str, str]) -> int:
+def docs(layout: ProjectLayout, serve: bool, environ: Mapping[str, str]) -> int:
     """Builds the site, or serves it while pages change; returns the exit status.
 
     Raises:
@@ -55,7 +55,7 @@ def docs(layout: Layout, serve: bool, environ: Mapping[str, str]) -> int:
     return status
 
 
-def _environment(layout: Layout, home: Path, environ: Mapping[str, str]) -> Path:
+def _environment(layout: ProjectLayout, home: Path, environ: Mapping[str, str]) -> Path:
     """The Python of the site's environment, which is made anew when a pin has changed."""
     python, stamps = home / "venv" / "bin" / "python", Stamps(home / "stamps")
     wanted, *pins = (layout.requirements / f"{name}.txt" for name in ("docs", "constraints", "stack"))

@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 
 from . import environment, preflight
-from .layout import DISTROS, Layout
+from .layout import DISTROS, ProjectLayout
 from .preflight import Finding
 from .workspace import packages
 
 MARKS = {"ok": "ok", "missing": "MISSING", "warning": "warning", "note": "note"}
 
 
-def doctor(layout: Layout) -> int:
+def doctor(layout: ProjectLayout) -> int:
     """Print all findings; exit status 1 if something required is missing."""
     findings = [*preflight.required(layout), check_ros(layout), check_environment(layout), *preflight.advised(layout)]
     width = max(len(f.what) for f in findings)
@@ -38,7 +38,7 @@ def conclusion(findings: list[Finding]) -> str:
     return f"Missing: {', '.join(f.what for f in missing)}.{command}"
 
 
-def check_ros(layout: Layout) -> Finding:
+def check_ros(layout: ProjectLayout) -> Finding:
     """Which ROS is used."""
     if layout.uses_wheels:
         others = ", ".join(d for d in DISTROS if d != layout.distro)
@@ -52,7 +52,7 @@ def check_ros(layout: Layout) -> Finding:
     return Finding("ROS 2", "ok", f"{detail}, {program}" if program else f"{detail}; it has no ros2 command")
 
 
-def check_environment(layout: Layout) -> Finding:
+def check_environment(layout: ProjectLayout) -> Finding:
     """State of the environment: ready, out of date in some steps, or not there."""
     steps = environment.stale(layout)
     where = _relative(layout.home, layout.root)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from . import console, lock, preflight, variables, wheels
 from .console import Progress, run_logged, say
-from .layout import Layout, base_python
+from .layout import ProjectLayout, base_python
 from .stamps import Stamps, hash_of
 from .workspace import PLACES, VENDOR, Package, to_build
 
@@ -34,7 +34,7 @@ LOOPS = "ir_radio"
 PIP = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
 
 
-def ensure(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+def ensure(layout: ProjectLayout, environ: Mapping[str, str]) -> dict[str, str]:
     """Bring the environment up to date where it is not; return the variables to run programs with.
 
     Raises:
@@ -50,7 +50,7 @@ def _waiting(owner: str) -> None:
     say(f"ir: waiting for process {owner}, another ./ir that is setting up")
 
 
-def keys(layout: Layout) -> dict[str, str]:
+def keys(layout: ProjectLayout) -> dict[str, str]:
     """Hash of the inputs of each step; each takes in that of the step before."""
     # Not the interpreter: a venv once made serves any Python that ./ir is started with.
     found = {"venv": hash_of([str(layout.venv), *map(str, layout.underlay)])}
@@ -63,7 +63,7 @@ def keys(layout: Layout) -> dict[str, str]:
     return found | built | {"variables": hash_of(built.values()), "loops": hash_of([found["base"], *loops])}
 
 
-def stale(layout: Layout) -> list[str]:
+def stale(layout: ProjectLayout) -> list[str]:
     """Steps to do, in order. After one of the first three everything is to be done."""
     wanted, stamps = keys(layout), Stamps(layout.stamps)
     steps = [step for step, key in wanted.items() if not (stamps.fresh(step, key) and _there(layout, step))]
@@ -73,14 +73,14 @@ def stale(layout: Layout) -> list[str]:
     return steps + gone
 
 
-def _there(layout: Layout, step: str) -> bool:
+def _there(layout: ProjectLayout, step: str) -> bool:
     """Whether what the step made has not been deleted since."""
     if step.startswith("build-"):
         return (layout.install / step.removeprefix("build-")).is_dir()
     return {"venv": layout.python, "variables": variables.file(layout)}.get(step, layout.home).exists()
 
 
-def requirement_files(layout: Layout) -> list[Path]:
+def requirement_files(layout: ProjectLayout) -> list[Path]:
     """Files that pip installs from."""
     names = ["build.txt", "stack.txt", "dev.txt"] + ([f"{layout.distro}.txt"] if layout.uses_wheels else [])
     return [layout.requirements / n for n in [*names, "constraints.txt"]]
@@ -89,7 +89,7 @@ def requirement_files(layout: Layout) -> list[Path]:
 class _Setup:
     """One pass over the steps, under the lock."""
 
-    def __init__(self, layout: Layout, environ: Mapping[str, str]) -> None:
+    def __init__(self, layout: ProjectLayout, environ: Mapping[str, str]) -> None:
         self.layout = layout
         self.environ = environ
         self.stamps = Stamps(layout.stamps)
@@ -231,7 +231,7 @@ class _Setup:
         return environ
 
 
-def build_command(layout: Layout, names: list[str]) -> list[str | Path]:
+def build_command(layout: ProjectLayout, names: list[str]) -> list[str | Path]:
     """The colcon call that builds the named packages."""
     generator = ["-GNinja"] if (layout.venv / "bin" / "ninja").exists() or shutil.which("ninja") else []
     return [

@@ -20,7 +20,7 @@ DISTROS = ("jazzy", "kilted")
 
 
 @dataclass(frozen=True)
-class Layout:
+class ProjectLayout:
     """Paths of one environment.
 
     Attributes:
@@ -91,7 +91,7 @@ def foreign_prefixes(environ: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(e for e in entries if ".ir" not in e.parts)
 
 
-def find_layout(root: Path, environ: Mapping[str, str]) -> Layout:
+def find_layout(root: Path, environ: Mapping[str, str]) -> ProjectLayout:
     """Decide which ROS is used.
 
     Raises:
@@ -102,7 +102,7 @@ def find_layout(root: Path, environ: Mapping[str, str]) -> Layout:
         raise UserError(f"IR_ROS_DISTRO={wanted}: unknown ROS distribution; use one of: {', '.join(DISTROS)}")
     prefixes = foreign_prefixes(environ)
     if not prefixes:
-        return Layout(root, wanted or DISTROS[0])
+        return ProjectLayout(root, wanted or DISTROS[0])
     sourced = environ.get("ROS_DISTRO", "")
     other = "or start ./ir from a shell in which no ROS is sourced (it then uses wheels)"
     if sourced not in DISTROS:
@@ -120,7 +120,7 @@ def find_layout(root: Path, environ: Mapping[str, str]) -> Layout:
             f"ROS {sourced} is sourced, which is for Python {' '.join(sorted(versions))}; this is {python_version()}; "
             f"start it as python{sorted(versions)[0]} ./ir, {other}"
         )
-    return Layout(root, sourced, prefixes)
+    return ProjectLayout(root, sourced, prefixes)
 
 
 def rclpy_pythons(prefixes: tuple[Path, ...]) -> set[str]:

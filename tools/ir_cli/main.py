@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from . import checks, docs, doctor, environment, programs
+from . import checks, docs, doctor, environment, import_graph, preflight, programs
 from .console import say
 from .errors import UserError
-from .layout import Layout, find_layout
+from .layout import ProjectLayout, find_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
@@ -32,6 +32,7 @@ usage: ./ir COMMAND [arguments]
   shell [args]                     open a shell with the environment set
   lint [--fix]                     check style and types
   docs [--serve]                   make the documentation site, and the pages of evidence
+  graph                            draw who imports whom: docs/pictures/imports.svg
   setup                            make the environment and do nothing else
   doctor                           what this machine lacks, and how to mend it
 
@@ -82,25 +83,35 @@ def _dispatch(arguments: list[str]) -> int:
     return COMMANDS[command](find_layout(ROOT, os.environ), rest)
 
 
-def _up(layout: Layout, rest: list[str]) -> int:
+def _up(layout: ProjectLayout, rest: list[str]) -> int:
     return _run(layout, ["ir_twin", "up", *rest])
 
 
-def _slice(layout: Layout, rest: list[str]) -> int:
+def _require_logs() -> None:
+    """Stops before a program of ROS that could not make its log; the bringup looks for itself."""
+    finding = preflight.check_logs(os.environ)
+    if finding.level != "ok":
+        raise UserError(f"{finding.detail}; {finding.mend}")
+
+
+def _slice(layout: ProjectLayout, rest: list[str]) -> int:
+    _require_logs()
     return _run(layout, ["ros2slice", "slice", *rest])
 
 
-def _bag(layout: Layout, rest: list[str]) -> int:
+def _bag(layout: ProjectLayout, rest: list[str]) -> int:
     verbs = ("record", "play", "info", "replay")
     if not rest or rest[0] in ("-h", "--help"):
         print("usage: ./ir bag " + "|".join(verbs) + " [arguments]; each has a --help of its own")
         return 0
     if rest[0] not in verbs:
         raise UserError(f"./ir bag has no {rest[0]}. {programs.hint(rest[0], verbs)}There are: {', '.join(verbs)}")
+    if rest[0] in ("record", "play"):
+        _require_logs()
     return _run(layout, ["ir_bag", *rest])
 
 
-def _run(layout: Layout, rest: list[str]) -> int:
+def _run(layout: ProjectLayout, rest: list[str]) -> int:
     if rest and rest[0] in ("-h", "--help"):
         print("usage: ./ir run PACKAGE EXECUTABLE [args]")
         return 0
@@ -112,11 +123,11 @@ def _run(layout: Layout, rest: list[str]) -> int:
     programs.replace_process([str(program), *rest[2:]], environ)
 
 
-def _shell(layout: Layout, rest: list[str]) -> int:
+def _shell(layout: ProjectLayout, rest: list[str]) -> int:
     programs.shell(layout, rest, environment.ensure(layout, os.environ))
 
 
-def _bench(layout: Layout, rest: list[str]) -> int:
+def _bench(layout: ProjectLayout, rest: list[str]) -> int:
     if not rest or rest[0] in ("-h", "--help"):
         print("usage: ./ir bench NAME [--quick] [--seeds N] [--out DIR]")
         programs.list_benchmarks(layout.root)
@@ -126,7 +137,7 @@ def _bench(layout: Layout, rest: list[str]) -> int:
     programs.bench(layout, rest, environment.ensure(layout, os.environ))
 
 
-def _test(layout: Layout, rest: list[str]) -> int:
+def _test(layout: ProjectLayout, rest: list[str]) -> int:
     if rest and rest[0] in ("-h", "--help"):
         print("usage: ./ir test [PACKAGE …] [-- pytest arguments]")
         return 0
@@ -134,13 +145,13 @@ def _test(layout: Layout, rest: list[str]) -> int:
     return checks.test(layout, selected, environment.ensure(layout, os.environ))
 
 
-def _lint(layout: Layout, rest: list[str]) -> int:
+def _lint(layout: ProjectLayout, rest: list[str]) -> int:
     if set(rest) - {"--fix"}:
         raise UserError("usage: ./ir lint [--fix]")
     return checks.lint(layout, "--fix" in rest, environment.ensure(layout, os.environ))
 
 
-def _docs(layout: Layout, rest: list[str]) -> int:
+def _docs(layout: ProjectLayout, rest: list[str]) -> int:
     if rest and rest[0] in ("-h", "--help"):
         print(docs.USAGE)
         return 0
@@ -149,14 +160,26 @@ def _docs(layout: Layout, rest: list[str]) -> int:
     return docs.docs(layout, "--serve" in rest, os.environ)
 
 
-def _setup(layout: Layout, rest: list[str]) -> int:
+def _graph(layout: ProjectLayout, rest: list[str]) -> int:
+    if rest:
+        raise UserError("usage: ./ir graph")
+    graph = import_graph.package_edges(import_graph.workspace_modules(layout.root))
+    picture = layout.root / "docs" / "pictures" / "imports.svg"
+    picture.write_text(import_graph.draw(graph), encoding="utf-8")
+    for name in sorted(graph, key=lambda name: (-import_graph.FLOORS[name], name)):
+        print(f"{import_graph.FLOORS[name]}  {name:<14} {', '.join(sorted(graph[name]))}".rstrip())
+    say(f"ir: {picture}")
+    return 0
+
+
+def _setup(layout: ProjectLayout, rest: list[str]) -> int:
     if rest:
         raise UserError("usage: ./ir setup")
     environment.ensure(layout, os.environ)
     return 0
 
 
-def _doctor(layout: Layout, rest: list[str]) -> int:
+def _doctor(layout: ProjectLayout, rest: list[str]) -> int:
     if rest:
         raise UserError("usage: ./ir doctor")
     return doctor.doctor(layout)
@@ -172,6 +195,7 @@ COMMANDS = {
     "shell": _shell,
     "lint": _lint,
     "docs": _docs,
+    "graph": _graph,
     "setup": _setup,
     "doctor": _doctor,
 }

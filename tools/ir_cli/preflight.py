@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
@@ -14,8 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import wheels
 from .errors import UserError
-from .layout import Layout, python_version
+from .layout import ProjectLayout, python_version
 
 GIB = 1 << 30
 DISK_NEEDED = 4 * GIB  # venv 2 GB with CPU torch, pip's temporary files, the build
@@ -44,7 +47,7 @@ class Finding:
     debian: tuple[str, ...] = ()
 
 
-def require(layout: Layout) -> None:
+def require(layout: ProjectLayout) -> None:
     """Stop before a long installation that cannot succeed.
 
     Raises:
@@ -56,7 +59,7 @@ def require(layout: Layout) -> None:
         raise UserError(f"this machine lacks what the setup needs\n{lines}\nThen run the same command again.")
 
 
-def required(layout: Layout) -> list[Finding]:
+def required(layout: ProjectLayout) -> list[Finding]:
     """Checks of what the setup cannot do without."""
     return [
         check_python(sys.version_info[:2], layout.uses_wheels),
@@ -68,11 +71,12 @@ def required(layout: Layout) -> list[Finding]:
     ]
 
 
-def advised(layout: Layout) -> list[Finding]:
+def advised(layout: ProjectLayout) -> list[Finding]:
     """Checks of what some parts of the stack use."""
     return [
         check_memory(Path("/proc/meminfo")),
         check_shm(Path("/dev/shm")),
+        check_logs(os.environ),
         check_realtime(os.sched_setscheduler),
         check_program(shutil.which, "git", "records the commit in benchmark results", ("git",)),
         check_rendering(ctypes.util.find_library),
@@ -84,6 +88,7 @@ def advised(layout: Layout) -> list[Finding]:
         ),
         check_gazebo(shutil.which, layout),
         check_torch_source(os.environ),
+        *([] if layout.uses_wheels else [check_system_libraries(layout)]),
     ]
 
 
@@ -190,6 +195,17 @@ def check_shm(shm: Path) -> Finding:
     return Finding("shared memory", "ok", f"{shm}, {free >> 20} MiB free")
 
 
+def check_logs(environ: Mapping[str, str]) -> Finding:
+    """The folder into which ROS and the bringup write their logs: it, or the folders that it would be made in."""
+    home = environ.get("ROS_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".ros")
+    folder = Path(environ.get("ROS_LOG_DIR") or Path(home) / "log").expanduser()
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        mend = "set ROS_LOG_DIR to a folder that can be written to"
+        return Finding("logs", "warning", f"{folder} cannot be written to; no node can start", mend)
+    return Finding("logs", "ok", str(folder))
+
+
 def check_realtime(schedule: Callable[[int, int, os.sched_param], None]) -> Finding:
     """Real-time scheduling, with which the twin answers in time on a busy machine."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
@@ -220,7 +236,7 @@ def check_rendering(find_library: Callable[[str], str | None]) -> Finding:
     return Finding("rendering", "note", "no off-screen OpenGL; camera images need it", debian=("libosmesa6",))
 
 
-def check_gazebo(which: Callable[[str], str | None], layout: Layout) -> Finding:
+def check_gazebo(which: Callable[[str], str | None], layout: ProjectLayout) -> Finding:
     """Gazebo and its bridge, for sim:=gz."""
     gz = which("gz")
     bridge = any((p / "lib" / "ros_gz_bridge").is_dir() for p in layout.underlay)
@@ -231,6 +247,36 @@ def check_gazebo(which: Callable[[str], str | None], layout: Layout) -> Finding:
     return Finding(
         "Gazebo", "note", f"no {' and no '.join(absent)}; needed for sim:=gz only, sim:=mujoco is the default", mend
     )
+
+
+def check_system_libraries(layout: ProjectLayout) -> Finding:
+    """As `check_libraries`, of the Python that runs this: that of the ROS installation."""
+    present = {wheels.normal(d.name): d.version for d in importlib.metadata.distributions() if d.name}
+    lines = (layout.requirements / "stack.txt").read_text(encoding="utf-8").splitlines()
+    return check_libraries(lines, present)
+
+
+def check_libraries(lines: list[str], present: Mapping[str, str]) -> Finding:
+    """Libraries that a plain `colcon build` under a ROS installation lacks, or finds too old; `./ir` adds them itself.
+
+    Args:
+        lines: pins of requirements/stack.txt.
+        present: version by normal name of what the system's Python has.
+    """
+    lacking = [re.split(r"[=;]", line)[0] for line in wheels.lacking(wheels.pin_lines(lines), present)]
+    if not lacking:
+        return Finding("Python libraries", "ok", "a plain colcon build finds all that the packages import")
+    majors = {line.partition("==")[0]: re.split(r"[=.]+", line)[1] for line in lines if "==" in line}
+
+    def told(name: str) -> str:
+        there = present.get(wheels.normal(name))
+        return f"{name} {majors[name]} (there is {there})" if there else name
+
+    detail = f"a plain colcon build lacks {', '.join(map(told, lacking))}; rosdep has no key or an older version"
+    mend = "only for a build without ./ir: python3 -m pip install --break-system-packages " + " ".join(
+        f"'{name}>={majors[name]}'" for name in lacking
+    )
+    return Finding("Python libraries", "note", detail, mend)
 
 
 def check_torch_source(environ: Mapping[str, str]) -> Finding:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from .console import say
 from .errors import UserError
-from .layout import Layout
+from .layout import ProjectLayout
 
 
 def replace_process(command: list[str], environ: Mapping[str, str]) -> NoReturn:
@@ -80,7 +80,7 @@ def hint(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]}? " if near else ""
 
 
-def shell(layout: Layout, arguments: list[str], environ: dict[str, str]) -> NoReturn:
+def shell(layout: ProjectLayout, arguments: list[str], environ: dict[str, str]) -> NoReturn:
     """Open the user's shell in the environment."""
     program = environ.get("SHELL") or "/bin/sh"
     if arguments or not sys.stdin.isatty():
@@ -93,7 +93,7 @@ def shell(layout: Layout, arguments: list[str], environ: dict[str, str]) -> NoRe
     replace_process([program], environ)
 
 
-def _bashrc(layout: Layout, environ: Mapping[str, str]) -> str:
+def _bashrc(layout: ProjectLayout, environ: Mapping[str, str]) -> str:
     import shlex
 
     from .variables import LISTS
@@ -108,7 +108,7 @@ def benchmarks(root: Path) -> dict[str, Path]:
     return {p.stem.replace("_", "-"): p for p in sorted(found)}
 
 
-def bench(layout: Layout, arguments: list[str], environ: dict[str, str]) -> NoReturn:
+def bench(layout: ProjectLayout, arguments: list[str], environ: dict[str, str]) -> NoReturn:
     """Run a benchmark with the rest of the arguments.
 
     Raises:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import UserError
-from .layout import Layout
+from .layout import ProjectLayout
 
 # Lists of folders: what the workspace adds goes before what the user has.
 LISTS = (
@@ -42,7 +42,7 @@ def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
     return clean
 
 
-def base(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+def base(layout: ProjectLayout, environ: Mapping[str, str]) -> dict[str, str]:
     """Variables with the venv, before anything is built: those for pip and colcon."""
     own: dict[str, list[str]] = {"PATH": [str(layout.venv / "bin")]}
     if layout.uses_wheels:
@@ -52,7 +52,7 @@ def base(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     return _defaults(layout, _merge(own, _fixed(layout), environ))
 
 
-def _fixed(layout: Layout) -> dict[str, str]:
+def _fixed(layout: ProjectLayout) -> dict[str, str]:
     fixed = {"VIRTUAL_ENV": str(layout.venv), "IR_ROOT": str(layout.root)}
     if layout.uses_wheels:
         fixed |= {"ROS_DISTRO": layout.distro, "ROS_VERSION": "2", "ROS_PYTHON_VERSION": "3"}
@@ -61,7 +61,7 @@ def _fixed(layout: Layout) -> dict[str, str]:
     return fixed
 
 
-def snapshot(layout: Layout, environ: Mapping[str, str]) -> None:
+def snapshot(layout: ProjectLayout, environ: Mapping[str, str]) -> None:
     """Store what the built workspace adds to an environment.
 
     Raises:
@@ -88,7 +88,7 @@ def snapshot(layout: Layout, environ: Mapping[str, str]) -> None:
     os.replace(part, file(layout))
 
 
-def built(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+def built(layout: ProjectLayout, environ: Mapping[str, str]) -> dict[str, str]:
     """Variables with the venv and the built workspace: those for running things."""
     stored = json.loads(file(layout).read_text(encoding="utf-8"))
     return _defaults(layout, _merge(stored["lists"], stored["fixed"], environ))
@@ -102,7 +102,7 @@ def _merge(lists: Mapping[str, list[str]], fixed: Mapping[str, str], environ: Ma
     return merged
 
 
-def _defaults(layout: Layout, environ: dict[str, str]) -> dict[str, str]:
+def _defaults(layout: ProjectLayout, environ: dict[str, str]) -> dict[str, str]:
     """Settings that the user's own override: nothing leaves this machine, and the DDS that the wheels have."""
     environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     if layout.uses_wheels:
@@ -110,6 +110,6 @@ def _defaults(layout: Layout, environ: dict[str, str]) -> dict[str, str]:
     return environ
 
 
-def file(layout: Layout) -> Path:
+def file(layout: ProjectLayout) -> Path:
     """Where the answer is kept."""
     return layout.home / "environment.json"

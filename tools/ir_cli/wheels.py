@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .layout import Layout
+from .layout import ProjectLayout
 
 # Distributions that the interpreter sees outside of the venv: those of the system and of the sourced ROS.
 LIST_SYSTEM = """
@@ -26,10 +26,14 @@ KEPT = {"cmake", "empy", "lark", "ninja", "numpy", "pytest", "pyyaml", "setuptoo
 
 def pins(file: Path) -> list[str]:
     """Names in a requirements file that are meant for this Python."""
+    return [re.split(r"[=;]", x)[0].strip() for x in pin_lines(file.read_text(encoding="utf-8").splitlines())]
+
+
+def pin_lines(lines: list[str]) -> list[str]:
+    """Those lines of a requirements file that pin something for this Python."""
     old = sys.version_info < (3, 11)
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    kept = [x for x in lines if x and x[0] != "#" and not (">=" in x and old) and not ("<" in x and not old)]
-    return [re.split(r"[=;]", x)[0].strip() for x in kept]
+    lines = [line.strip() for line in lines]
+    return [x for x in lines if x and x[0] != "#" and not (">=" in x and old) and not ("<" in x and not old)]
 
 
 def lines_of(name: str, file: Path) -> list[str]:
@@ -67,7 +71,7 @@ def lacking(lines: list[str], present: Mapping[str, str]) -> list[str]:
 
 
 def missing_requirements(
-    layout: Layout, wanted: list[Path], constraints: Path, environ: Mapping[str, str]
+    layout: ProjectLayout, wanted: list[Path], constraints: Path, environ: Mapping[str, str]
 ) -> tuple[list[Path], Path]:
     """Requirements that a ROS installation's Python does not have, and constraints that leave its NumPy as it is.
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
+from ir_common import process_start
 from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
+from ir_common.damage import first_line
 from ir_common.ros_executor import LeanExecutor
 from ir_interfaces.msg import NodeStatus
 
@@ -48,17 +51,53 @@ class LeanNode(Node):
 
     rclpy gives each subscription and publisher handlers that only log mismatched QoS. They stand in the executor's wait
     set, which is built anew at every wake-up: in a node with a dozen topics that is most of its processor time.
+
+    Where the parameters of the node hold ``qos_overrides``, its topics take them.
     """
 
     def create_subscription(self, *args: Any, **kwargs: Any) -> Subscription:
         """Makes a subscription as `Node.create_subscription` does, without QoS event handlers."""
         kwargs.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
-        return super().create_subscription(*args, **kwargs)
+        with _told_overrides(self, kwargs):
+            return super().create_subscription(*args, **kwargs)
 
     def create_publisher(self, *args: Any, **kwargs: Any) -> Publisher:
         """Makes a publisher as `Node.create_publisher` does, without QoS event handlers."""
         kwargs.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
-        return super().create_publisher(*args, **kwargs)
+        with _told_overrides(self, kwargs):
+            return super().create_publisher(*args, **kwargs)
+
+
+_OVERRIDABLE = QoSOverridingOptions(
+    [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY]
+)
+
+
+def _overrides(node: Node) -> list[str]:
+    """Names of the parameters that override the QoS of topics."""
+    return [name for name in node._parameter_overrides if name.startswith("qos_overrides.")]
+
+
+@contextlib.contextmanager
+def _told_overrides(node: Node, kwargs: dict[str, Any]) -> Iterator[None]:
+    """Adds to the arguments of a topic that it takes overrides, where there are any; ConfigError for a wrong one."""
+    if not _overrides(node) or "qos_overriding_options" in kwargs:
+        yield
+        return
+    kwargs["qos_overriding_options"] = _OVERRIDABLE
+    try:
+        yield
+    except Exception as error:  # rclpy has a class of its own for each mistake
+        raise ConfigError(f"parameters of {node.get_fully_qualified_name()}: {first_line(error)}") from None
+
+
+def _refuse_idle_overrides(node: Node) -> None:
+    """Raises ConfigError where one is for a topic that the node does not have, or for what it cannot change."""
+    for name in _overrides(node):
+        if not node.has_parameter(name):
+            policies = "history, depth, reliability, durability"
+            text = f"{name}: no such topic here; qos_overrides./TOPIC.publisher or .subscription, and one of {policies}"
+            raise ConfigError(f"parameters of {node.get_fully_qualified_name()}: {text}")
 
 
 class Finished(Exception):
@@ -72,9 +111,10 @@ class Finished(Exception):
 def run(factory: Callable[[], Node], args: Sequence[str] | None = None) -> None:
     """Runs one node as a process and exits.
 
-    The node is announced on /ir/node_status once it is made. A ``close()`` of the node is called at the end, whatever
-    the end was. Exit status: 0 after SIGINT or SIGTERM or a `Finished`, 78 after a `ConfigError` (one line on
-    standard error), and Python's own after any other exception.
+    The process takes the scheduling that its launcher gives it, and ends with its launcher (`process_start`). The node
+    is announced on /ir/node_status once it is made. A ``close()`` of the node is called at the end, whatever that was.
+    Exit status: 0 after SIGINT or SIGTERM or a `Finished`, 78 after a `ConfigError` (one line on standard error), and
+    Python's own after any other exception.
     """
     sys.exit(_run(factory, args))
 
@@ -83,6 +123,7 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
     node: Node | None = None
     executor: LeanExecutor | None = None
     told_to_end: list[int] = []
+    process_start.enter_as_told(os.environ)
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
@@ -91,6 +132,7 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
         node = factory()
+        _refuse_idle_overrides(node)
         defer_middleware()
         announcer = announce(node)
         executor = LeanExecutor()

@@ -142,3 +142,39 @@ def test_stamps_survive_the_round_trip() -> None:
     for nanoseconds in (0, 1, 999_999_999, 1_000_000_000, 123_456_789_012):
         assert to_nanoseconds(to_stamp(nanoseconds)) == nanoseconds
     assert to_seconds(to_stamp(1_500_000_000)) == 1.5
+
+
+OVERRIDDEN = """
+from std_msgs.msg import Empty
+from ir_common.ros_node import Finished, LeanNode, run
+
+class Overridden(LeanNode):
+    def __init__(self):
+        super().__init__("overridden")
+        self.keep = self.create_publisher(Empty, "/out", 1), self.create_subscription(Empty, "/in", print, 1)
+        (found,) = self.get_publishers_info_by_topic("/out")
+        print(found.qos_profile.reliability.name)
+        self.create_timer(0.01, self.finish)
+
+    def finish(self):
+        raise Finished
+
+run(Overridden)
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameter", "status", "words"),
+    [
+        ("qos_overrides./out.publisher.reliability:=best_effort", 0, "BEST_EFFORT"),
+        ("qos_overrides./in.subscription.depth:=7", 0, "RELIABLE"),
+        ("qos_overrides./nowhere.publisher.depth:=7", EXIT_CONFIG, "/nowhere.publisher.depth: no such topic"),
+        ("qos_overrides./out.publisher.deadline:=7", EXIT_CONFIG, "one of history, depth, reliability, durability"),
+        ("qos_overrides./out.publisher.reliability:=maybe", EXIT_CONFIG, "maybe"),
+    ],
+)
+def test_qos_of_a_topic_can_be_overridden(ros_domain: int, parameter: str, status: int, words: str) -> None:
+    command = [sys.executable, "-c", OVERRIDDEN, "--ros-args", "-p", parameter]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, words in run.stdout + run.stderr) == (status, True), run.stdout + run.stderr
+    assert "Traceback" not in run.stderr

@@ -33,6 +33,7 @@ class MonitorConfig(Config):
     edge_namespace: str = Field("/edge", description="namespace of the edge side, empty without the radio")
     duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: never")
     report: str = Field("", description="JSON file for the report, empty: none")
+    spare_report: str = Field("", description="where the report goes when it cannot be written there, empty: nowhere")
     started: float = Field(0.0, ge=0, description="start of the run, seconds since the epoch, 0: start of this node")
     arguments: str = Field("{}", description="arguments of the bringup as YAML, copied into the report")
     period: float = Field(0.5, gt=0, le=60, description="time between two tables on a terminal, s")
@@ -117,8 +118,19 @@ class MonitorNode(LeanNode):
             self._print()
         if self._config.report:
             report = self._totals.as_dict(self._wall(), yaml.safe_load(self._config.arguments))
-            write_whole(Path(self._config.report), json.dumps(report, indent=2) + "\n")
-            self._console.print(f"report: {self._config.report}")
+            self._write(json.dumps(report, indent=2) + "\n")
+
+    def _write(self, report: str) -> None:
+        """Writes the report where it should go, or else where it can: what a run has shown is not lost."""
+        for path in filter(None, (self._config.report, self._config.spare_report)):
+            try:
+                write_whole(Path(path), report)
+            except OSError as error:
+                self._console.print(f"report: {path} cannot be written: {error.strerror}")
+            else:
+                self._console.print(f"report: {path}")
+                return
+        print(report)
 
 
 def _diagnostic(status: Status) -> DiagnosticStatus:
@@ -134,8 +146,11 @@ def _diagnostic(status: Status) -> DiagnosticStatus:
 def write_whole(path: Path, text: str) -> None:
     """Writes a file so that a reader sees the old one or the whole new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)  # half of it, where the disk is full
 
 
 def main() -> None:

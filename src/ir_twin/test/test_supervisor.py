@@ -139,5 +139,5 @@ def test_what_is_not_installed_is_told(tmp_path: Path, spec: NodeSpec, words: st
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot start no-such-program"):
-        Supervisor([NodeSpec("", "no-such-program", "gz_sim")], tmp_path, print).run()
+    with pytest.raises(ConfigError, match="the program no-such-program is not on the PATH"):
+        Supervisor([NodeSpec("", "no-such-program", "gz_sim")], tmp_path, print)

@@ -7,13 +7,16 @@ import difflib
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from ament_index_python.packages import get_package_share_directory
 from pydantic import Field, field_validator
+from pydantic.fields import FieldInfo
 
 from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
+from ir_sim.tasks import Task, make_task
+from ir_twin.bringup import start_checks
 from ir_twin.twin_config import TwinSettings
 
 
@@ -62,6 +65,16 @@ class BringupArguments(Config):
     real_time_factor: float = Field(1.0, ge=0, le=100, description="simulated seconds per second, 0: as fast as it can")
     duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: run until Ctrl-C")
     report: Path | None = Field(None, description="JSON file for the report, written at the end")
+    use_sim_time: bool = Field(
+        True,
+        description="false: nodes go by the host's clock, as real robots need it (side:=edge, or a part's launch file)",
+    )
+    params_file: Path | None = Field(
+        None, description="ROS parameter file: further parameters of the nodes, and qos_overrides"
+    )
+    log_level: Literal["debug", "info", "warn", "error", "fatal"] = Field(
+        "info", description="least severity that the nodes log"
+    )
 
     @field_validator("robots", "external", mode="before")
     @classmethod
@@ -84,7 +97,7 @@ class BringupArguments(Config):
         """`ros2 launch` may read on and off as YAML truth values."""
         return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
-    @field_validator("report", "twin_settings", mode="before")
+    @field_validator("report", "twin_settings", "params_file", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return value or None
@@ -95,14 +108,48 @@ class BringupArguments(Config):
         return [robot.partition(":")[0] for robot in self.robots]
 
 
-def parse(words: Sequence[str]) -> BringupArguments:
+_COMMON = ("use_sim_time", "params_file", "log_level")
+ARGUMENTS_OF = {
+    "sim": ("sim", "world", "robots", "bridge", "headless", "seed", "rendering", "real_time_factor", *_COMMON),
+    "radio": ("world", "robots", "slices", "slicing", "seed", *_COMMON),
+    "twin": ("world", "robots", "radio", "twin", "twin_settings", "seed", *_COMMON),
+}
+"""The arguments of the launch files that start one part of the stack."""
+
+
+def arguments_of(part: str = "") -> dict[str, FieldInfo]:
+    """The arguments of a part of the stack by name; of the whole without one."""
+    fields = BringupArguments.model_fields
+    return {name: fields[name] for name in ARGUMENTS_OF[part]} if part else dict(fields)
+
+
+def choices_of(field: FieldInfo) -> list[str]:
+    """The values that an argument may have, where they can be listed."""
+    if field.annotation is bool:
+        return ["true", "false"]
+    return list(get_args(field.annotation)) if get_origin(field.annotation) is Literal else []
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default of an argument as it is written in ``name:=value``; empty where there is none."""
+    default = field.get_default(call_default_factory=True)
+    if default in (None, (), {}):
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def parse(words: Sequence[str], part: str = "") -> BringupArguments:
     """Reads ``name:=value`` words, finds the files and checks everything that can be checked before the start.
+
+    Args:
+        words: the arguments.
+        part: a key of `ARGUMENTS_OF`: only that part of the stack will be started.
 
     Raises:
         ConfigError: an argument is unknown or out of range, a file is missing or wrong, a robot is unknown, …
     """
     values: dict[str, str] = {}
-    known = list(BringupArguments.model_fields)
+    known = list(arguments_of(part))
     for word in words:
         name, separator, value = word.partition(":=")
         if not separator:
@@ -112,13 +159,13 @@ def parse(words: Sequence[str]) -> BringupArguments:
             hint = f"did you mean '{near[0]}:='?" if near else f"known arguments: {', '.join(known)}"
             raise ConfigError(f"unknown argument '{name}:='; {hint}")
         values[name] = value
-    return check(validate(BringupArguments, values, "argument"))
+    return check(validate(BringupArguments, values, "argument"), part)
 
 
-def check(arguments: BringupArguments) -> BringupArguments:
+def check(arguments: BringupArguments, part: str = "") -> BringupArguments:
     """Finds the files and lets every package refuse what it would refuse later, before anything starts.
 
-    Packages of the floors above take part by an entry point of the group ``ir_twin.preflight``.
+    Packages take part by an entry point of the group ``ir_twin.preflight``, named after the argument that it looks at.
 
     Raises:
         ConfigError: as `parse`.
@@ -132,21 +179,45 @@ def check(arguments: BringupArguments) -> BringupArguments:
             "twin_settings": settings and _find(settings, "config/twin", ".yaml", "twin settings file"),
             "policies": {robot: _policy(path) for robot, path in arguments.policies.items()},
             "report": arguments.report and arguments.report.expanduser().resolve(),
+            "params_file": arguments.params_file and _find(arguments.params_file, "config", ".yaml", "parameter file"),
         }
     )
-    world = compose(resolved.world, resolved.robots)
-    words = tuple(r.name if r.name == r.model else f"{r.name}:{r.model}" for r in world.robots.values())
-    resolved = resolved.model_copy(update={"robots": words})
+    if part != "radio" or not resolved.robots:  # a radio carries topics of robots that are in no world, too
+        resolved = resolved.model_copy(update={"robots": _robots(resolved)})
     for argument, robots in (("policies", resolved.policies), ("external", resolved.external)):
         for robot in robots:
             if robot not in resolved.names:
                 raise ConfigError(f"{argument}:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
-    if resolved.report and not resolved.report.parent.is_dir():
-        raise ConfigError(f"report:={resolved.report}: the folder does not exist; make it first")
+    if resolved.report:
+        start_checks.report(resolved.report)
     twin_parameters(resolved)
     for entry in entry_points(group="ir_twin.preflight"):
-        entry.load()(resolved)
+        if entry.name in arguments_of(part):
+            entry.load()(resolved)
     return resolved
+
+
+def _robots(arguments: BringupArguments) -> tuple[str, ...]:
+    """The robots as words that every node understands: name, or name:model.
+
+    Raises:
+        ConfigError: the world is wrong, has no robots, or no goals for a robot whose task is to drive to some.
+    """
+    world = compose(arguments.world, arguments.robots)
+    said = f"world:={arguments.world.stem}"
+    if not world.robots:
+        known = ", ".join(sorted(file.parent.name for file in (share() / "worlds" / "models").glob("*/model.sdf")))
+        raise ConfigError(f"{said}: has no robots; add some by robots:=NAME:MODEL (models of the stack: {known})")
+    for name, robot in world.robots.items():
+        has_goals = type(make_task(robot.model, world)).reached is not Task.reached
+        if has_goals and not len(world.goals(name)):
+            text = f"{said}: has no goals for '{name}', which drives from one to the next; add models goal_{name}_1, …"
+            raise ConfigError(text)
+    given = set(arguments.robots)
+    return tuple(
+        r.name if r.name == r.model and f"{r.name}:{r.model}" not in given else f"{r.name}:{r.model}"
+        for r in world.robots.values()
+    )
 
 
 def _policy(path: Path) -> Path:

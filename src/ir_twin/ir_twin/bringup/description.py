@@ -8,7 +8,8 @@ import os
 import secrets
 import socket
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ir_common.config import ConfigError
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import rendered_topics
 from ir_twin.bringup.arguments import BringupArguments, twin_parameters
+from ir_twin.bringup.parameter_file import with_parameters
 from ir_twin.bringup.spec import NodeSpec
 
 
@@ -34,60 +36,100 @@ class StackDescription:
     notes: list[str] = field(default_factory=list)
 
 
-def describe(arguments: BringupArguments, run_directory: Path) -> StackDescription:
+def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -> StackDescription:
     """The processes of the stack.
 
     Args:
         arguments: checked arguments (`arguments.check`).
         run_directory: an existing folder for the files that this run makes (the Gazebo world and bridge).
+        part: one of `spec.PARTS`: only that part; empty: the whole.
+
+    Raises:
+        ConfigError: two arguments do not fit together, or the parameter file is wrong.
     """
-    edge = "/edge" if arguments.radio == "on" else ""
-    clocked: dict[str, Any] = {"use_sim_time": True}
-    fleet = {"world": str(arguments.world), "robots": list(arguments.robots)}
-    sliced = {**clocked, "slices_file": str(arguments.slices)}
-    edge_side = []
+    stack = StackDescription([_monitor(arguments, run_directory)])
+    if arguments.side != "robot":
+        if arguments.dashboard == "on" and not part:
+            _add_dashboard(stack, arguments)
+        stack.nodes += [*_controllers(arguments), _twin(arguments), *_radio(arguments, run_directory)]
+    if arguments.side != "edge":
+        stack.nodes += _robot_side(arguments)
+        if part in ("", "sim"):
+            _add_simulator(stack, arguments, run_directory)
+    if part:
+        stack.nodes = [spec for spec in stack.nodes if spec.part == part]
+    if not arguments.use_sim_time and any(spec.part == "sim" for spec in stack.nodes):
+        raise ConfigError("use_sim_time:=false: the simulator makes the time here; start side:=edge, or radio or twin")
+    if arguments.params_file:
+        stack.nodes = with_parameters(stack.nodes, arguments.params_file)
+    if arguments.log_level != "info":
+        stack.nodes = [replace(spec, log_level=arguments.log_level) for spec in stack.nodes]
+    return stack
+
+
+def _edge(arguments: BringupArguments) -> str:
+    """Namespace of the edge's side of the radio."""
+    return "/edge" if arguments.radio == "on" else ""
+
+
+def _clocked(arguments: BringupArguments) -> dict[str, Any]:
+    return {"use_sim_time": arguments.use_sim_time}
+
+
+def _fleet(arguments: BringupArguments) -> dict[str, Any]:
+    return {"world": str(arguments.world), "robots": list(arguments.robots)}
+
+
+def _controllers(arguments: BringupArguments) -> Iterator[NodeSpec]:
     for name, robot in zip(arguments.names, arguments.robots, strict=True):
         if name in arguments.external:
             continue
         parameters = {
-            **clocked,
+            **_clocked(arguments),
             "robot": robot,
             "world": str(arguments.world),
-            "edge_namespace": edge,
+            "edge_namespace": _edge(arguments),
             "policy_file": str(arguments.policies.get(name, "")),
             "seed": arguments.seed,
             "exploration": arguments.exploration,
         }
-        edge_side.append(NodeSpec("ir_drl", "controller", "controller", f"{edge}/{name}", parameters))
-    chosen = {"edge_namespace": edge, "mode": arguments.twin, "seed": arguments.seed}
-    veto = {**clocked, **fleet, **chosen, **twin_parameters(arguments)}
-    edge_side.append(NodeSpec("ir_twin", "twin", "twin", edge or "/", veto, realtime=1))
-    if arguments.radio == "on":
-        state = {"policy": arguments.slicing, "state_file": str(run_directory / "slices.json")}
-        edge_side.append(NodeSpec("ir_slicing", "manager", "manager", "/slicing", {**sliced, **state}, nice=5))
-        if arguments.slicing == "learned":
-            learning = {**clocked, "seed": arguments.seed}
-            edge_side.append(NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10))
-        relay = {**sliced, "robots": arguments.names, "edge_namespace": edge, "seed": arguments.seed}
-        edge_side.append(NodeSpec("ir_radio", "relay", "radio", parameters=relay))
-    robot_side = [NodeSpec("ir_sim", "robots", "robots", parameters={**clocked, **fleet, "sim": arguments.sim}, nice=2)]
-    robot_side.append(NodeSpec("ir_sim", "robot_state", "robot_state", parameters=dict(fleet), nice=10))
-    stack = StackDescription([_monitor(arguments, clocked)])
-    if arguments.side != "robot":
-        if arguments.dashboard == "on":
-            _add_dashboard(stack, arguments, {**fleet, "edge_namespace": edge})
-        stack.nodes += edge_side
-    if arguments.side != "edge":
-        stack.nodes += robot_side
-        _add_simulator(stack, arguments, fleet, run_directory)
-    return stack
+        place = f"{_edge(arguments)}/{name}"
+        yield NodeSpec("ir_drl", "controller", "controller", place, parameters, part="control")
 
 
-def _add_dashboard(stack: StackDescription, arguments: BringupArguments, parameters: dict[str, Any]) -> None:
+def _twin(arguments: BringupArguments) -> NodeSpec:
+    chosen = {"edge_namespace": _edge(arguments), "mode": arguments.twin, "seed": arguments.seed}
+    parameters = {**_clocked(arguments), **_fleet(arguments), **chosen, **twin_parameters(arguments)}
+    return NodeSpec("ir_twin", "twin", "twin", _edge(arguments) or "/", parameters, realtime=1, part="twin")
+
+
+def _radio(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpec]:
+    if arguments.radio == "off":
+        return
+    sliced = {**_clocked(arguments), "slices_file": str(arguments.slices)}
+    state = {"policy": arguments.slicing, "state_file": str(run_directory / "slices.json")}
+    yield NodeSpec("ir_slicing", "manager", "manager", "/slicing", {**sliced, **state}, nice=5, part="radio")
+    if arguments.slicing == "learned":
+        learning = {**_clocked(arguments), "seed": arguments.seed}
+        yield NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10, part="radio")
+    relay = {**sliced, "robots": arguments.names, "edge_namespace": _edge(arguments), "seed": arguments.seed}
+    yield NodeSpec("ir_radio", "relay", "radio", parameters=relay, part="radio")
+
+
+def _robot_side(arguments: BringupArguments) -> Iterator[NodeSpec]:
+    onboard = {**_clocked(arguments), **_fleet(arguments), "sim": arguments.sim}
+    yield NodeSpec("ir_sim", "robots", "robots", parameters=onboard, nice=2, part="sim")
+    yield NodeSpec("ir_sim", "robot_state", "robot_state", parameters=_fleet(arguments), nice=10, part="sim")
+
+
+def _add_dashboard(stack: StackDescription, arguments: BringupArguments) -> None:
     """The live page. Port and token are chosen here, so that they stay when the node is started again."""
     token, host = secrets.token_urlsafe(12), arguments.host
     chosen = {"host": host, "port": _free_port(host, arguments.port), "token": token}
-    stack.nodes.append(NodeSpec("ir_dashboard", "dashboard", "dashboard", parameters={**parameters, **chosen}, nice=10))
+    parameters = {**_fleet(arguments), "edge_namespace": _edge(arguments), **chosen}
+    stack.nodes.append(
+        NodeSpec("ir_dashboard", "dashboard", "dashboard", parameters=parameters, nice=10, part="dashboard")
+    )
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     stack.notes.append(f"live page: http://{shown}:{chosen['port']}/#token={token}")
 
@@ -113,24 +155,24 @@ def _free_port(host: str, preferred: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _monitor(arguments: BringupArguments, clocked: dict[str, Any]) -> NodeSpec:
+def _monitor(arguments: BringupArguments, run_directory: Path) -> NodeSpec:
     shown = arguments.model_dump(mode="json", exclude_none=True)
     parameters = {
-        **clocked,
+        **_clocked(arguments),
         "robots": arguments.names,
         "duration": arguments.duration,
         "report": str(arguments.report or ""),
+        "spare_report": str(run_directory / "report.json"),
         "started": time.time(),
-        "edge_namespace": "/edge" if arguments.radio == "on" else "",
+        "edge_namespace": _edge(arguments),
         "arguments": yaml.safe_dump(shown, default_flow_style=True, width=10**6).strip(),
     }
     name = "monitor" if arguments.side == "all" else f"monitor_{arguments.side}"  # two sides share one graph
     return NodeSpec("ir_twin", "monitor", name, parameters=parameters, nice=10, required=True)
 
 
-def _add_simulator(
-    stack: StackDescription, arguments: BringupArguments, fleet: dict[str, Any], run_directory: Path
-) -> None:
+def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_directory: Path) -> None:
+    fleet = _fleet(arguments)
     if arguments.sim == "mujoco":
         parameters = {
             **fleet,
@@ -139,13 +181,13 @@ def _add_simulator(
             "cameras": arguments.rendering,
             "bridge_file": str(arguments.bridge),
         }
-        stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3))
+        stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3, part="sim"))
         return
     if arguments.real_time_factor != 1.0:
         raise ConfigError("real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz")
     world = compose(arguments.world, list(arguments.robots))
     world_file = write_gz_world(world, run_directory / "world.sdf", arguments.rendering)
-    bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "bridge.yaml")
+    bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "gz_topics.yaml")
     if not arguments.rendering:
         stack.notes += [f"rendering:=false: no {topic}" for topic in rendered_topics(world)]
     environment = {
@@ -158,7 +200,7 @@ def _add_simulator(
     adapter = {"use_sim_time": True, **fleet, "bridge_file": str(bridge_file)}
     set_pose = f"/world/{world.name}/set_pose@ros_gz_interfaces/srv/SetEntityPose"
     stack.nodes += [
-        NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter),
+        NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter, part="sim"),
         NodeSpec(
             "ros_gz_bridge",
             "parameter_bridge",
@@ -166,6 +208,7 @@ def _add_simulator(
             parameters={"config_file": str(bridge_file)},
             arguments=(set_pose,),
             environment=environment,
+            part="sim",
         ),
-        NodeSpec("", "gz", "gz_sim", arguments=command, environment=embedded, required=True),
+        NodeSpec("", "gz", "gz_sim", arguments=command, environment=embedded, required=True, part="sim"),
     ]

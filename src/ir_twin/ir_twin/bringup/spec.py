@@ -10,6 +10,8 @@ RESTART_DELAY = 0.5
 """Seconds between the death of a node and its new start."""
 MAX_RESTARTS = 10
 """A node that dies more often stays dead; the stack ends with an error."""
+PARTS = ("sim", "radio", "twin", "control", "dashboard", "monitor")
+"""Parts of the stack; a launch file starts all of them or some."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class NodeSpec:
             batch to the scheduler: it gets its share, but does not interrupt the others when it wakes up.
         realtime: priority of real-time scheduling (round robin) where the system permits it, 0: usual scheduling.
         required: the stack ends, in good order, when this process ends with status 0.
+        part: what it belongs to, one of `PARTS`.
+        log_level: of the node; empty: the middleware's own.
     """
 
     package: str
@@ -38,8 +42,20 @@ class NodeSpec:
     nice: int = 0
     realtime: int = 0
     required: bool = False
+    part: str = "monitor"
+    log_level: str = ""
 
     @property
     def full_name(self) -> str:
         """Fully qualified node name."""
         return f"{self.namespace.rstrip('/')}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Name of the process and of its files: the full name with _ between its parts."""
+        return self.full_name.strip("/").replace("/", "_")
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a node of the stack, which takes its scheduling itself."""
+        return self.package.startswith("ir_")

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -18,14 +19,15 @@ from pathlib import Path
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
+from ir_common import process_start
 from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
 
 STOP_SECONDS = 4.0
 """From the first signal to the last process's end; what is left then is killed."""
 _LAST_LINES = 15
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+_GAZEBO = "install ros-jazzy-ros-gz (or -kilted-) and source ROS, or leave out sim:=gz"
+_MISSING = {"gz": _GAZEBO, "ros_gz_bridge": _GAZEBO}
 
 
 class Supervisor:
@@ -122,7 +124,7 @@ class _Process:
 
     def __init__(self, spec: NodeSpec, run_directory: Path) -> None:
         self.spec = spec
-        self.log = run_directory / f"{_file_name(spec)}.log"
+        self.log = run_directory / f"{spec.label}.log"
         self.lines: deque[str] = deque(maxlen=_LAST_LINES)
         self.restarts = 0
         self.restart_at: float | None = None
@@ -140,18 +142,17 @@ class _Process:
             stderr=subprocess.PIPE if terminal else subprocess.STDOUT,
             text=True,
             errors="replace",
-            preexec_fn=partial(_in_child, self.spec.nice, self.spec.realtime),
+            preexec_fn=partial(_in_child, self.spec.nice, self.spec.realtime, os.getpid()),
         )
         stream = self._process.stderr if terminal else self._process.stdout
         self._reader = threading.Thread(target=self._read, args=(stream, ended), daemon=True)
         self._reader.start()
 
     def _read(self, stream, ended: Callable[[], None]) -> None:  # type: ignore[no-untyped-def]
-        with self.log.open("a", encoding="utf-8") as log:
-            for line in stream:
+        for line in stream:  # also when the log's disk is full: a process whose output nobody takes stands still
+            self.lines.append(line.rstrip())
+            with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as log:
                 log.write(line)
-                log.flush()
-                self.lines.append(line.rstrip())
         ended()
 
     def poll(self) -> int | None:
@@ -174,6 +175,9 @@ class _Process:
     def kill_group(self) -> None:
         """Kills the process and every child that it left."""
         if self._process:
+            if not self.spec.ours:  # told again, it kills the program that it guards with all children
+                self.send(signal.SIGTERM)
+                self.wait(time.monotonic() + 1.0)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -182,40 +186,52 @@ class _Process:
 def command(spec: NodeSpec, run_directory: Path) -> list[str]:
     """The command line of a process; writes the node's parameter file.
 
+    A program that is not ours is started by `ir_common.process_start`, which does for it what our nodes do themselves.
+
+    Raises:
+        ConfigError: the package or the program is not installed, or the file cannot be written.
+    """
+    guarded = [] if spec.ours else [sys.executable, "-m", "ir_common.process_start"]
+    if not spec.package:
+        return [*guarded, installed(spec), *spec.arguments]
+    file = run_directory / f"{spec.label}.yaml"
+    try:
+        file.write_text(yaml.safe_dump({spec.full_name: {"ros__parameters": spec.parameters}}))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}; set ROS_LOG_DIR to a folder with room") from None
+    names = ["-r", f"__node:={spec.name}", "-r", f"__ns:={spec.namespace}"]
+    level = ["--log-level", spec.log_level] if spec.log_level else []
+    return [*guarded, installed(spec), *spec.arguments, "--ros-args", *names, "--params-file", str(file), *level]
+
+
+def installed(spec: NodeSpec) -> str:
+    """Path of the program of a process.
+
     Raises:
         ConfigError: the package or the program is not installed.
     """
     if not spec.package:
-        return [spec.executable, *spec.arguments]
+        found = shutil.which(spec.executable)
+        if found is None:
+            raise ConfigError(f"the program {spec.executable} is not on the PATH; {_MISSING.get(spec.executable, '')}")
+        return found
     try:
         program = Path(get_package_prefix(spec.package)) / "lib" / spec.package / spec.executable
     except PackageNotFoundError:
-        raise ConfigError(f"package {spec.package} is not installed; `./ir doctor` says what is missing") from None
+        mend = _MISSING.get(spec.package, "`./ir doctor` says what is missing")
+        raise ConfigError(f"package {spec.package} is not installed; {mend}") from None
     if not program.exists():
         raise ConfigError(f"{program} is not there; build the workspace again")
-    file = run_directory / f"{_file_name(spec)}.yaml"
-    file.write_text(yaml.safe_dump({spec.full_name: {"ros__parameters": spec.parameters}}))
-    names = ["-r", f"__node:={spec.name}", "-r", f"__ns:={spec.namespace}"]
-    return [str(program), *spec.arguments, "--ros-args", *names, "--params-file", str(file)]
+    return str(program)
 
 
-def _file_name(spec: NodeSpec) -> str:
-    return spec.full_name.strip("/").replace("/", "_")
-
-
-def _in_child(nice: int, realtime: int) -> None:
+def _in_child(nice: int, realtime: int, launcher: int) -> None:
     """Before exec.
 
     A process group of its own: Ctrl-C reaches the supervisor alone, which ends them in order. Not a session: the kernel
-    would share time between sessions, whatever the niceness within. A process ends with a supervisor that is killed,
-    and hears SIGINT even where a shell said to ignore it.
+    would share time between sessions, whatever the niceness within. It hears SIGINT even where a shell said to ignore
+    it.
     """
     os.setpgid(0, 0)
-    if nice:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, it interrupts nobody
-    os.nice(nice)
-    if realtime:
-        with contextlib.suppress(PermissionError):  # usual scheduling, then; ./ir doctor tells
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(realtime))
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    process_start.enter(nice, realtime, launcher)
     signal.signal(signal.SIGINT, signal.SIG_DFL)

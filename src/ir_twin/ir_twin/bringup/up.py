@@ -6,12 +6,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from pathlib import Path
-from typing import Literal, get_args, get_origin
 
 from ir_common.config import EXIT_CONFIG, ConfigError
-from ir_twin.bringup.arguments import BringupArguments, parse
+from ir_twin.bringup import start_checks
+from ir_twin.bringup.arguments import arguments_of, choices_of, default_of, parse
 from ir_twin.bringup.description import describe
 from ir_twin.bringup.supervisor import Supervisor
 
@@ -37,32 +35,26 @@ def usage() -> str:
         "Brings up the simulated fleet, the radio, the twin and the edge.",
         "",
     ]
-    for name, field in BringupArguments.model_fields.items():
-        choices = f"({'|'.join(get_args(field.annotation))})" if get_origin(field.annotation) is Literal else ""
-        default = field.get_default(call_default_factory=True)
-        shown = str(default).lower() if isinstance(default, bool) else default
-        remarks = [remark for remark in (choices, f"[{shown}]" if default not in (None, (), {}) else "") if remark]
+    for name, field in arguments_of().items():
+        choices, default = choices_of(field), default_of(field)
+        remarks = [f"({'|'.join(choices)})"] if choices else []
+        remarks += [f"[{default}]"] if default else []
         lines.append(" ".join([f"  {name + ':=':<19}{field.description}", *remarks]))
     return "\n".join(lines)
 
 
 def _run(words: list[str]) -> int:
+    start_checks.domain(os.environ)
     arguments = parse(words)
-    directory = run_directory()
+    directory = start_checks.run_directory()
     stack = describe(arguments, directory)
     supervisor = Supervisor(stack.nodes, directory, lambda line: print(line, file=sys.stderr, flush=True))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
-    print("\n".join([f"logs: {directory}", *stack.notes]), file=sys.stderr, flush=True)
-    return supervisor.run()
-
-
-def run_directory() -> Path:
-    """A new folder for one run's logs and parameter files, where ROS keeps its logs."""
-    home = Path(os.environ.get("ROS_LOG_DIR") or Path(os.environ.get("ROS_HOME", "~/.ros")).expanduser() / "log")
-    directory = home / f"ir-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    directory.mkdir(parents=True)
-    return directory
+    parts, names = {spec.part for spec in stack.nodes}, [spec.full_name for spec in stack.nodes]
+    with start_checks.alone(parts, names, os.environ):
+        print("\n".join([f"logs: {directory}", *stack.notes]), file=sys.stderr, flush=True)
+        return supervisor.run()
 
 
 if __name__ == "__main__":

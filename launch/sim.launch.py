@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ros2 launch ir_twin sim.launch.py``: the simulator and the robots' on-board part."""
+
+from launch import LaunchDescription
+
+from ir_twin.bringup.ros_launcher import launch_description
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments and the processes."""
+    return launch_description("sim")

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ros2 launch ir_twin twin.launch.py``: the robots' twin."""
+
+from launch import LaunchDescription
+
+from ir_twin.bringup.ros_launcher import launch_description
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments and the processes."""
+    return launch_description("twin")
