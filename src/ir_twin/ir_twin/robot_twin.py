@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_common.verdict_kinds import VETOES, Reason, Sent
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
 from ir_dynamics.predict_network import ModelVersion
 from ir_dynamics.transitions import Transition, TransitionLayout, TransitionMaker
@@ -19,7 +20,7 @@ from ir_twin.command_delay import CommandDelay, Trial
 from ir_twin.substitutes import Substitute, candidates, near, tried_each
 from ir_twin.twin_config import VetoConfig
 from ir_twin.verdict_outcomes import Judged, RiskLimit, VerdictOutcomes
-from ir_twin.veto import VETOES, Lack, Reason, Sent, Threshold, VetoDecision, decide
+from ir_twin.veto import Lack, Threshold, VetoDecision, decide
 
 Array = NDArray[np.float64]
 RECENT_VERDICTS = 200

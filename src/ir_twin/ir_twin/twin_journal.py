@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ir_common.journal import Journal
+from ir_common.verdict_kinds import verdict_counts
 from ir_dynamics.model_checkpoint import load_network
 from ir_dynamics.predict_network import ModelVersion, PredictionError
 from ir_dynamics.transitions import TransitionLayout
 from ir_sim.tasks import Task
 from ir_twin.robot_twin import RobotTwin, TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
-from ir_twin.veto import Reason
 
 _VETO = set(VetoConfig.model_fields)
 
@@ -151,22 +151,12 @@ class TwinReplay:
 
     def totals(self) -> dict[str, Any]:
         """The twins' part of the run's report."""
-        return {"robots": {name: {"verdicts": _counts(twin)} for name, twin in self.robots.items()}}
-
-
-def _counts(twin: RobotTwin) -> dict[str, int]:
-    counts = twin.counts
-    untested = sum(counts[r] for r in (Reason.NO_MODEL, Reason.STALE_STATE, Reason.NO_PREDICTION, Reason.UNTESTED))
-    accepted, invalid = counts[Reason.ACCEPTED], counts[Reason.INVALID_COMMAND]
-    vetoed = twin.proposals - accepted - invalid - untested
-    return {
-        "proposals": twin.proposals,
-        "accepted": accepted,
-        "vetoed": vetoed,
-        "invalid": invalid,
-        "untested": untested,
-        "model_version": twin.task.version,
-    }
+        return {
+            "robots": {
+                name: {"verdicts": verdict_counts(twin.counts) | {"model_version": twin.task.version}}
+                for name, twin in self.robots.items()
+            }
+        }
 
 
 def _clip(low: list[float], high: list[float]) -> Callable[[Any], Any]:

@@ -22,6 +22,7 @@ from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds
+from ir_common.verdict_kinds import Sent, VerdictMode, verdict_counts
 from ir_dynamics import model_checkpoint
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import layout_of
@@ -34,14 +35,12 @@ from ir_twin.learner_process import LearnerProcess
 from ir_twin.robot_twin import Array, RobotTwin, TaskTwin, Verdict
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_journal import TwinJournal
-from ir_twin.veto import VETOES, Reason, Sent
 
 COMMANDS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Only the newest commands matter."""
 PROPOSALS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 STATES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Best effort hears publishers of either kind."""
-_MODES = {"off": VerdictMessage.MODE_OFF, "shadow": VerdictMessage.MODE_SHADOW, "enforce": VerdictMessage.MODE_ENFORCE}
 _WARN_PERIOD = 5.0
 
 
@@ -237,7 +236,7 @@ class RobotPort:
         message = self._message
         message.header.stamp = stamp
         message.sequence = self.twin.proposals
-        message.mode = _MODES[self.node.parameters.config.mode]
+        message.mode = VerdictMode[self.node.parameters.config.mode.upper()]
         message.accepted, message.sent_safe_action = verdict.accepted, verdict.sent_safe_action
         message.reason, message.model_version = int(verdict.reason), verdict.model_version
         message.predicted_reward, message.threshold = verdict.predicted_reward, verdict.threshold
@@ -254,7 +253,6 @@ class RobotPort:
     def report(self) -> None:
         """Publishes the status."""
         twin, model = self.twin, self.twin.task.model
-        invalid, vetoed = twin.counts[Reason.INVALID_COMMAND], sum(twin.counts[veto] for veto in VETOES)
         config, foresight = self.node.parameters.config, twin.foresight
         message = TwinStatus(
             task=self.task.name,
@@ -264,11 +262,7 @@ class RobotPort:
             reward_error=model.error.reward if model else float("nan"),
             state_error=model.error.state if model else float("nan"),
             threshold=twin.task.threshold.value,
-            proposals=twin.proposals,
-            accepted=twin.counts[Reason.ACCEPTED],
-            vetoed=vetoed,
-            invalid=invalid,
-            untested=twin.proposals - twin.counts[Reason.ACCEPTED] - vetoed - invalid,
+            **verdict_counts(twin.counts),
             latency_p50=twin.latency.quantile(0.5),
             latency_p99=twin.latency.quantile(0.99),
             rollbacks=self.node.learner.rollbacks(self.task.name),

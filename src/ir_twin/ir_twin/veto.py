@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import deque
 from typing import Literal, NamedTuple
@@ -11,41 +10,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_common.verdict_kinds import Reason
 from ir_twin.twin_config import VetoConfig
 
 MIN_REWARDS = 50
 """Real rewards, and predictions, that a judgement about a threshold rests on at least."""
 COMPARED_STEPS = 500
 """Recent steps of which prediction and outcome are compared."""
-
-
-class Reason(enum.IntEnum):
-    """Why a verdict is what it is (numbers of ir_interfaces/msg/Verdict)."""
-
-    ACCEPTED = 0
-    LOW_REWARD = 1
-    INVALID_COMMAND = 2
-    NO_MODEL = 3
-    STALE_STATE = 4
-    NO_PREDICTION = 5
-    UNTESTED = 6
-    HIGH_RISK = 7
-
-
-VETOES = (Reason.LOW_REWARD, Reason.HIGH_RISK)
-
-
-class Sent(enum.IntEnum):
-    """What was sent (numbers of ir_interfaces/msg/Verdict)."""
-
-    PROPOSAL = 0
-    SCALED = 1
-    """Between the proposal and the safe action."""
-    PREVIOUS = 2
-    """What was sent before."""
-    SAMPLED = 3
-    """Drawn around the proposal."""
-    SAFE = 4
 
 
 class VetoDecision(NamedTuple):

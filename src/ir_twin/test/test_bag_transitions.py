@@ -13,6 +13,7 @@ import torch
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_common.verdict_kinds import Reason
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import LearnerConfig
 from ir_dynamics.termination_labels import FAR
@@ -23,7 +24,6 @@ from ir_twin.learner_worker import TaskLearner
 from ir_twin.robot_twin import RobotTwin, TaskTwin
 from ir_twin.train_twin import _config, main, train
 from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import Reason
 
 torch.set_num_threads(1)
 TASK = CartNavigation()

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason, Sent
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
 from ir_dynamics.predict_network import ModelVersion, PredictionError
 from ir_dynamics.transitions import TransitionLayout
 from ir_twin.robot_twin import Array, RobotTwin, TaskTwin, judge_all
 from ir_twin.twin_config import TwinConfig, VetoConfig
 from ir_twin.verdict_outcomes import Judged, RiskLimit, VerdictOutcomes
-from ir_twin.veto import Reason, Sent
 
 SECOND = 1_000_000_000
 SAFE = np.array([0.0])

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason, Sent
 from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
@@ -25,7 +26,6 @@ from ir_twin.learner_worker import TaskLearner
 from ir_twin.robot_twin import RobotTwin, TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
 from ir_twin.verdict_outcomes import Judged
-from ir_twin.veto import Reason, Sent
 
 torch.set_num_threads(1)
 LAYOUT = TransitionLayout(1, 1, ahead=True)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason
 from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
 from ir_dynamics.transitions import TransitionLayout, layout_of
 from ir_twin.command_delay import WINDOW
 from ir_twin.robot_twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
 from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import Reason
 
 SAFE = np.array([0.25])
 ENFORCE = VetoConfig(mode="enforce", threshold=0.0, max_consecutive_vetoes=3)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason
 from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import MIN_REWARDS, Reason, Threshold, decide
+from ir_twin.veto import MIN_REWARDS, Threshold, decide
 
 REWARDS = st.floats(allow_nan=True, allow_infinity=True)
 FINITE = st.floats(-1e6, 1e6)

@@ -11,11 +11,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from ir_common.slice_kinds import KEYS, LABELS
+from ir_common.verdict_kinds import COUNTS
+
 LOST_WITH_NODE = "node_restart"
 """Reason under which messages are booked that were queued in a relay that died."""
 
 _TASK_COUNTS = ("distance", "reward", "episodes", "steps", "falls", "collisions", "goals", "stops")
-_VERDICT_COUNTS = ("proposals", "accepted", "vetoed", "invalid", "untested")
 
 
 class Counters:
@@ -83,7 +85,7 @@ class SliceTotals:
         }
         accounted = [sum(p[i] for name, p in books.items() if name != "offered") for i in (0, 1)]
         return {
-            "type": {1: "eMBB", 2: "URLLC"}.get(self.spec_type, str(self.spec_type)),
+            "type": LABELS.get(KEYS.get(self.spec_type, ""), str(self.spec_type)),
             "resource_blocks": self.resource_blocks,
             **pairs,
             "dropped": dropped,
@@ -98,7 +100,7 @@ class RobotTotals:
 
     task: str = ""
     counts: Counters = field(default_factory=lambda: Counters(_TASK_COUNTS, "steps"))
-    verdicts: Counters = field(default_factory=lambda: Counters(_VERDICT_COUNTS, "proposals"))
+    verdicts: Counters = field(default_factory=lambda: Counters(COUNTS, "proposals"))
     latency_p50: float = math.nan
     latency_p99: float = math.nan
     model_version: int = 0
@@ -110,7 +112,7 @@ class RobotTotals:
 
     def update_twin(self, status: Any) -> None:
         """Takes one `TwinStatus`."""
-        self.verdicts.update({name: getattr(status, name) for name in _VERDICT_COUNTS})
+        self.verdicts.update({name: getattr(status, name) for name in COUNTS})
         self.latency_p50, self.latency_p99 = status.latency_p50, status.latency_p99
         self.model_version = int(status.model_version)
 
