@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One picture of the stack for all viewers, put together from its messages and encoded once.
 
-Functions read messages by their fields alone, as `ir_twin.monitor.totals`, which keeps the totals, does.
+Functions read messages by their fields alone, as `ir_common.run_totals`, which keeps the totals, does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ir_common.run_totals import RunTotals
 from ir_common.slice_kinds import KEYS, LABELS
 from ir_common.verdict_kinds import KINDS, kind_of
-from ir_twin.monitor.totals import RunTotals
 
 BIN = 0.5
 """Charts show means and counts over so many seconds."""

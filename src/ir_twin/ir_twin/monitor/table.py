@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ir_twin.monitor.totals import FederationTotals, RunTotals
+from ir_common.run_totals import FederationTotals, RunTotals
 
 
 def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:

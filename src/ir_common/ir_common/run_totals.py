@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Totals of one run, put together from the stack's messages.
+"""Totals of one run, put together from the stack's messages, for the monitor's report and the page.
 
 The messages count since the start of the node that sends them. When such a node dies and comes back, its counts begin
 at zero again; the totals here go on. The functions read messages by their fields alone, so plain objects do as well.
