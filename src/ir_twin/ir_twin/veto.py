@@ -29,12 +29,13 @@ class VetoDecision(NamedTuple):
     reason: Reason
 
 
-Lack = Literal[Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE]
+MissingInput = Literal[Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE]
+"""What a proposal cannot be tested without, as the reason of its verdict."""
 
 
 def decide(
-    config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0, lack: Lack | None = None,
-    veto: Reason = Reason.LOW_REWARD,
+    config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0,
+    missing: MissingInput | None = None, veto: Reason = Reason.LOW_REWARD,
 ) -> VetoDecision:  # fmt: skip
     r"""The rule: accepted where :math:`\hat r \ge` threshold. (Of risk and limit: both are given with a minus.)
 
@@ -44,19 +45,19 @@ def decide(
 
     Args:
         config: mode, and what takes the place of the rule.
-        predicted_reward: dimensionless; anything where ``lack`` says that there is no prediction.
-        threshold: dimensionless, finite unless ``lack`` is given.
+        predicted_reward: dimensionless; anything where ``missing`` says that there is no prediction.
+        threshold: dimensionless, finite unless ``missing`` is given.
         vetoes_in_a_row: of this robot until now; after ``max_consecutive_vetoes`` one proposal is sent as a probe
             (not accepted, yet not replaced), so that a twin that is wrong meets the evidence.
-        lack: why there is no prediction, if so.
+        missing: why there is no prediction, if so.
         veto: the reason where it is not accepted.
     """
-    if lack is Reason.INVALID_COMMAND:
-        return VetoDecision(False, True, lack)
+    if missing is Reason.INVALID_COMMAND:
+        return VetoDecision(False, True, missing)
     if config.mode == "off":
         return VetoDecision(True, False, Reason.UNTESTED)
     enforce = config.mode == "enforce"
-    reason = Reason.NO_PREDICTION if lack is None and not math.isfinite(predicted_reward) else lack
+    reason = Reason.NO_PREDICTION if missing is None and not math.isfinite(predicted_reward) else missing
     if reason is not None:
         accepted = _FALLBACKS[reason](config) == "pass"
         return VetoDecision(accepted, enforce and not accepted, reason)

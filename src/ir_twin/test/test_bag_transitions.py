@@ -20,8 +20,10 @@ from ir_dynamics.termination_labels import FAR
 from ir_dynamics.transitions import UNKNOWN, TransitionLayout, layout_of
 from ir_sim.tasks import CartNavigation
 from ir_twin.bag_transitions import STATE, _types, read_transitions
+from ir_twin.judgement import judge
 from ir_twin.learner_worker import TaskLearner
-from ir_twin.robot_twin import RobotTwin, TaskTwin
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.train_twin import _config, main, train
 from ir_twin.twin_config import VetoConfig
 
@@ -248,7 +250,7 @@ def test_what_was_recorded_gives_the_same_verdicts_again(rule: str, tmp_path: Pa
             twin.observe(i * PERIOD, TASK.name, **state)
             if i % 100 == 99:
                 task.reconsider(config)
-            verdict = twin.judge(rng.uniform(-1, 1, M), i * PERIOD, config)
+            verdict = judge(twin, rng.uniform(-1, 1, M), i * PERIOD, config)
             verdicts.append(
                 (verdict.accepted, verdict.reason, verdict.predicted_reward, verdict.risk, verdict.threshold)
             )
