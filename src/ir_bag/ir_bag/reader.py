@@ -7,6 +7,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -21,6 +22,8 @@ from ir_common.config import ConfigError
 
 SOURCES: dict[str, Callable[[Path], McapSource | SqliteSource]] = {".mcap": McapSource, ".db3": SqliteSource}
 _NAME = "metadata.yaml"
+_PART = 1 << 20
+"""B of a compressed file that are unpacked at once."""
 
 
 class BagReader:
@@ -39,9 +42,16 @@ class BagReader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._metadata = _read_metadata(self.path)
-        self._sources = [_source(file) for file in _files(self.path, self._metadata)]
+        files = _files(self.path, self._metadata)
+        mode = str(self._metadata.get("compression_mode", "")).lower()
+        self._unpacked = TemporaryDirectory(prefix="ir_bag_") if mode == "file" else None
+        folder = Path(self._unpacked.name) if self._unpacked else None
+        self._sources = [_source(_unpack(file, folder) if folder else file) for file in files]
         self.summary = _merge([source.summary() for source in self._sources])
-        self._decompress = self._metadata.get("compression_mode", "").lower() == "message"
+        if folder:
+            self.summary.files, self.summary.size = [str(f) for f in files], sum(f.stat().st_size for f in files)
+            self.summary.compression = f"{self._metadata.get('compression_format')} (each file)"
+        self._decompress = mode == "message"
         self.summary.distro = str(self._metadata.get("ros_distro") or "")
         if self._decompress:
             self.summary.compression = f"{self._metadata.get('compression_format')} (each message)"
@@ -101,8 +111,6 @@ def _read_metadata(path: Path) -> dict[str, Any]:
             raise TypeError
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         raise ConfigError(f"{file}: is damaged; delete it, then run `ir bag info --repair {path}`") from None
-    if str(content.get("compression_mode", "")).lower() == "file":
-        raise ConfigError(f"{path}: its files are compressed as a whole; unpack them first (`ros2 bag convert`, zstd)")
     return content
 
 
@@ -136,6 +144,23 @@ def _merge(parts: list[Summary]) -> Summary:
         whole.files += part.files
         whole.problems += part.problems
     return whole
+
+
+def _unpack(file: Path, folder: Path) -> Path:
+    """A file that was compressed as a whole, unpacked in a folder."""
+    unpacked = folder / (file.stem if file.suffix == ".zstd" else file.name)
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        with file.open("rb") as packed, unpacked.open("wb") as whole:
+            while not decompressor.eof:
+                if not (part := packed.read(_PART)):
+                    raise zstandard.ZstdError("it was cut off")
+                whole.write(decompressor.decompress(part))
+    except zstandard.ZstdError as error:
+        raise ConfigError(f"{file}: cannot be unpacked ({error}); the bag is damaged") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be unpacked ({error.strerror}); make room in {folder.parent}") from None
+    return unpacked
 
 
 def _decompressed(data: bytes) -> bytes:
