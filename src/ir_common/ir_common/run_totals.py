@@ -15,7 +15,7 @@ from ir_common.slice_kinds import KEYS, LABELS
 from ir_common.verdict_kinds import COUNTS
 
 LOST_WITH_NODE = "node_restart"
-"""Reason under which messages are booked that were queued in a relay that died."""
+"""Reason under which messages are counted that were queued in a relay that died."""
 
 _TASK_COUNTS = ("distance", "reward", "episodes", "steps", "falls", "collisions", "goals", "stops")
 
@@ -41,7 +41,7 @@ class Counters:
 
 @dataclass
 class SliceTotals:
-    """Books of one slice over all relays that carried it; messages and bytes in one pair."""
+    """Counters of one slice over all relays that carried it; messages and bytes in one pair."""
 
     spec_type: int = 0
     resource_blocks: float = 0.0
@@ -54,11 +54,11 @@ class SliceTotals:
 
     def update(self, report: Any) -> None:
         """Takes one `SliceReport`."""
-        books = _books(report.books)
-        if books["offered"] < self._last.get("offered", (0, 0)):
+        counts = _flow_counts(report.books)
+        if counts["offered"] < self._last.get("offered", (0, 0)):
             for name, pair in self._last.items():
                 self._add(f"dropped {LOST_WITH_NODE}" if name == "queued" else name, pair)
-        self._last = books
+        self._last = counts
         self.spec_type, self.resource_blocks = int(report.type), float(report.resource_blocks)
         self.offered_rate, self.delivered_rate = float(report.offered_rate), float(report.delivered_rate)
         self.delay, self.recent_delay = _delay(report.delay), _delay(report.recent_delay)
@@ -67,29 +67,29 @@ class SliceTotals:
         there = self._base.get(name, (0, 0))
         self._base[name] = (there[0] + pair[0], there[1] + pair[1])
 
-    def books(self) -> dict[str, tuple[int, int]]:
+    def counts(self) -> dict[str, tuple[int, int]]:
         """(messages, bytes) under ``offered``, ``delivered``, ``queued`` and ``dropped <reason>``."""
         nothing = (0, 0)
-        books = {}
+        counts = {}
         for name in sorted({*self._base, *self._last}):
             base, last = self._base.get(name, nothing), self._last.get(name, nothing)
-            books[name] = (base[0] + last[0], base[1] + last[1])
-        return books
+            counts[name] = (base[0] + last[0], base[1] + last[1])
+        return counts
 
     def as_dict(self) -> dict[str, Any]:
         """The slice's part of the report."""
-        books = self.books()
-        pairs = {name: {"messages": pair[0], "bytes": pair[1]} for name, pair in books.items()}
+        counts = self.counts()
+        pairs = {name: {"messages": pair[0], "bytes": pair[1]} for name, pair in counts.items()}
         dropped = {
             name.removeprefix("dropped "): pairs.pop(name) for name in list(pairs) if name.startswith("dropped ")
         }
-        accounted = [sum(p[i] for name, p in books.items() if name != "offered") for i in (0, 1)]
+        accounted = [sum(p[i] for name, p in counts.items() if name != "offered") for i in (0, 1)]
         return {
             "type": LABELS.get(KEYS.get(self.spec_type, ""), str(self.spec_type)),
             "resource_blocks": self.resource_blocks,
             **pairs,
             "dropped": dropped,
-            "balanced": accounted == list(books.get("offered", (0, 0))),
+            "balanced": accounted == list(counts.get("offered", (0, 0))),
             "delay_seconds": {name: _finite(value) for name, value in self.delay.items()},
         }
 
@@ -244,7 +244,7 @@ class RunTotals:
         }
 
 
-def _books(books: Any) -> dict[str, tuple[int, int]]:
+def _flow_counts(books: Any) -> dict[str, tuple[int, int]]:
     pairs = {
         name: (int(getattr(books, f"{name}_messages")), int(getattr(books, f"{name}_bytes")))
         for name in ("offered", "delivered", "queued")

@@ -164,9 +164,9 @@ class LiveState:
         self._changed.add("nodes")
 
     def _rate(self, one: Any, now: float) -> dict[str, Any]:
-        books = self.totals.slices[one.slice].books()
-        dropped = sum(pair[0] for name, pair in books.items() if name.startswith("dropped "))
-        done = dropped + books["delivered"][0]
+        counts = self.totals.slices[one.slice].counts()
+        dropped = sum(pair[0] for name, pair in counts.items() if name.startswith("dropped "))
+        done = dropped + counts["delivered"][0]
         window = self._outages.setdefault(one.slice, deque())
         window.append((now, dropped, done))
         while len(window) > 2 and window[1][0] <= now - OUTAGE_WINDOW:
@@ -179,11 +179,11 @@ class LiveState:
             "utilisation": number(one.utilisation, 3),
             "p50": number(one.recent_delay.p50, 6),
             "p99": number(one.recent_delay.p99, 6),
-            "delivered": books["delivered"][0],
-            "queued": books["queued"][0],
+            "delivered": counts["delivered"][0],
+            "queued": counts["queued"][0],
             "dropped": dropped,
             "dropped_by_reason": {
-                name.removeprefix("dropped "): pair[0] for name, pair in books.items() if name.startswith("dropped ")
+                name.removeprefix("dropped "): pair[0] for name, pair in counts.items() if name.startswith("dropped ")
             },
             "outage": _mean(dropped, done),
             "recent_outage": _mean(dropped - window[0][1], done - window[0][2]),
