@@ -2,14 +2,15 @@
 """The veto's rule holds for all numbers; the threshold makes sense and cannot run away."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_common.verdict_kinds import Reason
-from ir_twin.twin_config import VetoConfig
+from ir_common.verdict_kinds import Reason, VerdictMode
+from ir_twin.twin_config import Mode, VetoConfig
 from ir_twin.veto import MIN_REWARDS, Threshold, decide
 
 REWARDS = st.floats(allow_nan=True, allow_infinity=True)
@@ -23,6 +24,10 @@ CONFIGS = st.builds(
 )  # fmt: skip
 
 SHORT_TRIAL = VetoConfig(trial_steps=MIN_REWARDS)
+
+
+def test_the_modes_of_the_configuration_are_those_of_the_message() -> None:
+    assert [mode.name.lower() for mode in VerdictMode] == [*get_args(Mode)]
 
 
 @given(CONFIGS, FINITE, FINITE, FINITE)
