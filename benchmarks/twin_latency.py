@@ -24,7 +24,9 @@ from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.transitions import layout_of
 from ir_sim.tasks import HopperHop
-from ir_twin.robot_twin import RobotTwin, TaskTwin, judge_all
+from ir_twin.judgement import judge_all
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import VetoConfig
 
 ROBOTS = (1, 8, 64)

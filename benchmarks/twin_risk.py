@@ -25,7 +25,9 @@ from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import Rows, TransitionMaker, layout_of
 from ir_sim.tasks import HopperHop
-from ir_twin.robot_twin import RobotTwin, TaskTwin
+from ir_twin.judgement import judge
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import VetoConfig
 
 HOPPER = HopperHop()
@@ -115,7 +117,7 @@ def hop(seed: int, count: int, twin: RobotTwin | None = None) -> tuple[int, Rows
         wanted = policy.act(content["observation"]) + EXPLORATION * reach * rng.normal(size=len(reach))
         action = env.task.clip(wanted)
         if twin:
-            action = twin.judge(action, 0, CONFIG).sent
+            action = judge(twin, action, 0, CONFIG).sent
         observation, reward, terminated, truncated, _ = env.step(action.astype(np.float32))
         content |= {
             "step": content["step"] + 1, "observation": observation, "action": action, "reward": reward,

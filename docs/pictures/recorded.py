@@ -17,7 +17,7 @@ from rclpy.serialization import deserialize_message
 
 from ir_bag.reader import BagReader
 from ir_bag.ros_types import message_class
-from ir_interfaces.msg import Verdict
+from ir_common.verdict_kinds import VETOES
 
 SECOND = 1e9
 BIN = 1.0  #: s of the bag's picture
@@ -130,7 +130,7 @@ def twin(run: Run, path: Path, robots: tuple[str, ...] = ("cart", "spider", "hop
                 seen["got"].append((time, message.reward))
                 continue
             seen["predicted"].append((time, message.predicted_reward))
-            if not message.accepted and message.reason in (Verdict.REASON_LOW_REWARD, Verdict.REASON_HIGH_RISK):
+            if not message.accepted and message.reason in VETOES:
                 seen["vetoed"].append((time, message.predicted_reward))
         axes.plot(*np.array(seen["got"]).T, linewidth=0.9, label="reward that the robot got")
         axes.plot(*np.array(seen["predicted"]).T, linewidth=0.7, label="predicted for the proposal")

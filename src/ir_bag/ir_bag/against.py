@@ -6,11 +6,12 @@ The report was written at some moment of the run; the journals usually reach a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
+from ir_common.verdict_kinds import verdict_counts
+
 _COUNTS = ("offered", "delivered", "queued", "dropped")
-_ACCEPTED, _INVALID, _UNTESTED = 0, 2, (3, 4, 5, 6)  # reasons of ir_interfaces/msg/Verdict; others are vetoes
 
 Statements = dict[tuple[str, int, int], dict[str, Any]]
 
@@ -38,18 +39,12 @@ def _counts(slices: dict[str, Any]) -> dict[str, Any]:
 
 def _robot(name: str, verdicts: dict[str, Any], said: Statements) -> str:
     proposals = int(verdicts.get("proposals", 0))
-    reasons = [
+    reasons = Counter(
         content["reason"]
         for (topic, _, sequence), content in said.items()
         if topic.endswith(f"/{name}/verdict") and sequence <= proposals
-    ]
-    kinds: dict[str, Callable[[int], bool]] = {
-        "accepted": lambda reason: reason == _ACCEPTED,
-        "invalid": lambda reason: reason == _INVALID,
-        "untested": lambda reason: reason in _UNTESTED,
-    }
-    repeated = {"proposals": len(reasons)} | {kind: sum(map(test, reasons)) for kind, test in kinds.items()}
-    repeated["vetoed"] = len(reasons) - sum(repeated[kind] for kind in kinds)
+    )
+    repeated = verdict_counts(reasons)
     wanted = {kind: int(verdicts.get(kind, 0)) for kind in repeated}
     return "" if repeated == wanted else f"{name}: verdicts are {repeated} again, {wanted} in the run's report"
 

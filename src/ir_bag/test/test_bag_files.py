@@ -15,7 +15,7 @@ import yaml
 from bags import ODOM, SCAN
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from ir_bag.reader import BagReader, repair
@@ -73,6 +73,27 @@ def test_bags_of_another_library_are_read(tmp_path, storage, version):
     assert plain(reader.messages()) == plain(content)
     assert reader.summary.counts == {ODOM: 25, SCAN: 25} and reader.summary.problems == []
     assert {topic.type for topic in reader.summary.topics.values()} == set(bags.TYPES.values())
+
+
+@STORAGES
+@pytest.mark.parametrize("mode", [CompressionMode.FILE, CompressionMode.MESSAGE])
+def test_compressed_messages_and_files_are_unpacked(tmp_path, storage, mode):
+    store, content = get_typestore(Stores.ROS2_JAZZY), bags.messages(50)
+    made = Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin[storage.upper()])
+    made.set_compression(mode, CompressionFormat.ZSTD)
+    with made as bag:
+        connections = {name: bag.add_connection(name, kind, typestore=store) for name, kind in bags.TYPES.items()}
+        for message in content:
+            bag.write(connections[message.topic], message.time, message.data)
+    reader = BagReader(tmp_path / "bag")
+    assert plain(reader.messages()) == plain(content)
+    assert reader.summary.compression.startswith("zstd (each ") and reader.summary.problems == []
+    [file] = map(Path, reader.summary.files)
+    assert file.parent == tmp_path / "bag" and reader.summary.size == file.stat().st_size
+    if mode is CompressionMode.FILE:
+        file.write_bytes(file.read_bytes()[:50] + b"damaged")
+        with pytest.raises(ConfigError, match="cannot be unpacked"):
+            BagReader(tmp_path / "bag")
 
 
 @settings(deadline=None, max_examples=30)

@@ -25,7 +25,7 @@ from ir_dashboard.hub import Hub
 from ir_dashboard.ros_driving import DrivingPort
 from ir_dashboard.ros_slices import SliceServices
 from ir_dashboard.scene import read_scene
-from ir_dashboard.state import LiveState, encode
+from ir_dashboard.state import CONSTANTS, LiveState, encode
 from ir_dashboard.web import TICK, application
 from ir_dashboard.web_server import WebServer
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, SliceList, TaskState, TaskStatus, TwinStatus, Verdict
@@ -53,7 +53,7 @@ class DashboardNode(Node):
         self._poll = Poll(self)
         self._subscribe(drivers)
         token = config.token or secrets.token_urlsafe(12)
-        constants = {
+        constants = CONSTANTS | {
             "order": self._names,
             "drivable": list(drivers),
             "dead_man": config.dead_man,

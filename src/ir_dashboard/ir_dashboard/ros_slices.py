@@ -70,13 +70,13 @@ class SliceServices:
             await asyncio.sleep(_POLL)
         done: asyncio.Future[Any] = loop.create_future()
 
-        def settle(answer: Any) -> None:
+        def finish(answer: Any) -> None:
             if not done.done():
                 done.set_result(answer)
 
         def hand_over(future: Any) -> None:
             with contextlib.suppress(RuntimeError):  # the loop ended while the answer was on its way
-                loop.call_soon_threadsafe(settle, future.result())
+                loop.call_soon_threadsafe(finish, future.result())
 
         future = client.call_async(request)
         future.add_done_callback(hand_over)

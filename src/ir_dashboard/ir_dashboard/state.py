@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One picture of the stack for all viewers, put together from its messages and encoded once.
 
-Functions read messages by their fields alone, as `ir_twin.monitor.totals`, which keeps the totals, does.
+Functions read messages by their fields alone, as `ir_common.run_totals`, which keeps the totals, does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ir_twin.monitor.totals import RunTotals
+from ir_common.run_totals import RunTotals
+from ir_common.slice_kinds import KEYS, LABELS
+from ir_common.verdict_kinds import KINDS, kind_of
 
 BIN = 0.5
 """Charts show means and counts over so many seconds."""
@@ -22,7 +24,14 @@ OUTAGE_WINDOW = 10.0
 """The recent outage of a slice is over so many seconds."""
 _EPOCH = 1e9
 """A stamp beyond it is wall time, s: the stamp of a node that does not live in simulated time, as the simulator."""
-_TYPES = {1: "embb", 2: "urllc"}
+_SLICE_COLUMNS = ("resource_blocks", "offered_rate", "delivered_rate", "p50", "p99")
+_ROBOT_COLUMNS = ("predicted", "reward", *KINDS, "falls", "collisions")
+CONSTANTS: dict[str, Any] = {
+    "columns": {"slices": _SLICE_COLUMNS, "robots": _ROBOT_COLUMNS},
+    "verdict_kinds": KINDS,
+    "slice_labels": LABELS,
+}
+"""What a page is told first: names of the numbers in the charts' rows, kinds of verdicts, labels of slice types."""
 
 
 @dataclass
@@ -33,10 +42,10 @@ class _Bin:
     predictions: int = 0
     reward: float = 0.0
     steps: int = 0
-    verdicts: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "vetoed": 0, "invalid": 0, "untested": 0})
+    verdicts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
     def row(self) -> list[Any]:
-        """[mean predicted reward, mean reward of the steps, accepted, vetoed, invalid, untested]."""
+        """[mean predicted reward, mean reward of the steps, verdicts of each of `KINDS`]."""
         means = [_mean(self.predicted, self.predictions), _mean(self.reward, self.steps)]
         return [*means, *self.verdicts.values()]
 
@@ -88,12 +97,7 @@ class LiveState:
     def take_verdict(self, robot: str, verdict: Any) -> None:
         """Takes a Verdict."""
         one = self._bins[robot]
-        if verdict.reason == verdict.REASON_INVALID_COMMAND:
-            one.verdicts["invalid"] += 1
-        elif verdict.reason not in (verdict.REASON_ACCEPTED, verdict.REASON_LOW_REWARD):
-            one.verdicts["untested"] += 1
-        else:
-            one.verdicts["accepted" if verdict.accepted else "vetoed"] += 1
+        one.verdicts[kind_of(verdict.reason)] += 1
         if math.isfinite(verdict.predicted_reward):
             one.predicted += verdict.predicted_reward
             one.predictions += 1
@@ -117,7 +121,7 @@ class LiveState:
         """Takes a SliceList."""
         self._specs = {
             status.spec.name: {
-                "type": _TYPES.get(status.spec.type, str(status.spec.type)),
+                "type": KEYS.get(status.spec.type, str(status.spec.type)),
                 "template": status.spec.template_name,
                 "rate": number(status.spec.rate, 0),
                 "max_latency": number(status.spec.max_latency, 6),
@@ -160,9 +164,9 @@ class LiveState:
         self._changed.add("nodes")
 
     def _rate(self, one: Any, now: float) -> dict[str, Any]:
-        books = self.totals.slices[one.slice].books()
-        dropped = sum(pair[0] for name, pair in books.items() if name.startswith("dropped "))
-        done = dropped + books["delivered"][0]
+        counts = self.totals.slices[one.slice].counts()
+        dropped = sum(pair[0] for name, pair in counts.items() if name.startswith("dropped "))
+        done = dropped + counts["delivered"][0]
         window = self._outages.setdefault(one.slice, deque())
         window.append((now, dropped, done))
         while len(window) > 2 and window[1][0] <= now - OUTAGE_WINDOW:
@@ -175,11 +179,11 @@ class LiveState:
             "utilisation": number(one.utilisation, 3),
             "p50": number(one.recent_delay.p50, 6),
             "p99": number(one.recent_delay.p99, 6),
-            "delivered": books["delivered"][0],
-            "queued": books["queued"][0],
+            "delivered": counts["delivered"][0],
+            "queued": counts["queued"][0],
             "dropped": dropped,
             "dropped_by_reason": {
-                name.removeprefix("dropped "): pair[0] for name, pair in books.items() if name.startswith("dropped ")
+                name.removeprefix("dropped "): pair[0] for name, pair in counts.items() if name.startswith("dropped ")
             },
             "outage": _mean(dropped, done),
             "recent_outage": _mean(dropped - window[0][1], done - window[0][2]),
@@ -247,10 +251,7 @@ class LiveState:
         self._bin_ends = self._bin_ends + BIN if late < BIN else now + BIN
         row = {
             "at": round(now, 2),
-            "slices": {
-                name: [rate[key] for key in ("resource_blocks", "offered_rate", "delivered_rate", "p50", "p99")]
-                for name, rate in self._rates.items()
-            },
+            "slices": {name: [rate[key] for key in _SLICE_COLUMNS] for name, rate in self._rates.items()},
             "robots": {name: one.row() + self._mishaps(name) for name, one in self._bins.items()},
         }
         self._bins = {name: _Bin() for name in self._bins}

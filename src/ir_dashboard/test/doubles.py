@@ -7,7 +7,7 @@ from ir_dashboard.access import Access
 from ir_dashboard.driving import Desk, Limits
 from ir_dashboard.hub import Hub
 from ir_dashboard.stack import NotAccepted, Unavailable
-from ir_dashboard.state import LiveState
+from ir_dashboard.state import CONSTANTS, LiveState
 from ir_dashboard.web import application
 from ir_radio.model.slice_specs import SliceSpec
 
@@ -100,7 +100,7 @@ class Web:
     def __init__(self, dead_man=0.15):
         self.port, self.slices, self.hub, self.pictures = Port(), Slices(), Hub(), Pictures()
         self.desk = Desk({"cart": Limits(-0.5, 1.0, -1.5, 1.5)}, dead_man, self.port)
-        constants = {
+        constants = CONSTANTS | {
             "order": ["cart", "hopper"],
             "drivable": ["cart"],
             "dead_man": dead_man,

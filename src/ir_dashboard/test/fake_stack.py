@@ -5,6 +5,7 @@ import io
 import math
 import os
 import time
+from collections import Counter
 
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
@@ -16,6 +17,8 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from ir_common.ros_node import LATCHED, NODE_STATUS_TOPIC, RELIABLE
 from ir_common.ros_time import to_stamp
+from ir_common.slice_kinds import SliceKind
+from ir_common.verdict_kinds import Reason, VerdictMode, kind_of, verdict_counts
 from ir_interfaces.msg import (
     Allocation,
     Books,
@@ -35,6 +38,7 @@ from ir_interfaces.msg import (
     Verdict,
 )
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
+from ir_radio.engine.cell_tables import Fate
 
 STREAM = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 JOINTS = {
@@ -48,12 +52,24 @@ LEGS = [
     for part in ("hip", "knee")
 ]
 SLICES = {
-    "video": (45e6, 0.135, 1, 3),
-    "spider": (35e6, 0.052, 1, 2),
-    "cart": (15e6, 0.01, 1, 1),
-    "control": (5e6, 0.01, 2, 0),
+    "video": (45e6, 0.135, SliceKind.EMBB, 3),
+    "spider": (35e6, 0.052, SliceKind.EMBB, 2),
+    "cart": (15e6, 0.01, SliceKind.EMBB, 1),
+    "control": (5e6, 0.01, SliceKind.URLLC, 0),
 }
+EXPIRED = Fate.EXPIRED.name.lower()
 ACTIONS = {"cart": 2, "spider": 12, "hopper": 3}
+
+
+def reason_of(step):
+    """Of the verdict of a control step: most proposals pass, some fall to either rule, few are invalid or untested."""
+    if step % 131 == 0:
+        return Reason.INVALID_COMMAND
+    if step % 97 == 0:
+        return Reason.STALE_STATE
+    if step % 23 == 0:
+        return Reason.HIGH_RISK if step % 2 else Reason.LOW_REWARD
+    return Reason.ACCEPTED
 
 
 class FakeStack(Node):
@@ -67,6 +83,7 @@ class FakeStack(Node):
         self.proposed, self.in_force = [], (0.0, 0.0)
         self.commands = []  # (wall time, forward, turn) as they came
         self.steps = dict.fromkeys(robots, 0)
+        self.verdicts = {robot: Counter() for robot in robots}
         self.offered = dict.fromkeys(SLICES, 0)
         self.dropped = dict.fromkeys(SLICES, 0)
         self.specs = [spec(name, *values) for name, values in SLICES.items()]
@@ -146,12 +163,12 @@ class FakeStack(Node):
         step, real = self.steps[robot], 0.5 + 0.3 * math.sin(self.now() / 3)
         action = list(self.in_force) if robot == "cart" else [0.0] * ACTIONS[robot]
         self.pubs[f"/edge/{robot}/state"].publish(TaskState(task="t", step=step, action=action, reward=real))
-        reason = Verdict.REASON_LOW_REWARD if step % 23 == 0 else Verdict.REASON_ACCEPTED
-        reason = Verdict.REASON_INVALID_COMMAND if step % 131 == 0 else reason
+        reason = reason_of(step)
+        self.verdicts[robot][reason] += 1
         self.pubs[f"/edge/{robot}/verdict"].publish(
             Verdict(
-                sequence=step, mode=2, reason=reason, accepted=reason == 0,
-                predicted_reward=math.nan if reason == 2 else real - 0.05 + 0.1 * math.sin(step),
+                sequence=step, mode=VerdictMode.ENFORCE, reason=reason, accepted=reason is Reason.ACCEPTED,
+                predicted_reward=math.nan if kind_of(reason) == "invalid" else real - 0.05 + 0.1 * math.sin(step),
                 threshold=0.1, proposed=action, sent=action, latency=0.0007,
             )
         )  # fmt: skip
@@ -169,7 +186,7 @@ class FakeStack(Node):
             books = Books(offered_messages=n, delivered_messages=n - lost - 3, queued_messages=3,
                           offered_bytes=n * 1000, delivered_bytes=(n - lost - 3) * 1000, queued_bytes=3000)  # fmt: skip
             if lost:
-                books.dropped = [DropCount(reason="expired", messages=lost, bytes=lost * 1000)]
+                books.dropped = [DropCount(reason=EXPIRED, messages=lost, bytes=lost * 1000)]
             delay = DelayStats(count=100, mean=p50, p50=p50, p99=p50 * 2.4, max=p50 * 3)
             message.slices.append(
                 SliceReport(
@@ -190,7 +207,8 @@ class FakeStack(Node):
             )  # fmt: skip
             self.pubs[f"/edge/{robot}/twin_status"].publish(
                 TwinStatus(task="t", model_version=3, transitions=n, reward_error=0.04, state_error=0.2, threshold=0.1,
-                           proposals=n, accepted=n - n // 23, vetoed=n // 23, latency_p50=0.0006, latency_p99=0.0016)
+                           latency_p50=0.0006, latency_p99=0.0016,
+                           **verdict_counts(self.verdicts[robot]))
             )  # fmt: skip
 
     def publish_slices(self):
@@ -248,7 +266,7 @@ class FakeStack(Node):
 
 def spec(name, rate, latency, kind, priority):
     flows = [FlowSpec(robots=["*"], topic=f"{name}_data", direction=0)]
-    reliability = 0.99 if kind == 1 else 0.9999
+    reliability = 0.99 if kind == SliceKind.EMBB else 0.9999
     return SliceSpec(name=name, rate=rate, max_latency=latency, type=kind, priority=priority, reliability=reliability,
                      queue_limit=1_000_000, flows=flows, differentiator=1)  # fmt: skip
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace as Is
 
 import pytest
 
-from ir_dashboard.state import BIN, LiveState, encode, number
+from ir_common.verdict_kinds import KINDS, Reason, verdict_counts
+from ir_dashboard.state import BIN, CONSTANTS, LiveState, encode, number
 
 NAN = math.nan
 
@@ -17,9 +18,8 @@ def odometry(x=1.0):
     return Is(pose=Is(pose=Is(position=Is(x=x, y=2.0, z=0.0), orientation=Is(x=0.0, y=0.0, z=0.0, w=1.0))))
 
 
-def verdict(reason, accepted=False, predicted=NAN):
-    return Is(reason=reason, accepted=accepted, predicted_reward=predicted,
-              REASON_ACCEPTED=0, REASON_LOW_REWARD=1, REASON_INVALID_COMMAND=2)  # fmt: skip
+def verdict(reason, predicted=NAN):
+    return Is(reason=int(reason), accepted=reason is Reason.ACCEPTED, predicted_reward=predicted)
 
 
 def report(offered=0, delivered=0, expired=0, p99=0.02):
@@ -82,14 +82,39 @@ def test_outage_goes_on_over_a_new_start_of_the_radio(state):
 
 def test_a_bin_has_means_and_counts_by_outcome(state):
     state.update(0.0)
-    for one in (verdict(0, True, 1.0), verdict(0, True, 2.0), verdict(1, False, -3.0), verdict(2), verdict(3)):
-        state.take_verdict("cart", one)
+    for reason, predicted in (
+        (Reason.ACCEPTED, 1.0), (Reason.ACCEPTED, 2.0), (Reason.LOW_REWARD, -3.0), (Reason.INVALID_COMMAND, NAN),
+        (Reason.NO_MODEL, NAN),
+    ):  # fmt: skip
+        state.take_verdict("cart", verdict(reason, predicted))
     for reward in (0.5, 1.5, NAN):
         state.take_step("cart", Is(step=1, reward=reward))
     state.take_step("cart", Is(step=0, reward=0.0))  # the observation after a reset is no step
     assert "row" not in state.update(BIN / 2)
     assert state.update(BIN)["row"]["robots"]["cart"] == [0.0, 1.0, 2, 1, 1, 1, 0, 0]
     assert state.update(2 * BIN)["row"]["robots"]["cart"] == [None, None, 0, 0, 0, 0, 0, 0]
+
+
+def test_the_page_counts_verdicts_as_the_twin_does(state):
+    """A veto of the rules risk and risk_to_go is one; every reason comes in its own number."""
+    state.update(0.0)
+    by_reason = {reason: 1 + reason for reason in Reason}
+    for reason, count in by_reason.items():
+        for _ in range(count):
+            state.take_verdict("cart", verdict(reason))
+    row = state.update(BIN)["row"]["robots"]["cart"]
+    named = dict(zip(CONSTANTS["columns"]["robots"], row, strict=True))
+    assert {"proposals": sum(named[kind] for kind in KINDS)} | {kind: named[kind] for kind in KINDS} == verdict_counts(
+        by_reason
+    )
+    assert named["vetoed"] == by_reason[Reason.LOW_REWARD] + by_reason[Reason.HIGH_RISK]
+
+
+def test_the_columns_are_those_of_the_rows(state):
+    state.take_report(report(), 0.0)
+    row = state.update(0.0)["row"]
+    assert len(row["slices"]["control"]) == len(CONSTANTS["columns"]["slices"])
+    assert CONSTANTS["columns"]["slices"][0] == "resource_blocks" and row["slices"]["control"][0] == 14.0
 
 
 def test_bins_keep_their_pace_and_history_its_length(state):

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions from a rosbag2 (sqlite3 or MCAP), with no ROS installation needed."""
+"""The transitions that a rosbag2 bag (sqlite3 or MCAP, whole or cut off) holds of each task, without ROS."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from ir_bag.cdr import CdrDecoder
+from ir_bag.contents import Topic
+from ir_bag.definitions import Definitions
+from ir_bag.reader import BagReader
 from ir_common.config import ConfigError
 from ir_dynamics.dynamics_config import LearnerConfig
 from ir_dynamics.termination_labels import TerminationLabels
@@ -20,6 +21,7 @@ from ir_dynamics.transitions import Rows, TransitionLayout, TransitionMaker, lay
 from ir_sim.tasks import TASKS, Task
 
 STATE = "ir_interfaces/msg/TaskState"
+_USED = {"task", "episode", "step", "observation", "action", "reward", "terminated", "truncated"}
 
 
 @dataclass
@@ -37,6 +39,32 @@ class Recorded:
     """Messages with NaN, infinity or wrong widths."""
 
 
+class _Chain:
+    """The successive states of one robot, and the transitions that they make.
+
+    Args:
+        topic: of the states.
+        recorded: of the robot's task.
+        config: of the learner that is to have the transitions.
+    """
+
+    def __init__(self, topic: str, recorded: Recorded, config: LearnerConfig) -> None:
+        self.topic, self.layout, self.task = topic, recorded.layout, recorded.task
+        self.maker = TransitionMaker(self.layout)
+        horizon = config.risk_horizon if self.layout.ahead else 0.0
+        self._labels = TerminationLabels(horizon, self.task.control_period)
+        self.rows: list[Rows] = []
+
+    def take(self, state: dict[str, Any]) -> None:
+        """Takes the content of one TaskState."""
+        transition = self.maker.feed(**{name: state[name] for name in _USED - {"task"}})
+        self.rows.extend(map(self.layout.pack, self._labels.follow(transition, self.maker)))
+
+    def end(self) -> None:
+        """Takes that no state follows."""
+        self.rows.extend(map(self.layout.pack, self._labels.end()))
+
+
 def read_transitions(
     path: Path,
     skip_bad: bool = False,
@@ -45,10 +73,11 @@ def read_transitions(
 ) -> dict[str, Recorded]:
     """Reads the transitions of every task in a bag.
 
-    Where the state of one robot was recorded on both sides of the radio, the topic with more messages is taken.
+    Where the state of one robot was recorded on both sides of the radio, the topic with more messages is taken. What is
+    whole of a bag that was cut off is read.
 
     Args:
-        path: folder of the bag, or one .mcap file.
+        path: folder of the bag, or one file of it.
         skip_bad: refused messages are counted, not an error.
         progress: told (messages done, messages in all).
         config: of the learner that is to have them: its preset and `risk_horizon`.
@@ -60,93 +89,99 @@ def read_transitions(
         ConfigError: no bag that can be read, no topic with states, an unknown task, a bad message, or no transition.
     """
     try:
-        with AnyReader([path], default_typestore=_types()) as reader:
-            found = _read(path, reader, skip_bad, progress, config or LearnerConfig())
-    except ConfigError:
-        raise
-    except Exception as error:  # rosbags lets through what its parsers, sqlite3, struct and zstd raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{path}: is no bag that can be read ({reason}); give the folder of a rosbag2") from None
+        reader = BagReader(path)
+    except ConfigError as error:
+        raise _unreadable(path, error) from None
+    found = _read(path, reader, skip_bad, progress, config or LearnerConfig())
     if not any(len(recorded.rows) for recorded in found.values()):
         raise ConfigError(f"{path}: its states make no transition: no two are successive steps of an episode")
     return {name: recorded for name, recorded in found.items() if len(recorded.rows)}
 
 
+def _unreadable(path: Path, reason: object) -> ConfigError:
+    return ConfigError(f"{path}: is no bag that can be read ({reason}); give the folder of a rosbag2")
+
+
 def _read(
-    path: Path, reader: AnyReader, skip_bad: bool, progress: Callable[[int, int], None], config: LearnerConfig
+    path: Path, reader: BagReader, skip_bad: bool, progress: Callable[[int, int], None], config: LearnerConfig
 ) -> dict[str, Recorded]:
     tasks = {task.name: task for task in (kind() for kind in TASKS.values())}
-    connections = _chosen(path, reader)
-    total = sum(connection.msgcount for connection in connections)
+    topics = _chosen(path, reader)
+    total = sum(reader.summary.counts[topic.name] for topic in topics)
     found: dict[str, Recorded] = {}
-    makers: dict[tuple[str, str], TransitionMaker] = {}
-    hindsights: dict[tuple[str, str], TerminationLabels] = {}
-    kept: dict[tuple[str, str], list[Rows]] = {}
-    for done, (connection, time, data) in enumerate(reader.messages(connections)):
-        message: Any = reader.deserialize(data, connection.msgtype)
-        if message.task not in tasks:
-            raise ConfigError(f"{path}: {connection.topic} is of task {message.task!r}; known: {', '.join(tasks)}")
-        task = tasks[message.task]
+    chains: dict[tuple[str, str], _Chain] = {}
+    for done, (topic, time, state) in enumerate(_states(path, reader, topics)):
+        if state["task"] not in tasks:
+            raise ConfigError(f"{path}: {topic} is of task {state['task']!r}; known: {', '.join(tasks)}")
+        task = tasks[state["task"]]
         layout = layout_of(config.preset, len(task.observation_names), len(task.action_names))
         recorded = found.setdefault(task.name, Recorded(task, layout))
-        key = task.name, connection.topic
-        if key not in makers:
-            makers[key] = TransitionMaker(layout)
-            hindsights[key] = TerminationLabels(config.risk_horizon if layout.ahead else 0.0, task.control_period)
-            recorded.topics.append(connection.topic)
-        transition = makers[key].feed(
-            episode=message.episode, step=message.step, observation=message.observation, action=message.action,
-            reward=message.reward, terminated=message.terminated, truncated=message.truncated,
-        )  # fmt: skip
-        if makers[key].rejected and not skip_bad:
+        chain = chains.get((task.name, topic))
+        if chain is None:
+            chain = chains[task.name, topic] = _Chain(topic, recorded, config)
+            recorded.topics.append(topic)
+        chain.take(state)
+        if chain.maker.rejected and not skip_bad:
             raise ConfigError(
-                f"{path}: {connection.topic} at {time / 1e9:.3f} s: NaN, infinity or wrong width "
-                f"({len(message.observation)} and {len(message.action)} numbers, {task.name} has "
+                f"{path}: {topic} at {time / 1e9:.3f} s: NaN, infinity or wrong width "
+                f"({len(state['observation'])} and {len(state['action'])} numbers, {task.name} has "
                 f"{layout.num_observation} and {layout.num_action}); --skip-bad leaves such messages out"
             )
-        settled = hindsights[key].follow(transition, makers[key])
-        kept.setdefault(key, []).extend(map(layout.pack, settled))
         progress(done + 1, total)
-    for key, hindsight in hindsights.items():
-        kept[key].extend(map(found[key[0]].layout.pack, hindsight.end()))
+    for chain in chains.values():
+        chain.end()
     for name, recorded in found.items():
-        packed = [row for (task_name, _), rows in kept.items() if task_name == name for row in rows]
+        mine = [chain for chain in chains.values() if chain.task.name == name]
+        packed = [row for chain in mine for row in chain.rows]
         recorded.rows = np.stack(packed) if packed else np.empty((0, recorded.layout.width), np.float32)
-        mine = [maker for (task_name, _), maker in makers.items() if task_name == name]
-        recorded.gaps, recorded.refused = sum(m.gaps for m in mine), sum(m.rejected for m in mine)
+        recorded.gaps = sum(chain.maker.gaps for chain in mine)
+        recorded.refused = sum(chain.maker.rejected for chain in mine)
     return found
 
 
-def _chosen(path: Path, reader: AnyReader) -> list[Any]:
-    """One connection with states for each robot; its `expected_state` is the twin's own prediction."""
-    robots: dict[str, Any] = {}
-    for connection in reader.connections:
-        namespace, _, topic = connection.topic.rpartition("/")
-        if connection.msgtype == STATE and connection.msgcount and topic == "state":
+def _states(path: Path, reader: BagReader, topics: list[Topic]) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """(topic, time of reception in ns, content) of every state, in the order of time."""
+    try:
+        decoders = {topic.name: _decoder(topic) for topic in topics}
+        for message in reader.messages(decoders.keys()):
+            yield message.topic, message.time, decoders[message.topic].decode(message.data)
+    except (ConfigError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _decoder(topic: Topic) -> CdrDecoder:
+    """Reads the messages of a topic by the definition in the bag or, where that has none, by the installed one.
+
+    Raises:
+        ValueError: there is neither, or it lacks a field that is needed.
+    """
+    text = topic.definition if topic.definition_format == "ros2msg" else ""
+    if not text:
+        installed = Definitions().find(STATE)
+        if installed is None:
+            raise ValueError(f"it has no definition of {STATE}, and none is installed")
+        text = installed.text
+    decoder = CdrDecoder(STATE, text)
+    if missing := _USED - set(decoder.fields):
+        raise ValueError(f"its {STATE} is of another version of the stack: it lacks {', '.join(sorted(missing))}")
+    return decoder
+
+
+def _chosen(path: Path, reader: BagReader) -> list[Topic]:
+    """One topic with states for each robot; its `expected_state` is the twin's own prediction."""
+    robots: dict[str, Topic] = {}
+    counts, topics = reader.summary.counts, reader.summary.topics
+    for topic in topics.values():
+        namespace, _, last = topic.name.rpartition("/")
+        if topic.type == STATE and counts.get(topic.name) and last == "state":
             robot = namespace.rpartition("/")[2]
-            if robot not in robots or connection.msgcount > robots[robot].msgcount:
-                robots[robot] = connection
+            if robot not in robots or counts[topic.name] > counts[robots[robot].name]:
+                robots[robot] = topic
+    if not topics and reader.summary.problems:
+        raise _unreadable(path, "; ".join(reader.summary.problems))
     if not robots:
-        topics = ", ".join(sorted(connection.topic for connection in reader.connections)) or "none"
         raise ConfigError(
             f"{path}: no messages of type {STATE} on topics /<robot>/state or /edge/<robot>/state; record these "
-            f"(there are: {topics})"
+            f"(there are: {', '.join(sorted(topics)) or 'none'})"
         )
     return list(robots.values())
-
-
-def _types() -> Any:
-    """Standard types, and ours for a bag that does not carry their definitions."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    for file in _share():
-        store.register(get_types_from_msg(file.read_text(encoding="utf-8"), f"ir_interfaces/msg/{file.stem}"))
-    return store
-
-
-def _share() -> Iterator[Path]:
-    """The message files of ir_interfaces where it is installed."""
-    for prefix in filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
-        files = sorted((Path(prefix) / "share" / "ir_interfaces" / "msg").glob("TaskState.msg"))
-        if files:
-            yield from files
-            return

@@ -45,6 +45,16 @@ class RolledBack:
     """The same of the network gone back to."""
 
 
+def rollback_line(item: RolledBack, count: int) -> str | None:
+    """A line for the log about the ``count``-th rollback of a task; None: it is one of many, and not said."""
+    if count & (count - 1):  # 1, 2, 4, 8 …: said, and not at every period
+        return None
+    return (
+        f"{item.task}: a new version was worse on held-out transitions ({item.error:.3g}, best {item.best:.3g} "
+        f"standard deviations) and was rolled back, {count} so far"
+    )
+
+
 @dataclass(frozen=True)
 class Notice:
     """One line for the log."""
@@ -167,11 +177,8 @@ class LearnerProcess:
             task.latest = item
             return item
         task.rollbacks += 1
-        if task.rollbacks & (task.rollbacks - 1) == 0:  # 1, 2, 4, 8 …: said, and not at every period
-            self._say(
-                f"{item.task}: a new version was worse on held-out transitions ({item.error:.3g}, best {item.best:.3g} "
-                f"standard deviations) and was rolled back, {task.rollbacks} so far"
-            )
+        if line := rollback_line(item, task.rollbacks):
+            self._say(line)
         return None
 
     def _start(self) -> None:

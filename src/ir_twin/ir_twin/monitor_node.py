@@ -20,10 +20,10 @@ from rich.live import Live
 from ir_common.config import Config
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, LeanNode, run
 from ir_common.ros_params import declare
+from ir_common.run_totals import RunTotals
 from ir_interfaces.msg import Allocation, CellReport, FederationStatus, NodeStatus, TaskStatus, TwinStatus
 from ir_twin.monitor.health import Health, Status
 from ir_twin.monitor.table import render
-from ir_twin.monitor.totals import RunTotals
 
 
 class MonitorConfig(Config):

@@ -1,218 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The twins of robots: their last state, their verdicts, their counts. What they share per task is the network."""
+"""The twin of one robot: its last state, the delay of its commands, its verdicts and their counts."""
 
 from __future__ import annotations
 
 import math
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion
-from ir_dynamics.transitions import Transition, TransitionLayout, TransitionMaker
+from ir_common.verdict_kinds import VETOES, Reason, Sent
+from ir_dynamics.transitions import Transition, TransitionMaker
 from ir_twin.command_delay import CommandDelay, Trial
-from ir_twin.substitutes import Substitute, candidates, near, tried_each
+from ir_twin.latency_histogram import LatencyHistogram
+from ir_twin.substitutes import Substitute
+from ir_twin.task_twin import Forecast, TaskTwin
 from ir_twin.twin_config import VetoConfig
-from ir_twin.verdict_outcomes import Judged, RiskLimit, VerdictOutcomes
-from ir_twin.veto import VETOES, Lack, Reason, Sent, Threshold, VetoDecision, decide
+from ir_twin.verdict import Array, Verdict
+from ir_twin.verdict_outcomes import Judged, VerdictOutcomes
+from ir_twin.veto import MissingInput, VetoDecision, decide
 
-Array = NDArray[np.float64]
 RECENT_VERDICTS = 200
 """Tested proposals over which the share of vetoes is watched."""
-
-
-class TaskTwin:
-    """What the robots of one task share: network and threshold. One network learns from all of them.
-
-    Args:
-        name: of the task.
-        layout: widths of state and action.
-        reward_window: recent rewards behind the automatic threshold.
-    """
-
-    def __init__(self, name: str, layout: TransitionLayout, reward_window: int) -> None:
-        self.name, self.layout = name, layout
-        self.threshold = Threshold(reward_window)
-        self.risk_limit = RiskLimit()
-        self.model: ModelVersion | None = None
-        self._fresh: list[Transition] = []
-
-    @property
-    def version(self) -> int:
-        """Of the network in use, 0: none yet."""
-        return self.model.version if self.model else 0
-
-    def adopt(self, model: ModelVersion, config: VetoConfig) -> str | None:
-        """Takes a new version into use; returns a new objection to the given threshold, if there is one."""
-        objection = self.reconsider(config)  # of the steps until now, as the old version sees them
-        self.model = model
-        return objection
-
-    def experience(self, transition: Transition) -> None:
-        """Takes a real step in."""
-        self.threshold.add(float(transition.reward))
-        if self.model is not None:
-            self._fresh.append(transition)
-
-    def judge(
-        self, robots: Sequence[RobotTwin], actions: Sequence[Array | None], now: int, config: VetoConfig
-    ) -> list[Verdict]:
-        """Verdicts on one proposal each of some of its robots; see `judge_all`."""
-        return judge_all(robots, actions, now, config)
-
-    def reconsider(self, config: VetoConfig) -> str | None:
-        """Compares predictions with what came of it and sets the threshold anew.
-
-        Returns an objection to the given threshold that was not there before.
-        """
-        if self._fresh and self.model is not None:
-            states, actions = (np.stack([step[i] for step in self._fresh]) for i in (0, 1))
-            real = np.array([step.reward for step in self._fresh])
-            self.threshold.compare(self.model.network.predict(states, actions).reward, real, config)
-            self._fresh.clear()
-        self.risk_limit.update(config)
-        before = self.threshold.refused
-        self.threshold.update(config)
-        return self.threshold.refused if before is None else None
-
-    def limit(self, config: VetoConfig) -> float:
-        """Threshold or risk limit of the rule in use; NaN: none yet."""
-        return self.risk_limit.value if config.by_risk else self.threshold.value
-
-    def forecast(self, states: Array, actions: Array, safe_action: Array, config: VetoConfig) -> list[Forecast]:
-        """What the network in use expects of states [batch, num_state] and actions [batch, num_action].
-
-        Under the risk rule, what is done after ``actions`` is the safe action.
-        """
-        if self.model is None:
-            return [Forecast()] * len(actions)
-        rewards = self.model.network.predict(states, actions).reward.tolist()
-        if not config.by_risk:
-            return [Forecast(reward) for reward in rewards]
-        risk, each = self.risk(states, actions, safe_action, config)
-        return [Forecast(*one) for one in zip(rewards, risk.tolist(), each.T, strict=True)]
-
-    def risk(self, states: Array, actions: Array, safe_action: Array, config: VetoConfig) -> Risk:
-        """The risk of each row under the rule in use, see `forecast`; NaN without a network that knows it."""
-        network = self.model.network if self.model else None
-        if not isinstance(network, EnsembleNetwork):
-            unknown = np.full(len(actions), np.nan, np.float32)
-            return Risk(unknown, unknown[None])
-        if config.rule == "risk":
-            return network.risk(states, actions, safe_action, config.risk_steps)
-        return network.risk_to_go(states, actions)
-
-    def able(self, config: VetoConfig) -> bool:
-        """Whether the network in use has learnt what the rule asks."""
-        network = self.model.network if self.model else None
-        if config.rule == "risk_to_go":
-            return isinstance(network, EnsembleNetwork) and network.to_go is not None
-        return network is not None
-
-
-class Forecast(NamedTuple):
-    """What is expected of one action."""
-
-    reward: float = math.nan
-    """Of the next step, dimensionless."""
-    risk: float = math.nan
-    """Probability of a terminal state within `risk_steps`, or risk to go; NaN under the reward rule."""
-    each: NDArray[np.floating] = np.array([np.nan])
-    """[elites] the risk as each of them sees it."""
-
-
-class Verdict(NamedTuple):
-    """What the twin says about one proposal, and the action to send."""
-
-    accepted: bool
-    sent_as: Sent
-    reason: Reason
-    predicted_reward: float
-    """NaN without a prediction."""
-    threshold: float
-    """NaN without one."""
-    sent: Array
-    """[num_action], units by the task."""
-    model_version: int
-    risk: float = math.nan
-    """Of the proposal; NaN without a prediction, and under the reward rule."""
-    risk_limit: float = math.nan
-    sent_risk: float = math.nan
-    """Of what was sent in the proposal's place, as far as it was tried."""
-
-    @property
-    def sent_safe_action(self) -> bool:
-        """The safe action was sent in the proposal's place."""
-        return self.sent_as is Sent.SAFE
-
-
-def judge_all(
-    twins: Sequence[RobotTwin], actions: Sequence[Array | None], now: int, config: VetoConfig
-) -> list[Verdict]:
-    """Verdicts on one proposal each of robots of one task, from one batched pass; see `RobotTwin.judge`."""
-    lacks = [twin.lack(action, now, config) for twin, action in zip(twins, actions, strict=True)]
-    tests = None, *([Reason.NO_MODEL] if config.by_risk else [])  # a risk on trial is not acted on but noted
-    asked = [
-        i for i, (twin, lack) in enumerate(zip(twins, lacks, strict=True))
-        if lack in tests and twin.task.able(config) and config.mode != "off"
-    ]  # fmt: skip
-    forecasts = [Forecast()] * len(twins)
-    if asked:
-        first = twins[asked[0]]
-        states = np.stack([twins[i].met() for i in asked])
-        proposals = first.clip(np.stack([action for i in asked if (action := actions[i]) is not None]))
-        answers = first.task.forecast(states, proposals, first.safe_action, config)
-        for i, answer in zip(asked, answers, strict=True):
-            forecasts[i] = answer
-    decisions = [
-        twin.decide(lack, forecast, config) for twin, lack, forecast in zip(twins, lacks, forecasts, strict=True)
-    ]
-    rows = [j for j, i in enumerate(asked) if decisions[i].send_safe and decisions[i].reason is Reason.HIGH_RISK]
-    others: dict[int, Substitute | None] = {}
-    if rows:
-        vetoed = [asked[j] for j in rows]
-        each = np.stack([forecasts[i].each for i in vetoed])
-        found = _substitutes([twins[i] for i in vetoed], states[rows], proposals[rows], each, config)
-        others = dict(zip(vetoed, found, strict=True))
-        for i, other in others.items():
-            if other is None:
-                decisions[i] = decisions[i]._replace(send_safe=False)
-    return [
-        twin.settle(action, decision, forecast, config, others.get(i))
-        for i, (twin, action, decision, forecast) in enumerate(zip(twins, actions, decisions, forecasts, strict=True))
-    ]
-
-
-def _substitutes(
-    twins: Sequence[RobotTwin], states: Array, proposals: Array, each: NDArray[np.floating], config: VetoConfig
-) -> list[Substitute | None]:
-    """In place of each proposal [robots, num_action] in its state [robots, num_state]; all in one batched pass.
-
-    Under the risk to go no action is safe as such, and the network knows only what is near to what was done: tried is
-    what is drawn around the proposal. It must be better in the eyes of every elite, each compared with its own risk of
-    the proposal (``each`` [robots, elites]). None where nothing is.
-    """
-    first, most = twins[0], tried_each(len(twins), config)
-    drawn = first.clip(np.stack([t.draw(proposal, config) for t, proposal in zip(twins, proposals, strict=True)]))
-    if config.rule == "risk_to_go":
-        found = near(proposals, drawn, first.reach).first(most)
-    else:
-        previous = np.stack([twin.sent for twin in twins])
-        found = candidates(proposals, first.safe_action, previous, drawn, first.reach).first(most)
-    robots, n, width = found.actions.shape
-    if not n:
-        return [None] * robots
-    tried = found.actions.reshape(-1, width)
-    risk = first.task.risk(np.repeat(states, n, axis=0), tried, first.safe_action, config)
-    better = np.ones((robots, n), bool)
-    if config.rule == "risk_to_go":
-        better = (risk.each.reshape(-1, robots, n) < each.T[:, :, None]).all(axis=0)
-    return found.choose(risk.risk.reshape(robots, n), first.task.limit(config), better)
 
 
 class RobotTwin:
@@ -245,7 +55,7 @@ class RobotTwin:
         self.counts = dict.fromkeys(Reason, 0)
         self.accepted = self.probes = self.vetoes_in_a_row = 0
         self.latency = LatencyHistogram()
-        self.foresight = VerdictOutcomes()
+        self.outcomes = VerdictOutcomes()
         self._config = VetoConfig()  # as at the last verdict
         self._stamp = 0
         everywhere = np.full(len(self.safe_action), np.inf)
@@ -280,11 +90,11 @@ class RobotTwin:
         if transition is not None:
             self.task.experience(transition)
         if passed > 0:  # one step, or with lost messages more
-            for judged, fell in self.foresight.advance(self.chain.terminated, self._config, passed):
+            for judged, fell in self.outcomes.advance(self.chain.terminated, self._config, passed):
                 if self._config.risk_kind == self.task.risk_limit.kind:  # not of a rule that was changed since
                     self.task.risk_limit.add(judged, fell)
         if passed <= 0 or self.chain.state is None:
-            self.foresight.interrupt()
+            self.outcomes.interrupt()
         return transition
 
     def compensates(self, config: VetoConfig) -> bool:
@@ -316,23 +126,19 @@ class RobotTwin:
             self.expected = state if self.trial.passes else None
         return None if self.expected is None else self.expected[:n]
 
-    def judge(self, action: Array | None, now: int, config: VetoConfig) -> Verdict:
-        """The verdict on a proposed action [num_action] at ``now``, ns of ROS time; None: not a valid command."""
-        return self.task.judge([self], [action], now, config)[0]
-
     def met(self) -> Array:
         """The state that a command sent now will meet [num_state], as far as is known."""
         assert self.chain.state is not None
         return self.chain.state if self.expected is None else self.expected
 
-    def decide(self, lack: Lack | None, forecast: Forecast, config: VetoConfig) -> VetoDecision:
+    def decide(self, missing: MissingInput | None, forecast: Forecast, config: VetoConfig) -> VetoDecision:
         """What becomes of a proposal, given what is expected of it or why nothing is."""
         limit = self.task.limit(config)
         if config.by_risk:
-            return decide(config, -forecast.risk, -limit, self.vetoes_in_a_row, lack, Reason.HIGH_RISK)
-        return decide(config, forecast.reward, limit, self.vetoes_in_a_row, lack)
+            return decide(config, -forecast.risk, -limit, self.vetoes_in_a_row, missing, Reason.HIGH_RISK)
+        return decide(config, forecast.reward, limit, self.vetoes_in_a_row, missing)
 
-    def settle(
+    def finalise(
         self, action: Array | None, decision: VetoDecision, forecast: Forecast, config: VetoConfig,
         substitute: Substitute | None = None,
     ) -> Verdict:  # fmt: skip
@@ -374,8 +180,8 @@ class RobotTwin:
             f"{self.task.limit(config):.3g}: the controller or the twin is far off{way_out}"
         )
 
-    def lack(self, action: Array | None, now: int, config: VetoConfig) -> Lack | None:
-        """Why an action cannot be tested, if so."""
+    def missing_input(self, action: Array | None, now: int, config: VetoConfig) -> MissingInput | None:
+        """What is missing to test a proposed action [num_action] at ``now``, ns of ROS time; None: nothing."""
         if action is None or action.shape != self.safe_action.shape or not np.isfinite(action).all():
             return Reason.INVALID_COMMAND
         unready = not math.isfinite(self.task.limit(config))
@@ -393,9 +199,9 @@ class RobotTwin:
             self._recent.append(vetoed)
             probe = vetoed and config.mode == "enforce"
             weight = 1.0 + config.max_consecutive_vetoes * probe
-            self.foresight.judged(None if decision.send_safe else Judged(vetoed, forecast.risk, weight))
+            self.outcomes.judged(None if decision.send_safe else Judged(vetoed, forecast.risk, weight))
         elif not decision.send_safe and math.isfinite(forecast.risk):
-            self.foresight.judged(Judged(False, forecast.risk, 1.0, on_trial=True))
+            self.outcomes.judged(Judged(False, forecast.risk, 1.0, on_trial=True))
         if not vetoed:
             self.vetoes_in_a_row = 0
         elif decision.send_safe:
@@ -405,26 +211,3 @@ class RobotTwin:
         elif config.mode == "enforce":
             self.probes += 1
             self.vetoes_in_a_row = 0
-
-
-class LatencyHistogram:
-    """Latencies in bins of 2.3 % from 1 us to 10 s: quantiles since the start in constant memory."""
-
-    _PER_DECADE, _DECADES = 100, 7
-
-    def __init__(self) -> None:
-        self._bins = [0] * (self._PER_DECADE * self._DECADES)
-        self.count = 0
-
-    def add(self, seconds: float) -> None:
-        """Takes one latency in, s."""
-        index = int(math.log10(max(seconds, 1e-6) * 1e6) * self._PER_DECADE)
-        self._bins[min(index, len(self._bins) - 1)] += 1
-        self.count += 1
-
-    def quantile(self, q: float) -> float:
-        """Upper edge of the bin that holds the q-quantile, s; NaN: none yet."""
-        if not self.count:
-            return math.nan
-        reached = np.searchsorted(np.cumsum(self._bins), q * self.count)
-        return float(1e-6 * 10 ** ((int(reached) + 1) / self._PER_DECADE))

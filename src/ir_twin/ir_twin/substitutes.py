@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_common.verdict_kinds import Sent
 from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import Sent
 
 Array = NDArray[np.float64]
 _BETWEEN = np.array([[0.5], [0.75], [0.25]])

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import deque
 from typing import Literal, NamedTuple
@@ -11,41 +10,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_common.verdict_kinds import Reason
 from ir_twin.twin_config import VetoConfig
 
 MIN_REWARDS = 50
 """Real rewards, and predictions, that a judgement about a threshold rests on at least."""
 COMPARED_STEPS = 500
 """Recent steps of which prediction and outcome are compared."""
-
-
-class Reason(enum.IntEnum):
-    """Why a verdict is what it is (numbers of ir_interfaces/msg/Verdict)."""
-
-    ACCEPTED = 0
-    LOW_REWARD = 1
-    INVALID_COMMAND = 2
-    NO_MODEL = 3
-    STALE_STATE = 4
-    NO_PREDICTION = 5
-    UNTESTED = 6
-    HIGH_RISK = 7
-
-
-VETOES = (Reason.LOW_REWARD, Reason.HIGH_RISK)
-
-
-class Sent(enum.IntEnum):
-    """What was sent (numbers of ir_interfaces/msg/Verdict)."""
-
-    PROPOSAL = 0
-    SCALED = 1
-    """Between the proposal and the safe action."""
-    PREVIOUS = 2
-    """What was sent before."""
-    SAMPLED = 3
-    """Drawn around the proposal."""
-    SAFE = 4
 
 
 class VetoDecision(NamedTuple):
@@ -58,12 +29,13 @@ class VetoDecision(NamedTuple):
     reason: Reason
 
 
-Lack = Literal[Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE]
+MissingInput = Literal[Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE]
+"""What a proposal cannot be tested without, as the reason of its verdict."""
 
 
 def decide(
-    config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0, lack: Lack | None = None,
-    veto: Reason = Reason.LOW_REWARD,
+    config: VetoConfig, predicted_reward: float, threshold: float, vetoes_in_a_row: int = 0,
+    missing: MissingInput | None = None, veto: Reason = Reason.LOW_REWARD,
 ) -> VetoDecision:  # fmt: skip
     r"""The rule: accepted where :math:`\hat r \ge` threshold. (Of risk and limit: both are given with a minus.)
 
@@ -73,19 +45,19 @@ def decide(
 
     Args:
         config: mode, and what takes the place of the rule.
-        predicted_reward: dimensionless; anything where ``lack`` says that there is no prediction.
-        threshold: dimensionless, finite unless ``lack`` is given.
+        predicted_reward: dimensionless; anything where ``missing`` says that there is no prediction.
+        threshold: dimensionless, finite unless ``missing`` is given.
         vetoes_in_a_row: of this robot until now; after ``max_consecutive_vetoes`` one proposal is sent as a probe
             (not accepted, yet not replaced), so that a twin that is wrong meets the evidence.
-        lack: why there is no prediction, if so.
+        missing: why there is no prediction, if so.
         veto: the reason where it is not accepted.
     """
-    if lack is Reason.INVALID_COMMAND:
-        return VetoDecision(False, True, lack)
+    if missing is Reason.INVALID_COMMAND:
+        return VetoDecision(False, True, missing)
     if config.mode == "off":
         return VetoDecision(True, False, Reason.UNTESTED)
     enforce = config.mode == "enforce"
-    reason = Reason.NO_PREDICTION if lack is None and not math.isfinite(predicted_reward) else lack
+    reason = Reason.NO_PREDICTION if missing is None and not math.isfinite(predicted_reward) else missing
     if reason is not None:
         accepted = _FALLBACKS[reason](config) == "pass"
         return VetoDecision(accepted, enforce and not accepted, reason)

@@ -2,28 +2,36 @@
 """Bags of both kinds give the transitions that were recorded; a bad one is refused clearly; training from one works."""
 
 import errno
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from ir_bag.contents import Message, Topic
+from ir_bag.definitions import Definitions
+from ir_bag.writer import BagWriter
 from ir_common.config import EXIT_CONFIG, ConfigError
+from ir_common.verdict_kinds import Reason
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import LearnerConfig
 from ir_dynamics.termination_labels import FAR
 from ir_dynamics.transitions import UNKNOWN, TransitionLayout, layout_of
 from ir_sim.tasks import CartNavigation
-from ir_twin.bag_transitions import STATE, _types, read_transitions
+from ir_twin.bag_transitions import STATE, read_transitions
+from ir_twin.judgement import judge
 from ir_twin.learner_worker import TaskLearner
-from ir_twin.robot_twin import RobotTwin, TaskTwin
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.train_twin import _config, main, train
 from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import Reason
 
 torch.set_num_threads(1)
 TASK = CartNavigation()
@@ -50,12 +58,26 @@ def states(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return found
 
 
-def write(path: Path, kind: StoragePlugin, topics: dict[str, list[dict[str, Any]]], task: str = TASK.name) -> Path:
-    store = _types()
+def types() -> Any:
+    """Message types of the library rosbags, with which bags are written here: it shares no code with the reader."""
+    store, definition = get_typestore(Stores.ROS2_JAZZY), Definitions().find(STATE)
+    assert definition
+    store.register(get_types_from_msg(definition.text, STATE))
+    return store
+
+
+def write(
+    path: Path, kind: StoragePlugin, topics: dict[str, list[dict[str, Any]]], task: str = TASK.name,
+    packed: CompressionMode | None = None, version: int = 9,
+) -> Path:  # fmt: skip
+    store = types()
     make = store.types
     stamp = make["builtin_interfaces/msg/Time"](0, 0)
     header = make["std_msgs/msg/Header"](stamp, "cart")
-    with Writer(path, version=9, storage_plugin=kind) as writer:
+    bag = Writer(path, version=version, storage_plugin=kind)  # type: ignore[arg-type]
+    if packed:
+        bag.set_compression(packed, CompressionFormat.ZSTD)
+    with bag as writer:
         text = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
         writer.write(text, 1, store.serialize_cdr(make["std_msgs/msg/String"]("hello"), "std_msgs/msg/String"))
         for topic, messages in topics.items():
@@ -135,6 +157,56 @@ def test_what_cannot_be_learnt_from_is_refused(kind: StoragePlugin, bad: str, tm
     if bad in ("nan", "width"):
         recorded = read_transitions(bag, skip_bad=True)[TASK.name]
         assert (recorded.refused, len(recorded.rows)) == (1, 39 - 2)
+
+
+@pytest.mark.parametrize("packed", [CompressionMode.FILE, CompressionMode.MESSAGE])
+@KINDS
+def test_compressed_bags_are_read(kind: StoragePlugin, packed: CompressionMode, tmp_path: Path) -> None:
+    told = {"/cart/state": states(60)}
+    plain = read_transitions(write(tmp_path / "plain", kind, told))[TASK.name]
+    found = read_transitions(write(tmp_path / "packed", kind, told, packed=packed))[TASK.name]
+    np.testing.assert_array_equal(found.rows, plain.rows)
+
+
+def test_a_bag_without_definitions_is_read_by_the_installed_ones(tmp_path: Path) -> None:
+    """sqlite3 bags of Humble hold none."""
+    bag = write(tmp_path / "bag", StoragePlugin.SQLITE3, {"/cart/state": states(60)})
+    (file,) = bag.glob("*.db3")
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("DROP TABLE message_definitions")
+    assert len(read_transitions(bag)[TASK.name].rows) == 60 - 2
+
+
+def test_what_is_whole_of_a_bag_that_was_cut_off_is_read(tmp_path: Path) -> None:
+    bag = bags_of_the_stack(tmp_path / "bag", states(3000))
+    (file,) = bag.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    (bag / "metadata.yaml").unlink()
+    recorded = read_transitions(bag)[TASK.name]
+    assert 500 < len(recorded.rows) < 2900 and recorded.refused == 0
+
+
+def bags_of_the_stack(path: Path, told: list[dict[str, Any]]) -> Path:
+    """A bag as `ir bag record` writes it: a flush now and then."""
+    definition, store = Definitions().find(STATE), types()
+    assert definition
+    header = store.types["std_msgs/msg/Header"](store.types["builtin_interfaces/msg/Time"](0, 0), "cart")
+    with BagWriter(path, "mcap", distro="jazzy") as bag:
+        bag.add_topic(Topic("/cart/state", STATE, definition.text, "ros2msg", definition.type_hash))
+        for i, content in enumerate(told):
+            message = store.types[STATE](header=header, task=TASK.name, cause="", **content)
+            bag.write(Message("/cart/state", 2 + i * PERIOD, bytes(store.serialize_cdr(message, STATE))))
+            if i % 100 == 99:
+                bag.flush()
+    return path
+
+
+def test_states_of_another_version_of_the_stack_are_refused(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag", "mcap", distro="jazzy") as bag:
+        bag.add_topic(Topic("/cart/state", STATE, "string task\nuint32 step\n"))
+        bag.write(Message("/cart/state", 1, b"\0\1\0\0" + bytes(8)))
+    with pytest.raises(ConfigError, match=r"is no bag that can be read \(its .* lacks action, episode, observation"):
+        read_transitions(tmp_path / "bag")
 
 
 @pytest.mark.parametrize("bad", ["missing", "truncated", "text"])
@@ -248,7 +320,7 @@ def test_what_was_recorded_gives_the_same_verdicts_again(rule: str, tmp_path: Pa
             twin.observe(i * PERIOD, TASK.name, **state)
             if i % 100 == 99:
                 task.reconsider(config)
-            verdict = twin.judge(rng.uniform(-1, 1, M), i * PERIOD, config)
+            verdict = judge(twin, rng.uniform(-1, 1, M), i * PERIOD, config)
             verdicts.append(
                 (verdict.accepted, verdict.reason, verdict.predicted_reward, verdict.risk, verdict.threshold)
             )

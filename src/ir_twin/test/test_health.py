@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health of the stack from announcements, graph and clock."""
 
+from diagnostic_msgs.msg import DiagnosticStatus
+
 from ir_twin.monitor.health import ERROR, OK, RECENT, STANDSTILL, WARN, Health
 
 ONCE = {"/radio": [("here", 5)], "/twin": [("there", 6)]}
+
+
+def test_levels_are_those_of_the_message():
+    assert [ord(level) for level in (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)] == [
+        OK,
+        WARN,
+        ERROR,
+    ]
 
 
 def levels(health, processes, present, simulated, now):

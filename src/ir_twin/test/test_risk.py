@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason, Sent
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
 from ir_dynamics.predict_network import ModelVersion, PredictionError
 from ir_dynamics.transitions import TransitionLayout
-from ir_twin.robot_twin import Array, RobotTwin, TaskTwin, judge_all
+from ir_twin.judgement import judge, judge_all
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
+from ir_twin.verdict import Array
 from ir_twin.verdict_outcomes import Judged, RiskLimit, VerdictOutcomes
-from ir_twin.veto import Reason, Sent
 
 SECOND = 1_000_000_000
 SAFE = np.array([0.0])
@@ -75,7 +78,7 @@ def test_one_row_is_judged_as_in_a_batch_and_members_as_alone() -> None:
 
 
 def test_an_action_within_the_limit_passes() -> None:
-    verdict = make(0.8).judge(np.array([0.2]), SECOND, RISK)
+    verdict = judge(make(0.8), np.array([0.2]), SECOND, RISK)
     assert (verdict.accepted, verdict.sent_as, verdict.reason) == (True, Sent.PROPOSAL, Reason.ACCEPTED)
     assert verdict.risk < 0.01
     assert (verdict.risk_limit, verdict.model_version) == (0.5, 3)
@@ -83,7 +86,7 @@ def test_an_action_within_the_limit_passes() -> None:
 
 def test_in_place_of_a_risky_action_the_nearest_one_within_the_limit_is_sent() -> None:
     """Of 1.0 towards the safe 0.0: 0.75 is over the place of 0.6, 0.5 is not."""
-    verdict = make(0.6).judge(np.array([1.0]), SECOND, RISK.model_copy(update={"risk_candidates": 0}))
+    verdict = judge(make(0.6), np.array([1.0]), SECOND, RISK.model_copy(update={"risk_candidates": 0}))
     assert (verdict.accepted, verdict.sent_as, verdict.reason) == (False, Sent.SCALED, Reason.HIGH_RISK)
     assert verdict.sent == pytest.approx(np.array([0.5]))
     assert verdict.risk > 0.5 > verdict.sent_risk
@@ -91,14 +94,14 @@ def test_in_place_of_a_risky_action_the_nearest_one_within_the_limit_is_sent() -
 
 def test_drawn_candidates_come_nearer_and_are_the_same_in_every_run() -> None:
     config = RISK.model_copy(update={"risk_candidates": 200})
-    verdicts = [make(0.6).judge(np.array([1.0]), SECOND, config) for _ in range(2)]
+    verdicts = [judge(make(0.6), np.array([1.0]), SECOND, config) for _ in range(2)]
     assert verdicts[0].sent_as is Sent.SAMPLED
     assert 0.55 < verdicts[0].sent[0] <= 0.6
     assert verdicts[0].sent == verdicts[1].sent
 
 
 def test_where_nothing_is_within_the_limit_the_least_risky_is_sent() -> None:
-    verdict = make(-0.4).judge(np.array([1.0]), SECOND, RISK.model_copy(update={"risk_candidates": 0}))
+    verdict = judge(make(-0.4), np.array([1.0]), SECOND, RISK.model_copy(update={"risk_candidates": 0}))
     assert verdict.sent_as is Sent.SAFE
     assert verdict.sent_safe_action
     assert verdict.sent == SAFE
@@ -106,30 +109,30 @@ def test_where_nothing_is_within_the_limit_the_least_risky_is_sent() -> None:
 
 def test_shadow_says_it_and_passes_it() -> None:
     shadow = RISK.model_copy(update={"mode": "shadow"})
-    verdict = make(0.5).judge(np.array([1.0]), SECOND, shadow)
+    verdict = judge(make(0.5), np.array([1.0]), SECOND, shadow)
     assert (verdict.accepted, verdict.sent_as, verdict.reason) == (False, Sent.PROPOSAL, Reason.HIGH_RISK)
     assert verdict.sent == np.array([1.0])
 
 
 def test_without_a_finite_prediction_the_configured_behaviour_applies() -> None:
-    verdict = make(math.nan).judge(np.array([0.1]), SECOND, RISK)
+    verdict = judge(make(math.nan), np.array([0.1]), SECOND, RISK)
     assert (verdict.reason, verdict.sent_as) == (Reason.NO_PREDICTION, Sent.SAFE)
     twin = make(0.5)
     twin.task.risk_limit.value = math.nan  # on trial
-    assert twin.judge(np.array([1.0]), SECOND, RISK).reason is Reason.NO_MODEL
+    assert judge(twin, np.array([1.0]), SECOND, RISK).reason is Reason.NO_MODEL
 
 
 def test_a_twin_on_trial_notes_its_risks_acts_on_none_and_gets_a_limit_after_enough_outcomes() -> None:
     twin = make(0.5)
     twin.task.risk_limit.value = math.nan
     for step in range(1, 70):
-        verdict = twin.judge(np.array([-0.5]), SECOND, RISK)
+        verdict = judge(twin, np.array([-0.5]), SECOND, RISK)
         assert (verdict.reason, verdict.sent_as) == (Reason.NO_MODEL, Sent.PROPOSAL)
         observe(twin, step)
     twin.task.reconsider(RISK)
     assert twin.task.risk_limit.value == RISK.risk_limit
-    assert twin.foresight.resolved == 0
-    assert twin.judge(np.array([-0.5]), SECOND, RISK).reason is Reason.ACCEPTED
+    assert twin.outcomes.resolved == 0
+    assert judge(twin, np.array([-0.5]), SECOND, RISK).reason is Reason.ACCEPTED
 
 
 def test_many_robots_in_one_pass_get_the_verdicts_of_each_alone() -> None:
@@ -141,7 +144,7 @@ def test_many_robots_in_one_pass_get_the_verdicts_of_each_alone() -> None:
         twin.task = twins[0].task
     together = judge_all(twins, proposals, SECOND, RISK)
     for verdict, proposal in zip(together, proposals, strict=True):
-        alone = make(0.3).judge(proposal, SECOND, RISK)
+        alone = judge(make(0.3), proposal, SECOND, RISK)
         assert (verdict.reason, verdict.sent_as) == (alone.reason, alone.sent_as)
         np.testing.assert_allclose(verdict.sent, alone.sent, rtol=1e-6)
 
@@ -210,28 +213,28 @@ def test_a_lost_message_does_not_hide_what_came_of_the_steps_before_it(falls: bo
     """Of steps 0 to 15, in an episode that ends with state 16, only the even ones are heard; H = 5."""
     shadow = RISK.model_copy(update={"mode": "shadow", "foresight_steps": 5})
     twin = make(0.5, config=shadow)
-    twin.judge(np.array([0.0]), SECOND, shadow)
+    judge(twin, np.array([0.0]), SECOND, shadow)
     for step in range(2, 16, 2):
         observe(twin, step)
-        twin.judge(np.array([0.0]), SECOND, shadow)
+        judge(twin, np.array([0.0]), SECOND, shadow)
     observe(twin, 16, terminated=falls, truncated=not falls)
-    assert twin.foresight.counts == [outcome, [0, 0]], "of 12 and 14 nobody knows where it was cut off"
+    assert twin.outcomes.counts == [outcome, [0, 0]], "of 12 and 14 nobody knows where it was cut off"
 
 
 def test_the_end_of_an_episode_that_was_lost_is_no_outcome() -> None:
     shadow = RISK.model_copy(update={"mode": "shadow", "foresight_steps": 5})
     twin = make(0.5, config=shadow)
     for step in range(1, 4):
-        twin.judge(np.array([0.0]), SECOND, shadow)
+        judge(twin, np.array([0.0]), SECOND, shadow)
         observe(twin, step)
     twin.observe(SECOND, "toy", episode=2, step=9, observation=[0.0], action=[0.0], reward=0.5, terminated=False)
-    assert twin.foresight.resolved == 0
+    assert twin.outcomes.resolved == 0
 
 
 def test_a_proposal_that_was_not_carried_out_tells_nothing() -> None:
     twin = make(0.5)
     for step in range(1, 20):
-        twin.judge(np.array([1.0]), SECOND, RISK)
+        judge(twin, np.array([1.0]), SECOND, RISK)
         observe(twin, step)
     twin.task.risk_limit.update(RISK)
     assert math.isnan(twin.task.risk_limit.value)
@@ -255,11 +258,11 @@ def test_in_shadow_a_twin_that_foresees_falls_gets_its_precision_and_recall() ->
     twin, rng = make(0.5, config=shadow), np.random.default_rng(3)
     for step in range(1, 200):
         action = rng.uniform(-1, 1)
-        twin.judge(np.array([action]), SECOND, shadow)
+        judge(twin, np.array([action]), SECOND, shadow)
         observe(twin, step, terminated=bool(action > 0.5))
         twin.chain.state = np.zeros(1)  # stands up at once
-    assert twin.foresight.resolved > 100
-    assert twin.foresight.precision == twin.foresight.recall == 1.0
+    assert twin.outcomes.resolved > 100
+    assert twin.outcomes.precision == twin.outcomes.recall == 1.0
 
 
 @pytest.mark.parametrize("changed", [{"rule": "risk_to_go"}, {"rule": "reward"}, {"risk_steps": 2}])
@@ -274,16 +277,16 @@ def test_another_rule_or_another_lookahead_is_judged_by_its_own_outcomes(changed
             observe(twin, step)
     task.reconsider(shadow)
     assert task.risk_limit.value == pytest.approx(1 / (1 + math.exp(-SHARP * 0.1)), rel=1e-4)
-    assert twins[0].foresight.resolved == 97 and twins[0].foresight.precision == 0.0
+    assert twins[0].outcomes.resolved == 97 and twins[0].outcomes.precision == 0.0
     task.reconsider(other)
     assert math.isnan(task.risk_limit.value)
-    twins[0].judge(np.array([-0.6]), SECOND, other)
+    judge(twins[0], np.array([-0.6]), SECOND, other)
     for twin in twins:
         observe(twin, 100)
     assert not task.risk_limit._known, "what the old rule said and came out since"
-    assert twins[0].foresight.resolved == 0
+    assert twins[0].outcomes.resolved == 0
     for step in range(101, 104):
-        twins[0].judge(np.array([-0.6]), SECOND, other)
+        judge(twins[0], np.array([-0.6]), SECOND, other)
         observe(twins[0], step)
     assert len(task.risk_limit._known) == (2 if changed == {"risk_steps": 2} else 0)
     task.reconsider(other.model_copy(update={"risk_limit": 0.7}))

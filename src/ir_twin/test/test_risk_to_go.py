@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason, Sent
 from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
@@ -20,12 +21,13 @@ from ir_dynamics.risk_network import RiskNetwork
 from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.termination_labels import FAR, TerminationLabels
 from ir_dynamics.transitions import UNKNOWN, Transition, TransitionLayout, TransitionMaker, layout_of
+from ir_twin.judgement import judge
 from ir_twin.learner_process import Begin, RolledBack
 from ir_twin.learner_worker import TaskLearner
-from ir_twin.robot_twin import RobotTwin, TaskTwin
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
 from ir_twin.verdict_outcomes import Judged
-from ir_twin.veto import Reason, Sent
 
 torch.set_num_threads(1)
 LAYOUT = TransitionLayout(1, 1, ahead=True)
@@ -262,7 +264,7 @@ def test_where_it_was_not_learnt_there_is_no_model_for_the_rule(network: Ensembl
     assert np.isnan(plain.risk_to_go(np.zeros((2, 1)), np.zeros((2, 1))).risk).all()
     plain.save(tmp_path / "n.npz")
     assert EnsembleNetwork.load(tmp_path / "n.npz").to_go is None
-    verdict = robot(plain).judge(np.array([0.9]), 0, RULE)
+    verdict = judge(robot(plain), np.array([0.9]), 0, RULE)
     assert verdict.reason is Reason.NO_MODEL and verdict.sent_as is Sent.PROPOSAL, "passed on, as configured"
     with pytest.raises(ValueError, match="how near"):
         RiskTrainer(SMALL, TransitionLayout(1, 1), seed=0)
@@ -296,10 +298,10 @@ def robot(network: EnsembleNetwork) -> RobotTwin:
 
 def test_the_rule_sends_the_nearest_action_after_which_the_robot_goes_on(network: EnsembleNetwork) -> None:
     twin = robot(network)
-    trial = twin.judge(np.array([0.9]), 0, RULE)
+    trial = judge(twin, np.array([0.9]), 0, RULE)
     assert trial.reason is Reason.NO_MODEL and trial.risk > 0.5, "on trial its risk is noted and not acted on"
     twin.task.risk_limit.value = RULE.risk_limit
-    vetoed, passed = twin.judge(np.array([0.9]), 0, MANY), twin.judge(np.array([-0.8]), 0, MANY)
+    vetoed, passed = judge(twin, np.array([0.9]), 0, MANY), judge(twin, np.array([-0.8]), 0, MANY)
     assert vetoed.reason is Reason.HIGH_RISK and vetoed.sent_risk <= 0.3 and vetoed.risk_limit == 0.3
     assert vetoed.sent_as is Sent.SAMPLED and -0.5 < vetoed.sent[0] < 0.3
     assert passed.accepted and passed.sent[0] == -0.8
@@ -309,7 +311,7 @@ def test_where_nothing_is_tried_the_proposal_is_sent(network: EnsembleNetwork) -
     """No action is safe as such, not even the safe one."""
     twin = robot(network)
     twin.task.risk_limit.value = RULE.risk_limit
-    verdict = twin.judge(np.array([0.9]), 0, RULE.model_copy(update={"risk_candidates": 0}))
+    verdict = judge(twin, np.array([0.9]), 0, RULE.model_copy(update={"risk_candidates": 0}))
     assert not verdict.accepted and verdict.sent_as is Sent.PROPOSAL and verdict.sent[0] == 0.9
 
 
@@ -328,7 +330,7 @@ def test_a_proposal_is_replaced_only_by_what_each_elite_holds_to_be_better(
         return Risk(each.max(axis=0), each)
 
     monkeypatch.setattr(twin.task, "risk", risk)
-    verdict = twin.judge(proposal, 0, RULE)
+    verdict = judge(twin, proposal, 0, RULE)
     assert not verdict.accepted and verdict.reason is Reason.HIGH_RISK and verdict.risk == 0.6
     assert (verdict.sent_as is not Sent.PROPOSAL) == replaced == (verdict.sent[0] != 0.9)
 

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ir_common.verdict_kinds import Reason
 from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
 from ir_dynamics.transitions import TransitionLayout, layout_of
 from ir_twin.command_delay import WINDOW
-from ir_twin.robot_twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin
+from ir_twin.judgement import judge
+from ir_twin.latency_histogram import LatencyHistogram
+from ir_twin.robot_twin import RECENT_VERDICTS, RobotTwin
+from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import Reason
 
 SAFE = np.array([0.25])
 ENFORCE = VetoConfig(mode="enforce", threshold=0.0, max_consecutive_vetoes=3)
@@ -48,11 +51,11 @@ def observe(twin: RobotTwin, step: int, stamp: int = SECOND, task: str = "toy", 
 
 def test_a_good_action_passes_and_a_bad_one_is_replaced() -> None:
     twin = make()
-    good = twin.judge(np.array([0.5]), SECOND, ENFORCE)
+    good = judge(twin, np.array([0.5]), SECOND, ENFORCE)
     assert (good.accepted, good.sent_safe_action, good.reason) == (True, False, Reason.ACCEPTED)
     assert good.predicted_reward == pytest.approx(0.5)
     assert good.sent == [0.5]
-    bad = twin.judge(np.array([-0.5]), SECOND, ENFORCE)
+    bad = judge(twin, np.array([-0.5]), SECOND, ENFORCE)
     assert (bad.accepted, bad.sent_safe_action, bad.reason) == (False, True, Reason.LOW_REWARD)
     assert bad.sent == SAFE
     assert (bad.threshold, bad.model_version) == (0.0, 1)
@@ -63,7 +66,7 @@ def test_a_good_action_passes_and_a_bad_one_is_replaced() -> None:
 def test_what_is_sent_is_finite_and_what_passes_is_unchanged(mode: str, value: float, width: int) -> None:
     config = ENFORCE.model_copy(update={"mode": mode})
     action = np.full(width, value)
-    verdict = make(config).judge(action, SECOND, config)
+    verdict = judge(make(config), action, SECOND, config)
     assert np.isfinite(verdict.sent).all()
     assert verdict.sent is (SAFE if verdict.sent_safe_action else action) or (verdict.sent == SAFE).all()
     if width == 2 or not math.isfinite(value):
@@ -75,29 +78,29 @@ def test_what_is_sent_is_finite_and_what_passes_is_unchanged(mode: str, value: f
 def test_states_that_are_missing_old_or_terminal_cannot_be_judged_by() -> None:
     action, twin = np.array([0.5]), make()
     limit = int(ENFORCE.state_timeout * SECOND)
-    assert twin.judge(action, SECOND + limit, ENFORCE).reason is Reason.ACCEPTED
-    assert twin.judge(action, SECOND + limit + 1, ENFORCE).reason is Reason.STALE_STATE
-    assert twin.judge(action, SECOND - limit - 1, ENFORCE).reason is Reason.STALE_STATE  # the clock was put back
+    assert judge(twin, action, SECOND + limit, ENFORCE).reason is Reason.ACCEPTED
+    assert judge(twin, action, SECOND + limit + 1, ENFORCE).reason is Reason.STALE_STATE
+    assert judge(twin, action, SECOND - limit - 1, ENFORCE).reason is Reason.STALE_STATE  # the clock was put back
     observe(twin, 1, terminated=True)
-    assert twin.judge(action, SECOND, ENFORCE).reason is Reason.STALE_STATE
+    assert judge(twin, action, SECOND, ENFORCE).reason is Reason.STALE_STATE
     fresh = RobotTwin("r2", twin.task, SAFE)
-    assert fresh.judge(action, SECOND, ENFORCE).reason is Reason.STALE_STATE
+    assert judge(fresh, action, SECOND, ENFORCE).reason is Reason.STALE_STATE
 
 
 def test_without_a_model_the_configured_behaviour_applies() -> None:
     twin = RobotTwin("r1", TaskTwin("toy", TransitionLayout(2, 1), 100), SAFE)
     observe(twin, 0)
-    verdict = twin.judge(np.array([-1.0]), SECOND, ENFORCE)
+    verdict = judge(twin, np.array([-1.0]), SECOND, ENFORCE)
     assert (verdict.reason, verdict.accepted, verdict.model_version) == (Reason.NO_MODEL, True, 0)
     assert math.isnan(verdict.predicted_reward)
     careful = ENFORCE.model_copy(update={"on_no_model": "safe"})
-    assert twin.judge(np.array([-1.0]), SECOND, careful).sent_safe_action
+    assert judge(twin, np.array([-1.0]), SECOND, careful).sent_safe_action
 
 
 def test_a_prediction_that_is_not_finite_is_said() -> None:
     twin = make()
     twin.task.model = replace(model(), network=network(math.nan))
-    verdict = twin.judge(np.array([0.5]), SECOND, ENFORCE)
+    verdict = judge(twin, np.array([0.5]), SECOND, ENFORCE)
     assert (verdict.reason, verdict.sent_safe_action) == (Reason.NO_PREDICTION, True)
 
 
@@ -105,7 +108,7 @@ def test_the_prediction_is_of_what_the_robot_makes_of_an_action() -> None:
     task = make().task
     twin = RobotTwin("r1", task, SAFE, clip=lambda action: np.clip(action, -1, 1))
     observe(twin, 0)
-    verdict = twin.judge(np.array([1e300]), SECOND, ENFORCE)
+    verdict = judge(twin, np.array([1e300]), SECOND, ENFORCE)
     assert verdict.predicted_reward == 1.0
     assert verdict.sent == [1e300]
 
@@ -119,7 +122,7 @@ def test_states_of_another_task_are_refused() -> None:
 
 def test_vetoes_in_a_row_are_bounded_by_probes() -> None:
     twin = make()
-    sent_safe = [twin.judge(np.array([-1.0]), SECOND, ENFORCE).sent_safe_action for _ in range(8)]
+    sent_safe = [judge(twin, np.array([-1.0]), SECOND, ENFORCE).sent_safe_action for _ in range(8)]
     assert sent_safe == [True, True, True, False, True, True, True, False]
     assert twin.probes == 2
     assert twin.accepted == 0
@@ -129,7 +132,7 @@ def test_an_alarm_is_given_once_until_it_is_over() -> None:
     twin, said = make(), []
     for sign in (-1.0, -1.0, 1.0, 1.0, -1.0):
         for _ in range(RECENT_VERDICTS):
-            twin.judge(np.array([sign]), SECOND, ENFORCE)
+            judge(twin, np.array([sign]), SECOND, ENFORCE)
             said.append(twin.alarm(ENFORCE))
     lines = [line for line in said if line]
     assert len(lines) == 2
@@ -140,7 +143,7 @@ def test_an_alarm_is_given_once_until_it_is_over() -> None:
 def test_vetoes_are_usual_under_the_risk_to_go() -> None:
     twin = make()
     for _ in range(RECENT_VERDICTS):
-        twin.judge(np.array([-1.0]), SECOND, ENFORCE)
+        judge(twin, np.array([-1.0]), SECOND, ENFORCE)
     assert twin.alarm(ENFORCE.model_copy(update={"rule": "risk_to_go"})) is None
     assert twin.alarm(ENFORCE) is not None, "of another rule it would have been said"
 
@@ -154,19 +157,19 @@ def test_robots_of_one_task_share_network_and_rewards() -> None:
     auto = ENFORCE.model_copy(update={"threshold": "auto", "trial_steps": 50})
     assert one.task.adopt(model(version=2), auto) is None
     for action, accepted in ((1.0, True), (0.95, False)):
-        verdict = other.judge(np.array([action]), SECOND, auto)
+        verdict = judge(other, np.array([action]), SECOND, auto)
         assert (verdict.model_version, verdict.threshold, verdict.accepted) == (2, 1.0, accepted)
 
 
 def test_a_twin_that_predicts_too_little_vetoes_nothing_once_it_has_met_the_evidence() -> None:
     auto = ENFORCE.model_copy(update={"threshold": "auto", "trial_steps": 50})
     twin = make(auto)
-    assert twin.judge(np.array([-1.0]), SECOND, auto).reason is Reason.NO_MODEL  # nothing to compare with yet
+    assert judge(twin, np.array([-1.0]), SECOND, auto).reason is Reason.NO_MODEL  # nothing to compare with yet
     for step in range(1, 61):
         observe(twin, step, reward=1.0, action=[-1.0])  # the model predicts -1
     twin.task.reconsider(auto)
-    assert twin.judge(np.array([-1.0]), SECOND, auto).accepted
-    assert not twin.judge(np.array([-1.1]), SECOND, auto).accepted
+    assert judge(twin, np.array([-1.0]), SECOND, auto).accepted
+    assert not judge(twin, np.array([-1.1]), SECOND, auto).accepted
 
 
 def test_a_given_threshold_over_all_rewards_is_objected_to_once() -> None:
@@ -177,7 +180,7 @@ def test_a_given_threshold_over_all_rewards_is_objected_to_once() -> None:
     objection = twin.task.reconsider(absurd)
     assert objection is not None
     assert twin.task.adopt(model(version=2), absurd) is None
-    assert twin.judge(np.array([1.0]), SECOND, absurd).accepted  # the automatic one is used: 1.0
+    assert judge(twin, np.array([1.0]), SECOND, absurd).accepted  # the automatic one is used: 1.0
 
 
 @given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.99]))
@@ -220,18 +223,18 @@ def test_verdicts_are_about_the_state_that_the_command_will_meet() -> None:
         foreseen = twin.compensates(config) and twin.expect() is not None
         assert foreseen == (step >= known + 1 + WINDOW // 2), "once it has proved right, two steps later for each"
         sent.append(float(np.sin(step)))
-        twin.judge(np.array([sent[-1]]), SECOND, config)
+        judge(twin, np.array([sent[-1]]), SECOND, config)
     assert twin.compensates(config)
     assert not any(twin.compensates(config.model_copy(update={"mode": mode})) for mode in ("off", "shadow"))
     assert not twin.compensates(config.model_copy(update={"compensate_delay": False}))
     arrive(200)
-    plain = twin.judge(np.array([0.3]), SECOND, config)
+    plain = judge(twin, np.array([0.3]), SECOND, config)
     sent.append(0.3)
     assert plain.predicted_reward == pytest.approx(state[0]), "of the state that came, until the other is asked for"
     arrive(201)
     meant = state + sent[199] + 0.3
     np.testing.assert_allclose(twin.expect(), meant, atol=1e-5)
-    assert twin.judge(np.array([0.0]), SECOND, config).predicted_reward == pytest.approx(meant[0], abs=1e-5)
+    assert judge(twin, np.array([0.0]), SECOND, config).predicted_reward == pytest.approx(meant[0], abs=1e-5)
     observe(twin, 202, action=[sent[199]], observation=[3.4e38, 2.0])
     twin.task.adopt(replace(model(), network=replace(adding, output_scale=np.full(3, np.inf, np.float32))), config)
     assert twin.expect() is None and twin.expected is None
@@ -253,7 +256,7 @@ def test_what_is_foreseen_begins_with_the_action_that_was_in_force() -> None:
         state = state + force[-2]  # what was in force in the step before
         observe(twin, step, action=[force[-1]], observation=state.tolist())
         expected = twin.expect()
-        twin.judge(np.array([np.sin(step)]), SECOND, config)
+        judge(twin, np.array([np.sin(step)]), SECOND, config)
         force.append(float(np.sin(step - 1)))
         if twin.trial.passes:
             np.testing.assert_allclose(expected, state + force[-2], atol=1e-5)
@@ -262,4 +265,4 @@ def test_what_is_foreseen_begins_with_the_action_that_was_in_force() -> None:
     observe(twin, 2 * WINDOW, action=[force[-1]], observation=state.tolist())
     twin.expect()
     assert twin.met() == pytest.approx([*(state + force[-1]), np.sin(2 * WINDOW - 1)], abs=1e-5)
-    assert twin.judge(np.array([9.0]), SECOND, config).predicted_reward == pytest.approx(np.sin(2 * WINDOW - 1))
+    assert judge(twin, np.array([9.0]), SECOND, config).predicted_reward == pytest.approx(np.sin(2 * WINDOW - 1))

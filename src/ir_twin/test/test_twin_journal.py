@@ -3,17 +3,21 @@
 
 import json
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 
+from ir_common.journal import Journaled
 from ir_dynamics.dynamics_config import PRESETS
 from ir_dynamics.predict_network import ModelVersion, PredictionError
 from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.transitions import layout_of
 from ir_sim.tasks import make_task
-from ir_twin.robot_twin import RobotTwin, TaskTwin
-from ir_twin.twin_config import TwinConfig
+from ir_twin.fleet_twins import FleetTwins
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
+from ir_twin.twin_config import TwinConfig, VetoConfig
 from ir_twin.twin_journal import TwinJournal, TwinReplay
 
 DRIFT = 2.0
@@ -31,7 +35,10 @@ def test_repeated_twins_give_the_same_verdicts(preset):
     )
     shared = TaskTwin(task.name, layout, config.reward_window)
     twins = [RobotTwin(name, shared, task.safe_action, task.clip) for name in ("hopper", "other")]
-    journal = TwinJournal(config, [(twin, task) for twin in twins])
+    fleet = FleetTwins([shared], twins)
+    journal = TwinJournal(config, fleet, dict.fromkeys(fleet.robots, task))
+    calls = Journaled(fleet, journal)
+    calls.apply("settings", config)
     rng = np.random.default_rng(5)
     trainer = PredictTrainer(PRESETS["live"], layout, 7)
     verdicts, expected, sent = [], 0, {"hopper": [], "other": []}
@@ -42,26 +49,27 @@ def test_repeated_twins_give_the_same_verdicts(preset):
             network = trainer.export()
             network.output_mean[:n] = DRIFT
             model = ModelVersion(task.name, step // 50 + 1, network, step, step, nothing, 0.0)
-            shared.adopt(model, config)
+            calls.apply("adopt", task.name, model)
             trainer = PredictTrainer(PRESETS["live"], layout, step)
         if step == 200:
             config = config.model_copy(update={"max_consecutive_vetoes": 2})
-            shared.reconsider(config)
+            calls.apply("settings", config)
+            calls.apply("reconsider", task.name)
         actions: list[np.ndarray | None] = []
         for twin in twins:
             actions.append(None if step == 111 else rng.normal(size=m) * 2)
             late = task.clip(sent[twin.robot][max(step - 3, step // 90 * 90)]) if step % 90 else []
-            twin.observe(
-                now, task.name, episode=step // 90, step=step % 90,
-                observation=DRIFT * (step % 90) + rng.normal(size=n), action=late, reward=float(rng.normal()),
-                terminated=step % 90 == 89, truncated=False,
-            )  # fmt: skip
+            content = {
+                "episode": step // 90, "step": step % 90, "observation": DRIFT * (step % 90) + rng.normal(size=n),
+                "action": late, "reward": float(rng.normal()), "terminated": step % 90 == 89, "truncated": False,
+            }  # fmt: skip
+            calls.apply("observe", twin.robot, now, task.name, content)
             if twin.delay.steps:
-                expected += twin.expect() is not None
+                expected += calls.apply("expect", twin.robot) is not None
             if step % 2:
-                verdicts.append(twin.judge(actions[-1], now, config))
+                verdicts += calls.apply("judge", [(twin.robot, actions[-1])], now)
         if not step % 2:
-            verdicts += shared.judge(twins, actions, now, config)
+            verdicts += calls.apply("judge", list(zip(fleet.robots, actions, strict=True)), now)
         for twin, verdict in zip(twins, verdicts[-2:], strict=True):
             sent[twin.robot].append(verdict.sent)
     assert expected > 100  # commands are two control steps late, and the drift is foreseen
@@ -79,3 +87,40 @@ def test_repeated_twins_give_the_same_verdicts(preset):
             np.testing.assert_equal(value, getattr(verdict, name), name)
     counts = replay.totals()["robots"]["hopper"]["verdicts"]
     assert counts["proposals"] == 400 and counts["vetoed"] > 0 and counts["invalid"] == 1
+
+
+def test_the_lines_are_those_of_earlier_journals():
+    """Bags hold them: what is written today is read by what was written before, and the other way round."""
+    task = make_task("cart", None)
+    config = TwinConfig(robots=("cart",), mode="off", edge_namespace="/edge", reward_window=700)
+    layout = layout_of("live", len(task.observation_names), len(task.action_names))
+    shared = TaskTwin(task.name, layout, config.reward_window)
+    fleet = FleetTwins([shared], [RobotTwin("cart", shared, task.safe_action, task.clip)])
+    journal = TwinJournal(config, fleet, {"cart": task})
+    calls = Journaled(fleet, journal)
+    content = {"episode": 1, "step": 0, "observation": np.zeros(2), "action": [], "reward": 0.5, "terminated": False}
+    calls.apply("observe", "cart", 7, task.name, content)
+    calls.apply("expect", "cart")
+    calls.apply("settings", config)
+    calls.apply("reconsider", task.name)
+    calls.apply("judge", [("cart", np.array([0.5, -1.0])), ("cart", None)], 9)
+    begin, observe, expect, settings, reconsider, judge = journal.take()[1].splitlines()
+    low, high = task.action_low.tolist(), task.action_high.tolist()
+    robot = {"task": task.name, "safe": task.safe_action.tolist(), "low": low, "high": high}
+    assert json.loads(begin) == [
+        "begin",
+        {
+            "edge_namespace": "/edge", "reward_window": 700,
+            "tasks": {task.name: [*astuple(layout)]}, "robots": {"cart": robot},
+        },
+    ]  # fmt: skip
+    assert observe == (
+        '["observe","cart",7,"cart_navigation",{"episode":1,"step":0,"observation":[0.0,0.0],"action":[],'
+        '"reward":0.5,"terminated":false}]'
+    )
+    assert expect == '["expect","cart"]' and reconsider == '["reconsider","cart_navigation"]'
+    assert settings.startswith('["settings",{"mode":"off","threshold":"auto",')
+    assert set(json.loads(settings)[1]) == set(VetoConfig.model_fields), "nothing of the node or its learner"
+    assert judge == '["judge",[["cart",[0.5,-1.0]],["cart",null]],9]'
+    with pytest.raises(ValueError, match="no call apply"):
+        fleet.apply("apply", "expect")

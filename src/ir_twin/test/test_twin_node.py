@@ -33,7 +33,7 @@ from ir_twin.verdict_outcomes import Judged
 @pytest.mark.parametrize("mode", ["off", "shadow", "enforce"])
 def test_every_proposal_gets_its_verdict_and_its_command(ros: RosHarness, mode: str, name: str, model: str) -> None:
     node, robot = make(ros, mode=mode), Robot(ros, name, model)
-    for task in node.tasks.values():
+    for task in node.engine.twins.tasks.values():
         task.adopt(predicting_last_action(task.name), node.parameters.config)
     robot.ready()
     robot.observe()
@@ -68,7 +68,7 @@ def test_the_stock_executor_serves_it_too(ros: RosHarness) -> None:
     ros.executor.shutdown()
     ros.executor = SingleThreadedExecutor()  # type: ignore[assignment]
     node, robot = make(ros, mode="enforce"), Robot(ros, "jumper", "hopper")
-    node.tasks["hopper_hop"].adopt(predicting_last_action("hopper_hop"), node.parameters.config)
+    node.engine.twins.tasks["hopper_hop"].adopt(predicting_last_action("hopper_hop"), node.parameters.config)
     robot.ready()
     robot.observe()
     ros.until(lambda: node.robots[1].twin.chain.state is not None, what="state")
@@ -141,7 +141,7 @@ def test_the_risk_rules_send_a_candidate_in_place_of_a_fall_and_go_on_from_a_che
 def test_the_learner_is_told_what_each_transition_led_to(ros: RosHarness) -> None:
     node = make(ros, preset="ensemble", risk_horizon=0.2)
     learnt: list[float] = []
-    node.learner.add = lambda task, transition: learnt.append(transition.ahead)  # type: ignore[method-assign]
+    node.engine.learner.add = lambda task, transition: learnt.append(transition.ahead)  # type: ignore[method-assign]
     robot = Robot(ros, "cart", "cart")
     robot.ready()
     for step in range(6):
@@ -192,14 +192,14 @@ def test_without_a_model_or_a_state_the_verdict_says_so(ros: RosHarness) -> None
     node, robot = make(ros, mode="enforce"), Robot(ros, "cart", "cart")
     robot.ready()
     assert robot.propose([0.3, 0.0]).reason == Verdict.REASON_NO_MODEL
-    node.tasks["cart_navigation"].adopt(predicting_last_action("cart_navigation"), node.parameters.config)
+    node.engine.twins.tasks["cart_navigation"].adopt(predicting_last_action("cart_navigation"), node.parameters.config)
     stale = robot.propose([0.3, 0.0])
     assert (stale.reason, stale.sent_safe_action) == (Verdict.REASON_STALE_STATE, True)
 
 
 def test_mode_and_threshold_change_while_it_runs_and_absurd_ones_are_refused(ros: RosHarness) -> None:
     node, robot = make(ros, mode="shadow", threshold=-1, trial_steps=50), Robot(ros, "cart", "cart")
-    node.tasks["cart_navigation"].adopt(predicting_last_action("cart_navigation"), node.parameters.config)
+    node.engine.twins.tasks["cart_navigation"].adopt(predicting_last_action("cart_navigation"), node.parameters.config)
     robot.ready()
     for i in range(60):
         robot.observe(reward=-0.5, action=[0.0, -0.5] if i else [])
@@ -245,7 +245,7 @@ def test_radio_off_means_no_prefix(ros: RosHarness) -> None:
 
 def test_verdicts_are_quick(ros: RosHarness) -> None:
     node, robot = make(ros, mode="enforce"), Robot(ros, "jumper", "hopper")
-    node.tasks["hopper_hop"].adopt(predicting_last_action("hopper_hop"), node.parameters.config)
+    node.engine.twins.tasks["hopper_hop"].adopt(predicting_last_action("hopper_hop"), node.parameters.config)
     robot.ready()
     for _ in range(200):
         robot.observe()
@@ -288,7 +288,7 @@ def test_controllers_are_given_the_state_that_their_command_will_meet(ros: RosHa
         step()
     known = robot.step - 1
     ros.until(lambda: [m.step for m in expected] == [known], what="the state as it came, as there is no network yet")
-    node.tasks["hopper_hop"].adopt(moving_by_action(), node.parameters.config)
+    node.engine.twins.tasks["hopper_hop"].adopt(moving_by_action(), node.parameters.config)
     for _ in range(WINDOW // 2):
         step()
         ros.until(lambda: expected[-1].step == robot.step - 1, what="the state as it came, while it is on trial")

@@ -2,26 +2,32 @@
 """The veto's rule holds for all numbers; the threshold makes sense and cannot run away."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_twin.twin_config import VetoConfig
-from ir_twin.veto import MIN_REWARDS, Reason, Threshold, decide
+from ir_common.verdict_kinds import Reason, VerdictMode
+from ir_twin.twin_config import Mode, VetoConfig
+from ir_twin.veto import MIN_REWARDS, Threshold, decide
 
 REWARDS = st.floats(allow_nan=True, allow_infinity=True)
 FINITE = st.floats(-1e6, 1e6)
 MODES = st.sampled_from(["off", "shadow", "enforce"])
 FALLBACKS = st.sampled_from(["pass", "safe"])
-LACKS = st.sampled_from([None, Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE])
+MISSING = st.sampled_from([None, Reason.INVALID_COMMAND, Reason.NO_MODEL, Reason.STALE_STATE])
 CONFIGS = st.builds(
     VetoConfig, mode=MODES, on_no_model=FALLBACKS, on_stale_state=FALLBACKS, on_no_prediction=FALLBACKS,
     max_consecutive_vetoes=st.integers(0, 3),
 )  # fmt: skip
 
 SHORT_TRIAL = VetoConfig(trial_steps=MIN_REWARDS)
+
+
+def test_the_modes_of_the_configuration_are_those_of_the_message() -> None:
+    assert [mode.name.lower() for mode in VerdictMode] == [*get_args(Mode)]
 
 
 @given(CONFIGS, FINITE, FINITE, FINITE)
@@ -42,12 +48,12 @@ def test_an_invalid_command_is_never_sent(config: VetoConfig, reward: float, thr
     assert decision == (False, True, Reason.INVALID_COMMAND)
 
 
-@given(CONFIGS, REWARDS, FINITE, st.integers(0, 100), LACKS)
+@given(CONFIGS, REWARDS, FINITE, st.integers(0, 100), MISSING)
 def test_only_enforcing_replaces_a_valid_command(
-    config: VetoConfig, reward: float, threshold: float, vetoes: int, lack: Reason | None
+    config: VetoConfig, reward: float, threshold: float, vetoes: int, missing: Reason | None
 ) -> None:
-    decision = decide(config, reward, threshold, vetoes, lack)  # type: ignore[arg-type]
-    if lack is not Reason.INVALID_COMMAND and config.mode != "enforce":
+    decision = decide(config, reward, threshold, vetoes, missing)  # type: ignore[arg-type]
+    if missing is not Reason.INVALID_COMMAND and config.mode != "enforce":
         assert not decision.send_safe
     if decision.send_safe:
         assert not decision.accepted
@@ -63,13 +69,13 @@ def test_a_prediction_that_is_not_finite_is_never_an_acceptance(
         assert decision.accepted == (config.on_no_prediction == "pass")
 
 
-@pytest.mark.parametrize("lack", [Reason.NO_MODEL, Reason.STALE_STATE])
+@pytest.mark.parametrize("missing", [Reason.NO_MODEL, Reason.STALE_STATE])
 @pytest.mark.parametrize("fallback", ["pass", "safe"])
 @pytest.mark.parametrize("mode", ["shadow", "enforce"])
-def test_without_a_prediction_the_configured_behaviour_applies(mode: str, fallback: str, lack: Reason) -> None:
-    field = {Reason.NO_MODEL: "on_no_model", Reason.STALE_STATE: "on_stale_state"}[lack]
-    decision = decide(VetoConfig(mode=mode, **{field: fallback}), math.nan, math.nan, 0, lack)  # type: ignore[arg-type]
-    assert decision == (fallback == "pass", mode == "enforce" and fallback == "safe", lack)
+def test_without_a_prediction_the_configured_behaviour_applies(mode: str, fallback: str, missing: Reason) -> None:
+    field = {Reason.NO_MODEL: "on_no_model", Reason.STALE_STATE: "on_stale_state"}[missing]
+    decision = decide(VetoConfig(mode=mode, **{field: fallback}), math.nan, math.nan, 0, missing)  # type: ignore[arg-type]
+    assert decision == (fallback == "pass", mode == "enforce" and fallback == "safe", missing)
 
 
 def test_a_probe_is_sent_after_the_bounded_number_of_vetoes() -> None:

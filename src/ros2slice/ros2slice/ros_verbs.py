@@ -16,6 +16,7 @@ from rich.live import Live
 
 from ir_common.config import ConfigError, load_yaml, validate
 from ir_common.ros_time import to_seconds
+from ir_common.slice_kinds import KEYS
 from ir_interfaces.msg import CellReport, SliceList, SliceStatus
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
@@ -101,7 +102,7 @@ def traffic(slices: SliceList, report: CellReport) -> dict[str, Any]:
         rows.append(
             {
                 "name": one.slice,
-                "type": {SliceSpecMessage.TYPE_EMBB: "embb", SliceSpecMessage.TYPE_URLLC: "urllc"}.get(one.type, "–"),
+                "type": KEYS.get(one.type, "–"),
                 "resource_blocks": number(one.resource_blocks),
                 "utilisation": number(one.utilisation),
                 "offered_rate": number(one.offered_rate),

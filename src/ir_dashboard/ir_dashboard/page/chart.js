@@ -73,24 +73,24 @@ export function spark(canvas, rows, span, lines, level) {
   g.setLineDash([]);
 }
 
-const VERDICTS = ["#4cc38a", "#f0b429", "#f2695c", "#5c6f80"];
+const VERDICTS = { accepted: "#4cc38a", vetoed: "#f0b429", invalid: "#f2695c", untested: "#5c6f80" };
 
-/** A robot's twin: reward and prediction above, verdicts by outcome below, falls and collisions as marks.
- *  row(row) gives [predicted, reward, accepted, vetoed, invalid, untested, falls, collisions] or undefined. */
-export function verdicts(canvas, rows, span, row) {
+/** A robot's twin: reward and prediction above, verdicts of each of the kinds below, falls and collisions as marks.
+ *  row(row) gives { predicted, reward, falls, collisions } and a count of each kind, or undefined. */
+export function verdicts(canvas, rows, span, kinds, row) {
   const s = sheet(canvas);
   if (!s) return;
   const { g, width, height } = s, strip = 18, bottom = height - 16 - strip - 3, left = 34;
   const shift = across(rows, span, width - left), x = r => left + shift(r);
   let low = Infinity, high = -Infinity;
-  for (const r of rows) for (const v of (row(r) ?? []).slice(0, 2)) if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); }
+  for (const r of rows) for (const v of [row(r)?.predicted, row(r)?.reward]) if (v !== null && v !== undefined) { low = Math.min(low, v); high = Math.max(high, v); }
   if (low > high) [low, high] = [0, 1];
   const room = Math.max(.05, .1 * (high - low)), y = v => bottom - (bottom - 4) * (v - low + room) / (high - low + 2 * room);
   g.fillStyle = INK; g.strokeStyle = GRID; g.lineWidth = 1; g.textAlign = "right";
   for (const v of [high, low]) { g.fillText(v.toFixed(Math.abs(v) < 10 ? 2 : 0), left - 4, y(v) + 4); g.beginPath(); g.moveTo(left, y(v)); g.lineTo(width, y(v)); g.stroke(); }
   g.lineWidth = 1.6;
-  for (const [index, colour, dash] of [[1, "#5aa9f0", []], [0, "#e4b3f0", [4, 3]]]) {
-    g.strokeStyle = colour; g.setLineDash(dash); path(g, rows, x, y, r => row(r)?.[index]);
+  for (const [column, colour, dash] of [["reward", "#5aa9f0", []], ["predicted", "#e4b3f0", [4, 3]]]) {
+    g.strokeStyle = colour; g.setLineDash(dash); path(g, rows, x, y, r => row(r)?.[column]);
   }
   g.setLineDash([]);
   const wide = Math.max(1, (width - left) * .5 / span + .6);
@@ -98,13 +98,13 @@ export function verdicts(canvas, rows, span, row) {
   for (const r of rows) {
     const now = row(r);
     if (!now) continue;
-    const all = now[2] + now[3] + now[4] + now[5];
+    const all = kinds.reduce((sum, kind) => sum + now[kind], 0);
     let at = height - 16;
-    for (let i = 0; i < 4 && all; i++) { const h = strip * now[2 + i] / all; g.fillStyle = VERDICTS[i]; g.fillRect(x(r) - wide, at - h, wide, h); at -= h; }
+    for (const kind of all ? kinds : []) { const h = strip * now[kind] / all; g.fillStyle = VERDICTS[kind]; g.fillRect(x(r) - wide, at - h, wide, h); at -= h; }
     if (before) {
       g.textAlign = "center";
-      if (now[6] > before[6]) { g.fillStyle = "#f2695c"; g.fillText("▼", x(r), 12); }
-      if (now[7] > before[7]) { g.fillStyle = "#f0b429"; g.fillText("◆", x(r), 12); }
+      if (now.falls > before.falls) { g.fillStyle = "#f2695c"; g.fillText("▼", x(r), 12); }
+      if (now.collisions > before.collisions) { g.fillStyle = "#f0b429"; g.fillText("◆", x(r), 12); }
     }
     before = now;
   }

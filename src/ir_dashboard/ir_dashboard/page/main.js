@@ -12,7 +12,7 @@ import { World } from "./world.js";
 const by = id => document.getElementById(id), pill = (id, text, kind = "") => { by(id).textContent = text; by(id).className = `pill ${kind}`; };
 const link = new Link(), world = new World(), drive = new Drive(link), cameras = new Cameras(), slices = new Slices(link);
 const windscreen = by("windscreen").parentElement;
-let rows = [], span = 120, order = [], cards = {}, lines = {}, updates = 0, last = 0;
+let rows = [], columns = {}, kinds = [], span = 120, order = [], cards = {}, lines = {}, updates = 0, last = 0;
 
 function figures(names) {
   const cells = Object.fromEntries(names.map(name => [name, element("dd")]));
@@ -65,17 +65,23 @@ function showNodes(nodes) {
 function drawCharts() {
   if (document.hidden) return;
   slices.draw(rows, span);
-  for (const name of order) verdicts(lines[name], rows, span, row => row.robots[name]);
+  for (const name of order) verdicts(lines[name], rows, span, kinds, row => row.robots[name]);
+}
+
+/** A row with names for its numbers; the node says which. */
+function named(row) {
+  const all = key => Object.entries(row[key]).map(([name, values]) => [name, Object.fromEntries(columns[key].map((column, i) => [column, values[i]]))]);
+  return { at: row.at, slices: Object.fromEntries(all("slices")), robots: Object.fromEntries(all("robots")) };
 }
 
 function addRows(more) {
-  for (const row of more) if (!rows.length || row.at > rows.at(-1).at) rows.push(row);
+  for (const row of more) if (!rows.length || row.at > rows.at(-1).at) rows.push(named(row));
   while (rows.length && rows[0].at < rows.at(-1).at - span) rows.shift();
   drawCharts();
 }
 
 link.addEventListener("hello", ({ detail }) => {
-  order = detail.order; span = detail.history; rows = detail.rows;
+  order = detail.order; span = detail.history; columns = detail.columns; kinds = detail.verdict_kinds; rows = []; slices.labels = detail.slice_labels;
   by("world").textContent = detail.scene.name;
   build(order); world.build(detail.scene, order); drive.hello(detail); look();
   pill("access", detail.writes ? "may write" : "read only", detail.writes ? "good" : "");

@@ -17,7 +17,7 @@ function failures(s) {
 
 export class Slices {
   constructor(link) {
-    this.link = link; this.all = {}; this.cards = {};
+    this.link = link; this.all = {}; this.cards = {}; this.labels = {};
     document.getElementById("new-slice").onclick = () => this.#create();
   }
 
@@ -28,7 +28,7 @@ export class Slices {
     for (const [name, s] of Object.entries(slices)) {
       const c = this.cards[name] ??= this.#card(name), bad = failures(s), judged = s.delivered_rate !== undefined;
       broken += bad.length > 0;
-      c.kind.textContent = s.type === "urllc" ? "URLLC" : s.type === "embb" ? "eMBB" : s.type ?? "";
+      c.kind.textContent = this.labels[s.type] ?? s.type ?? "";
       c.verdict.textContent = !judged ? "no report yet" : bad.length ? `✗ ${bad.join(", ")}` : "✓ kept";
       c.verdict.className = `tag ${!judged ? "" : bad.length ? "bad" : "good"}`;
       c.blocks.textContent = `${fixed(s.resource_blocks)} RB`;
@@ -52,12 +52,12 @@ export class Slices {
 
   draw(rows, span) {
     for (const [name, c] of Object.entries(this.cards)) {
-      const s = this.all[name], at = i => row => row.slices[name]?.[i], colour = sliceColour(name);
-      spark(c.rates, rows, span, [{ colour: "#7d8b99", value: at(1) }, { colour, value: at(2) }], s.rate);
-      spark(c.delays, rows, span, [{ colour, value: at(3) }, { colour: "#e6ebf0", value: at(4), dash: [2, 2] }], s.max_latency);
+      const s = this.all[name], at = column => row => row.slices[name]?.[column], colour = sliceColour(name);
+      spark(c.rates, rows, span, [{ colour: "#7d8b99", value: at("offered_rate") }, { colour, value: at("delivered_rate") }], s.rate);
+      spark(c.delays, rows, span, [{ colour, value: at("p50") }, { colour: "#e6ebf0", value: at("p99"), dash: [2, 2] }], s.max_latency);
     }
     const layers = Object.keys(this.all).map(name => ({ name, colour: sliceColour(name) }));
-    stacked(document.querySelector("#blocks canvas"), rows, span, layers, (row, name) => row.slices[name]?.[0], this.carrier?.resource_blocks || 1);
+    stacked(document.querySelector("#blocks canvas"), rows, span, layers, (row, name) => row.slices[name]?.resource_blocks, this.carrier?.resource_blocks || 1);
     const legend = document.querySelector("#blocks .legend"), names = layers.map(l => l.name).join();
     if (legend.dataset.names !== names) {
       legend.dataset.names = names;

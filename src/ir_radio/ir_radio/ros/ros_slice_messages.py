@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ir_common.config import validate
 from ir_common.ros_time import to_stamp
+from ir_common.slice_kinds import SliceKind
 from ir_interfaces.msg import (
     Books,
     CellReport,
@@ -21,7 +22,7 @@ from ir_radio.books.histogram import Delay
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 
-TYPES = {"embb": SliceSpecMessage.TYPE_EMBB, "urllc": SliceSpecMessage.TYPE_URLLC}
+TYPES = {kind.key: int(kind) for kind in SliceKind}
 DIRECTIONS = {"uplink": FlowSpecMessage.UPLINK, "downlink": FlowSpecMessage.DOWNLINK}
 _TYPE_NAMES = {number: name for name, number in TYPES.items()}
 _DIRECTION_NAMES = {number: name for name, number in DIRECTIONS.items()}

@@ -15,9 +15,10 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
+from ir_common.slice_kinds import SliceKind
 from ir_radio.model.slice_specs import SliceSpec
 
-SST = {"embb": 1, "urllc": 2}
+SST = {kind.key: int(kind) for kind in SliceKind}
 """Standardised slice/service types (3GPP TS 23.501, 5.15.2.2)."""
 
 MANAGER = "manager"

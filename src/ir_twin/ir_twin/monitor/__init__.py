@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fleet did: totals that outlive the nodes that counted them (`totals`), and their table (`table`)."""
+"""The table of what the fleet did (`table`) and the health of the stack (`health`); see `ir_common.run_totals`."""

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ir_twin.monitor.totals import FederationTotals, RunTotals
+from ir_common.run_totals import FederationTotals, RunTotals
 
 
 def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
@@ -54,16 +54,16 @@ def _slices(totals: RunTotals) -> Table:
     )
     for name in sorted(totals.slices):
         one = totals.slices[name]
-        books = one.books()
-        dropped = sum(pair[0] for key, pair in books.items() if key.startswith("dropped "))
+        counts = one.counts()
+        dropped = sum(pair[0] for key, pair in counts.items() if key.startswith("dropped "))
         table.add_row(
             name,
             f"{one.resource_blocks:.1f}",
             f"{one.offered_rate / 1e6:.2f}",
             f"{one.delivered_rate / 1e6:.2f}",
-            str(books["delivered"][0]),
+            str(counts["delivered"][0]),
             Text(str(dropped), style="red" if dropped else ""),
-            str(books["queued"][0]),
+            str(counts["queued"][0]),
             f"{_ms(one.delay.get('p50', math.nan))} / {_ms(one.delay.get('p99', math.nan))}",
         )
     return table

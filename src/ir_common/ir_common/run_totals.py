@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Totals of one run, put together from the stack's messages.
+"""Totals of one run, put together from the stack's messages, for the monitor's report and the page.
 
 The messages count since the start of the node that sends them. When such a node dies and comes back, its counts begin
 at zero again; the totals here go on. The functions read messages by their fields alone, so plain objects do as well.
@@ -11,11 +11,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from ir_common.slice_kinds import KEYS, LABELS
+from ir_common.verdict_kinds import COUNTS
+
 LOST_WITH_NODE = "node_restart"
-"""Reason under which messages are booked that were queued in a relay that died."""
+"""Reason under which messages are counted that were queued in a relay that died."""
 
 _TASK_COUNTS = ("distance", "reward", "episodes", "steps", "falls", "collisions", "goals", "stops")
-_VERDICT_COUNTS = ("proposals", "accepted", "vetoed", "invalid", "untested")
 
 
 class Counters:
@@ -39,7 +41,7 @@ class Counters:
 
 @dataclass
 class SliceTotals:
-    """Books of one slice over all relays that carried it; messages and bytes in one pair."""
+    """Counters of one slice over all relays that carried it; messages and bytes in one pair."""
 
     spec_type: int = 0
     resource_blocks: float = 0.0
@@ -52,11 +54,11 @@ class SliceTotals:
 
     def update(self, report: Any) -> None:
         """Takes one `SliceReport`."""
-        books = _books(report.books)
-        if books["offered"] < self._last.get("offered", (0, 0)):
+        counts = _flow_counts(report.books)
+        if counts["offered"] < self._last.get("offered", (0, 0)):
             for name, pair in self._last.items():
                 self._add(f"dropped {LOST_WITH_NODE}" if name == "queued" else name, pair)
-        self._last = books
+        self._last = counts
         self.spec_type, self.resource_blocks = int(report.type), float(report.resource_blocks)
         self.offered_rate, self.delivered_rate = float(report.offered_rate), float(report.delivered_rate)
         self.delay, self.recent_delay = _delay(report.delay), _delay(report.recent_delay)
@@ -65,29 +67,29 @@ class SliceTotals:
         there = self._base.get(name, (0, 0))
         self._base[name] = (there[0] + pair[0], there[1] + pair[1])
 
-    def books(self) -> dict[str, tuple[int, int]]:
+    def counts(self) -> dict[str, tuple[int, int]]:
         """(messages, bytes) under ``offered``, ``delivered``, ``queued`` and ``dropped <reason>``."""
         nothing = (0, 0)
-        books = {}
+        counts = {}
         for name in sorted({*self._base, *self._last}):
             base, last = self._base.get(name, nothing), self._last.get(name, nothing)
-            books[name] = (base[0] + last[0], base[1] + last[1])
-        return books
+            counts[name] = (base[0] + last[0], base[1] + last[1])
+        return counts
 
     def as_dict(self) -> dict[str, Any]:
         """The slice's part of the report."""
-        books = self.books()
-        pairs = {name: {"messages": pair[0], "bytes": pair[1]} for name, pair in books.items()}
+        counts = self.counts()
+        pairs = {name: {"messages": pair[0], "bytes": pair[1]} for name, pair in counts.items()}
         dropped = {
             name.removeprefix("dropped "): pairs.pop(name) for name in list(pairs) if name.startswith("dropped ")
         }
-        accounted = [sum(p[i] for name, p in books.items() if name != "offered") for i in (0, 1)]
+        accounted = [sum(p[i] for name, p in counts.items() if name != "offered") for i in (0, 1)]
         return {
-            "type": {1: "eMBB", 2: "URLLC"}.get(self.spec_type, str(self.spec_type)),
+            "type": LABELS.get(KEYS.get(self.spec_type, ""), str(self.spec_type)),
             "resource_blocks": self.resource_blocks,
             **pairs,
             "dropped": dropped,
-            "balanced": accounted == list(books.get("offered", (0, 0))),
+            "balanced": accounted == list(counts.get("offered", (0, 0))),
             "delay_seconds": {name: _finite(value) for name, value in self.delay.items()},
         }
 
@@ -98,7 +100,7 @@ class RobotTotals:
 
     task: str = ""
     counts: Counters = field(default_factory=lambda: Counters(_TASK_COUNTS, "steps"))
-    verdicts: Counters = field(default_factory=lambda: Counters(_VERDICT_COUNTS, "proposals"))
+    verdicts: Counters = field(default_factory=lambda: Counters(COUNTS, "proposals"))
     latency_p50: float = math.nan
     latency_p99: float = math.nan
     model_version: int = 0
@@ -110,7 +112,7 @@ class RobotTotals:
 
     def update_twin(self, status: Any) -> None:
         """Takes one `TwinStatus`."""
-        self.verdicts.update({name: getattr(status, name) for name in _VERDICT_COUNTS})
+        self.verdicts.update({name: getattr(status, name) for name in COUNTS})
         self.latency_p50, self.latency_p99 = status.latency_p50, status.latency_p99
         self.model_version = int(status.model_version)
 
@@ -242,7 +244,7 @@ class RunTotals:
         }
 
 
-def _books(books: Any) -> dict[str, tuple[int, int]]:
+def _flow_counts(books: Any) -> dict[str, tuple[int, int]]:
     pairs = {
         name: (int(getattr(books, f"{name}_messages")), int(getattr(books, f"{name}_bytes")))
         for name in ("offered", "delivered", "queued")

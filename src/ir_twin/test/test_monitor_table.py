@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor's table shows what the totals hold."""
+
+import math
+
+from rich.console import Console
+
+from ir_common.run_totals import RunTotals
+from ir_interfaces.msg import Books, CellReport, DelayStats, FederationStatus, SliceReport, TaskStatus, TwinStatus
+from ir_twin.monitor.table import render
+
+
+def shown(totals: RunTotals, *warnings: str) -> str:
+    console = Console(width=130, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(render(totals, 2.0, warnings))
+    return console.export_text()
+
+
+def test_robots_slices_and_warnings_are_shown() -> None:
+    totals = RunTotals(["cart"])
+    delay = DelayStats(count=1, mean=0.01, p50=0.01, p99=0.02, max=math.nan)
+    books = Books(offered_messages=1, offered_bytes=100, delivered_messages=1, delivered_bytes=100)
+    video = SliceReport(slice="video", type=1, resource_blocks=20.0, books=books, delay=delay)
+    totals.update_cell(CellReport(slices=[video]))
+    totals.robots["cart"].update_task(TaskStatus(task="cart_navigation", distance=1.5, reward=2.0, steps=9))
+    totals.robots["cart"].update_twin(
+        TwinStatus(proposals=3, accepted=2, vetoed=1, latency_p50=1e-3, latency_p99=math.nan)
+    )
+    text = shown(totals, "radio: a warning")
+    assert "cart" in text and "video" in text and "a warning" in text
+    assert "1.00 / –" in text, "latency of verdicts, ms"
+
+
+def test_the_federation_is_one_line() -> None:
+    totals = RunTotals([])
+    totals.update_federation(
+        FederationStatus(
+            round=3, participants=["cart", "video"], silent=["spider"], bytes_up=2500, bytes_down=5000,
+            refused_reasons=["nan", "stale"], refused=[1, 2],
+        )
+    )  # fmt: skip
+    assert "federation round 3   agents 2 of 3   up 2.5 kB   down 5.0 kB   refused nan 1, stale 2" in shown(totals)

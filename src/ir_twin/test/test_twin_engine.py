@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the twin node decides, without a node: who is judged with whom, what is learnt from, said and recorded."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ir_common.config import ConfigError
+from ir_common.verdict_kinds import Reason
+from ir_dynamics import model_checkpoint
+from ir_dynamics.dynamics_config import PRESETS
+from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.transitions import Transition, TransitionLayout, layout_of
+from ir_interfaces.msg import TwinStatus
+from ir_sim.tasks import Task, make_task
+from ir_twin.twin_config import TwinConfig
+from ir_twin.twin_engine import LearnerPort, TwinEngine
+from ir_twin.twin_journal import TwinReplay
+
+SECOND = 1_000_000_000
+CART, HOPPER = make_task("cart", None), make_task("hopper", None)
+ROBOTS = {"cart": CART, "jumper": HOPPER, "cart_2": CART}
+
+
+class Learner:
+    """A learner that is given versions by hand."""
+
+    def __init__(self) -> None:
+        self.layouts: dict[str, TransitionLayout] = {}
+        self.given: list[tuple[str, Transition]] = []
+        self.resumed: list[ModelVersion] = []
+        self.versions: list[ModelVersion] = []
+        self.closed = False
+
+    def declare(self, task: str, layout: TransitionLayout) -> None:
+        self.layouts[task] = layout
+
+    def resume(self, model: ModelVersion) -> None:
+        self.resumed.append(model)
+
+    def add(self, task: str, transition: Transition) -> None:
+        self.given.append((task, transition))
+
+    def poll(self) -> list[ModelVersion]:
+        versions, self.versions = self.versions, []
+        return versions
+
+    def sent(self, task: str) -> int:
+        return sum(name == task for name, _ in self.given)
+
+    def rollbacks(self, task: str) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def model(task: Task, version: int = 1) -> ModelVersion:
+    """A network that predicts s' = s and the action's last number as reward."""
+    n, m = len(task.observation_names), len(task.action_names)
+    layer = np.zeros((n + m, n + 1), np.float32)
+    layer[-1, -1] = 1.0
+    mean, scale = np.zeros(n + m, np.float32), np.ones(n + m, np.float32)
+    network = PredictNetwork(
+        (layer,), (np.zeros(n + 1, np.float32),), "silu", True, mean, scale, mean[: n + 1], scale[: n + 1], math.inf
+    )
+    return ModelVersion(task.name, version, network, 100, 10, PredictionError(0.1, 0.2, np.zeros(n)), 0.1)
+
+
+def make(**values: object) -> tuple[TwinEngine, Learner, list[str], list[str]]:
+    learner, warnings, notes = Learner(), [], []
+    port: LearnerPort = learner
+    given = {"robots": tuple(ROBOTS), "mode": "enforce", "threshold": 0.0} | values
+    config = TwinConfig.model_validate(given)
+    return TwinEngine(config, ROBOTS, port, warnings.append, notes.append, recorded=True), learner, warnings, notes
+
+
+def observe(engine: TwinEngine, step: int, stamp: int = SECOND, **changes: object) -> None:
+    for robot, task in ROBOTS.items():
+        content = {
+            "episode": 0, "step": step, "observation": np.ones(len(task.observation_names)),
+            "action": np.zeros(len(task.action_names)) if step else [], "reward": 0.5, "terminated": False,
+            "truncated": False,
+        }  # fmt: skip
+        engine.observe(robot, stamp, task.name, **(content | changes))
+
+
+def action(robot: str, last: float) -> tuple[str, np.ndarray]:
+    return robot, np.full(len(ROBOTS[robot].action_names), last)
+
+
+def test_verdicts_come_in_the_order_of_the_proposals_and_one_pass_serves_a_task() -> None:
+    engine, learner, _, notes = make()
+    learner.versions = [model(CART), model(HOPPER, 3)]
+    engine.exchange()
+    assert len(notes) == 2 and notes[0].startswith("first model of cart_navigation: 100 transitions")
+    observe(engine, 0)
+    proposals = [action("cart", -0.2), action("jumper", 0.3), ("cart_2", None), action("cart", 0.4)]
+    verdicts = engine.judge(proposals, SECOND)
+    reasons = [Reason.LOW_REWARD, Reason.ACCEPTED, Reason.INVALID_COMMAND, Reason.ACCEPTED]
+    assert [verdict.reason for verdict in verdicts] == reasons
+    assert [verdict.model_version for verdict in verdicts] == [1, 3, 1, 1]
+    assert [round(v.predicted_reward, 6) for v in verdicts[:2]] == [-0.2, 0.3]
+    assert engine.journal is not None
+    calls = [json.loads(line) for line in engine.journal.take()[1].splitlines()]
+    judged = [[robot for robot, _ in entry[1]] for entry in calls if entry[0] == "judge"]
+    assert judged == [["cart", "cart_2", "cart"], ["jumper"]]
+
+
+def test_a_repeated_journal_says_the_same() -> None:
+    engine, learner, _, _ = make(max_veto_share=1.0)
+    rng, verdicts = np.random.default_rng(2), []
+    for step in range(150):
+        observe(engine, step, step * SECOND // 10, reward=float(rng.normal()))
+        verdicts += engine.judge([action(robot, rng.normal()) for robot in ROBOTS], step * SECOND // 10)
+        if step == 20:
+            learner.versions = [model(CART), model(HOPPER)]
+        engine.exchange()
+        if step % 10 == 9:
+            engine.reconsider()
+        if step == 100:
+            engine.configure(engine.config.model_copy(update={"mode": "shadow"}))
+    assert engine.journal is not None
+    (_, begin), *entries = map(json.loads, engine.journal.take()[1].splitlines())
+    replay = TwinReplay(**begin)
+    said = [content for call, *arguments in entries for _, _, content in replay.apply(call, *arguments)]
+    found = sorted((one["reason"], one["accepted"], one["predicted_reward"]) for one in said)
+    assert str(found) == str(sorted((int(v.reason), v.accepted, v.predicted_reward) for v in verdicts))
+    assert {one["reason"] for one in said} >= {Reason.ACCEPTED, Reason.LOW_REWARD, Reason.NO_MODEL}
+
+
+def test_the_learner_is_given_what_each_robot_did() -> None:
+    engine, learner, _, _ = make(preset="ensemble", risk_horizon=10 * CART.control_period)
+    assert set(learner.layouts) == {CART.name, HOPPER.name} and learner.layouts[CART.name].ahead
+    for step in range(4):
+        observe(engine, step, terminated=step == 3)
+    carts = [transition.ahead for task, transition in learner.given if task == CART.name]
+    assert len(carts) == 6 and carts[:3] == pytest.approx([0.05**0.2, 0.05**0.1, 1.0])
+    assert engine.status("cart")["transitions"] == 6, "of its task"
+
+
+def test_refused_states_are_said_once_in_five_seconds_for_each_robot() -> None:
+    engine, _, warnings, _ = make()
+    observe(engine, 0)
+    for second in range(1, 7):
+        observe(engine, 1, second * SECOND, reward=math.nan)
+    told = [line.split(":")[0] for line in warnings]
+    assert told == [*ROBOTS, *ROBOTS]
+    assert warnings[3].startswith("cart: 6 states refused so far: NaN") and "'cart_navigation'" in warnings[3]
+    assert engine.status("cart")["transitions_rejected"] == 6
+
+
+def test_the_status_has_the_fields_of_its_message() -> None:
+    engine, _, _, _ = make()
+    engine.took("cart", 0.001)
+    status = engine.status("cart")
+    assert {"header", *status} == set(TwinStatus.get_fields_and_field_types())
+    assert TwinStatus(**status).latency_p50 == pytest.approx(0.001, rel=0.03)
+    assert math.isnan(engine.status("jumper")["latency_p50"])
+    assert not engine.compensates("cart") and engine.expected("cart") is None, "no command is late"
+
+
+def test_an_absurd_threshold_is_objected_to() -> None:
+    engine, _, warnings, _ = make()
+    for step in range(60):
+        observe(engine, step)
+    assert engine.threshold_objection(0.4) is None
+    assert str(engine.threshold_objection(0.6)).startswith("cart_navigation: threshold 0.6 is above 100%")
+    engine.configure(engine.config.model_copy(update={"threshold": 0.6}))
+    engine.reconsider()
+    assert [line.split(":")[0] for line in warnings] == [CART.name, HOPPER.name], "a standing objection is said once"
+
+
+def test_it_goes_on_from_checkpoints_and_refuses_damaged_ones(tmp_path: Path) -> None:
+    path = model_checkpoint.file_of(tmp_path, CART.name)
+    layout = layout_of("live", len(CART.observation_names), len(CART.action_names))
+    version = replace(model(CART, 7), network=PredictTrainer(PRESETS["live"], layout, 1).export())
+    model_checkpoint.save(path, version, "live")
+    engine, learner, _, notes = make(checkpoints=str(tmp_path))
+    assert [one.version for one in learner.resumed] == [7] == [engine.twins.tasks[CART.name].version]
+    assert notes == [f"cart_navigation: goes on from version 7 of {path}"]
+    engine.close()
+    assert learner.closed
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(ConfigError, match="navigation"):
+        make(checkpoints=str(tmp_path))
