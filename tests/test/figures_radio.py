@@ -105,7 +105,8 @@ def run_cell(cell: Cell, flows: list[int], seed: int) -> dict[str, Any]:
         "books": books,
         "slices": [
             [r.slice, r.counters.delivered, r.counters.queued, r.counters.dropped, r.resource_blocks, r.capacity,
-             r.offered_rate, r.delivered_rate, r.utilisation, r.delay.count, r.delay.mean, r.delay.p50, r.delay.p99, r.delay.max,
+             r.offered_rate, r.delivered_rate, r.utilisation, r.delay.count, r.delay.mean, r.delay.p50, r.delay.p99,
+             r.delay.max,
              r.recent_delay.p50, r.recent_delay.p99, r.retransmissions, r.harq_failures, r.punctured_blocks,
              r.lost_bytes]
             for r in last.slices

@@ -29,7 +29,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 ADDRESS = "127.0.0.1:8000"
 ROOMS = ("guide", "method", "evidence", "notes")
 QUIET = {"NO_MKDOCS_2_WARNING": "1"}
-"""Without the notice that this theme gets fixes until May 2027 only; its successor, Zensical, reads the same settings."""
+"""Without the notice that this theme gets fixes until May 2027 only; its successor, Zensical, reads these settings."""
 
 
 def docs(layout: ProjectLayout, serve: bool, environ: Mapping[str, str]) -> int:
