@@ -10,14 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ir_dynamics.predict_network import (
-    Prediction,
-    PredictionError,
-    Vector,
-    prediction_errors,
-    reading,
-    write_network,
-)
+from ir_dynamics.network_file import Vector, reading, write_network
+from ir_dynamics.predict_network import Prediction, PredictionError, prediction_errors
 from ir_dynamics.risk_network import RiskNetwork, hidden_layers, sigmoid
 from ir_dynamics.transitions import Transition
 

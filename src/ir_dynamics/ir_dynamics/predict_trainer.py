@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ir_dynamics.dynamics_config import NetworkConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import MAX_DEVIATION, VECTORS, PredictNetwork, spread
+from ir_dynamics.network_file import VECTORS
+from ir_dynamics.predict_network import MAX_DEVIATION, PredictNetwork, spread
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 
 

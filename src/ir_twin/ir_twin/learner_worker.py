@@ -25,11 +25,13 @@ from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, LearnerConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork, spread
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.predict_network import PredictionError, PredictNetwork, spread
 from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.replay_buffer import ReplayBuffer
 from ir_dynamics.risk_trainer import RiskTrainer
-from ir_dynamics.transitions import ReplayBuffer, Rows, TransitionLayout, heldout_mask
-from ir_twin.learner_process import Begin, Notice, RolledBack
+from ir_dynamics.transitions import Rows, TransitionLayout, heldout_mask
+from ir_twin.learner_process import Notice
 from ir_twin.object_stream import ObjectStream
 
 _NORMALISER_ROWS = 20_000
@@ -50,8 +52,8 @@ class TaskLearner:
     def __init__(self, config: LearnerConfig, begin: Begin) -> None:
         self.config, self.task, self.version = config, begin.task, begin.version
         self._layout = begin.layout
-        self.replay = ReplayBuffer(self._layout.width, config.replay_capacity)
-        self.heldout = ReplayBuffer(self._layout.width, config.heldout_capacity)
+        self.replay = ReplayBuffer(self._layout, config.replay_capacity)
+        self.heldout = ReplayBuffer(self._layout, config.heldout_capacity)
         seeds = np.random.SeedSequence(config.seed).spawn(2)
         self._rng = np.random.default_rng(seeds[0])
         self._trainer = make_trainer(config.preset, self._layout, int(seeds[1].generate_state(1)[0]))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.transitions import Transition, TransitionLayout, TransitionMaker
 from ir_twin.command_delay import CommandDelay, Trial
 from ir_twin.substitutes import Substitute, candidates, near, tried_each
@@ -310,7 +310,7 @@ class RobotTwin:
         n = layout.num_observation
         for action in actions:
             foreseen = model.network.predict(state[None], action[None]).next_state[0, :n]
-            state = layout.state(foreseen.astype(np.float64), action)
+            state = layout.state_of(foreseen.astype(np.float64), action)
         if np.isfinite(state).all():
             self.trial.foresee(self.chain.step + self.delay.steps, state[:n], known[:n])
             self.expected = state if self.trial.passes else None

@@ -20,10 +20,10 @@ from rich.table import Table
 from ir_common.config import EXIT_CONFIG, ConfigError, validate
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import MAX_HELDOUT, MAX_REPLAY, LearnerConfig
-from ir_dynamics.predict_network import ModelVersion, Prediction, prediction_errors, spread
+from ir_dynamics.model_version import Begin, ModelVersion
+from ir_dynamics.predict_network import Prediction, prediction_errors, spread
 from ir_dynamics.transitions import Rows, heldout_mask
 from ir_twin.bag_transitions import Recorded, read_transitions
-from ir_twin.learner_process import Begin
 from ir_twin.learner_worker import TaskLearner
 
 CHECK_STEPS = 200

@@ -16,10 +16,10 @@ from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, NetworkConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
 from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.transitions import UNKNOWN, Rows, TransitionLayout, heldout_mask, layout_of
-from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
+from ir_twin.learner_process import LearnerProcess
 from ir_twin.learner_worker import TaskLearner
 
 torch.set_num_threads(1)
@@ -64,7 +64,7 @@ def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "toy.npz"
     if damage == "format":
-        monkeypatch.setattr("ir_dynamics.predict_network._FORMAT", 99)
+        monkeypatch.setattr("ir_dynamics.network_file.FORMAT", 99)
     model_checkpoint.save(path, version("live"), "live")
     monkeypatch.undo()
     if damage == "truncated":

@@ -18,9 +18,9 @@ import pytest
 
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import LearnerConfig
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import Begin, ModelVersion
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout, heldout_mask
-from ir_twin.learner_process import Begin, LearnerProcess
+from ir_twin.learner_process import LearnerProcess
 from ir_twin.learner_worker import Budget, Learner, TaskLearner, serve
 from ir_twin.object_stream import ObjectStream
 

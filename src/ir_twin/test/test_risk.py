@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.transitions import TransitionLayout
 from ir_twin.robot_twin import Array, RobotTwin, TaskTwin, judge_all
 from ir_twin.twin_config import TwinConfig, VetoConfig

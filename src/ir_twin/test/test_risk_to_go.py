@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.risk_network import RiskNetwork
 from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.termination_labels import FAR, TerminationLabels
 from ir_dynamics.transitions import UNKNOWN, Transition, TransitionLayout, TransitionMaker, layout_of
-from ir_twin.learner_process import Begin, RolledBack
 from ir_twin.learner_worker import TaskLearner
 from ir_twin.robot_twin import RobotTwin, TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig

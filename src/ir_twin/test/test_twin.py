@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError, PredictNetwork
 from ir_dynamics.transitions import TransitionLayout, layout_of
 from ir_twin.command_delay import WINDOW
 from ir_twin.robot_twin import RECENT_VERDICTS, LatencyHistogram, RobotTwin, TaskTwin

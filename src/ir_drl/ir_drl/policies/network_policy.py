@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ir_common.atomic_file import replacing
 from ir_common.config import ConfigError
 from ir_common.damage import DAMAGED, first_line
 from ir_drl.policies.policy import FloatArray
@@ -63,11 +64,11 @@ class NetworkPolicy:
 
 
 def save_policy(path: Path, task: Task, layers: Sequence[Layer], activation: str) -> None:
-    """Writes a policy file that `load_policy` reads."""
+    """Writes a policy file that `load_policy` reads; an interruption leaves the old one or the new one."""
     arrays: dict[str, Any] = {"version": VERSION, "task": task.name, "activation": activation}
     for k, (weight, bias) in enumerate(layers):
         arrays |= {f"weight_{k}": weight, f"bias_{k}": bias}
-    with path.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, **arrays)
 
 
