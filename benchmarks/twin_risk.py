@@ -18,7 +18,7 @@ from harness import Axis, Goal, Options, Result, interval, main
 
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
-from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
+from ir_dynamics.dynamics_config import EnsembleConfig, FittingConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.predict_network import PredictionError
@@ -99,7 +99,7 @@ def hop(seed: int, count: int, twin: RobotTwin | None = None) -> tuple[int, Rows
     """Falls over so many control steps, and the transitions whose outcome is known by then [n, width]."""
     env, rng = TaskEnv("hopper", latency=LATENCY), np.random.default_rng(seed)
     policy, reach = make_policy(env.task, seed=seed), (env.task.action_high - env.task.action_low) / 2
-    chain, labels = TransitionMaker(LAYOUT), TerminationLabels(LearnerConfig().risk_horizon, env.task.control_period)
+    chain, labels = TransitionMaker(LAYOUT), TerminationLabels(FittingConfig().risk_horizon, env.task.control_period)
     rows, falls = [], 0
     content: dict[str, Any] = {"terminated": True, "episode": 0}
     for _ in range(count):

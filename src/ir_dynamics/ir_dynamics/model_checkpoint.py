@@ -110,7 +110,7 @@ def load(path: Path, task: str, layout: TransitionLayout, preset: str) -> ModelV
         found = meta | {"task": about["task"]}
         if about["preset"] != preset:
             raise ConfigError(
-                f"{path}: checkpoint is of preset {about['preset']!r}, wanted is {preset!r}; give another folder, or "
+                f"{path}: checkpoint is of preset {about['preset']}, wanted is {preset}; give another folder, or "
                 "the preset it was made with"
             )
         kind = "ensemble" if preset == "ensemble" else "predict"

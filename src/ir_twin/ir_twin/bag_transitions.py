@@ -14,7 +14,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ir_common.config import ConfigError
-from ir_dynamics.dynamics_config import LearnerConfig
+from ir_dynamics.dynamics_config import FittingConfig
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import Rows, TransitionLayout, TransitionMaker, layout_of
 from ir_sim.tasks import TASKS, Task
@@ -41,7 +41,7 @@ def read_transitions(
     path: Path,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    config: LearnerConfig | None = None,
+    config: FittingConfig | None = None,
 ) -> dict[str, Recorded]:
     """Reads the transitions of every task in a bag.
 
@@ -51,7 +51,7 @@ def read_transitions(
         path: folder of the bag, or one .mcap file.
         skip_bad: refused messages are counted, not an error.
         progress: told (messages done, messages in all).
-        config: of the learner that is to have them: its preset and `risk_horizon`.
+        config: of the fit that is to have them: its preset and `risk_horizon`.
 
     Returns:
         By name of the task.
@@ -61,7 +61,7 @@ def read_transitions(
     """
     try:
         with AnyReader([path], default_typestore=_types()) as reader:
-            found = _read(path, reader, skip_bad, progress, config or LearnerConfig())
+            found = _read(path, reader, skip_bad, progress, config or FittingConfig())
     except ConfigError:
         raise
     except Exception as error:  # rosbags lets through what its parsers, sqlite3, struct and zstd raise
@@ -73,14 +73,14 @@ def read_transitions(
 
 
 def _read(
-    path: Path, reader: AnyReader, skip_bad: bool, progress: Callable[[int, int], None], config: LearnerConfig
+    path: Path, reader: AnyReader, skip_bad: bool, progress: Callable[[int, int], None], config: FittingConfig
 ) -> dict[str, Recorded]:
     tasks = {task.name: task for task in (kind() for kind in TASKS.values())}
     connections = _chosen(path, reader)
     total = sum(connection.msgcount for connection in connections)
     found: dict[str, Recorded] = {}
     makers: dict[tuple[str, str], TransitionMaker] = {}
-    hindsights: dict[tuple[str, str], TerminationLabels] = {}
+    labels: dict[tuple[str, str], TerminationLabels] = {}
     kept: dict[tuple[str, str], list[Rows]] = {}
     for done, (connection, time, data) in enumerate(reader.messages(connections)):
         message: Any = reader.deserialize(data, connection.msgtype)
@@ -92,7 +92,7 @@ def _read(
         key = task.name, connection.topic
         if key not in makers:
             makers[key] = TransitionMaker(layout)
-            hindsights[key] = TerminationLabels(config.risk_horizon if layout.ahead else 0.0, task.control_period)
+            labels[key] = TerminationLabels(config.risk_horizon if layout.ahead else 0.0, task.control_period)
             recorded.topics.append(connection.topic)
         transition = makers[key].feed(
             episode=message.episode, step=message.step, observation=message.observation, action=message.action,
@@ -104,11 +104,11 @@ def _read(
                 f"({len(message.observation)} and {len(message.action)} numbers, {task.name} has "
                 f"{layout.num_observation} and {layout.num_action}); --skip-bad leaves such messages out"
             )
-        settled = hindsights[key].follow(transition, makers[key])
-        kept.setdefault(key, []).extend(map(layout.pack, settled))
+        labelled = labels[key].follow(transition, makers[key])
+        kept.setdefault(key, []).extend(map(layout.pack, labelled))
         progress(done + 1, total)
-    for key, hindsight in hindsights.items():
-        kept[key].extend(map(found[key[0]].layout.pack, hindsight.end()))
+    for key, label in labels.items():
+        kept[key].extend(map(found[key[0]].layout.pack, label.end()))
     for name, recorded in found.items():
         packed = [row for (task_name, _), rows in kept.items() if task_name == name for row in rows]
         recorded.rows = np.stack(packed) if packed else np.empty((0, recorded.layout.width), np.float32)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir_dynamics.dynamics_config import LearnerConfig
 from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_twin.object_stream import ObjectStream
+from ir_twin.twin_config import LearnerConfig
 
 
 @dataclass(frozen=True)
