@@ -15,12 +15,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Gives a file to write to, which takes the place of ``path`` when the block ends.
 
     What was written is on the disk before the old file goes. After an exception or an interruption the old file is as
-    it was. Missing folders are made.
+    it was.
 
     Raises:
-        OSError: the folder cannot be made or written to.
+        OSError: the folder is missing, or cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:
@@ -30,6 +29,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name is on the disk too
+    finally:
+        os.close(folder)
 
 
 def replace_text(path: Path, text: str) -> None:

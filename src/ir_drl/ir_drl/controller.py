@@ -52,7 +52,7 @@ class ControlDecision:
 
 
 class Controller:
-    """Answers the states of a robot, asks the policy, and sends the safe action where there is no good input.
+    """Decides what is sent to one robot: the policy's action for its state, or the safe action without good input.
 
     The twin may say what a state will be when the answer to it takes effect (`on_expected`). Then that is answered in
     the place of the state. It is waited for as long as it came for the state before: a twin that falls silent costs one
@@ -161,7 +161,7 @@ class Controller:
         return ControlDecision(self._explore(self.task.clip(action)))
 
     def stale(self) -> ControlDecision:
-        """The action after no good input for `input_timeout`."""
+        """The safe action, counted as sent for want of input."""
         return self._fault("stale", f"no state for {self._timeout:g} s")
 
     def restart(self) -> None:

@@ -45,7 +45,7 @@ def probe(folder: Path) -> None:
 
 
 def save(path: Path, model: ModelVersion, preset: str) -> None:
-    """Writes a version; an interruption leaves the old file or the new one, never half of one.
+    """Writes a version of a task's network; an interruption leaves the old file or the new one, never half of one.
 
     Raises:
         OSError: the folder cannot be made or written to.
@@ -55,6 +55,7 @@ def save(path: Path, model: ModelVersion, preset: str) -> None:
         "steps": model.steps, "reward_error": model.error.reward, "state_error": model.error.state,
         "state_errors": model.error.state_dimensions.tolist(),
     }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         model.network.save(file, about)
 
@@ -70,6 +71,7 @@ def save_rows(path: Path, learnt: Rows, heldout: Rows) -> None:
     Raises:
         OSError: the folder cannot be made or written to.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(rows_of(path)) as file:
         np.savez(file, learnt=learnt, heldout=heldout)
 
@@ -99,7 +101,7 @@ def load_rows(path: Path, layout: TransitionLayout) -> tuple[Rows, Rows]:
 
 
 def load(path: Path, task: str, layout: TransitionLayout, preset: str) -> ModelVersion:
-    """Reads a version.
+    """Reads the version that `save` wrote, if it is of this task, layout and preset.
 
     Raises:
         ConfigError: the file is missing or damaged, or of another format, task, layout, preset or kind of network.
@@ -132,14 +134,14 @@ def load(path: Path, task: str, layout: TransitionLayout, preset: str) -> ModelV
 
 
 def _shape(network: PredictNetwork | EnsembleNetwork) -> str:
-    """What two networks of a task have in common where one may go on from the other."""
+    """Number and widths of layers, activation, normalisation: equal where one network may go on from the other."""
     if isinstance(network, EnsembleNetwork):
         return _said([w.shape[2] for w in network.weights[:-1]], "silu", members=len(network.limits))
     return _said([w.shape[1] for w in network.weights[:-1]], network.activation, normalised=network.difference)
 
 
 def _shape_of(preset: str) -> str:
-    """The same of what a preset makes."""
+    """As `_shape`, of the network that a preset makes."""
     if preset == "ensemble":
         config = EnsembleConfig()
         return _said(config.hidden, "silu", members=config.members)

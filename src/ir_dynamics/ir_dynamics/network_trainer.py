@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all trainers of networks of a robot's dynamics have in common."""
+"""What all trainers of networks of a robot's dynamics have in common, and the one that a preset asks for."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig
+from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.predict_network import PredictNetwork
-from ir_dynamics.transitions import Rows
+from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.transitions import Rows, TransitionLayout
 
 
 class NetworkTrainer(Protocol):
@@ -47,3 +50,10 @@ class NetworkTrainer(Protocol):
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `state` gave."""
+
+
+def make_network_trainer(preset: str, layout: TransitionLayout, seed: int) -> NetworkTrainer:
+    """Makes the trainer of a preset's network; ``seed`` is of its weights (and of an ensemble's own draws)."""
+    if preset == "ensemble":
+        return Ensemble(EnsembleConfig(), layout, seed)
+    return PredictTrainer(PRESETS[preset], layout, seed)

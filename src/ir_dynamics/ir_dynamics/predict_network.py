@@ -23,7 +23,7 @@ MAX_DEVIATION = 10.0
 
 
 class Prediction(NamedTuple):
-    """What is expected of a batch of (state, action)."""
+    """Predicted next state and reward of a batch of (state, action)."""
 
     next_state: Vector
     """[batch, num_state] float32, units by the task."""
@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
 
 
 class PredictionError(NamedTuple):
-    """Errors on held-out transitions."""
+    """How far predictions are from what came, on held-out transitions."""
 
     reward: float
     """Root mean square, dimensionless."""
@@ -114,7 +114,7 @@ class PredictNetwork:
         return Prediction(next_state, y[:, -1])
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-        """See `prediction_errors`."""
+        """Errors of the network's own predictions for a batch of transitions; see `prediction_errors`."""
         return prediction_errors(self.predict(transitions.state, transitions.action), transitions, state_scale)
 
     def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
@@ -148,7 +148,7 @@ class PredictNetwork:
 
 
 def prediction_errors(predicted: Prediction, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-    """Errors on a batch of transitions; ``state_scale`` [k]: the standard deviation of each dimension that is judged.
+    """Compares predictions with transitions; ``state_scale`` [k]: the standard deviation of each dimension judged.
 
     These are the first k of a state: an action in force before it (`TransitionLayout.memory`) is nothing to predict.
     """

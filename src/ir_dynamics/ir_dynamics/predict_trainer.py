@@ -19,7 +19,7 @@ from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 
 
 class PredictTrainer:
-    """One predict network under training.
+    """Trains one predict network, a gradient step at a time (see `NetworkTrainer`).
 
     Differs from the paper: sigmoid layers start from Glorot's uniform weights with gain 4 (the paper names no
     initialisation; with torch's default, five sigmoid layers stay at the plateau of the mean for thousands of steps).

@@ -18,16 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_dynamics import model_checkpoint
-from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, FittingConfig, RiskConfig
-from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.dynamics_config import FittingConfig, RiskConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
-from ir_dynamics.network_trainer import NetworkTrainer
+from ir_dynamics.network_trainer import make_network_trainer
 from ir_dynamics.predict_network import PredictionError, PredictNetwork, spread
-from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.replay_buffer import ReplayBuffer
 from ir_dynamics.risk_trainer import RiskTrainer
-from ir_dynamics.transitions import Rows, TransitionLayout, heldout_mask
+from ir_dynamics.transitions import Rows, heldout_mask
 
 _NORMALISER_ROWS = 20_000
 _RISK_STEPS = 10
@@ -35,7 +33,7 @@ _RISK_STEPS = 10
 
 
 class TaskLearner:
-    """The network of one task under training, with its replay buffer and its held-out transitions.
+    """Learns the network of one task from its transitions as they come, and publishes versions of it.
 
     Args:
         config: of fitting and publishing.
@@ -117,7 +115,7 @@ class TaskLearner:
         return self.publish_due(now, busy)
 
     def due(self) -> bool:
-        """Enough is there to learn from, and the transitions allow another step."""
+        """Whether there is enough to learn from, and the transitions allow another step."""
         allowed = self.config.initial_steps + self.config.steps_per_transition * self.transitions
         enough = self.transitions >= self.config.min_transitions and self.steps < allowed
         return enough or (self._risk is not None and self._risk.due(self.replay.added))
@@ -136,7 +134,7 @@ class TaskLearner:
         return self._trainer.step(self.replay.sample(self._rng, self._trainer.rows_per_step))
 
     def publishable(self) -> bool:
-        """There is a network worth a version that was not published yet."""
+        """Whether there is a network worth a version that was not published yet."""
         begun = self._best is not None or self.steps >= self.config.initial_steps
         news = self.steps > self._published_steps or (self._risk is not None and self._risk.fresh is not None)
         return begun and news and len(self.heldout) > 0
@@ -207,12 +205,5 @@ class TaskLearner:
 
     @staticmethod
     def _sample(rows: Rows) -> Rows:
-        """Enough of many rows for means and deviations."""
+        """A regular subset of many rows: enough for means and deviations."""
         return rows[:: -(-len(rows) // _NORMALISER_ROWS)]
-
-
-def make_network_trainer(preset: str, layout: TransitionLayout, seed: int) -> NetworkTrainer:
-    """What trains the network of a preset; ``seed`` is of its weights (and of an ensemble's own draws)."""
-    if preset == "ensemble":
-        return Ensemble(EnsembleConfig(), layout, seed)
-    return PredictTrainer(PRESETS[preset], layout, seed)

@@ -12,7 +12,7 @@ FAR = 0.05
 
 
 class TerminationLabels:
-    r"""Follows the transitions of one robot until it is known what they led to.
+    r"""Labels the transitions of one robot with how near a terminal state was, once it is known what they led to.
 
     .. math:: y_k = \gamma^{T-k},\quad \gamma = 0.05^{1/H}
 

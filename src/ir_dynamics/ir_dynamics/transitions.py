@@ -16,7 +16,7 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Transition(NamedTuple):
-    """One control step, or a batch of them with a leading dimension."""
+    """What one control step of a robot brought, or a batch of such steps with a leading dimension."""
 
     state: NDArray[np.floating]
     """[..., num_state], units by the task."""
@@ -89,13 +89,13 @@ class TransitionLayout:
         return self.reward + 1 + self.num_state
 
     def state_of(self, observation: Array, before: Array) -> Array:
-        """[num_state] of an observation [num_observation] and the action before it [num_action]; empty: none, zeros."""
+        """The state [num_state] of an observation [num_observation] and the action [num_action] before it (none: 0)."""
         if not self.memory:
             return observation
         return np.concatenate([observation, before if before.size else np.zeros(self.num_action)])
 
     def pack(self, transition: Transition) -> Rows:
-        """[..., width] float32 of a transition, or a batch of them.
+        """Lays a transition, or a batch of them, out in rows [..., width] float32.
 
         Raises:
             ValueError: a part is of the wrong shape.
@@ -113,7 +113,7 @@ class TransitionLayout:
         return rows
 
     def unpack(self, rows: Rows) -> Transition:
-        """Views into rows [..., width]."""
+        """The transitions that rows [..., width] hold, as views into them."""
         return Transition(
             rows[..., self.state], rows[..., self.action], rows[..., self.reward], rows[..., self.next_state],
             rows[..., self.terminated] > 0.5, rows[..., -1] if self.ahead else UNKNOWN,
@@ -135,7 +135,7 @@ def _shaped(name: str, values: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
 
 
 def layout_of(preset: str, num_observation: int, num_action: int) -> TransitionLayout:
-    """Layout of the rows that the network of a preset (`LearnerConfig.preset`) learns from; IoR's has no memory."""
+    """The layout of the rows that the network of a preset (`FittingConfig.preset`) learns from; IoR's has no memory."""
     if preset == "ensemble":
         return TransitionLayout(num_observation + num_action, num_action, ahead=True, memory=True)
     return TransitionLayout(num_observation, num_action)
@@ -186,7 +186,7 @@ class TransitionMaker:
         return transition
 
     def reset(self) -> None:
-        """Breaks the chain."""
+        """Breaks the chain: the next state makes no transition with the one before it."""
         self.state, self.terminated = None, False
 
     def _valid(self, step: int, observation: Array, action: Array, reward: float) -> bool:

@@ -30,7 +30,7 @@ TERMINATIONS: dict[str, Termination] = {"Hopper-v5": HopperHop().terminated}
 
 
 class Assistant(TrainingHooks):
-    """Everything that an algorithm adds to plain SAC, on the trainer's seams (`TrainingHooks`, `AgentTrainer.sampler`).
+    """What an algorithm with a training model adds to plain SAC, by hooks and sampler of an `AgentTrainer`.
 
     Args:
         trainer: gets its sampler and hooks from here; with an `AssistedConfig` whose algorithm is not sac.

@@ -132,7 +132,7 @@ PACES = {"Hopper-v5": HOPPING, "ir/HopperHop-v0": HOPPING}
 
 
 class AssistedConfig(TrainingConfig):
-    """A training run; what is not given is as the algorithm has it."""
+    """A training run with or without a training model; what is not given is as the algorithm has it."""
 
     algorithm: Algorithm = Field(
         default="sac", description="sac: no twin; predict: IoR without GAN; gan: IoR's proposal; best: what works best"

@@ -23,7 +23,7 @@ def branched_rollouts(
     actions: Array | None = None,
     bounds: tuple[Array, Array] | None = None,
 ) -> Rows:
-    """Transitions that a model predicts.
+    """Rolls a policy out in a training model, a few steps from each start; returns the transitions that it predicts.
 
     A rollout ends after ``length`` steps, where the task ends, and before a step that is not finite.
 

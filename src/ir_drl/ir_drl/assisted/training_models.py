@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ir_drl.assisted.assisted_config import TrainingModelConfig
-from ir_dynamics.dynamics_config import PRESETS
 from ir_dynamics.ensemble import Ensemble
-from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.network_trainer import make_network_trainer
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout, heldout_mask
 
 Array = NDArray[np.float32]
@@ -22,7 +21,7 @@ Termination = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
 
 class ModelPrediction(NamedTuple):
-    """What a batch of actions would bring."""
+    """Predicted outcome of a batch of actions."""
 
     next_state: Array
     """[n, num_state], units by the task."""
@@ -43,7 +42,7 @@ class TrainingModel(Protocol):
         """Learns from all of the robot's transitions so far, rows [n, width] as the replay buffer has them."""
 
     def predict(self, state: Array, action: Array) -> ModelPrediction:
-        """What actions [n, num_action] at states [n, num_state] would bring."""
+        """Predicts the outcome of actions [n, num_action] at states [n, num_state]."""
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values for a checkpoint."""
@@ -55,7 +54,7 @@ class TrainingModel(Protocol):
 def make_model(
     config: TrainingModelConfig, layout: TransitionLayout, seed: int, termination: Termination | None
 ) -> TrainingModel:
-    """The configured model; ``seed`` is of its weights, batches and draws.
+    """Makes the configured training model; ``seed`` is of its weights, batches and draws.
 
     Args:
         termination: the task's own rule. None: the ensemble learns it, for the predict network no episode ends.
@@ -65,7 +64,7 @@ def make_model(
 
 
 def relative_error(predicted: Array, reward: Array, held: Transition) -> float:
-    """`TrainingModel.error` of predictions [n, num_state] and [n] for held-out transitions.
+    """Error of predictions [n, num_state] and [n] for held-out transitions, as `TrainingModel.error` has it.
 
     The states' error is the root mean square over transitions and dimensions, each in units of its standard deviation.
     """
@@ -86,7 +85,7 @@ class NetworkModel:
         self, config: TrainingModelConfig, layout: TransitionLayout, seed: int, termination: Termination | None
     ) -> None:
         self._layout, self._termination = layout, termination
-        self._trainer = PredictTrainer(PRESETS[config.preset], layout, seed)
+        self._trainer = make_network_trainer(config.preset, layout, seed)
         self._rng = np.random.default_rng(seed)
         self._network = self._trainer.export()
         self.error = float("inf")
@@ -96,9 +95,8 @@ class NetworkModel:
         mask = heldout_mask(0, len(rows))
         trained, held = rows[~mask], self._layout.unpack(rows[mask])
         self._trainer.normalise(trained)
-        batch = self._trainer.config.batch
         for _ in range(max_steps):
-            self._trainer.step(trained[self._rng.integers(len(trained), size=batch)])
+            self._trainer.step(trained[self._rng.integers(len(trained), size=self._trainer.rows_per_step)])
         self._network = self._trainer.export()
         if mask.any():
             self.error = relative_error(*self._network.predict(held.state, held.action), held)

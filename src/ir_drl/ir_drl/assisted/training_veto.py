@@ -80,7 +80,7 @@ class FallVeto:
         return np.asarray(candidates[self.risks(observation, candidates).argmin()])
 
     def risks(self, observation: Array, actions: Array) -> Array:
-        """[n] share of the futures of actions [n, n_act] that fall within `fall_steps`."""
+        """Share [n] of the futures of actions [n, n_act] that fall within `fall_steps`."""
         particles = self._config.fall_particles
         state = np.tile(observation, (len(actions) * particles, 1)).astype(np.float32)
         action, fallen = np.repeat(actions, particles, axis=0), np.zeros(len(state), bool)
@@ -94,6 +94,6 @@ class FallVeto:
 
 
 def make_veto(config: TrainingModelConfig, model: TrainingModel, policy: Policy) -> Veto | None:
-    """The configured rule."""
+    """Makes the configured rule; None where there is none."""
     kinds: dict[str, type[RewardVeto] | type[FallVeto]] = {"reward": RewardVeto, "fall": FallVeto}
     return kinds[config.veto](config, model, policy) if config.veto in kinds else None

@@ -55,7 +55,7 @@ class NetworkPolicy:
         """Does nothing: the network remembers nothing and draws nothing."""
 
     def act(self, observation: FloatArray) -> FloatArray:
-        """[n_obs] to [n_act]."""
+        """The action [n_act] for an observation [n_obs], units by the task."""
         hidden = observation
         for weight, bias in self._layers[:-1]:
             hidden = self._activation(weight @ hidden + bias)

@@ -22,7 +22,7 @@ METRICS = ("critic_loss", "q", "entropy", "alpha")
 
 
 class SAC:
-    """The agent: a squashed Gaussian actor, two critics with targets, and an entropy coefficient.
+    """The soft actor-critic agent: a squashed Gaussian actor, two critics with targets, and an entropy coefficient.
 
     Actions are in [-1, 1] everywhere here; whoever drives a robot scales them to the task's bounds.
     The formulas of an update, in the order in which it does them, are in `update`; their gradients are written out
@@ -175,7 +175,7 @@ class SAC:
         self._actor_optimiser.step()
 
     def act(self, observation: NDArray[Any], explore: bool = False) -> NDArray[np.float32]:
-        """Actions for observations.
+        """Takes the policy's actions for one observation or several.
 
         Args:
             observation: [n_obs] or [n, n_obs].

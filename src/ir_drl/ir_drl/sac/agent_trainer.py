@@ -30,7 +30,7 @@ from ir_dynamics.transitions import Transition, TransitionLayout
 
 
 class AgentTrainer:
-    """Trains one agent.
+    """Trains a SAC agent in a Gymnasium environment, epoch by epoch.
 
     Every episode starts with a seed of its own, and the last episode of an epoch is cut off at the epoch's end (as by a
     time limit, so its value goes on): between two epochs the run is nothing but what `save` writes.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What an epoch brought.
+    """Falls, returns, metrics and cost of one epoch of training.
 
     Attributes:
         epoch: 1 for the first.

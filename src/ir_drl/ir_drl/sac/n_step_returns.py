@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions over several environment steps."""
+"""n-step returns: transitions over several environment steps."""
 
 from __future__ import annotations
 

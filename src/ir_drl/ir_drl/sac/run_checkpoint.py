@@ -35,6 +35,7 @@ def save(path: Path, task: str, content: dict[str, Any]) -> None:
         task: what the agent is trained for; `load` refuses the checkpoint for any other.
         content: tensors and plain values under string keys.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         torch.save(asdict(CheckpointEnvelope(FORMAT, KIND, task)) | {"content": content}, file)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Totals of one run, put together from the stack's messages.
+"""RunTotals of one run, put together from the stack's messages.
 
 The messages count since the start of the node that sends them. When such a node dies and comes back, its counts begin
 at zero again; the totals here go on. The functions read messages by their fields alone, so plain objects do as well.
