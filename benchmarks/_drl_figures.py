@@ -15,7 +15,7 @@ from harness import Options, interval
 
 from ir_common.config import ConfigError
 from ir_drl.assisted import ALGORITHMS
-from ir_drl.sac.agent_trainer import difference
+from ir_drl.sac.training_config import difference
 
 FLAGS = {"kept": "draw from the kept runs as they are, and train nothing"}
 Runs = dict[str, list[dict[str, Any]]]

@@ -25,11 +25,11 @@ import torch
 from harness import RESULTS
 
 from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
-from ir_drl.sac.agent_trainer import AgentTrainer, Epoch
+from ir_drl.sac.agent_trainer import AgentTrainer
+from ir_drl.sac.epoch_record import EpochRecord
 
 TASK = "Hopper-v5"
-TWIN = (f"src/ir_twin/ir_twin/{name}.py" for name in ("ensemble", "gan", "predict_network", "training", "transitions"))
-CODE = ("src/ir_drl/ir_drl/sac", "src/ir_drl/ir_drl/assisted", "benchmarks/_drl_runs.py", *TWIN)
+CODE = ("src/ir_drl/ir_drl/sac", "src/ir_drl/ir_drl/assisted", "benchmarks/_drl_runs.py", "src/ir_dynamics/ir_dynamics")
 KEPT = RESULTS / "runs"
 RUNS = RESULTS.parents[1] / ".ir" / "drl-runs"
 
@@ -115,7 +115,7 @@ def smoke(config: AssistedConfig) -> dict[str, Any]:
     }
 
 
-def progress(name: str, record: Epoch) -> str:
+def progress(name: str, record: EpochRecord) -> str:
     """One line about an epoch."""
     shown = " ".join(f"{key} {value:.3g}" for key, value in record.metrics.items())
     returns = float(np.mean(record.evaluation_returns)) if record.evaluation_returns else float("nan")

@@ -11,7 +11,9 @@ from harness import Axis, Goal, Options, Result, interval, main
 from scipy import stats
 
 from ir_drl.sac import SACConfig
-from ir_drl.sac.agent_trainer import AgentTrainer, TrainingConfig, evaluate
+from ir_drl.sac.agent_trainer import AgentTrainer
+from ir_drl.sac.policy_evaluation import evaluate
+from ir_drl.sac.training_config import TrainingConfig
 
 TASK = "Pendulum-v1"
 SOLVED = -250.0  # mean return of a policy that swings up and holds; one that does nothing gets about -1,200

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from harness import Axis, Goal, Options, Result, interval, main
 
-from ir_drl.sac import SAC, ReplayBuffer, SACConfig, UniformSampler
-from ir_drl.sac.agent_replay import Layout
+from ir_drl.sac import SAC, SACConfig, UniformSampler
+from ir_dynamics.replay_buffer import ReplayBuffer
+from ir_dynamics.transitions import Transition, TransitionLayout
 
-HOPPER = Layout(observations=11, actions=3)
+HOPPER = TransitionLayout(num_state=11, num_action=3)
 STORED = 20_000
 GOAL = 1.5
 
 
-def flops(config: SACConfig, layout: Layout) -> int:
+def flops(config: SACConfig, layout: TransitionLayout) -> int:
     """Floating-point operations of the matrix products that one update cannot do without.
 
     With F the sum over layers of 2 batch inputs outputs, a network costs F forward, F for its weights' gradients and F
@@ -35,9 +36,9 @@ def flops(config: SACConfig, layout: Layout) -> int:
         widths = [first, *config.hidden, last]
         return [2 * config.batch * a * b for a, b in pairwise(widths)]
 
-    actor = layers(layout.observations, 2 * layout.actions)
-    critic = layers(layout.observations + layout.actions, 1)
-    to_action = 2 * config.batch * layout.actions * config.hidden[0]
+    actor = layers(layout.num_state, 2 * layout.num_action)
+    critic = layers(layout.num_state + layout.num_action, 1)
+    to_action = 2 * config.batch * layout.num_action * config.hidden[0]
     critics = 2 * (3 * sum(critic) + sum(critic) + sum(critic[1:]) + sum(critic[1:]) + to_action)
     return critics + 2 * sum(actor) + sum(actor) + sum(actor[1:])
 
@@ -56,22 +57,22 @@ def product_rate(config: SACConfig, seconds: float) -> float:
     return float(np.median(rates))
 
 
-def transitions(seed: int) -> dict[str, np.ndarray]:
+def transitions(seed: int) -> Transition:
     """Made-up experience; its content does not change the time an update takes."""
     rng, n = np.random.default_rng(seed), STORED
-    return {
-        "observation": rng.normal(size=(n, HOPPER.observations)),
-        "action": rng.uniform(-1, 1, (n, HOPPER.actions)),
-        "reward": rng.normal(size=n),
-        "next_observation": rng.normal(size=(n, HOPPER.observations)),
-        "terminated": rng.random(n) < 0.01,
-    }
+    return Transition(
+        state=rng.normal(size=(n, HOPPER.num_state)),
+        action=rng.uniform(-1, 1, (n, HOPPER.num_action)),
+        reward=rng.normal(size=n),
+        next_state=rng.normal(size=(n, HOPPER.num_state)),
+        terminated=rng.random(n) < 0.01,
+    )
 
 
 def ours(config: SACConfig, seed: int) -> Callable[[int], None]:
     """A function that does that many updates of our agent."""
-    agent, buffer = SAC(config, HOPPER, seed), ReplayBuffer(STORED, HOPPER)
-    buffer.add(**transitions(seed))
+    agent, buffer = SAC(config, HOPPER, seed), ReplayBuffer(HOPPER, STORED)
+    buffer.add(HOPPER.pack(transitions(seed)))
     sampler = UniformSampler(buffer, agent.random["replay"])
 
     def updates(count: int) -> None:
@@ -98,18 +99,16 @@ def theirs(config: SACConfig, seed: int) -> Callable[[int], None]:
     agent.set_logger(stable_baselines3.common.logger.configure(None, []))
     data, one = transitions(seed), [{}]
     for i in range(STORED):
-        row = {key: value[i : i + 1] for key, value in data.items()}
-        agent.replay_buffer.add(
-            row["observation"], row["next_observation"], row["action"], row["reward"], row["terminated"], one
-        )
+        state, action, reward, following, terminated = (np.asarray(part)[i : i + 1] for part in data[:5])
+        agent.replay_buffer.add(state, following, action, reward, terminated, one)
     return lambda count: agent.train(count, config.batch)
 
 
 class Spaces(gymnasium.Env[Any, Any]):
     """An environment that is never stepped: the widths of Hopper-v5."""
 
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (HOPPER.observations,), np.float64)
-    action_space = gymnasium.spaces.Box(-1.0, 1.0, (HOPPER.actions,), np.float32)
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (HOPPER.num_state,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (HOPPER.num_action,), np.float32)
 
 
 def measure(agents: dict[str, Callable[[int], None]], seconds: float, count: int) -> dict[str, list[float]]:
@@ -162,8 +161,8 @@ def run(options: Options) -> Result:
         series=series,
         parameters={
             "sac": config.model_dump(),
-            "observations": HOPPER.observations,
-            "actions": HOPPER.actions,
+            "observations": HOPPER.num_state,
+            "actions": HOPPER.num_action,
             "updates_a_turn": count,
             "torch": torch.__version__,
             "seeds": "one: the intervals are over turns",

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ir_drl.policies import RandomPolicy, make_policy
-from ir_drl.sac.agent_trainer import AgentTrainer as SACTrainer
-from ir_drl.sac.agent_trainer import TrainingConfig
+from ir_drl.sac.agent_trainer import AgentTrainer
 from ir_drl.sac.sac_config import SACConfig
+from ir_drl.sac.training_config import TrainingConfig
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.predict_network import Prediction, PredictionError, prediction_errors, spread
-from ir_dynamics.predict_trainer import AgentTrainer
+from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_sim.sdf import compose
 from ir_sim.simulation import Simulation
@@ -67,15 +67,11 @@ def hopper_v5(size: Size, seed: int) -> Data:
         sac=SACConfig(hidden=(64, 64), batch=128), seed=seed, epochs=size.transitions // 1000, evaluation_episodes=0,
         capacity=size.transitions, start_steps=min(5000, size.transitions // 2),
     )  # fmt: skip
-    trainer = SACTrainer(lambda: gymnasium.make(HOPPER), config, HOPPER)
+    trainer = AgentTrainer(lambda: gymnasium.make(HOPPER), config, HOPPER)
     for _ in trainer.run():
         pass
-    rows, columns = trainer.replay.state()["rows"], trainer.layout
-    parts = columns.observation, columns.action, slice(columns.reward, columns.reward + 1)
-    ended = slice(columns.terminated, columns.terminated + 1)
-    ordered = np.concatenate([rows[:, part] for part in (*parts, columns.next_observation, ended)], axis=1)
     trainer.close()
-    return Data.of(TransitionLayout(columns.observations, columns.actions), np.ascontiguousarray(ordered))
+    return Data.of(trainer.layout, trainer.replay.rows)
 
 
 def robot(model: str, size: Size, seed: int) -> Data:
@@ -121,7 +117,7 @@ def errors(data: Data, size: Size, seed: int) -> tuple[dict[str, PredictionError
     found = {"persistence": Prediction(test.state, np.full(len(test.state), reward, np.float32))}
     found["linear"] = linear(train, test)
     for preset in ("paper", "paper_normalised"):
-        trainer, rng = AgentTrainer(PRESETS[preset], data.layout, seed), np.random.default_rng(seed)
+        trainer, rng = PredictTrainer(PRESETS[preset], data.layout, seed), np.random.default_rng(seed)
         trainer.normalise(data.train)
         for _ in range(size.steps):
             trainer.step(data.train[rng.integers(len(data.train), size=trainer.rows_per_step)])

@@ -19,7 +19,8 @@ from harness import Axis, Goal, Options, Result, main
 
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.transitions import layout_of

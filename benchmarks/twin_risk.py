@@ -18,9 +18,10 @@ from harness import Axis, Goal, Options, Result, interval, main
 
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
-from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
+from ir_dynamics.dynamics_config import EnsembleConfig, FittingConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import Rows, TransitionMaker, layout_of
@@ -100,7 +101,7 @@ def hop(seed: int, count: int, twin: RobotTwin | None = None) -> tuple[int, Rows
     """Falls over so many control steps, and the transitions whose outcome is known by then [n, width]."""
     env, rng = TaskEnv("hopper", latency=LATENCY), np.random.default_rng(seed)
     policy, reach = make_policy(env.task, seed=seed), (env.task.action_high - env.task.action_low) / 2
-    chain, hindsight = TransitionMaker(LAYOUT), TerminationLabels(LearnerConfig().risk_horizon, env.task.control_period)
+    chain, labels = TransitionMaker(LAYOUT), TerminationLabels(FittingConfig().risk_horizon, env.task.control_period)
     rows, falls = [], 0
     content: dict[str, Any] = {"terminated": True, "episode": 0}
     for _ in range(count):
@@ -111,7 +112,7 @@ def hop(seed: int, count: int, twin: RobotTwin | None = None) -> tuple[int, Rows
                 "episode": content["episode"] + 1, "step": 0, "observation": observation, "action": [], "reward": 0.0,
                 "terminated": False, "truncated": False,
             }  # fmt: skip
-            rows += hindsight.follow(chain.feed(**content), chain)
+            rows += labels.follow(chain.feed(**content), chain)
             if twin:
                 twin.observe(0, HOPPER.name, **content)
         wanted = policy.act(content["observation"]) + EXPLORATION * reach * rng.normal(size=len(reach))
@@ -123,7 +124,7 @@ def hop(seed: int, count: int, twin: RobotTwin | None = None) -> tuple[int, Rows
             "step": content["step"] + 1, "observation": observation, "action": action, "reward": reward,
             "terminated": terminated, "truncated": truncated,
         }  # fmt: skip
-        rows += hindsight.follow(chain.feed(**content), chain)
+        rows += labels.follow(chain.feed(**content), chain)
         if twin:
             twin.observe(0, HOPPER.name, **content)
         falls += terminated

@@ -13,13 +13,13 @@ from figures import COMPUTED, LEARNT, area, short
 from ir_drl.assisted import AssistedConfig, make_trainer
 from ir_drl.controller import Controller, Input
 from ir_drl.policies import episode_seed, make_policy
-from ir_drl.sac import SAC, ReplayBuffer, SACConfig, UniformSampler
-from ir_drl.sac.agent_replay import Layout, MixedSampler
+from ir_drl.sac import SAC, MixedSampler, SACConfig, UniformSampler
 from ir_drl.sac.n_step_returns import NStepReturns
-from ir_drl.sac.pace import PaceConfig
+from ir_drl.sac.reward_curriculum import RewardCurriculumConfig
+from ir_dynamics.replay_buffer import ReplayBuffer
+from ir_dynamics.transitions import Transition, TransitionLayout
 from ir_sim.tasks import make_task
 
-LAYOUT = Layout(observations=2, actions=1)
 ROBOTS = ("cart", "spider", "hopper")
 
 
@@ -40,19 +40,27 @@ class Mass(gymnasium.Env[np.ndarray, np.ndarray]):
         return self.state, 1.0 - abs(self.state[0]), bool(abs(self.state[0]) > 1.5), self.steps >= 30, {}
 
 
-def transitions(layout: Layout, count: int, capacity: int, seed: int) -> ReplayBuffer:
+def transitions(layout: TransitionLayout, count: int, capacity: int, seed: int) -> ReplayBuffer:
     """A buffer of random ones."""
-    rng, buffer = np.random.default_rng(seed), ReplayBuffer(capacity, layout)
+    rng, buffer = np.random.default_rng(seed), ReplayBuffer(layout, capacity, action_limit=1.0)
     for _ in range(count):
-        state = rng.normal(size=layout.observations)
-        action = rng.uniform(-1, 1, layout.actions)
-        buffer.add(state, action, float(rng.normal()), 0.9 * state + 0.1 * action.sum(), bool(rng.random() < 0.1))
+        state = rng.normal(size=layout.num_state)
+        action = rng.uniform(-1, 1, layout.num_action)
+        reward, following = float(rng.normal()), 0.9 * state + 0.1 * action.sum()
+        buffer.add(layout.pack(Transition(state, action, reward, following, bool(rng.random() < 0.1))))
     return buffer
+
+
+def as_recorded(buffer: ReplayBuffer) -> np.ndarray:
+    """Rows with their columns as they were recorded: state, action, next state, reward, terminated."""
+    layout, columns = buffer.layout, np.arange(buffer.layout.width)
+    order = np.r_[columns[layout.pair], columns[layout.next_state], layout.reward, layout.terminated]
+    return buffer.rows[:, order]
 
 
 @area(LEARNT)
 def drl_sac() -> dict[str, Any]:
-    layout, made = Layout(5, 2), {}
+    layout, made = TransitionLayout(5, 2), {}
     for name, changes in (
         ("plain", {}), ("fixed", {"tune_entropy": False, "initial_alpha": 0.2}), ("late", {"actor_every": 2}),
     ):  # fmt: skip
@@ -88,7 +96,7 @@ def trained(algorithm: str, task: str = "mass", environment: Any = Mass, **chang
     records = [
         [r.epoch, r.steps, r.falls, r.training_returns, r.evaluation_returns, r.metrics] for r in trainer.run()
     ]  # fmt: skip
-    rows = [short(trainer.replay.rows), short(trainer.reaches.rows)]
+    rows = [short(as_recorded(trainer.replay)), short(as_recorded(trainer.n_step_replay))]
     actor, critics = short(trainer.agent.actor.flat), short(trainer.agent.critics.flat)
     trainer.close()
     return {"epochs": records, "rows": rows, "actor": actor, "critics": critics, "updates": trainer.agent.updates}
@@ -96,7 +104,7 @@ def trained(algorithm: str, task: str = "mass", environment: Any = Mass, **chang
 
 @area(LEARNT)
 def drl_training() -> dict[str, Any]:
-    pace = PaceConfig(cap=0.6, allowance=0.1, growth=1.2, falls=1000)
+    pace = RewardCurriculumConfig(cap=0.6, allowance=0.1, growth=1.2, falls=1000)
     return {
         "sac": trained("sac"),
         "returns": trained("sac", return_steps=3, pace=pace),
@@ -114,11 +122,11 @@ def drl_returns() -> dict[str, Any]:
         returns, rng, out = NStepReturns(steps, 0.9), np.random.default_rng(5), []
         for number in range(60):
             place, end = np.array([float(number)]), rng.random()
-            out += returns.follow(place, -place, float(rng.normal()), place + 1, end < 0.1)
+            out += returns.follow(Transition(place, -place, float(rng.normal()), place + 1, end < 0.1))
             if end > 0.9:
                 returns.cut()
         made[steps] = [len(out), short([one.reward for one in out]), short([one.terminated for one in out]),
-                       short([one.next_observation for one in out])]  # fmt: skip
+                       short([one.next_state for one in out])]  # fmt: skip
     return made
 
 
@@ -138,9 +146,12 @@ def drl_controllers() -> dict[str, Any]:
                     observation[1] = np.nan
                 name, stamp = ("other" if step % 30 == 3 else task.name), 0.1 * step - (step % 25 == 9)
                 given = Input(stamp, name, step // 40, observation, terminated=step % 40 == 39)
-                decision = controller.decide(given, 0.1 * step)
+                decision = controller.on_state(given, step % 40, 0.1 * step)
+                assert decision is not None
                 actions.append(decision.action)
                 faults.append(bool(decision.fault))
-            actions.append(controller.stale().action)
+            late = controller.check(0.1 * step + 0.6)
+            assert late is not None
+            actions.append(late.action)
             made[f"{robot}_{chosen}"] = [short(actions), actions[0], dict(controller.faults), sum(faults)]
     return made | {"seeds": [episode_seed(1, "cart", 2), episode_seed(2**31, "spider", 0)]}

@@ -19,6 +19,7 @@ from ir_bag.qos_profiles import Profile
 from ir_bag.reader import BagReader
 from ir_bag.recomputation import JournalSegment, Recomputation, RecordedStatement
 from ir_bag.writer import BagWriter
+from ir_common.run_totals import RunTotals
 from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
 from ir_radio.cell_tables import Fate
@@ -40,7 +41,6 @@ from ir_sim.sdf.urdf import scenery_to_urdf, to_urdf
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import make_task
 from ir_twin.monitor.health import Health
-from ir_twin.monitor.totals import RunTotals
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = ROOT / "worlds" / "robot_field.sdf"

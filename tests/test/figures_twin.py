@@ -15,19 +15,25 @@ import numpy as np
 import torch
 from figures import COMPUTED, LEARNT, area, short
 
-from ir_dynamics.dynamics_config import GAN_PRESETS, PRESETS, EnsembleConfig, LearnerConfig, NetworkConfig, RiskConfig
+from ir_common.journal import Journaled
+from ir_dynamics.dynamics_config import GAN_PRESETS, PRESETS, EnsembleConfig, NetworkConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.gan import GAN
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.replay_buffer import ReplayBuffer
 from ir_dynamics.risk_trainer import RiskTrainer
+from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.termination_labels import TerminationLabels
-from ir_dynamics.transitions import ReplayBuffer, TransitionMaker, heldout_mask, layout_of
+from ir_dynamics.transitions import TransitionMaker, heldout_mask, layout_of
 from ir_sim.tasks import make_task
-from ir_twin.learner_process import Begin, RolledBack
-from ir_twin.learner_worker import TaskLearner
-from ir_twin.robot_twin import LatencyHistogram, RobotTwin, TaskTwin
-from ir_twin.twin_config import TwinConfig, VetoConfig
+from ir_twin.fleet_twins import FleetTwins
+from ir_twin.judgement import judge_all
+from ir_twin.latency_histogram import LatencyHistogram
+from ir_twin.robot_twin import RobotTwin
+from ir_twin.task_twin import TaskTwin
+from ir_twin.twin_config import LearnerConfig, TwinConfig, VetoConfig
 from ir_twin.twin_journal import TwinJournal, TwinReplay
 
 WIDTH, ACTIONS, PERIOD = 3, 2, 0.05
@@ -115,7 +121,7 @@ def risk_trainer() -> tuple[RiskTrainer, list[float]]:
 
 def trained(config: NetworkConfig, steps: int) -> tuple[PredictTrainer, list[float]]:
     trainer, rows = PredictTrainer(config, PLAIN, seed=6), rows_of("live")[0]
-    replay, rng = ReplayBuffer(PLAIN.width, 1000), np.random.default_rng(9)
+    replay, rng = ReplayBuffer(PLAIN, 1000), np.random.default_rng(9)
     mask = heldout_mask(0, len(rows))
     replay.add(rows[~mask])
     trainer.normalise(replay.rows)
@@ -127,7 +133,7 @@ def twin_transitions() -> dict[str, Any]:
     made = {}
     for preset in ("live", "ensemble"):
         rows, counts = rows_of(preset)
-        replay = ReplayBuffer(rows.shape[1], 500)
+        replay = ReplayBuffer(layout_of(preset, WIDTH, ACTIONS), 500)
         for part in np.array_split(rows, 7):
             replay.add(part)
         sample = replay.sample(np.random.default_rng(2), 20)
@@ -225,7 +231,7 @@ def verdicts(rule: str, **changes: Any) -> dict[str, Any]:
         actions: list[np.ndarray | None] = [rng.normal(0.0, 0.8, ACTIONS) for _ in robots]
         if step % 97 == 96:
             actions[1] = None
-        verdict = task.judge(robots, actions, now + (10**9 if step == 150 else 0), config)
+        verdict = judge_all(robots, actions, now + (10**9 if step == 150 else 0), config)
         made += verdict
         for k, walker in enumerate(walkers):
             waiting[k].append(verdict[k].sent)
@@ -293,16 +299,21 @@ def twin_journal() -> dict[str, Any]:
     config = TwinConfig(robots=("hopper",), mode="enforce", reward_window=500, threshold=-0.05, max_veto_share=1.0)
     shared = TaskTwin(task.name, layout, config.reward_window)
     twin = RobotTwin("hopper", shared, task.safe_action, task.clip)
-    journal = TwinJournal(config, [(twin, task)])
+    fleet = FleetTwins([shared], [twin])
+    journal = TwinJournal(config, fleet, {"hopper": task})
+    calls = Journaled(fleet, journal)
+    calls.apply("settings", config)
     rng, verdicts = np.random.default_rng(5), []
     for step in range(150):
         if step == 30:
-            shared.adopt(version(PredictTrainer(PRESETS["live"], layout, 7).export(), 1), config)
-        twin.observe(
-            step * 8_000_000, task.name, episode=step // 70, step=step % 70, observation=rng.normal(size=n),
-            action=rng.uniform(-1, 1, m) if step % 70 else [], reward=float(rng.normal()), terminated=step % 70 == 69,
-        )  # fmt: skip
-        verdicts.append(twin.judge(rng.normal(size=m), step * 8_000_000, config))
+            calls.apply("adopt", task.name, version(PredictTrainer(PRESETS["live"], layout, 7).export(), 1))
+        content = {
+            "episode": step // 70, "step": step % 70, "observation": rng.normal(size=n),
+            "action": rng.uniform(-1, 1, m) if step % 70 else [], "reward": float(rng.normal()),
+            "terminated": step % 70 == 69,
+        }  # fmt: skip
+        calls.apply("observe", "hopper", step * 8_000_000, task.name, content)
+        verdicts += calls.apply("judge", [("hopper", rng.normal(size=m))], step * 8_000_000)
     (_, begin), *entries = map(json.loads, journal.take()[1].splitlines())
     repeated = TwinReplay(**begin)
     said = [content for call, *arguments in entries for _, _, content in repeated.apply(call, *arguments)]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Controllers and policies at the edge."""
+"""Controllers at the edge, their policies, and how these are learnt."""

@@ -1,8 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A robot's controller without ROS: observations in, actions out, the safe action where there is no good input."""
+"""A robot's controller without ROS: which input it answers, with which action, and when it stops the robot.
+
+A node or a simulation in the model's time gives it what comes and the time::
+
+    controller = Controller(task, policy, "cart", seed=0, input_timeout=0.5)
+    decision = controller.on_state(given, step=7, now=0.7)  # or on_expected, from the twin
+    decision = controller.check(now=0.75)  # between inputs: the safe action, once the input is missing for too long
+
+Where a decision is returned, its action is to be sent; where None is, nothing.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,53 +22,122 @@ from ir_drl.policies import Policy, episode_seed
 from ir_drl.policies.policy import FloatArray
 from ir_sim.tasks import Task
 
+_GRAIN = 1e-6
+"""s, more than the grain of a float that holds today's time in seconds (0.24 us)."""
+
 
 @dataclass(frozen=True)
 class Input:
     """One control step of a robot, as `ir_interfaces/TaskState` carries it."""
 
-    stamp: float  #: s, ROS time of the observation
+    stamp: float
+    """s, time of the observation."""
     task: str
+    """Name of the task."""
     episode: int
     observation: FloatArray
+    """[n_obs], units by the task."""
     terminated: bool = False
+    """The task has ended with this observation."""
 
 
 @dataclass(frozen=True)
 class ControlDecision:
-    """What to do, and what was wrong with the input: empty where it was good."""
+    """What to send to the robot."""
 
     action: FloatArray
+    """[n_act], units by the task, within its bounds."""
     fault: str = ""
+    """What was wrong with the input; empty where it was good."""
 
 
 class Controller:
-    """Asks the policy, and answers bad input with the safe action.
+    """Decides what is sent to one robot: the policy's action for its state, or the safe action without good input.
+
+    The twin may say what a state will be when the answer to it takes effect (`on_expected`). Then that is answered in
+    the place of the state. It is waited for as long as it came for the state before: a twin that falls silent costs one
+    control step.
+
+    After good input the safe action is due once no more has come for `input_timeout`, and again after each further
+    one. Before the first there is nothing to stop. Time that goes back begins a new wait.
 
     Args:
         task: the robot's task.
         policy: what to ask.
         robot: name of the robot.
         seed: of the policy; every episode's own seed follows from it.
-        input_timeout: s, input that is older does not count.
+        input_timeout: s, input that is older does not count; after so long without any the robot is stopped.
         exploration: standard deviation of the normally distributed noise that is added to the policy's actions, in
             halves of each action's range; never to the safe action.
+        enabled: whether to decide anything; see `enable`.
 
     Attributes:
         exploration: as given; may be changed at any time.
+        enabled: as given, or by `enable`.
+        heard: (episode, step) of the newest state; None: none yet.
         faults: how often each kind of bad input came: stale, late, task, width, not_finite, policy.
     """
 
     def __init__(
-        self, task: Task, policy: Policy, robot: str, seed: int, input_timeout: float, exploration: float = 0.0
-    ) -> None:
-        self.task, self.policy, self.exploration = task, policy, exploration
+        self, task: Task, policy: Policy, robot: str, seed: int, input_timeout: float, exploration: float = 0.0,
+        enabled: bool = True,
+    ) -> None:  # fmt: skip
+        self.task, self.policy, self.exploration, self.enabled = task, policy, exploration, enabled
         self._robot, self._seed, self._timeout = robot, seed, input_timeout
         self._episode: int | None = None
+        self._deadline = math.inf
+        self.heard: tuple[int, int] | None = None
+        self._expected = (-1, -1)  # as heard: of the last that was expected
         self.faults: Counter[str] = Counter()
 
+    def on_state(self, given: Input, step: int, now: float) -> ControlDecision | None:
+        """Takes a state of the robot in; answers it, unless the twin is to say first what it will be.
+
+        Args:
+            given: the state.
+            step: number of its control step within the episode.
+            now: s, by the clock of its stamp.
+        """
+        before, self.heard = self.heard, (given.episode, step)
+        return None if self._expected in (before, self.heard) else self._answer(given, now)
+
+    def on_expected(self, given: Input, step: int, now: float) -> ControlDecision | None:
+        """Answers what a state will be when the answer takes effect, as the twin predicts it. Args as `on_state`."""
+        self._expected = (given.episode, step)
+        return self._answer(given, now)
+
+    def check(self, now: float) -> ControlDecision | None:
+        """The safe action where it is due at ``now`` (s); to be asked often, or when time may be out."""
+        if now < self._deadline - self._timeout - _GRAIN and self._deadline < math.inf:
+            self._deadline = now + self._timeout  # time went back
+        if now < self._deadline - _GRAIN:
+            return None
+        missed = max(math.floor((now - self._deadline) / self._timeout), 0)
+        self._deadline += (1 + missed) * self._timeout
+        return self.stale() if self.enabled else None
+
+    def enable(self, enabled: bool, now: float) -> None:
+        """Begins or ends deciding, at ``now`` (s): disabled, the robot is left to someone else.
+
+        With the next input the policy begins anew, and the wait for it begins now.
+        """
+        if enabled == self.enabled:
+            return
+        self.enabled = enabled
+        self.restart()
+        if self._deadline < math.inf:
+            self._deadline = now + self._timeout
+
+    def _answer(self, given: Input, now: float) -> ControlDecision | None:
+        if not self.enabled:
+            return None
+        decision = self.decide(given, now)
+        if not decision.fault:
+            self._deadline = now + self._timeout
+        return decision
+
     def decide(self, given: Input, now: float) -> ControlDecision:
-        """The action for one control step at ``now`` (s)."""
+        """The action for one control step at ``now`` (s), whatever was expected; does not put off the time-out."""
         expected = len(self.task.observation_names)
         if given.task != self.task.name:
             return self._fault("task", f"state is of task '{given.task}', expected '{self.task.name}'")
@@ -82,7 +161,7 @@ class Controller:
         return ControlDecision(self._explore(self.task.clip(action)))
 
     def stale(self) -> ControlDecision:
-        """The action after no good input for `input_timeout`."""
+        """The safe action, counted as sent for want of input."""
         return self._fault("stale", f"no state for {self._timeout:g} s")
 
     def restart(self) -> None:

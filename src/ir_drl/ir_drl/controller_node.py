@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, Field
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ir_common.config import Config, live
@@ -61,64 +63,57 @@ class ControllerNode(LeanNode):
         config = declare(self, ControllerConfig, self._configure).config
         robot, _, model = config.robot.partition(":")
         self._task = make_task(model or _model_of(robot, config.world))
-        policy = make_policy(self._task, config.policy_file, config.seed)
-        self._controller = Controller(self._task, policy, robot, config.seed, config.input_timeout, config.exploration)
-        self._enabled = config.enabled
+        self._controller = Controller(
+            self._task, make_policy(self._task, config.policy_file, config.seed), robot, config.seed,
+            config.input_timeout, config.exploration, config.enabled,
+        )  # fmt: skip
         topic, message_type = COMMAND_TYPES[self._task.command]
         side = f"{config.edge_namespace}/{robot}"
         self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
-        self._timer = self.create_timer(config.input_timeout, self._on_timeout)
+        self._timer = self.create_timer(config.input_timeout, self._check)
         self._timer.cancel()  # the first good state starts it: until then there is nothing to stop
-        self._heard: tuple[int, int] | None = None
-        self._expected = (-1, -1)  # as _heard: episode and step of the last
+        backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        self._jumps = self.get_clock().create_jump_callback(backwards, post_callback=lambda jump: self._check())
         self.create_subscription(TaskState, f"{side}/state", self._on_state, NEWEST)
         self.create_subscription(TaskState, f"{side}/expected_state", self._on_expected, NEWEST)
 
     def _configure(self, config: ControllerConfig) -> None:
         self._controller.exploration = config.exploration
-        if config.enabled == self._enabled:
-            return
-        self._enabled = config.enabled
-        self._controller.restart()
-        if not self._timer.is_canceled():
-            self._timer.reset()
+        if config.enabled != self._controller.enabled:
+            self._controller.enable(config.enabled, self._now())
+            if not self._timer.is_canceled():
+                self._timer.reset()
 
     def _on_state(self, state: TaskState) -> None:
-        """Answers a state, unless the twin is to say first what it will be when the answer takes effect.
-
-        It is waited for as long as it did so for the state before: a twin that falls silent costs one control step.
-        """
-        before, self._heard = self._heard, (state.episode, state.step)
-        if self._expected not in (before, self._heard):
-            self._answer(state)
+        self._propose(self._controller.on_state(_input(state), state.step, self._now()))
 
     def _on_expected(self, state: TaskState) -> None:
-        self._expected = (state.episode, state.step)
-        self._answer(state)
+        self._propose(self._controller.on_expected(_input(state), state.step, self._now()))
 
-    def _answer(self, state: TaskState) -> None:
-        if not self._enabled:
+    def _check(self) -> None:
+        self._propose(self._controller.check(self._now()))
+
+    def _now(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def _propose(self, decision: ControlDecision | None) -> None:
+        if decision is None:
             return
-        given = Input(
-            stamp=to_seconds(state.header.stamp),
-            task=state.task,
-            episode=state.episode,
-            observation=np.array(state.observation, dtype=np.float64),
-            terminated=state.terminated,
-        )
-        decision = self._controller.decide(given, self.get_clock().now().nanoseconds * 1e-9)
         if not decision.fault:
             self._timer.reset()
-        self._propose(decision)
-
-    def _on_timeout(self) -> None:
-        if self._enabled:
-            self._propose(self._controller.stale())
-
-    def _propose(self, decision: ControlDecision) -> None:
         self._publisher.publish(action_to_command(self._task, decision.action, self.get_clock().now().to_msg()))
         if decision.fault:  # after the command: the first line of a logger takes its time
             self.get_logger().warning(decision.fault, throttle_duration_sec=2.0)
+
+
+def _input(state: TaskState) -> Input:
+    return Input(
+        stamp=to_seconds(state.header.stamp),
+        task=state.task,
+        episode=state.episode,
+        observation=np.array(state.observation, dtype=np.float64),
+        terminated=state.terminated,
+    )
 
 
 def _model_of(robot: str, world: Path | None) -> str:

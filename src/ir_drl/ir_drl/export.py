@@ -12,6 +12,7 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
+from ir_common.atomic_file import replace_text
 from ir_common.config import ConfigError
 from ir_common.provenance import commit_of
 from ir_drl.policies import NetworkPolicy, save_policy
@@ -67,7 +68,7 @@ class Export:
             return
         self.best = mean
         save_policy(self.folder / POLICY, self.task, layers, "relu")
-        (self.folder / ABOUT).write_text(json.dumps(self._about(ends), indent=1) + "\n", encoding="utf-8")
+        replace_text(self.folder / ABOUT, json.dumps(self._about(ends), indent=1) + "\n")
 
     def _evaluate(self, policy: NetworkPolicy) -> list[tuple[float, int, str]]:
         """Return, steps and cause of the end of each episode; the same starts every time."""

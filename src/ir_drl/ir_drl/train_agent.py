@@ -21,24 +21,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import ir_drl.environments  # noqa: F401 (registers ir/<Task>-v0)
+from ir_common.atomic_file import replace_text
 from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
 from ir_common.damage import first_line
 from ir_drl.assisted import ALGORITHMS, AssistedConfig, make_trainer
 from ir_drl.export import POLICY, Export
-from ir_drl.sac.agent_trainer import AgentTrainer, Epoch, TrainingConfig
+from ir_drl.sac.agent_trainer import AgentTrainer
+from ir_drl.sac.epoch_record import EpochRecord
+from ir_drl.sac.training_config import TrainingConfig
 from ir_sim.tasks import Task
 
 CHECKPOINT, RECORDS, PLOT, LOGS = "checkpoint.pt", "records.json", "training.png", "tensorboard"
 INTERRUPTED = 130
 TWIN = {
     "twin_error": "twin error",
-    "twin_transitions": "dreamt",
+    "twin_transitions": "predicted",
     "rollout_steps": "rollouts",
     "gan_distance": "GAN distance",
     "generated_share": "generated",
     "vetoes": "vetoes",
 }
-"""What the live table shows of the twin, where the algorithm has it."""
+"""What the live table shows of the training model, where the algorithm has one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -156,14 +159,14 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _logger(folder: Path) -> Callable[[Epoch], None]:
+def _logger(folder: Path) -> Callable[[EpochRecord], None]:
     try:
         from tensorboardX import SummaryWriter  # type: ignore[import-untyped,import-not-found]
     except ImportError:
         raise ConfigError("--tensorboard: needs the package tensorboardX; install it or leave the option out") from None
     writer = SummaryWriter(str(folder))
 
-    def log(epoch: Epoch) -> None:
+    def log(epoch: EpochRecord) -> None:
         values = {"falls": epoch.falls, "seconds": epoch.seconds} | epoch.metrics
         for name in ("training", "evaluation"):
             returns = getattr(epoch, f"{name}_returns")
@@ -203,11 +206,11 @@ class _Display:
     def step(self, step: int) -> None:
         """Shows the step, and the running epoch's falls and last return."""
         trainer = self._trainer
-        if trainer.running.returns:
-            self._progress.update(self._bar, reward=trainer.running.returns[-1])
-        self._progress.update(self._bar, completed=step, falls=trainer.running.falls)
+        if trainer.progress.returns:
+            self._progress.update(self._bar, reward=trainer.progress.returns[-1])
+        self._progress.update(self._bar, completed=step, falls=trainer.progress.falls)
 
-    def epoch(self, epoch: Epoch) -> None:
+    def epoch(self, epoch: EpochRecord) -> None:
         """Prints what an epoch brought."""
         columns = {
             "evaluation": epoch.evaluation_returns,
@@ -225,14 +228,12 @@ class _Display:
         )
 
 
-def _write(path: Path, task: str, config: TrainingConfig, records: Sequence[Epoch]) -> None:
+def _write(path: Path, task: str, config: TrainingConfig, records: Sequence[EpochRecord]) -> None:
     content = {"task": task, "config": config.model_dump(), "epochs": [asdict(record) for record in records]}
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    replace_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def plot(path: Path, task: str, records: Sequence[Epoch]) -> None:
+def plot(path: Path, task: str, records: Sequence[EpochRecord]) -> None:
     """Draws evaluation return (mean and range of its episodes) and falls over epochs."""
     import matplotlib
 

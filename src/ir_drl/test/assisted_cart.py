@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mass on a line whose dynamics are known, its twin, and trainings on it that take a second."""
+"""A mass on a line whose dynamics are known, a model of it, and trainings on it that take a second."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ir_drl.assisted import AssistedConfig, make_trainer
-from ir_drl.assisted.training_models import Foreseen
-from ir_drl.sac.agent_replay import Layout
+from ir_drl.assisted.training_models import ModelPrediction
+from ir_dynamics.transitions import TransitionLayout
 
 torch.set_num_threads(1)  # the networks are too small for more
-LAYOUT = Layout(observations=2, actions=1)
+LAYOUT = TransitionLayout(num_state=2, num_action=1)
 EDGE = 1.5
 
 
@@ -45,14 +45,14 @@ def fallen(state: np.ndarray) -> np.ndarray:
     return np.abs(np.asarray(state)[..., 0]) > EDGE
 
 
-class KnownTwin:
-    """The cart itself as its twin; it is unsure where it is fast."""
+class KnownModel:
+    """The cart itself as a training model."""
 
     error = 0.5
 
-    def foresee(self, observation: np.ndarray, action: np.ndarray) -> Foreseen:
-        following, reward = advance(observation, action)
-        return Foreseen(following, reward, fallen(following))
+    def predict(self, state: np.ndarray, action: np.ndarray) -> ModelPrediction:
+        following, reward = advance(state, action)
+        return ModelPrediction(following, reward, fallen(following))
 
     def fit(self, rows: np.ndarray, max_steps: int) -> None:
         self.fitted = len(rows)
@@ -62,10 +62,10 @@ def transitions(count: int, seed: int = 1) -> np.ndarray:
     """Rows of the cart from random states and actions."""
     rng = np.random.default_rng(seed)
     rows = np.empty((count, LAYOUT.width), np.float32)
-    rows[:, LAYOUT.observation] = rng.uniform(-1.6, 1.6, (count, 2))
+    rows[:, LAYOUT.state] = rng.uniform(-1.6, 1.6, (count, 2))
     rows[:, LAYOUT.action] = rng.uniform(-1, 1, (count, 1))
-    following, rows[:, LAYOUT.reward] = advance(rows[:, LAYOUT.observation], rows[:, LAYOUT.action])
-    rows[:, LAYOUT.next_observation], rows[:, LAYOUT.terminated] = following, fallen(following)
+    following, rows[:, LAYOUT.reward] = advance(rows[:, LAYOUT.state], rows[:, LAYOUT.action])
+    rows[:, LAYOUT.next_state], rows[:, LAYOUT.terminated] = following, fallen(following)
     return rows
 
 

@@ -54,7 +54,7 @@ class PlainSAC:
         """One update; noise [2 batch, actions]: for the next observations, then for the observations."""
         layout, config = self.layout, self.config
         rows, noise = rows.to(self.kind), noise.to(self.kind)
-        s, a, n = rows[:, layout.observation], rows[:, layout.action], rows[:, layout.next_observation]
+        s, a, n = rows[:, layout.state], rows[:, layout.action], rows[:, layout.next_state]
         r, d = rows[:, layout.reward], rows[:, layout.terminated]
         alpha = self.log_alpha.detach().exp()
         with torch.no_grad():
@@ -84,7 +84,7 @@ class PlainSAC:
         (alpha * log - q).mean().backward(inputs=list(self.actor.parameters()))
         self.actor_adam.step()
         if config.tune_entropy:
-            target = -self.layout.actions if config.target_entropy is None else config.target_entropy
+            target = -self.layout.num_action if config.target_entropy is None else config.target_entropy
             self.alpha_adam.zero_grad()
             (-self.log_alpha * (log.detach() + target).mean()).backward()
             self.alpha_adam.step()

@@ -85,6 +85,101 @@ def test_stale_input_is_counted():
     assert controller.faults == {"stale": 1}
 
 
+def answered(controller, *steps, now=10.0):
+    """Of states of these steps of episode 1: whether each was answered."""
+    return [controller.on_state(given(), step, now) is not None for step in steps]
+
+
+def test_states_are_answered_while_nothing_is_expected():
+    assert answered(make(), 0, 1, 2, 5) == [True] * 4
+
+
+def test_what_is_expected_is_answered_in_the_place_of_its_state():
+    """It is waited for once it came for the state before, and no longer than a control step where it stays away."""
+    controller = make()
+    assert answered(controller, 1) == [True]
+    for step in (1, 2):
+        assert controller.on_expected(given(), step, 10.0).action.tolist() == [0.5, 0.5, 0.5]
+        assert answered(controller, step + 1) == [False]
+    assert controller.heard == (1, 3)
+    assert answered(controller, 4, 5) == [True, True], "it did not come for step 3"
+
+
+def test_what_is_expected_may_come_before_its_state():
+    controller = make()
+    controller.on_state(given(), 1, 10.0)
+    controller.on_expected(given(), 2, 10.0)
+    assert answered(controller, 2, 3, 4) == [False, False, True]
+    controller.on_expected(given(episode=2), 4, 10.0)
+    assert answered(controller, 5) == [True], "of another episode"
+
+
+def test_bad_input_is_answered_with_the_safe_action_whichever_way_it_comes():
+    controller = make()
+    for decide in (controller.on_state, controller.on_expected):
+        decision = decide(given(GOOD[:5]), 1, 10.0)
+        assert np.array_equal(decision.action, TASK.safe_action) and "width" in decision.fault
+
+
+def test_the_safe_action_is_due_after_a_timeout_and_after_each_further_one():
+    controller = make()
+    assert controller.check(99.0) is None, "nothing was commanded yet, so there is nothing to stop"
+    controller.on_state(given(), 1, 10.0)
+    due = [controller.check(10.0 + 0.125 * k) is not None for k in range(1, 14)]
+    assert due == [k in (4, 8, 12) for k in range(1, 14)]
+    assert controller.faults == {"stale": 3}
+    assert controller.check(20.1) is not None and controller.check(20.2) is None, "not for every one that was missed"
+    assert controller.check(20.5) is not None, "the wait goes on as it began"
+    controller.on_expected(given(stamp=20.6), 1, 20.6)
+    assert controller.check(21.0) is None and controller.check(21.1) is not None
+
+
+@pytest.mark.parametrize("base", [0.0, 1.7e9])
+def test_a_timer_that_fires_exactly_in_time_is_not_too_early(base):
+    """As a node's does; a float of today's time in seconds has a grain of 0.24 us."""
+    for k in range(50):
+        controller, now = make(), base + 0.1 * k
+        controller.on_state(given(stamp=now), 1, now)
+        for n in (1, 2, 3):
+            assert controller.check((round(now * 1e9) + n * 500_000_000) * 1e-9) is not None
+
+
+def test_bad_input_does_not_put_the_timeout_off():
+    controller = make()
+    controller.on_state(given(), 1, 10.0)
+    for k in range(4):
+        controller.on_state(given(GOOD * np.nan, stamp=10.0 + 0.1 * k), 2 + k, 10.0 + 0.1 * k)
+    assert controller.check(10.5).fault and controller.faults == {"not_finite": 4, "stale": 1}
+
+
+def test_time_that_goes_back_begins_a_new_wait():
+    controller = make()
+    controller.on_state(given(stamp=5.0), 1, 5.0)
+    assert controller.check(1.0) is None
+    assert controller.check(1.4) is None and controller.check(1.5) is not None
+
+
+def test_disabled_it_decides_nothing_and_the_policy_begins_anew_after():
+    policy = Recorder()
+    controller = make(policy)
+    controller.on_state(given(), 1, 10.0)
+    controller.enable(True, 10.4)
+    controller.enable(False, 10.4)
+    assert answered(controller, 2) == [False] and controller.on_expected(given(), 2, 10.4) is None
+    assert [controller.check(10.4 + 0.1 * k) for k in range(12)] == [None] * 12 and not controller.faults
+    controller.enable(True, 12.0)
+    assert controller.check(12.4) is None and controller.check(12.5) is not None, "the wait begins with the switch"
+    assert controller.on_expected(given(stamp=12.6), 9, 12.6) is not None
+    assert len(policy.seeds) == 2
+
+
+def test_it_can_begin_disabled():
+    controller = Controller(TASK, Recorder(), "hopper", 3, 0.5, enabled=False)
+    assert answered(controller, 1) == [False]
+    controller.enable(True, 10.0)
+    assert controller.check(20.0) is None and answered(controller, 2) == [True]
+
+
 def test_new_episode_resets_the_policy_with_its_own_seed():
     policy = Recorder()
     controller = make(policy)

@@ -103,13 +103,13 @@ def test_what_the_twin_expects_is_answered_in_the_place_of_the_state(ros, cart):
     assert foresee(1) < -0.3
     seen = len(cart.commands)
     cart.send(left)
-    ros.until(lambda: node._heard == (1, 2), what="the second state")
+    ros.until(lambda: node._controller.heard == (1, 2), what="the second state")
     assert foresee(2) < -0.3
     assert foresee(3) < -0.3, "it may come before the state"
     cart.send(left)
-    ros.until(lambda: node._heard == (1, 3), what="the third state")
+    ros.until(lambda: node._controller.heard == (1, 3), what="the third state")
     cart.send(left)
-    ros.until(lambda: node._heard == (1, 4), what="the fourth state")
+    ros.until(lambda: node._controller.heard == (1, 4), what="the fourth state")
     assert len(cart.commands) == seen + 2, "states are not answered while the twin speaks"
     assert cart.answer(left).angular.z > 0.3, "nor is it waited for twice"
 

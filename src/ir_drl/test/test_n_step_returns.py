@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_drl.sac.n_step_returns import NStepReturns
+from ir_dynamics.transitions import Transition
 
 GAMMA = 0.9
 
@@ -17,7 +18,7 @@ GAMMA = 0.9
 def test_returns_are_those_of_a_slow_reference(steps: list[tuple[float, str]], n: int) -> None:
     returns, made = NStepReturns(n, GAMMA), []
     for k, (reward, end) in enumerate(steps):
-        made += returns.follow(np.array([k]), np.array([-k]), reward, np.array([k + 1]), end == "falls")
+        made += returns.follow(Transition(np.array([k]), np.array([-k]), reward, np.array([k + 1]), end == "falls"))
         if end != "goes on":
             returns.cut()
     expected = []
@@ -33,6 +34,6 @@ def test_returns_are_those_of_a_slow_reference(steps: list[tuple[float, str]], n
                 break
         if lost is not None:
             expected.append((k, total, k + i + 1, lost))
-    got = [(int(r.observation[0]), r.reward, int(r.next_observation[0]), r.terminated) for r in made]
+    got = [(int(r.state[0]), r.reward, int(r.next_state[0]), r.terminated) for r in made]
     np.testing.assert_allclose(sorted(got), expected, atol=1e-9)
-    assert all(r.action[0] == -r.observation[0] for r in made)
+    assert all(r.action[0] == -r.state[0] for r in made)

@@ -11,11 +11,12 @@ import torch
 from sac_reference import PlainSAC, module_of
 
 from ir_common.config import ConfigError, validate
-from ir_drl.sac import SAC, ReplayBuffer, SACConfig, UniformSampler
-from ir_drl.sac.agent_replay import Layout
+from ir_drl.sac import SAC, SACConfig, UniformSampler
+from ir_dynamics.replay_buffer import ReplayBuffer
+from ir_dynamics.transitions import TransitionLayout
 
 torch.set_num_threads(1)  # the networks are too small for more
-LAYOUT = Layout(5, 2)
+LAYOUT = TransitionLayout(5, 2)
 SMALL = SACConfig(hidden=(32, 32, 32), batch=16)
 
 
@@ -29,10 +30,10 @@ class Fixed:
         out[:] = self.rows
 
 
-def batch_of(layout: Layout, count: int, seed: int = 1, terminated: float = 0.3) -> np.ndarray:
+def batch_of(layout: TransitionLayout, count: int, seed: int = 1, terminated: float = 0.3) -> np.ndarray:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(count, layout.width))
-    rows[:, layout.action] = rng.uniform(-1, 1, (count, layout.actions))
+    rows[:, layout.action] = rng.uniform(-1, 1, (count, layout.num_action))
     rows[:, layout.terminated] = rng.random(count) < terminated
     return rows
 
@@ -146,7 +147,7 @@ def test_alpha_stays_where_it_is_not_tuned() -> None:
 
 def test_actions_are_those_of_the_actor() -> None:
     agent = SAC(SMALL, LAYOUT, seed=0)
-    observations = np.random.default_rng(0).normal(size=(7, LAYOUT.observations))
+    observations = np.random.default_rng(0).normal(size=(7, LAYOUT.num_state))
     with torch.no_grad():
         mean, log_std = module_of(agent.actor, 0)(torch.from_numpy(observations).float()).chunk(2, 1)
     np.testing.assert_allclose(agent.act(observations), torch.tanh(mean).detach(), atol=1e-6)
@@ -159,7 +160,7 @@ def test_actions_are_those_of_the_actor() -> None:
 
 def test_actions_follow_an_update() -> None:
     agent = SAC(SMALL, LAYOUT, seed=0)
-    observation = np.ones(LAYOUT.observations)
+    observation = np.ones(LAYOUT.num_state)
     before = agent.act(observation)
     agent.update(Fixed(batch_of(LAYOUT, SMALL.batch)))
     assert not np.array_equal(agent.act(observation), before)
@@ -167,7 +168,7 @@ def test_actions_follow_an_update() -> None:
 
 def test_policy_layers_give_the_deterministic_action() -> None:
     agent = SAC(SMALL, LAYOUT, seed=0)
-    hidden = observation = np.linspace(-1, 1, LAYOUT.observations)
+    hidden = observation = np.linspace(-1, 1, LAYOUT.num_state)
     layers = agent.policy_layers()
     for weight, bias in layers[:-1]:
         hidden = np.maximum(weight @ hidden + bias, 0.0)
@@ -177,15 +178,8 @@ def test_policy_layers_give_the_deterministic_action() -> None:
 def test_equal_seeds_give_equal_agents_and_others_do_not() -> None:
     first, second, third = (SAC(SMALL, LAYOUT, seed) for seed in (5, 5, 6))
     for agent in (first, second, third):
-        buffer = ReplayBuffer(100, LAYOUT)
-        rows = batch_of(LAYOUT, 50)
-        buffer.add(
-            rows[:, LAYOUT.observation],
-            rows[:, LAYOUT.action],
-            rows[:, LAYOUT.reward],
-            rows[:, LAYOUT.next_observation],
-            rows[:, LAYOUT.terminated],
-        )
+        buffer = ReplayBuffer(LAYOUT, 100)
+        buffer.add(batch_of(LAYOUT, 50))
         for _ in range(3):
             agent.update(UniformSampler(buffer, agent.random["replay"]))
     assert torch.equal(first.actor.flat, second.actor.flat) and torch.equal(first.critics.flat, second.critics.flat)

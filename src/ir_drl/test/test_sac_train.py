@@ -114,14 +114,14 @@ def test_a_run_is_not_overwritten(tmp_path: Path, config: str, capsys: pytest.Ca
     assert "holds a run already" in capsys.readouterr().err
 
 
-def test_trains_with_a_twin(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trains_with_a_model_of_the_robot(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
     twin = "{period: 20, first_fit_steps: 3, fit_steps: 3, starts: 8, max_error: 1000, veto: none, preset: live}"
     Path(config).write_text(f"{SETTINGS}twin: {twin}\n")
     options = ["Pendulum-v1", "--config", config, "--out", str(tmp_path / "a"), "--algorithm", "predict"]
     main([*options, "--epochs", "1"])
     main([*options, "--epochs", "2", "--resume"])
     shown = capsys.readouterr().out
-    assert "twin error" in shown and "dreamt 24" in shown
+    assert "twin error" in shown and "predicted 24" in shown
     assert records(tmp_path / "a")[1]["metrics"]["rollout_steps"] == 1.0  # type: ignore[index]
 
 

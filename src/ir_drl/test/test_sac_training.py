@@ -13,8 +13,11 @@ import torch
 
 from ir_common.config import ConfigError
 from ir_drl.sac import SACConfig, run_checkpoint
-from ir_drl.sac.agent_trainer import AgentTrainer, Hooks, TrainingConfig
-from ir_drl.sac.pace import Pace, PaceConfig
+from ir_drl.sac.agent_trainer import AgentTrainer
+from ir_drl.sac.reward_curriculum import RewardCurriculum, RewardCurriculumConfig
+from ir_drl.sac.training_config import TrainingConfig
+from ir_drl.sac.training_hooks import TrainingHooks
+from ir_dynamics.transitions import Transition
 
 torch.set_num_threads(1)  # the networks are too small for more
 
@@ -68,9 +71,9 @@ def test_with_returns_of_several_steps_it_learns_too_and_keeps_the_steps_apart()
     trainer = AgentTrainer(Point, settings(return_steps=3), "point")
     records = list(trainer.run())
     assert min(records[-1].evaluation_returns) > -3.3
-    layout, single, triple = trainer.layout, trainer.replay.rows, trainer.reaches.rows
-    assert np.abs(single[:, layout.next_observation] - single[:, layout.observation]).max() < 0.2 + 1e-6
-    assert np.abs(triple[:, layout.next_observation] - triple[:, layout.observation]).max() > 0.3
+    layout, single, triple = trainer.layout, trainer.replay.rows, trainer.n_step_replay.rows
+    assert np.abs(single[:, layout.next_state] - single[:, layout.state]).max() < 0.2 + 1e-6
+    assert np.abs(triple[:, layout.next_state] - triple[:, layout.state]).max() > 0.3
     assert set(np.round(np.unique(triple[:, layout.terminated]), 6)) <= {np.float32(0.19), np.float32(1.0)}
 
 
@@ -86,27 +89,27 @@ class Pay(Point):
         return observation, 1.0, ended, False, {}
 
 
-def test_the_pace_rises_after_epochs_that_earned_it() -> None:
-    pace = Pace(PaceConfig(cap=2.0, allowance=0.5, growth=1.5, falls=1, reached=0.8))
-    assert [pace.pay(reward) for reward in (-3.0, 1.0, 2.0, 9.0)] == [-3.5, 0.5, 1.5, 1.5]
-    assert pace.end_epoch(falls=0) == {"reward_cap": 2.0} and pace.cap == 2.0, "0.5 on average"
+def test_the_cap_rises_after_epochs_that_earned_it() -> None:
+    curriculum = RewardCurriculum(RewardCurriculumConfig(cap=2.0, allowance=0.5, growth=1.5, falls=1, reached=0.8))
+    assert [curriculum.shaped(reward) for reward in (-3.0, 1.0, 2.0, 9.0)] == [-3.5, 0.5, 1.5, 1.5]
+    assert curriculum.end_epoch(falls=0) == {"reward_cap": 2.0} and curriculum.cap == 2.0, "0.5 on average"
     for falls, cap in ((2, 2.0), (1, 3.0)):
-        assert pace.pay(1.5) == 1.0 and pace.pay(1.7) == pytest.approx(1.2)
-        pace.end_epoch(falls)
-        assert pace.cap == cap
-    assert Pace(None).pay(9.0) == 9.0 and Pace(None).end_epoch(0) == {}
+        assert curriculum.shaped(1.5) == 1.0 and curriculum.shaped(1.7) == pytest.approx(1.2)
+        curriculum.end_epoch(falls)
+        assert curriculum.cap == cap
+    assert RewardCurriculum(None).shaped(9.0) == 9.0 and RewardCurriculum(None).end_epoch(0) == {}
 
 
-def test_steps_pay_by_the_pace_records_tell_the_rewards_and_a_resumed_run_knows_it(tmp_path: Path) -> None:
+def test_rewards_are_shaped_records_tell_the_rewards_and_a_resumed_run_knows_it(tmp_path: Path) -> None:
     """Every step's reward is 1: it pays 0.5, then 0.6, and 0.1 less each."""
-    pace = PaceConfig(cap=0.5, allowance=0.1, growth=1.2, falls=1000)
+    pace = RewardCurriculumConfig(cap=0.5, allowance=0.1, growth=1.2, falls=1000)
     config = settings(epochs=1, return_steps=2, evaluation_episodes=0, pace=pace)
     trainer = AgentTrainer(Pay, config, "pay")
     (record,) = trainer.run()
     assert set(record.training_returns) == {3.0, 5.0} and record.metrics["reward_cap"] == 0.5
     column = trainer.layout.reward
     np.testing.assert_allclose(trainer.replay.rows[:, column], 0.4, rtol=1e-6)
-    assert set(np.round(trainer.reaches.rows[:, column], 6)) == {np.float32(0.4), np.float32(0.76)}
+    assert set(np.round(trainer.n_step_replay.rows[:, column], 6)) == {np.float32(0.4), np.float32(0.76)}
     trainer.save(tmp_path / "c.pt")
     again = AgentTrainer(Pay, config.model_copy(update={"epochs": 2}), "pay")
     again.load(tmp_path / "c.pt")
@@ -140,6 +143,27 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_run_goes_on_from_a_checkpoint_of_the_first_format(tmp_path: Path, steps: int) -> None:
+    """Its rows end with next state, reward, terminated, and it says where the next one goes."""
+    first = AgentTrainer(Point, settings(epochs=3, return_steps=steps), "point")
+    list(first.run())
+    first.save(tmp_path / "a.pt")
+    content = run_checkpoint.load(tmp_path / "a.pt", "point")
+    for name in ("replay", "n_step_replay"):
+        if (buffer := content.pop(name)) is not None:
+            rows, next_row = buffer["rows"][:, [0, 1, 3, 2, 4]], buffer["added"] % buffer["capacity"]
+            content[name] = {"rows": rows, "next": next_row, "capacity": buffer["capacity"]}
+    content["reaches"] = content.pop("n_step_replay", None)
+    torch.save(run_checkpoint.FIRST_FORMAT | {"task": "point", "content": content}, tmp_path / "old.pt")
+    runs = [AgentTrainer(Point, settings(return_steps=steps), "point") for _ in range(2)]
+    for run, name in zip(runs, ("a.pt", "old.pt"), strict=True):
+        run.load(tmp_path / name)
+        list(run.run())
+    np.testing.assert_array_equal(runs[0].replay.rows, runs[1].replay.rows)
+    assert torch.equal(runs[0].agent.critics.flat, runs[1].agent.critics.flat)
+
+
 def test_evaluation_does_not_disturb_training() -> None:
     with_it = AgentTrainer(Point, settings(epochs=2), "point")
     without = AgentTrainer(Point, settings(epochs=2, evaluation_episodes=0), "point")
@@ -148,7 +172,7 @@ def test_evaluation_does_not_disturb_training() -> None:
     assert torch.equal(with_it.agent.actor.flat, without.agent.actor.flat)
 
 
-class Away(Hooks):
+class Away(TrainingHooks):
     """Sees to it that the point falls."""
 
     def __init__(self) -> None:
@@ -158,11 +182,9 @@ class Away(Hooks):
     def propose(self, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
         return np.array([1.0 if observation[0] >= 0 else -1.0], np.float32)
 
-    def transition(
-        self, observation: np.ndarray, action: np.ndarray, reward: float, next_observation: np.ndarray, terminated: bool
-    ) -> None:
-        assert abs(next_observation[0] - observation[0] - 0.2 * action[0]) < 1e-6
-        self.told.append((reward, terminated))
+    def transition(self, step: Transition) -> None:
+        assert abs(step.next_state[0] - step.state[0] - 0.2 * step.action[0]) < 1e-6
+        self.told.append((step.reward, step.terminated))
 
     def before_updates(self, step: int) -> None:
         self.steps.append(step)
@@ -210,7 +232,7 @@ def test_a_checkpoint_of_another_run_is_refused(saved: Path) -> None:
     changed = settings(epoch_steps=110, seed=9)
     with pytest.raises(ConfigError, match="seed = 1, asked for is 9"):
         AgentTrainer(Point, changed, "point").load(saved)
-    with pytest.raises(ConfigError, match="task 'point', asked for is 'other'"):
+    with pytest.raises(ConfigError, match="of task 'point', wanted is 'other'"):
         AgentTrainer(Point, changed, "other").load(saved)
     with pytest.raises(ConfigError, match="1 observations and 1 actions, task point has 3 and 1"):
         AgentTrainer(lambda: gymnasium.make("Pendulum-v1"), settings(epoch_steps=110), "point").load(saved)
@@ -255,7 +277,7 @@ def test_what_an_environment_must_not_return_is_told() -> None:
         list(AgentTrainer(Broken, SMALL, "broken").run())
 
 
-def test_updates_begin_with_the_first_reach() -> None:
+def test_updates_begin_with_the_first_n_step_transition() -> None:
     """After 2 steps there is none of 5 yet."""
     list(AgentTrainer(Point, settings(start_steps=1, return_steps=5, epochs=1, epoch_steps=20), "point").run())
 
@@ -270,9 +292,10 @@ def test_files_that_are_no_checkpoints_are_refused(saved: Path, tmp_path: Path) 
     torch.save(SMALL, path)  # an object: only plain data is read
     with pytest.raises(ConfigError, match="no undamaged checkpoint"):
         run_checkpoint.load(path, "point")
-    torch.save(torch.load(saved, weights_only=True) | {"version": 99}, path)
-    with pytest.raises(ConfigError, match="version is 99"):
-        run_checkpoint.load(path, "point")
+    for changed, told in (({"format": 99}, "of format 99, wanted is 2"), ({"kind": "cat"}, "of kind 'cat', wanted is")):
+        torch.save(torch.load(saved, weights_only=True) | changed, path)
+        with pytest.raises(ConfigError, match=told):
+            run_checkpoint.load(path, "point")
     run_checkpoint.save(path, "point", {"config": SMALL.model_dump_json(), "layout": [1, 1]})
     with pytest.raises(ConfigError, match="does not fit this run"):
         AgentTrainer(Point, SMALL, "point").load(path)

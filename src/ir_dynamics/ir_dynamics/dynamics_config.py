@@ -94,8 +94,8 @@ GAN_PRESETS: dict[str, GANConfig] = {
 """`paper`: IoR section III. `improved`: standardised pairs, ten times the rate (docs/notes/twin.md has the figures)."""
 
 
-class LearnerConfig(Config):
-    """Online training in the learner's process."""
+class FittingConfig(Config):
+    """How a task's network is fitted while its transitions come, and when it is published."""
 
     preset: Literal["paper", "paper_normalised", "live", "ensemble"] = Field(
         default="live", description="network, see PRESETS; ensemble: EnsembleConfig"
@@ -115,21 +115,12 @@ class LearnerConfig(Config):
     risk_horizon: float = Field(
         default=1.2, gt=0, le=60, description="s that the preset ensemble learns to see a terminal state ahead"
     )
-    learner_duty: float = Field(default=0.2, gt=0, le=1, description="share of one core that training may take")
-    learner_nice: int = Field(default=5, ge=0, le=19, description="niceness of the learner's process")
     publish_period: float = Field(
-        default=2.0, ge=0.1, le=3600, description="s of wall time between two versions of a model"
+        default=2.0,
+        ge=0.1,
+        le=3600,
+        description="s between two versions of a model; wall time in the learner's process",
     )
     worse_by: float = Field(
         default=0.05, ge=0, description="relative held-out error over the best so far at which a version is rolled back"
-    )
-    checkpoints: str = Field(
-        default="", description="folder of a checkpoint and the transitions of each task, gone on from; empty: none"
-    )
-    max_restarts: int = Field(default=5, ge=0, le=1000, description="times that a dead learner is started again")
-    outbox_limit: int = Field(
-        default=5_000,
-        ge=1,
-        le=1_000_000,
-        description="transitions per task that wait for the learner; the oldest is dropped",
     )

@@ -30,7 +30,8 @@ from torch.nn import functional
 from ir_common.config import ConfigError
 from ir_dynamics.dynamics_config import EnsembleConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import MAX_DEVIATION, VECTORS, PredictNetwork, spread
+from ir_dynamics.network_file import VECTORS
+from ir_dynamics.predict_network import MAX_DEVIATION, PredictNetwork, spread
 from ir_dynamics.predict_trainer import Adam
 from ir_dynamics.transitions import Rows, TransitionLayout, heldout_mask
 

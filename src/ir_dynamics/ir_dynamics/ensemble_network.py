@@ -10,20 +10,14 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ir_dynamics.predict_network import (
-    Prediction,
-    PredictionError,
-    Vector,
-    prediction_errors,
-    reading,
-    write_network,
-)
+from ir_dynamics.network_file import Vector, reading, write_network
+from ir_dynamics.predict_network import Prediction, PredictionError, prediction_errors
 from ir_dynamics.risk_network import RiskNetwork, hidden_layers, sigmoid
 from ir_dynamics.transitions import Transition
 
 
 class Outlook(NamedTuple):
-    """What each elite expects of a batch."""
+    """What each elite (member in use) predicts for a batch of (state, action)."""
 
     next_state: Vector
     """[elites, batch, num_state] float32, units by the task."""
@@ -34,7 +28,7 @@ class Outlook(NamedTuple):
 
 
 class Risk(NamedTuple):
-    """What may come of a batch of (state, action)."""
+    """How likely or near a terminal state is after each (state, action) of a batch."""
 
     risk: Vector
     """[batch] probability of a terminal state, or risk to go; NaN where the input is not finite."""
@@ -44,7 +38,7 @@ class Risk(NamedTuple):
 
 @dataclass(frozen=True)
 class EnsembleNetwork:
-    """Members of `ir_dynamics.ensemble.Ensemble`, those in use first.
+    """An ensemble of probabilistic predict networks as it is served: the members of an `Ensemble`, those in use first.
 
     A layer's weights are [members, inputs, outputs] float32, its biases [members, 1, outputs]. The last layer gives
     standardised change of state and reward, the logit of termination and raw log variances, in this order.
@@ -77,7 +71,7 @@ class EnsembleNetwork:
         return len(self.input_mean) - self.num_state
 
     def outlook(self, states: ArrayLike, actions: ArrayLike) -> Outlook:
-        """What each elite expects of states [batch, num_state] or, of its own, [elites, batch, num_state].
+        """What each elite predicts for states [batch, num_state] or, each for its own, [elites, batch, num_state].
 
         Args:
             states: units by the task.
@@ -139,7 +133,7 @@ class EnsembleNetwork:
         return Risk(each.max(axis=0), each)
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-        """See `ir_dynamics.predict_network.prediction_errors`; of the risk to go where it is known what came."""
+        """Errors of the elites' mean, see `prediction_errors`, and of the risk to go where it is known what came."""
         outlook = self.outlook(transitions.state, transitions.action)
         mean = Prediction(outlook.next_state.mean(axis=0), outlook.reward.mean(axis=0))
         errors = prediction_errors(mean, transitions, state_scale)

@@ -43,7 +43,7 @@ class Closeness(NamedTuple):
 
 
 class GAN:
-    r"""Wasserstein GAN: the critic f and the generator G of
+    r"""A Wasserstein GAN of (state, action) pairs: the critic f and the generator G of
 
     .. math:: \min_G \max_{f} E[f(s, a)] - E[f(G(z))],\qquad z \sim N(0, I)
 

@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of the twin: a task's network and what it learns from, which the node and offline training go on from."""
+"""Checkpoints of a task's network and of what it learns from, which the twin node and offline training go on from."""
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from ir_common.atomic_file import replacing
 from ir_common.config import ConfigError
 from ir_common.damage import DAMAGED, first_line
+from ir_dynamics.checkpoint_envelope import CheckpointEnvelope, reading_checkpoint
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.network_file import FORMAT, read_meta
+from ir_dynamics.predict_network import PredictionError, PredictNetwork
 from ir_dynamics.transitions import Rows, TransitionLayout
+
+STARTS_ANEW = "move it away and the twin starts anew"
 
 
 def file_of(folder: str | Path, task: str) -> Path:
@@ -42,7 +45,7 @@ def probe(folder: Path) -> None:
 
 
 def save(path: Path, model: ModelVersion, preset: str) -> None:
-    """Writes a version; an interruption leaves the old file or the new one, never half of one.
+    """Writes a version of a task's network; an interruption leaves the old file or the new one, never half of one.
 
     Raises:
         OSError: the folder cannot be made or written to.
@@ -52,23 +55,9 @@ def save(path: Path, model: ModelVersion, preset: str) -> None:
         "steps": model.steps, "reward_error": model.error.reward, "state_error": model.error.state,
         "state_errors": model.error.state_dimensions.tolist(),
     }  # fmt: skip
-    with _whole(path) as file:
-        model.network.save(file, about)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` when all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as file:
+        model.network.save(file, about)
 
 
 def rows_of(path: Path) -> Path:
@@ -82,7 +71,8 @@ def save_rows(path: Path, learnt: Rows, heldout: Rows) -> None:
     Raises:
         OSError: the folder cannot be made or written to.
     """
-    with _whole(rows_of(path)) as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(rows_of(path)) as file:
         np.savez(file, learnt=learnt, heldout=heldout)
 
 
@@ -111,52 +101,47 @@ def load_rows(path: Path, layout: TransitionLayout) -> tuple[Rows, Rows]:
 
 
 def load(path: Path, task: str, layout: TransitionLayout, preset: str) -> ModelVersion:
-    """Reads a version.
+    """Reads the version that `save` wrote, if it is of this task, layout and preset.
 
     Raises:
         ConfigError: the file is missing or damaged, or of another format, task, layout, preset or kind of network.
     """
-    try:
-        network = load_network(path)
-        with np.load(path, allow_pickle=False) as content:
-            about = json.loads(str(content["meta"]))["about"]
-        named = about["task"], about["preset"]
+    with reading_checkpoint(path, STARTS_ANEW) as file:
+        meta = read_meta(file)
+        about = meta["about"]
+        found = meta | {"task": about["task"]}
+        if about["preset"] != preset:
+            raise ConfigError(
+                f"{path}: checkpoint is of preset {about['preset']}, wanted is {preset}; give another folder, or "
+                "the preset it was made with"
+            )
+        kind = "ensemble" if preset == "ensemble" else "predict"
+        CheckpointEnvelope(FORMAT, kind, task).check(path, found, STARTS_ANEW)
+        network = load_network(file)
         error = PredictionError(about["reward_error"], about["state_error"], np.array(about["state_errors"]))
         model = ModelVersion(
             task, int(about["version"]), network, int(about["transitions"]), int(about["steps"]), error, float("nan")
         )
-    except DAMAGED as reason:
-        raise ConfigError(
-            f"{path}: is no undamaged checkpoint of this version ({first_line(reason)}); move it away and the twin "
-            "starts anew"
-        ) from None
-    if named != (task, preset):
-        raise ConfigError(
-            f"{path}: checkpoint of task {named[0]} and preset {named[1]}, wanted are {task} and {preset}; "
-            "give another folder, or the preset it was made with"
-        )
     if (network.num_state, network.num_action) != (layout.num_state, layout.num_action):
         raise ConfigError(
             f"{path}: checkpoint has {network.num_state} states and {network.num_action} actions, {task} with "
-            f"{preset} has {layout.num_state} and {layout.num_action}; move it away and the twin starts anew"
+            f"{preset} has {layout.num_state} and {layout.num_action}; {STARTS_ANEW}"
         )
-    made, wanted = _kind(network), _kind_of(preset)
+    made, wanted = _shape(network), _shape_of(preset)
     if made != wanted:
-        raise ConfigError(
-            f"{path}: checkpoint of {made}, preset {preset} is of {wanted}; move it away and the twin starts anew"
-        )
+        raise ConfigError(f"{path}: checkpoint of {made}, preset {preset} is of {wanted}; {STARTS_ANEW}")
     return model
 
 
-def _kind(network: PredictNetwork | EnsembleNetwork) -> str:
-    """What two networks of a task have in common where one may go on from the other."""
+def _shape(network: PredictNetwork | EnsembleNetwork) -> str:
+    """Number and widths of layers, activation, normalisation: equal where one network may go on from the other."""
     if isinstance(network, EnsembleNetwork):
         return _said([w.shape[2] for w in network.weights[:-1]], "silu", members=len(network.limits))
     return _said([w.shape[1] for w in network.weights[:-1]], network.activation, normalised=network.difference)
 
 
-def _kind_of(preset: str) -> str:
-    """The same of what a preset makes."""
+def _shape_of(preset: str) -> str:
+    """As `_shape`, of the network that a preset makes."""
     if preset == "ensemble":
         config = EnsembleConfig()
         return _said(config.hidden, "silu", members=config.members)
@@ -176,11 +161,5 @@ def load_network(file: str | Path | BinaryIO) -> PredictNetwork | EnsembleNetwor
     Raises:
         ValueError: the file is missing, truncated, of another format, or its shapes do not fit together.
     """
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            kind = json.loads(str(content["meta"])).get("kind")
-    except DAMAGED as error:
-        raise ValueError(f"is not a predict network: {first_line(error)}") from None
-    if not isinstance(file, str | Path):
-        file.seek(0)
+    kind = read_meta(file).get("kind")
     return EnsembleNetwork.load(file) if kind == "ensemble" else PredictNetwork.load(file)

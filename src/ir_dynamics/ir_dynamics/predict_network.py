@@ -7,33 +7,23 @@ Training is in `ir_dynamics.predict_trainer`; what crosses between the two is a 
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ir_common.damage import DAMAGED, first_line
+from ir_dynamics.network_file import Vector, reading, write_network
 from ir_dynamics.transitions import Transition
 
-if TYPE_CHECKING:
-    from ir_dynamics.ensemble_network import EnsembleNetwork
-
-Vector = NDArray[np.float32]
 MAX_DEVIATION = 10.0
 """Standardised inputs are clipped to this many standard deviations: far outside its data the network stays bounded."""
-VECTORS = ("input_mean", "input_scale", "output_mean", "output_scale")
-"""Names of the normalisation's arrays."""
-_FORMAT = 2
 
 
 class Prediction(NamedTuple):
-    """What is expected of a batch of (state, action)."""
+    """Predicted next state and reward of a batch of (state, action)."""
 
     next_state: Vector
     """[batch, num_state] float32, units by the task."""
@@ -42,7 +32,7 @@ class Prediction(NamedTuple):
 
 
 class PredictionError(NamedTuple):
-    """Errors on held-out transitions."""
+    """How far predictions are from what came, on held-out transitions."""
 
     reward: float
     """Root mean square, dimensionless."""
@@ -124,7 +114,7 @@ class PredictNetwork:
         return Prediction(next_state, y[:, -1])
 
     def errors(self, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-        """See `prediction_errors`."""
+        """Errors of the network's own predictions for a batch of transitions; see `prediction_errors`."""
         return prediction_errors(self.predict(transitions.state, transitions.action), transitions, state_scale)
 
     def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
@@ -158,68 +148,12 @@ class PredictNetwork:
 
 
 def prediction_errors(predicted: Prediction, transitions: Transition, state_scale: ArrayLike) -> PredictionError:
-    """Errors on a batch of transitions; ``state_scale`` [k]: the standard deviation of each dimension that is judged.
+    """Compares predictions with transitions; ``state_scale`` [k]: the standard deviation of each dimension judged.
 
-    These are the first k of a state: an action that was in force before it (`Layout.memory`) is nothing to foresee.
+    These are the first k of a state: an action in force before it (`TransitionLayout.memory`) is nothing to predict.
     """
     judged = slice(len(scale := np.asarray(state_scale)))
     deviation = (predicted.next_state[:, judged] - np.asarray(transitions.next_state)[:, judged]) / scale
     dimensions = np.sqrt(np.mean(np.square(deviation, dtype=np.float64), axis=0))
     reward = np.sqrt(np.mean(np.square(predicted.reward - transitions.reward, dtype=np.float64)))
     return PredictionError(float(reward), float(np.sqrt(np.mean(dimensions**2))), dimensions)
-
-
-def write_network(
-    file: str | Path | BinaryIO, kind: str, meta: dict[str, Any], weights: tuple[Vector, ...],
-    biases: tuple[Vector, ...], vectors: object, about: dict[str, Any] | None,
-) -> None:  # fmt: skip
-    """Writes layers, the normalisation that ``vectors`` has as attributes, and plain values, for `reading`."""
-    arrays: dict[str, Any] = {f"weight_{i}": w for i, w in enumerate(weights)}
-    arrays |= {f"bias_{i}": b for i, b in enumerate(biases)}
-    arrays |= {name: getattr(vectors, name) for name in VECTORS}
-    meta = {"format": _FORMAT, "kind": kind, "layers": [len(weights), len(biases)], "about": about or {}} | meta
-    with open(file, "wb") if isinstance(file, str | Path) else nullcontext(file) as target:
-        np.savez(target, **arrays, meta=np.array(json.dumps(meta)))
-
-
-@contextmanager
-def reading(
-    file: str | Path | BinaryIO, kind: str
-) -> Iterator[tuple[dict[str, Any], tuple[tuple[Vector, ...], tuple[Vector, ...]], dict[str, Any]]]:
-    """Gives the meta, (weights, biases) and normalisation of a network's file.
-
-    Raises:
-        ValueError: the file is missing, truncated, of another format or kind, or the caller found it not to fit.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            meta = json.loads(str(content["meta"]))
-            if meta["format"] != _FORMAT:
-                raise ValueError(f"has format {meta['format']}, this version reads {_FORMAT}")
-            if meta["kind"] != kind:
-                raise ValueError(f"holds a network of the kind {meta['kind']}, not {kind}")
-            weights, biases = (
-                tuple(content[f"{name}_{i}"] for i in range(count))
-                for name, count in zip(("weight", "bias"), meta["layers"], strict=True)
-            )
-            yield meta, (weights, biases), {name: content[name] for name in VECTORS}
-    except DAMAGED as error:
-        raise ValueError(f"{file}: is not a predict network: {first_line(error)}") from None
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One published state of a task's network, with how good it was when it was made."""
-
-    task: str
-    version: int
-    """Counts from 1; goes on from that of a checkpoint."""
-    network: PredictNetwork | EnsembleNetwork
-    transitions: int
-    """Transitions seen so far, the held-out ones included."""
-    steps: int
-    """Gradient steps made so far."""
-    error: PredictionError
-    """On held-out transitions."""
-    busy: float
-    """Share of one core that training took so far."""

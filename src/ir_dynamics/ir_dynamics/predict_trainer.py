@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ir_dynamics.dynamics_config import NetworkConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import MAX_DEVIATION, VECTORS, PredictNetwork, spread
+from ir_dynamics.network_file import VECTORS
+from ir_dynamics.predict_network import MAX_DEVIATION, PredictNetwork, spread
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 
 
 class PredictTrainer:
-    """One predict network under training.
+    """Trains one predict network, a gradient step at a time (see `NetworkTrainer`).
 
     Differs from the paper: sigmoid layers start from Glorot's uniform weights with gain 4 (the paper names no
     initialisation; with torch's default, five sigmoid layers stay at the plateau of the mean for thousands of steps).

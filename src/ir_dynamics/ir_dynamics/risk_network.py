@@ -16,7 +16,7 @@ Vector = NDArray[np.float32]
 
 
 def hidden_layers(x: Vector, weights: Iterable[Vector], biases: Iterable[Vector]) -> Vector:
-    """What several perceptrons of one shape make of x [members or 1, batch, inputs], SiLU after each layer.
+    """Hidden layers (SiLU) of several perceptrons of one shape: x [members or 1, batch, inputs] to the last of them.
 
     Args:
         x: float32.
@@ -40,7 +40,9 @@ def sigmoid(x: Vector) -> Vector:
 
 @dataclass(frozen=True)
 class RiskNetwork:
-    """What several small perceptrons hold of (state, action): see `ir_dynamics.termination_labels` for what it is of.
+    """Several small perceptrons that predict how near a terminal state is after (state, action).
+
+    What they are trained on, and what their numbers mean, says `ir_dynamics.termination_labels`.
 
     Inputs are as they come: their standardisation is in the first layer.
     """
@@ -51,7 +53,7 @@ class RiskNetwork:
     """Of each layer [members, 1, outputs] float32."""
 
     def ahead(self, states: ArrayLike, actions: ArrayLike) -> Vector:
-        """[members, batch]: 1 where a terminal state comes at once, 0.05 where a horizon ahead, 0 where none comes.
+        """Nearness [members, batch]: 1 where a terminal state comes at once, 0.05 a horizon ahead, 0 for none.
 
         Args:
             states: [batch, num_state], units by the task.
@@ -63,7 +65,7 @@ class RiskNetwork:
             return sigmoid((np.matmul(x, self.weights[-1]) + self.biases[-1])[..., 0])
 
     def error(self, transitions: Transition) -> float:
-        """Root mean square over a batch of those whose outcome is known, in standard deviations of what came.
+        """Root mean square error over those of a batch whose label is known, in the labels' deviations.
 
         1: as good as their mean; NaN: nothing came yet, or nothing is known.
         """

@@ -12,7 +12,7 @@ FAR = 0.05
 
 
 class TerminationLabels:
-    r"""Follows the transitions of one robot until it is known what they led to.
+    r"""Labels the transitions of one robot with how near a terminal state was, once it is known what they led to.
 
     .. math:: y_k = \gamma^{T-k},\quad \gamma = 0.05^{1/H}
 
@@ -33,7 +33,7 @@ class TerminationLabels:
         self._episode = self._step = -1
 
     def follow(self, transition: Transition | None, chain: TransitionMaker) -> list[Transition]:
-        """Takes in what a state of the robot completed; returns the transitions that are settled now, in order.
+        """Takes in what a state of the robot completed; returns the transitions whose labels are known now, in order.
 
         Args:
             transition: None: none, as something was lost.
@@ -41,9 +41,9 @@ class TerminationLabels:
         """
         if not self._horizon:
             return [] if transition is None else [transition]
-        settled = []
+        labelled = []
         if chain.episode != self._episode or chain.step <= self._step:
-            settled = self.end()
+            labelled = self.end()
         self._episode, self._step = chain.episode, chain.step
         if transition is not None:
             self._pending.append((chain.step, transition))
@@ -51,11 +51,11 @@ class TerminationLabels:
             began, before = self._pending.popleft()
             left = chain.step - began
             ahead = self._discount**left if chain.terminated and left <= self._horizon else 0.0
-            settled.append(before._replace(ahead=ahead))
-        return settled + (self.end() if chain.state is None else [])
+            labelled.append(before._replace(ahead=ahead))
+        return labelled + (self.end() if chain.state is None else [])
 
     def end(self) -> list[Transition]:
-        """Nothing more comes: what is not settled yet, in order."""
+        """Nothing more comes: the transitions that have no label yet, in order, marked `UNKNOWN`."""
         rest = [transition._replace(ahead=UNKNOWN) for _, transition in self._pending]
         self._pending.clear()
         return rest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions (s, a, r, s', terminated) of IoR section III, made from a stream of task states, and their replay."""
+"""Transitions (s, a, r, s', terminated) of IoR section III, made from a stream of task states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Transition(NamedTuple):
-    """One control step, or a batch of them with a leading dimension."""
+    """What one control step of a robot brought, or a batch of such steps with a leading dimension."""
 
     state: NDArray[np.floating]
     """[..., num_state], units by the task."""
@@ -25,16 +25,20 @@ class Transition(NamedTuple):
     reward: NDArray[np.floating] | float
     """[...], dimensionless."""
     next_state: NDArray[np.floating]
-    """[..., num_state]."""
-    terminated: NDArray[np.bool_] | bool
-    """[...], the step ended in a terminal state (not: was cut off by a time limit)."""
+    """[..., num_state]; at an episode's end its own last state, not the next episode's first."""
+    terminated: NDArray[np.bool_] | float
+    """[...], 1 or true: the step ended in a terminal state (not: was cut off by a time limit). Between 0 and 1, of a
+    transition over several steps: 1 minus what counts of the next state's value."""
     ahead: NDArray[np.floating] | float = UNKNOWN
     """[...], how near a terminal state turned out to be (`ir_dynamics.termination_labels`); `UNKNOWN`: nobody saw."""
 
 
 @dataclass(frozen=True)
 class TransitionLayout:
-    """How a transition lies in one float32 row: state, action, reward, next state, terminated (0 or 1), ahead."""
+    """How a transition lies in one float32 row: state, action, reward, next state, terminated, ahead (where it has it).
+
+    The properties `state` to `terminated` are columns of rows: ``rows[:, layout.next_state]``.
+    """
 
     num_state: int
     num_action: int
@@ -54,34 +58,84 @@ class TransitionLayout:
         """Numbers in a row."""
         return 2 * self.num_state + self.num_action + 2 + self.ahead
 
-    def state(self, observation: Array, before: Array) -> Array:
-        """[num_state] of an observation [num_observation] and the action before it [num_action]; empty: none, zeros."""
+    @property
+    def state(self) -> slice:
+        """Columns of the state."""
+        return slice(0, self.num_state)
+
+    @property
+    def action(self) -> slice:
+        """Columns of the action."""
+        return slice(self.num_state, self.num_state + self.num_action)
+
+    @property
+    def pair(self) -> slice:
+        """Columns of state and action, side by side as networks read them."""
+        return slice(0, self.num_state + self.num_action)
+
+    @property
+    def reward(self) -> int:
+        """Column of the reward."""
+        return self.num_state + self.num_action
+
+    @property
+    def next_state(self) -> slice:
+        """Columns of the next state."""
+        return slice(self.reward + 1, self.reward + 1 + self.num_state)
+
+    @property
+    def terminated(self) -> int:
+        """Column of `Transition.terminated`."""
+        return self.reward + 1 + self.num_state
+
+    def state_of(self, observation: Array, before: Array) -> Array:
+        """The state [num_state] of an observation [num_observation] and the action [num_action] before it (none: 0)."""
         if not self.memory:
             return observation
         return np.concatenate([observation, before if before.size else np.zeros(self.num_action)])
 
     def pack(self, transition: Transition) -> Rows:
-        """[width] float32 of one transition."""
-        row = np.empty(self.width, np.float32)
-        n, m = self.num_state, self.num_action
-        row[:n], row[n : n + m], row[n + m] = transition.state, transition.action, transition.reward
-        end = 2 * n + m + 1
-        row[n + m + 1 : end], row[end] = transition.next_state, transition.terminated
-        row[end + 1 :] = transition.ahead
-        return row
+        """Lays a transition, or a batch of them, out in rows [..., width] float32.
+
+        Raises:
+            ValueError: a part is of the wrong shape.
+        """
+        batch = np.shape(transition.state)[:-1]
+        rows = np.empty((*batch, self.width), np.float32)
+        states, actions = (*batch, self.num_state), (*batch, self.num_action)
+        rows[..., self.state] = _shaped("state", transition.state, states)
+        rows[..., self.action] = _shaped("action", transition.action, actions)
+        rows[..., self.reward] = _shaped("reward", transition.reward, batch)
+        rows[..., self.next_state] = _shaped("next state", transition.next_state, states)
+        rows[..., self.terminated] = _shaped("terminated", transition.terminated, batch)
+        if self.ahead:
+            rows[..., -1] = transition.ahead
+        return rows
 
     def unpack(self, rows: Rows) -> Transition:
-        """Views into rows [..., width]."""
-        n, m = self.num_state, self.num_action
-        end = 2 * n + m + 1
+        """The transitions that rows [..., width] hold, as views into them."""
         return Transition(
-            rows[..., :n], rows[..., n : n + m], rows[..., n + m], rows[..., n + m + 1 : end], rows[..., end] > 0.5,
-            rows[..., end + 1] if self.ahead else UNKNOWN,
+            rows[..., self.state], rows[..., self.action], rows[..., self.reward], rows[..., self.next_state],
+            rows[..., self.terminated] > 0.5, rows[..., -1] if self.ahead else UNKNOWN,
         )  # fmt: skip
+
+    def name(self, column: int) -> str:
+        """What a column holds, for a message: ``state[0]``, ``reward``."""
+        parts = (("state", self.state), ("action", self.action), ("next state", self.next_state))
+        for name, columns in parts:
+            if columns.start <= column < columns.stop:
+                return f"{name}[{column - columns.start}]"
+        return {self.reward: "reward", self.terminated: "terminated"}.get(column, "ahead")
+
+
+def _shaped(name: str, values: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
+    if np.shape(values) != shape:
+        raise ValueError(f"transition: {name} has shape {np.shape(values)}, expected {shape}")
+    return values
 
 
 def layout_of(preset: str, num_observation: int, num_action: int) -> TransitionLayout:
-    """Layout of the rows that the network of a preset (`LearnerConfig.preset`) learns from; IoR's has no memory."""
+    """The layout of the rows that the network of a preset (`FittingConfig.preset`) learns from; IoR's has no memory."""
     if preset == "ensemble":
         return TransitionLayout(num_observation + num_action, num_action, ahead=True, memory=True)
     return TransitionLayout(num_observation, num_action)
@@ -117,7 +171,7 @@ class TransitionMaker:
             self.rejected += 1
             self.reset()
             return None
-        state = self._layout.state(observed, acted)
+        state = self._layout.state_of(observed, acted)
         previous, transition = self.state, None
         chained = previous is not None and episode == self.episode and step == self.step + 1
         if chained:
@@ -132,7 +186,7 @@ class TransitionMaker:
         return transition
 
     def reset(self) -> None:
-        """Breaks the chain."""
+        """Breaks the chain: the next state makes no transition with the one before it."""
         self.state, self.terminated = None, False
 
     def _valid(self, step: int, observation: Array, action: Array, reward: float) -> bool:
@@ -144,56 +198,6 @@ class TransitionMaker:
 
 def _fits_float32(values: ArrayLike) -> bool:
     return bool((np.abs(values) <= _FLOAT32_MAX).all())  # false for NaN and infinity too
-
-
-class ReplayBuffer:
-    """The newest rows, in a ring.
-
-    Args:
-        width: float32 numbers of a row.
-        capacity: rows kept.
-    """
-
-    def __init__(self, width: int, capacity: int) -> None:
-        self._rows = np.empty((capacity, width), np.float32)
-        self.added = 0
-
-    def __len__(self) -> int:
-        return min(self.added, len(self._rows))
-
-    @property
-    def rows(self) -> Rows:
-        """View of the rows that are held [len, width], in no particular order."""
-        return self._rows[: len(self)]
-
-    def in_order(self) -> Rows:
-        """The rows that are held [len, width], the oldest first (copies)."""
-        return np.roll(self.rows, -(self.added % len(self._rows)) if self.added > len(self._rows) else 0, axis=0)
-
-    def add(self, rows: Rows) -> None:
-        """Takes rows [n, width] in; the oldest go.
-
-        Raises:
-            ValueError: the width is wrong or a number is not finite; nothing is taken in.
-        """
-        if rows.ndim != 2 or rows.shape[1] != self._rows.shape[1]:
-            raise ValueError(f"rows of shape {rows.shape} do not fit a buffer of width {self._rows.shape[1]}")
-        if not np.isfinite(rows).all():
-            raise ValueError("rows with NaN or infinity are not kept")
-        kept = rows[-len(self._rows) :]
-        first = self.added + len(rows) - len(kept)
-        self._rows[(first + np.arange(len(kept))) % len(self._rows)] = kept
-        self.added += len(rows)
-
-    def sample(self, rng: np.random.Generator, count: int) -> Rows:
-        """``count`` rows drawn with replacement [count, width].
-
-        Raises:
-            ValueError: the buffer is empty.
-        """
-        if not self.added:
-            raise ValueError("nothing to draw from: the replay buffer is empty")
-        return self._rows[rng.integers(len(self), size=count)]
 
 
 def heldout_mask(first: int, count: int, block: int = 16, every: int = 8) -> NDArray[np.bool_]:

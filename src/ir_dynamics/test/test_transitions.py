@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task states become transitions only where the chain is whole; the buffer keeps the newest."""
+"""Task states become transitions only where the chain is whole."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_dynamics.transitions import ReplayBuffer, Transition, TransitionLayout, TransitionMaker, heldout_mask, layout_of
+from ir_dynamics.transitions import Transition, TransitionLayout, TransitionMaker, heldout_mask, layout_of
 
 LAYOUT = TransitionLayout(num_state=2, num_action=1)
 
@@ -105,26 +105,32 @@ def test_rows_come_back_as_they_went_in() -> None:
         np.testing.assert_array_equal(back, went)
 
 
-@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 7))
-def test_the_buffer_holds_the_newest_rows(sizes: list[int], capacity: int) -> None:
-    buffer, everything = ReplayBuffer(1, capacity), np.arange(sum(sizes), dtype=np.float32)
-    taken = 0
-    for size in sizes:
-        buffer.add(everything[taken : taken + size, None])
-        taken += size
-    assert sorted(buffer.rows[:, 0]) == everything[max(taken - capacity, 0) :].tolist()
-    assert buffer.added == taken
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("state", [1.0]), ("action", [1.0, 2.0]), ("action", 1.0), ("next_state", [[1.0, 2.0]] * 2), ("reward", [1.0]),
+        ("terminated", [True]),
+    ],
+)  # fmt: skip
+def test_a_part_of_another_shape_is_refused(part: str, value: object) -> None:
+    good = Transition(np.array([1.0, 2]), np.array([3.0]), 4.0, np.array([5.0, 6]), True)
+    with pytest.raises(ValueError, match=f"transition: {part.replace('_', ' ')} has shape"):
+        LAYOUT.pack(good._replace(**{part: np.array(value)}))
 
 
-def test_the_buffer_refuses_what_does_not_belong_there() -> None:
-    buffer = ReplayBuffer(2, 4)
-    with pytest.raises(ValueError, match="empty"):
-        buffer.sample(np.random.default_rng(0), 1)
-    with pytest.raises(ValueError, match="width 2"):
-        buffer.add(np.zeros((1, 3), np.float32))
-    with pytest.raises(ValueError, match="NaN"):
-        buffer.add(np.full((1, 2), np.nan, np.float32))
-    assert len(buffer) == 0
+def test_columns_are_where_the_parts_of_a_batch_go() -> None:
+    batch = Transition(
+        np.array([[1.0, 2], [7, 8]]), np.array([[3.0], [9]]), np.array([4.0, 10]), np.array([[5.0, 6], [11, 12]]),
+        np.array([0.25, 1.0]),
+    )  # fmt: skip
+    layout = TransitionLayout(2, 1, ahead=True)
+    rows = layout.pack(batch._replace(ahead=np.array([0.5, -1.0])))
+    for part in ("state", "action", "reward", "next_state", "terminated"):
+        np.testing.assert_array_equal(rows[:, getattr(layout, part)], getattr(batch, part))
+    np.testing.assert_array_equal(rows[:, layout.pair], [[1, 2, 3], [7, 8, 9]])
+    assert [layout.name(k) for k in range(layout.width)] == [
+        "state[0]", "state[1]", "action[0]", "reward", "next state[0]", "next state[1]", "terminated", "ahead",
+    ]  # fmt: skip
 
 
 @given(st.integers(0, 500), st.lists(st.integers(0, 40), max_size=8))

@@ -15,7 +15,7 @@ from ir_bag.contents import Topic
 from ir_bag.definitions import Definitions
 from ir_bag.reader import BagReader
 from ir_common.config import ConfigError
-from ir_dynamics.dynamics_config import LearnerConfig
+from ir_dynamics.dynamics_config import FittingConfig
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import Rows, TransitionLayout, TransitionMaker, layout_of
 from ir_sim.tasks import TASKS, Task
@@ -48,7 +48,7 @@ class _Chain:
         config: of the learner that is to have the transitions.
     """
 
-    def __init__(self, topic: str, recorded: Recorded, config: LearnerConfig) -> None:
+    def __init__(self, topic: str, recorded: Recorded, config: FittingConfig) -> None:
         self.topic, self.layout, self.task = topic, recorded.layout, recorded.task
         self.maker = TransitionMaker(self.layout)
         horizon = config.risk_horizon if self.layout.ahead else 0.0
@@ -69,7 +69,7 @@ def read_transitions(
     path: Path,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    config: LearnerConfig | None = None,
+    config: FittingConfig | None = None,
 ) -> dict[str, Recorded]:
     """Reads the transitions of every task in a bag.
 
@@ -80,7 +80,7 @@ def read_transitions(
         path: folder of the bag, or one file of it.
         skip_bad: refused messages are counted, not an error.
         progress: told (messages done, messages in all).
-        config: of the learner that is to have them: its preset and `risk_horizon`.
+        config: of the fit that is to have them: its preset and `risk_horizon`.
 
     Returns:
         By name of the task.
@@ -92,7 +92,7 @@ def read_transitions(
         reader = BagReader(path)
     except ConfigError as error:
         raise _unreadable(path, error) from None
-    found = _read(path, reader, skip_bad, progress, config or LearnerConfig())
+    found = _read(path, reader, skip_bad, progress, config or FittingConfig())
     if not any(len(recorded.rows) for recorded in found.values()):
         raise ConfigError(f"{path}: its states make no transition: no two are successive steps of an episode")
     return {name: recorded for name, recorded in found.items() if len(recorded.rows)}
@@ -103,7 +103,7 @@ def _unreadable(path: Path, reason: object) -> ConfigError:
 
 
 def _read(
-    path: Path, reader: BagReader, skip_bad: bool, progress: Callable[[int, int], None], config: LearnerConfig
+    path: Path, reader: BagReader, skip_bad: bool, progress: Callable[[int, int], None], config: FittingConfig
 ) -> dict[str, Recorded]:
     tasks = {task.name: task for task in (kind() for kind in TASKS.values())}
     topics = _chosen(path, reader)

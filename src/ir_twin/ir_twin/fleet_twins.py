@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.transitions import Transition
 from ir_twin.judgement import judge_all
 from ir_twin.robot_twin import RobotTwin

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ir_dynamics import model_checkpoint
-from ir_dynamics.dynamics_config import LearnerConfig
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
-from ir_twin.learner_process import Begin, rollback_line
-from ir_twin.learner_worker import KEEP_PERIOD, TaskLearner
+from ir_twin.learner_process import rollback_line
+from ir_twin.learner_worker import KEEP_PERIOD
+from ir_twin.twin_config import LearnerConfig
 
 STEPS_PER_SECOND = 50.0
 """Gradient steps in a second of simulated time, of all tasks together."""
@@ -26,7 +27,6 @@ class _Task:
     begin: ModelVersion | None = None
     learner: TaskLearner | None = None
     sent: int = 0
-    next_publish: float = 0.0
 
 
 class InlineLearner:
@@ -83,9 +83,8 @@ class InlineLearner:
             self._credit -= 1.0
         self._credit = min(self._credit, 1.0)
         for task in self._tasks.values():
-            if task.learner and task.learner.publishable() and now >= task.next_publish:
-                self._publish(task.learner)
-                task.next_publish = now + self._config.publish_period
+            if task.learner and (outcome := task.learner.publish_due(now)):
+                self._publish(outcome, task.learner.rollbacks)
         if now >= self._next_keep:
             self._keep_rows()
             self._next_keep = now + KEEP_PERIOD
@@ -109,10 +108,9 @@ class InlineLearner:
             due[self._turn % len(due)].step()
         return bool(due)
 
-    def _publish(self, learner: TaskLearner) -> None:
-        outcome = learner.publish()
-        if not isinstance(outcome, ModelVersion):
-            if line := rollback_line(outcome, learner.rollbacks):
+    def _publish(self, outcome: ModelVersion | RolledBack, rollbacks: int) -> None:
+        if isinstance(outcome, RolledBack):
+            if line := rollback_line(outcome, rollbacks):
                 self._say(line)
             return
         self._made.append(outcome)

@@ -15,34 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir_dynamics.dynamics_config import LearnerConfig
-from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import ModelVersion, PredictNetwork
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_twin.object_stream import ObjectStream
-
-
-@dataclass(frozen=True)
-class Begin:
-    """First message about a task: its layout, and the version from which a restarted learner goes on."""
-
-    task: str
-    layout: TransitionLayout
-    version: int = 0
-    network: PredictNetwork | EnsembleNetwork | None = None
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """A network that was worse on held-out transitions than the best before it, which was gone back to."""
-
-    task: str
-    count: int
-    """Of this task since the learner's start."""
-    error: float
-    """Root mean square of held-out state and reward error, in standard deviations."""
-    best: float
-    """The same of the network gone back to."""
+from ir_twin.twin_config import LearnerConfig
 
 
 def rollback_line(item: RolledBack, count: int) -> str | None:

@@ -120,7 +120,7 @@ class RobotTwin:
         n = layout.num_observation
         for action in actions:
             foreseen = model.network.predict(state[None], action[None]).next_state[0, :n]
-            state = layout.state(foreseen.astype(np.float64), action)
+            state = layout.state_of(foreseen.astype(np.float64), action)
         if np.isfinite(state).all():
             self.trial.foresee(self.chain.step + self.delay.steps, state[:n], known[:n])
             self.expected = state if self.trial.passes else None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.transitions import Transition, TransitionLayout
 from ir_twin.twin_config import VetoConfig
 from ir_twin.verdict import Array

@@ -19,12 +19,12 @@ from rich.table import Table
 
 from ir_common.config import EXIT_CONFIG, ConfigError, validate
 from ir_dynamics import model_checkpoint
-from ir_dynamics.dynamics_config import MAX_HELDOUT, MAX_REPLAY, LearnerConfig
-from ir_dynamics.predict_network import ModelVersion, Prediction, prediction_errors, spread
+from ir_dynamics.dynamics_config import MAX_HELDOUT, MAX_REPLAY, FittingConfig
+from ir_dynamics.model_version import Begin, ModelVersion
+from ir_dynamics.predict_network import Prediction, prediction_errors, spread
+from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.transitions import Rows, heldout_mask
 from ir_twin.bag_transitions import Recorded, read_transitions
-from ir_twin.learner_process import Begin
-from ir_twin.learner_worker import TaskLearner
 
 CHECK_STEPS = 200
 INTERRUPTED = 130
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("--bag", type=Path, required=True, help="folder of a rosbag2 (sqlite3 or MCAP)")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="folder of checkpoints [checkpoints]")
-    presets = get_args(LearnerConfig.model_fields["preset"].annotation)
+    presets = get_args(FittingConfig.model_fields["preset"].annotation)
     parser.add_argument("--preset", choices=presets, default="live", help="network [live]")
     parser.add_argument("--steps", type=int, default=20_000, help="gradient steps of a task at most [20000]")
     parser.add_argument("--patience", type=int, default=10, help=f"looks in {CHECK_STEPS} steps without gain [10]")
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 def _train(given: argparse.Namespace) -> None:
     if given.steps < 1 or given.patience < 1:
         raise ConfigError("--steps and --patience must be at least 1")
-    config = validate(LearnerConfig, {"preset": given.preset, "seed": given.seed}, "options")
+    config = validate(FittingConfig, {"preset": given.preset, "seed": given.seed}, "options")
     torch.set_num_threads(1)
     console = Console()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -130,11 +130,11 @@ def train(
     return best, f"version {best.version} of {len(rows)} transitions, {recorded.gaps} gaps, {recorded.refused} refused"
 
 
-def _config(preset: str, seed: int, before: tuple[Rows, Rows], fresh: int) -> LearnerConfig:
+def _config(preset: str, seed: int, before: tuple[Rows, Rows], fresh: int) -> FittingConfig:
     """Has room, within the limits, for what was (learnt from, held out) before and ``fresh`` transitions."""
     learnt, heldout = map(len, before)
     held = int(heldout_mask(learnt + heldout, fresh).sum())
-    return LearnerConfig(
+    return FittingConfig(
         preset=preset, seed=seed, worse_by=0.0,  # type: ignore[arg-type]
         replay_capacity=min(max(learnt + fresh - held, 100), MAX_REPLAY),
         heldout_capacity=min(max(heldout + held, 10), MAX_HELDOUT),

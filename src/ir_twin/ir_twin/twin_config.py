@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration of the robot twin: the veto and the node."""
+"""Configuration of the robot twin: the veto, the learner's process and the node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ir_common.config import Config, live
-from ir_dynamics.dynamics_config import LearnerConfig
+from ir_dynamics.dynamics_config import FittingConfig
 
 Mode = Literal["off", "shadow", "enforce"]
 Fallback = Literal["pass", "safe"]
@@ -79,6 +79,23 @@ class VetoConfig(Config):
     def _yaml_truth(cls, value: Any) -> Any:
         """On a command line ``mode:=off`` is a YAML truth value."""
         return "off" if value is False else value
+
+
+class LearnerConfig(FittingConfig):
+    """Online training in the learner's process."""
+
+    learner_duty: float = Field(default=0.2, gt=0, le=1, description="share of one core that training may take")
+    learner_nice: int = Field(default=5, ge=0, le=19, description="niceness of the learner's process")
+    checkpoints: str = Field(
+        default="", description="folder of a checkpoint and the transitions of each task, gone on from; empty: none"
+    )
+    max_restarts: int = Field(default=5, ge=0, le=1000, description="times that a dead learner is started again")
+    outbox_limit: int = Field(
+        default=5_000,
+        ge=1,
+        le=1_000_000,
+        description="transitions per task that wait for the learner; the oldest is dropped",
+    )
 
 
 class TwinSettings(VetoConfig, LearnerConfig):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ir_common.journal import Journaled
 from ir_common.verdict_kinds import verdict_counts
 from ir_dynamics import model_checkpoint
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import Transition, TransitionLayout, layout_of
 from ir_sim.tasks import Task

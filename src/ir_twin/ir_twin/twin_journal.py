@@ -15,7 +15,8 @@ import numpy as np
 from ir_common.journal import Journal
 from ir_common.verdict_kinds import verdict_counts
 from ir_dynamics.model_checkpoint import load_network
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.transitions import TransitionLayout
 from ir_sim.tasks import Task
 from ir_twin.fleet_twins import FleetTwins

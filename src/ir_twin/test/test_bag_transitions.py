@@ -21,13 +21,13 @@ from ir_bag.writer import BagWriter
 from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_common.verdict_kinds import Reason
 from ir_dynamics import model_checkpoint
-from ir_dynamics.dynamics_config import LearnerConfig
+from ir_dynamics.dynamics_config import FittingConfig
+from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.termination_labels import FAR
 from ir_dynamics.transitions import UNKNOWN, TransitionLayout, layout_of
 from ir_sim.tasks import CartNavigation
 from ir_twin.bag_transitions import STATE, read_transitions
 from ir_twin.judgement import judge
-from ir_twin.learner_worker import TaskLearner
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.train_twin import _config, main, train
@@ -109,7 +109,7 @@ def test_for_the_ensemble_each_transition_says_what_it_led_to(tmp_path: Path) ->
     told = states(58)[44:]  # six states of one episode, eight of the next
     told[5] |= {"terminated": True, "truncated": False}
     bag = write(tmp_path / "bag", StoragePlugin.MCAP, {"/cart/state": told})
-    config = LearnerConfig(preset="ensemble", risk_horizon=2 * TASK.control_period)
+    config = FittingConfig(preset="ensemble", risk_horizon=2 * TASK.control_period)
     recorded = read_transitions(bag, config=config)[TASK.name]
     ahead = recorded.layout.unpack(recorded.rows).ahead
     assert ahead == pytest.approx([0, 0, FAR, FAR**0.5, 1] + [0] * 5 + [UNKNOWN] * 2)
@@ -240,7 +240,7 @@ def test_training_beats_persistence_and_goes_on_from_its_checkpoint(
     )
     with pytest.raises(ConfigError, match="preset"):
         train(recorded, path, "paper", seed=1, steps=1, patience=1)
-    wider = read_transitions(bag, config=LearnerConfig(preset="ensemble"))[TASK.name]
+    wider = read_transitions(bag, config=FittingConfig(preset="ensemble"))[TASK.name]
     with pytest.raises(ConfigError, match="or the preset it was made with"):
         train(wider, path, "ensemble", seed=1, steps=1, patience=1)
     recorded.rows = recorded.rows[:20]
@@ -306,7 +306,7 @@ def test_what_was_recorded_gives_the_same_verdicts_again(rule: str, tmp_path: Pa
     count = 2600 if rule == "risk_to_go" else 400  # the risk to go is learnt from 2,000 on
     bag = write(tmp_path / "bag", StoragePlugin.MCAP, {"/edge/cart/state": states(count)})
     preset = "live" if rule == "reward" else "ensemble"
-    recorded = read_transitions(bag, config=LearnerConfig(preset=preset))[TASK.name]
+    recorded = read_transitions(bag, config=FittingConfig(preset=preset))[TASK.name]
     path = tmp_path / "model.npz"
     model, _ = train(recorded, path, preset, seed=0, steps=30, patience=1)
     assert model is not None

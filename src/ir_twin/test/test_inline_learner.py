@@ -7,12 +7,11 @@ import numpy as np
 import torch
 
 from ir_dynamics import model_checkpoint
-from ir_dynamics.dynamics_config import LearnerConfig
-from ir_dynamics.predict_network import ModelVersion
+from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.transitions import Transition, TransitionLayout
 from ir_sim.tasks import make_task
 from ir_twin.inline_learner import InlineLearner
-from ir_twin.twin_config import TwinConfig
+from ir_twin.twin_config import LearnerConfig, TwinConfig
 from ir_twin.twin_engine import LearnerPort, TwinEngine
 
 torch.set_num_threads(1)

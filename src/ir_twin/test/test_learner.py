@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The learner learns within its budget, in a process that can be lost on either side."""
 
-import math
 import os
 import signal
 import socket
@@ -17,12 +16,12 @@ import psutil
 import pytest
 
 from ir_dynamics import model_checkpoint
-from ir_dynamics.dynamics_config import LearnerConfig
-from ir_dynamics.predict_network import ModelVersion
-from ir_dynamics.transitions import Rows, Transition, TransitionLayout, heldout_mask
-from ir_twin.learner_process import Begin, LearnerProcess
-from ir_twin.learner_worker import Budget, Learner, TaskLearner, serve
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout
+from ir_twin.learner_process import LearnerProcess
+from ir_twin.learner_worker import Budget, Learner, serve
 from ir_twin.object_stream import ObjectStream
+from ir_twin.twin_config import LearnerConfig
 
 LAYOUT = TransitionLayout(num_state=2, num_action=1)
 BEGIN = Begin("toy", LAYOUT)
@@ -47,15 +46,6 @@ def until(condition: Callable[[], object], timeout: float = 90.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "not seen in time"
-
-
-def test_held_out_transitions_are_never_trained_on() -> None:
-    learner, rows = TaskLearner(CONFIG, BEGIN), toy(1000)
-    for part in np.array_split(rows, 37):
-        learner.add(part)
-    mask = heldout_mask(0, 1000)
-    np.testing.assert_array_equal(learner.heldout.rows, rows[mask])
-    np.testing.assert_array_equal(learner.replay.rows, rows[~mask])
 
 
 def test_what_is_learnt_from_is_written_as_it_grows_and_a_learner_goes_on_with_it(
@@ -100,48 +90,6 @@ def test_tasks_take_turns() -> None:
     for _ in range(10):
         learner.step()
     assert [task.steps for task in learner.tasks.values()] == [5, 5]
-
-
-def test_versions_count_up_and_their_error_falls() -> None:
-    """Chance: predicting the mean reward errs by the reward's deviation, sqrt(2)."""
-    learner = TaskLearner(CONFIG, BEGIN)
-    learner.add(toy(1000))
-    assert not learner.publishable()
-    for _ in range(CONFIG.initial_steps):
-        learner.step()
-    first = learner.publish()
-    assert not learner.publishable()
-    while learner.due():
-        learner.step()
-    second = learner.publish()
-    assert (first.version, second.version, second.transitions) == (1, 2, 1000)
-    assert second.error.reward < 0.5 * first.error.reward
-    assert second.error.reward < 0.1 * math.sqrt(2)
-    assert second.error.state < 0.05
-
-
-def test_the_same_seed_learns_the_same_weights() -> None:
-    networks = []
-    for seed in (1, 1, 2):
-        learner = TaskLearner(CONFIG.model_copy(update={"seed": seed}), BEGIN)
-        learner.add(toy(200))
-        for _ in range(5):
-            learner.step()
-        networks.append(learner.publish().network)
-    np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])
-    assert (networks[0].weights[0] != networks[2].weights[0]).any()
-
-
-def test_a_learner_begun_from_a_version_goes_on_from_it() -> None:
-    learner = TaskLearner(CONFIG, BEGIN)
-    learner.add(toy(200))
-    learner.step()
-    version = learner.publish()
-    after = TaskLearner(CONFIG, Begin("toy", LAYOUT, version.version, version.network))
-    after.add(toy(200))
-    again = after.publish()
-    assert again.version == 2
-    np.testing.assert_array_equal(again.network.weights[0], version.network.weights[0])
 
 
 class Clocks:
@@ -291,3 +239,13 @@ def test_the_learner_ends_when_the_node_is_killed() -> None:
 def test_processes_do_not_import_what_they_do_not_need(module: str, unwanted: str) -> None:
     code = f"import sys, ir_twin.{module}; sys.exit('{unwanted}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_a_rollback_is_counted_and_said() -> None:
+    said: list[str] = []
+    process = LearnerProcess(CONFIG, said.append)
+    process.declare("toy", LAYOUT)
+    for count in range(1, 9):
+        process._received(RolledBack("toy", count, 0.5, 0.1))
+    assert process.rollbacks("toy") == 8
+    assert [line.rpartition(", ")[2] for line in said] == ["1 so far", "2 so far", "4 so far", "8 so far"]

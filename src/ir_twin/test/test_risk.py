@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ir_common.verdict_kinds import Reason, Sent
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.transitions import TransitionLayout
 from ir_twin.judgement import judge, judge_all
 from ir_twin.robot_twin import RobotTwin

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_common.verdict_kinds import Reason, Sent
-from ir_dynamics.dynamics_config import EnsembleConfig, LearnerConfig, RiskConfig
+from ir_dynamics.dynamics_config import EnsembleConfig, FittingConfig, RiskConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.risk_network import RiskNetwork
 from ir_dynamics.risk_trainer import RiskTrainer
+from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.termination_labels import FAR, TerminationLabels
 from ir_dynamics.transitions import UNKNOWN, Transition, TransitionLayout, TransitionMaker, layout_of
 from ir_twin.judgement import judge
-from ir_twin.learner_process import Begin, RolledBack
-from ir_twin.learner_worker import TaskLearner
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
@@ -45,14 +45,14 @@ class Robot:
     """A robot whose states come or are lost; the number of a transition is that of the state it begins in."""
 
     def __init__(self, horizon: float) -> None:
-        self.hindsight, self.maker = TerminationLabels(horizon, PERIOD), TransitionMaker(TransitionLayout(1, 1))
+        self.labels, self.maker = TerminationLabels(horizon, PERIOD), TransitionMaker(TransitionLayout(1, 1))
 
     def tell(self, number: int, episode: int = 1, terminated: bool = False, truncated: bool = False, bad: bool = False):
         transition = self.maker.feed(
             episode=episode, step=number, observation=[math.nan if bad else number], action=[0.0] if number else [],
             reward=0.0, terminated=terminated, truncated=truncated,
         )  # fmt: skip
-        return [(int(t.state[0]), pytest.approx(t.ahead)) for t in self.hindsight.follow(transition, self.maker)]
+        return [(int(t.state[0]), pytest.approx(t.ahead)) for t in self.labels.follow(transition, self.maker)]
 
 
 def test_before_a_terminal_state_the_label_falls_to_a_twentieth_within_the_horizon() -> None:
@@ -84,8 +84,8 @@ def test_of_what_was_not_followed_nothing_is_said(end: dict[str, object]) -> Non
 
 
 def test_without_a_horizon_transitions_pass_as_they_are() -> None:
-    hindsight, given_step, chain = TerminationLabels(0.0, PERIOD), step(0), TransitionMaker(TransitionLayout(1, 1))
-    assert hindsight.follow(given_step, chain) == [given_step] and hindsight.follow(None, chain) == []
+    labels, given_step, chain = TerminationLabels(0.0, PERIOD), step(0), TransitionMaker(TransitionLayout(1, 1))
+    assert labels.follow(given_step, chain) == [given_step] and labels.follow(None, chain) == []
 
 
 @given(st.lists(st.sampled_from(["goes on", "falls", "is cut", "is lost"]), max_size=40), st.integers(1, 6))
@@ -99,7 +99,7 @@ def test_every_transition_comes_out_once_in_order_with_the_label_of_a_slow_refer
     for of, at, end in states:
         if end != "is lost":
             out += [(of, *one) for one in robot.tell(at, of, end == "falls", end == "is cut")]
-    out += [(robot.maker.episode, int(t.state[0]), t.ahead) for t in robot.hindsight.end()]
+    out += [(robot.maker.episode, int(t.state[0]), t.ahead) for t in robot.labels.end()]
     came = [state for state in states if state[2] != "is lost"]
     expected = []
     for (of, at, end), (then, later, _) in pairwise(came):
@@ -200,7 +200,7 @@ def test_its_error_is_in_deviations_of_what_came_and_of_what_is_known_only(netwo
 
 def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
     """Between two fits nothing is wrong with what is learnt from but the labels."""
-    config = LearnerConfig(preset="ensemble", initial_steps=20)
+    config = FittingConfig(preset="ensemble", initial_steps=20)
     learner = TaskLearner(config, Begin("toy", LAYOUT))
     learner.add(cliff(2400, 0))
     while learner.steps < 20:
@@ -225,7 +225,7 @@ def test_what_was_newly_learnt_of_it_is_refused_where_it_is_worse() -> None:
 
 def test_it_does_not_hold_up_the_dynamics() -> None:
     """A fast robot brings enough for several fits before the network has made its first steps."""
-    config = LearnerConfig(preset="ensemble", initial_steps=40)
+    config = FittingConfig(preset="ensemble", initial_steps=40)
     learner, turns = TaskLearner(config, Begin("toy", LAYOUT)), 0
     while learner.steps < config.initial_steps:
         learner.add(cliff(100, turns))
@@ -236,7 +236,7 @@ def test_it_does_not_hold_up_the_dynamics() -> None:
 
 def test_what_is_not_finite_is_never_taken_into_use() -> None:
     """Nothing came yet, so there is no error to be judged by."""
-    learner, rows = TaskLearner(LearnerConfig(preset="ensemble", initial_steps=1), Begin("toy", LAYOUT)), cliff(1200, 0)
+    learner, rows = TaskLearner(FittingConfig(preset="ensemble", initial_steps=1), Begin("toy", LAYOUT)), cliff(1200, 0)
     rows[:, -1] = 0.0
     learner.add(rows)
     while learner.steps < 1:
@@ -249,7 +249,7 @@ def test_what_is_not_finite_is_never_taken_into_use() -> None:
 
 
 def test_a_restarted_learner_goes_on_with_it(network: EnsembleNetwork) -> None:
-    config = LearnerConfig(preset="ensemble", initial_steps=1)
+    config = FittingConfig(preset="ensemble", initial_steps=1)
     begun = replace(Ensemble(EnsembleConfig(), LAYOUT, 0).export(), to_go=network.to_go)
     learner = TaskLearner(config, Begin("toy", LAYOUT, version=7, network=begun))
     learner.add(cliff(400, 0))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_common.verdict_kinds import Reason
-from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError, PredictNetwork
 from ir_dynamics.transitions import TransitionLayout, layout_of
 from ir_twin.command_delay import WINDOW
 from ir_twin.judgement import judge

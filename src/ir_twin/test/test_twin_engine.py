@@ -13,7 +13,8 @@ from ir_common.config import ConfigError
 from ir_common.verdict_kinds import Reason
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import PRESETS
-from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError, PredictNetwork
 from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.transitions import Transition, TransitionLayout, layout_of
 from ir_interfaces.msg import TwinStatus

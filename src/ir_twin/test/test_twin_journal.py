@@ -10,7 +10,8 @@ import pytest
 
 from ir_common.journal import Journaled
 from ir_dynamics.dynamics_config import PRESETS
-from ir_dynamics.predict_network import ModelVersion, PredictionError
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError
 from ir_dynamics.predict_trainer import PredictTrainer
 from ir_dynamics.transitions import layout_of
 from ir_sim.tasks import make_task

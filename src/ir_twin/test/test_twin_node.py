@@ -18,7 +18,8 @@ from ir_common.testing import RosHarness
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import EnsembleConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import VECTORS, ModelVersion
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.network_file import VECTORS
 from ir_dynamics.risk_network import RiskNetwork
 from ir_dynamics.transitions import TransitionLayout, layout_of
 from ir_interfaces.msg import TaskState, Verdict

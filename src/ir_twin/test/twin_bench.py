@@ -8,7 +8,8 @@ from rclpy.parameter import Parameter
 
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.testing import RosHarness
-from ir_dynamics.predict_network import ModelVersion, PredictionError, PredictNetwork
+from ir_dynamics.model_version import ModelVersion
+from ir_dynamics.predict_network import PredictionError, PredictNetwork
 from ir_interfaces.msg import TaskState, TwinStatus, Verdict
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.tasks import make_task

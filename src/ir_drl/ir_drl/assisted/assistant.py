@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The twin's part in training: it learns from the robot's transitions, dreams up others, and vetoes actions."""
+"""A training model's part in training: it learns from the robot's transitions, predicts others, and vetoes actions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from ir_drl.assisted.assisted_config import PACES, AssistedConfig
-from ir_drl.assisted.demonstrations import WithDemonstrations, demonstrate
-from ir_drl.assisted.generated import GeneratedStarts
-from ir_drl.assisted.rollouts import bounds_of, branch
-from ir_drl.assisted.training_models import Termination, make_twin
+from ir_drl.assisted.demonstrations import DemonstrationSampler, demonstrate
+from ir_drl.assisted.generated_starts import GeneratedStarts
+from ir_drl.assisted.rollouts import bounds_of, branched_rollouts
+from ir_drl.assisted.training_models import Termination, make_model
 from ir_drl.assisted.training_veto import WINDOW, RewardVeto, make_veto
-from ir_drl.sac.agent_replay import MixedSampler, ReplayBuffer
-from ir_drl.sac.agent_trainer import AgentTrainer, Hooks
+from ir_drl.sac.agent_trainer import AgentTrainer
 from ir_drl.sac.generators import Generators
+from ir_drl.sac.run_checkpoint import buffer_state
+from ir_drl.sac.samplers import MixedSampler
+from ir_drl.sac.training_hooks import TrainingHooks
 from ir_sim.tasks import HopperHop, Task
 
 Array = NDArray[Any]
@@ -27,41 +29,42 @@ TERMINATIONS: dict[str, Termination] = {"Hopper-v5": HopperHop().terminated}
 """Other environments than the stack's own (`ir/<Task>-v0`) whose end is a known function of the next observation."""
 
 
-class Assistant(Hooks):
-    """Everything that an algorithm adds to plain SAC, on the trainer's seams (`Hooks`, `AgentTrainer.sampler`).
+class Assistant(TrainingHooks):
+    """What an algorithm with a training model adds to plain SAC, by hooks and sampler of an `AgentTrainer`.
 
     Args:
         trainer: gets its sampler and hooks from here; with an `AssistedConfig` whose algorithm is not sac.
-        termination: the task's own rule of when it ends; none: see `make_twin`.
+        termination: the task's own rule of when it ends; none: see `make_model`.
 
     Attributes:
-        buffer: transitions that the twin foresaw.
+        model: the training model.
+        buffer: transitions that it predicted.
         generated: the GAN's part, or None.
     """
 
     def __init__(self, trainer: AgentTrainer, config: AssistedConfig, termination: Termination | None) -> None:
         self._trainer, self._config, self._settings = trainer, config, config.twin
         self._random = Generators(config.seed, "twin", "starts")
-        self.twin = make_twin(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)), termination)
+        self.model = make_model(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)), termination)
         self.generated = None
         if self._settings.generated_share > 0:
             self.generated = GeneratedStarts(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)))
-        self.buffer = ReplayBuffer(self._settings.capacity, trainer.layout)
-        self._veto = make_veto(self._settings, self.twin, self._act)
+        self.buffer = trainer.make_buffer(self._settings.capacity)
+        self._veto = make_veto(self._settings, self.model, self._act)
         self._fits = 0
         self._vetoes, self._notes = 0, dict[str, list[float]]()
         trainer.hooks = self
         trainer.sampler = self._sampler = MixedSampler(
-            trainer.reaches, self.buffer, self._settings.share, trainer.agent.random["replay"]
+            trainer.n_step_replay, self.buffer, self._settings.share, trainer.agent.random["replay"]
         )
 
     @property
     def trusted(self) -> bool:
-        """Whether the twin is good enough to be learnt from and asked."""
-        return self.twin.error <= self._settings.max_error
+        """Whether the model is good enough to be learnt from and asked."""
+        return self.model.error <= self._settings.max_error
 
     def propose(self, observation: Array, action: Array) -> Array:
-        """See `Hooks`."""
+        """See `TrainingHooks`."""
         if self._veto is None or not self.trusted:
             return action
         done = self._veto.judge(observation, action)
@@ -69,77 +72,65 @@ class Assistant(Hooks):
         return done
 
     def before_updates(self, step: int) -> None:
-        """See `Hooks`: every `period` steps the twin learns and, if it may be trusted, gives new experience."""
+        """See `TrainingHooks`: every `period` steps the model is fitted and, if it may be trusted, rolled out."""
         epoch, settings = (step - 1) // self._config.epoch_steps + 1, self._settings
         idle = settings.share_until is not None and epoch > settings.share_until and self._veto is None
         if not idle and (step - self._config.start_steps - 1) % settings.period == 0:
-            self._learn(epoch)
+            self._fit(epoch)
         # at each step: a resumed run begins between two fits
         self._sampler.share = settings.share_in(epoch) if self.trusted else 0.0
 
-    def _learn(self, epoch: int) -> None:
+    def _fit(self, epoch: int) -> None:
         rows = self._trainer.replay.rows
-        self.twin.fit(rows, self._settings.fit_steps if self._fits else self._settings.first_fit_steps)
+        self.model.fit(rows, self._settings.fit_steps if self._fits else self._settings.first_fit_steps)
         self._fits += 1
         if self._veto is not None:
             self._veto.update(self._recent_rewards())
-        if np.isfinite(self.twin.error):
-            self._note("twin_error", self.twin.error)
+        if np.isfinite(self.model.error):
+            self._note("twin_error", self.model.error)
         if self.generated is not None:
             for name, value in self.generated.fit(rows).items():
                 self._note(name, value)
         if self.trusted:
-            self._dream(epoch)
+            self._model_rollouts(epoch)
         self._note("twin_transitions", len(self.buffer))
 
-    def _dream(self, epoch: int) -> None:
+    def _model_rollouts(self, epoch: int) -> None:
+        """Fills the buffer with what the model predicts from generated and from real states."""
         settings, layout = self._settings, self._trainer.layout
         made, generated = 0, self.generated
         length, parts = settings.rollout_length(epoch), []
         if generated is not None and generated.passes:
             made = round(settings.generated_share * settings.starts)
-            observation, action = generated.draw(made)
-            parts.append(self._branch(observation, length, action))
+            states, actions = generated.draw(made)
+            parts.append(self._rollouts(states, length, actions))
         if made < settings.starts:
-            drawn = np.empty((settings.starts - made, layout.width), np.float32)
-            self._trainer.replay.fill(drawn, self._random["starts"])
-            observation = drawn[:, layout.observation]
-            parts.append(self._branch(observation, length, self._tried(observation)))
+            drawn = self._trainer.replay.sample(self._random["starts"], settings.starts - made)
+            states = drawn[:, layout.state]
+            parts.append(self._rollouts(states, length, self._first_actions(states)))
         for rows in parts:
-            self._keep(rows)
+            self.buffer.add(rows)
         self._note("rollout_steps", sum(map(len, parts)) / settings.starts)
         if generated is not None:
             self._note("generated_share", made / settings.starts)
 
-    def _tried(self, observation: Array) -> Array | None:
-        """First actions [n, n_act]: the policy's, every other one with noise; none where there is no noise."""
+    def _first_actions(self, states: Array) -> Array | None:
+        """First actions [n, num_action] of rollouts: the policy's, every other one with noise; none without noise."""
         noise = self._settings.action_noise
         if not noise:
             return None
-        action = self._explore(observation).copy()
+        action = self._explore(states).copy()
         half = action[::2]
         action[::2] = np.clip(half + self._random["starts"].normal(0.0, noise, half.shape), -1.0, 1.0)
         return action
 
-    def _branch(self, starts: Array, length: int, actions: Array | None) -> Array:
+    def _rollouts(self, starts: Array, length: int, actions: Array | None) -> Array:
         layout, rows = self._trainer.layout, self._trainer.replay.rows
         bounds = bounds_of(rows, layout) if self._settings.bounded else None
-        return branch(self.twin, self._explore, layout, starts, length, actions, bounds)
-
-    def _keep(self, rows: Array) -> None:
-        layout = self._trainer.layout
-        self.buffer.add(
-            rows[:, layout.observation],
-            rows[:, layout.action],
-            rows[:, layout.reward],
-            rows[:, layout.next_observation],
-            rows[:, layout.terminated],
-        )
+        return branched_rollouts(self.model, self._explore, layout, starts, length, actions, bounds)
 
     def _recent_rewards(self) -> Array:
-        replay = self._trainer.replay
-        latest = np.arange(replay.place - min(WINDOW, len(replay)), replay.place) % replay.capacity
-        return replay.rows[latest, replay.layout.reward]
+        return self._trainer.replay.newest(WINDOW)[:, self._trainer.layout.reward]
 
     def _act(self, observation: Array, explore: bool) -> Array:
         """The agent's actions for [n, n_obs], computed for a power of two of rows: it keeps room for every size."""
@@ -163,11 +154,10 @@ class Assistant(Hooks):
         return means
 
     def state(self) -> dict[str, Any]:
-        """See `Hooks`."""
-        buffer = self.buffer.state()
+        """See `TrainingHooks`."""
         return {
-            "twin": self.twin.state(),
-            "buffer": buffer | {"rows": torch.from_numpy(buffer["rows"])},
+            "twin": self.model.state(),
+            "buffer": buffer_state(self.buffer),
             "random": self._random.state(),
             "generated": None if self.generated is None else self.generated.state(),
             "fits": self._fits,
@@ -175,8 +165,8 @@ class Assistant(Hooks):
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """See `Hooks`."""
-        self.twin.load(state["twin"])
+        """See `TrainingHooks`."""
+        self.model.load(state["twin"])
         self.buffer.load(state["buffer"])
         self._random.load(state["random"])
         if self.generated is not None:
@@ -192,7 +182,7 @@ def make_trainer(
     task: str,
     device: str | torch.device = "cpu",
 ) -> AgentTrainer:
-    """A trainer for the configured algorithm; arguments as for `AgentTrainer`. The twin itself is always on the CPU."""
+    """A trainer for the configured algorithm; arguments as for `AgentTrainer`. Training models are on the CPU."""
     own_id = task.rpartition(":")[2]  # without the module that registers it
     if config.task_pace and config.pace is None:
         config = config.model_copy(update={"pace": PACES.get(own_id)})
@@ -203,5 +193,5 @@ def make_trainer(
     if config.demonstrations.steps:
         shown = demonstrate(trainer.environment, config.demonstrations, trainer.layout, config.seed, task)
         rng = trainer.agent.random["replay"]
-        trainer.sampler = WithDemonstrations(shown, config.demonstrations.share, trainer.sampler, rng)
+        trainer.sampler = DemonstrationSampler(shown, config.demonstrations.share, trainer.sampler, rng)
     return trainer

@@ -10,22 +10,22 @@ from pydantic import Field, model_validator
 
 from ir_common.config import Config
 from ir_drl.assisted.demonstrations import Demonstrations
-from ir_drl.sac.agent_trainer import TrainingConfig
-from ir_drl.sac.pace import PaceConfig
+from ir_drl.sac.reward_curriculum import RewardCurriculumConfig
+from ir_drl.sac.training_config import TrainingConfig
 from ir_dynamics.dynamics_config import GAN_PRESETS, EnsembleConfig, GANConfig
 
 Algorithm = Literal["sac", "predict", "gan", "best"]
 ALGORITHMS: tuple[str, ...] = typing.get_args(Algorithm)
 
 
-class TwinTraining(Config):
-    """How the twin learns and what the agent has of it."""
+class TrainingModelConfig(Config):
+    """How the training model (here: the twin) is fitted, and what the agent has of it."""
 
     model: Literal["network", "ensemble"] = Field(
         default="network", description="IoR's predict network, or the probabilistic ensemble"
     )
     preset: Literal["paper", "paper_normalised", "live"] = Field(
-        default="paper_normalised", description="of the predict network (ir_twin.twin_config.PRESETS)"
+        default="paper_normalised", description="of the predict network (ir_dynamics.dynamics_config.PRESETS)"
     )
     ensemble: EnsembleConfig = Field(default_factory=EnsembleConfig, description="of the ensemble")
     period: int = Field(default=250, ge=1, description="environment steps from one fit, with its rollouts, to the next")
@@ -50,7 +50,7 @@ class TwinTraining(Config):
         "from a real state: the twin, not the robot, tries what the policy would not do"
     )  # fmt: skip
     bounded: bool = Field(
-        default=False, description="what is foreseen beyond the range of all real transitions is moved to its border"
+        default=False, description="what is predicted beyond the range of all real transitions is moved to its border"
     )
     generated_share: float = Field(
         default=0.0, ge=0, le=1, description="part of the rollouts that start from the GAN's states and actions once "
@@ -72,7 +72,7 @@ class TwinTraining(Config):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> TwinTraining:
+    def _consistent(self) -> TrainingModelConfig:
         if min(self.length) < 1 or min(self.length_epochs) < 1:
             raise ValueError("length and length_epochs: must be at least 1")
         if self.length_epochs[1] <= self.length_epochs[0]:
@@ -126,18 +126,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """What an algorithm has otherwise than the fields' own defaults; docs/method/dt_training.md says why."""
 
-HOPPING = PaceConfig(cap=1.5, allowance=0.5)
+HOPPING = RewardCurriculumConfig(cap=1.5, allowance=0.5)
 PACES = {"Hopper-v5": HOPPING, "ir/HopperHop-v0": HOPPING}
 """Tasks that pay for speed and for not having fallen: 1 a step for standing, on which these numbers rest."""
 
 
 class AssistedConfig(TrainingConfig):
-    """A training run; what is not given is as the algorithm has it."""
+    """A training run with or without a training model; what is not given is as the algorithm has it."""
 
     algorithm: Algorithm = Field(
         default="sac", description="sac: no twin; predict: IoR without GAN; gan: IoR's proposal; best: what works best"
     )
-    twin: TwinTraining = Field(default_factory=TwinTraining, description="the twin; sac has none")
+    twin: TrainingModelConfig = Field(default_factory=TrainingModelConfig, description="the twin; sac has none")
     task_pace: bool = Field(
         default=False, description="where there is no `pace`: the task's own (PACES), if it has one"
     )
@@ -146,9 +146,9 @@ class AssistedConfig(TrainingConfig):
     )
 
     @model_validator(mode="after")
-    def _paid_alike(self) -> AssistedConfig:
+    def _rewarded_alike(self) -> AssistedConfig:
         if self.pace is not None and self.demonstrations.steps:
-            raise ValueError("pace: what is demonstrated pays whole rewards; leave out pace or demonstrations")
+            raise ValueError("pace: what is demonstrated has whole rewards; leave out pace or demonstrations")
         return self
 
     @model_validator(mode="before")

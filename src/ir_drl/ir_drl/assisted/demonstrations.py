@@ -12,9 +12,11 @@ from pydantic import Field
 
 from ir_common.config import Config, ConfigError
 from ir_drl.policies import Policy, RandomPolicy, make_policy
-from ir_drl.sac.agent_replay import Layout, ReplayBuffer, Rows, Sampler
-from ir_drl.sac.agent_trainer import MAX_SEED
 from ir_drl.sac.generators import Generators
+from ir_drl.sac.policy_evaluation import MAX_SEED
+from ir_drl.sac.samplers import Sampler
+from ir_dynamics.replay_buffer import ReplayBuffer
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_sim.tasks import Task
 
 
@@ -29,7 +31,7 @@ class Demonstrations(Config):
     )  # fmt: skip
 
 
-class WithDemonstrations:
+class DemonstrationSampler:
     """A share of each batch from demonstrations, the rest as another sampler gives it. See `Sampler`."""
 
     def __init__(self, shown: ReplayBuffer, share: float, rest: Sampler, rng: np.random.Generator) -> None:
@@ -43,7 +45,7 @@ class WithDemonstrations:
 
 
 def demonstrate(
-    environment: gymnasium.Env[Any, Any], config: Demonstrations, layout: Layout, seed: int, name: str
+    environment: gymnasium.Env[Any, Any], config: Demonstrations, layout: TransitionLayout, seed: int, name: str
 ) -> ReplayBuffer:
     """Transitions of the scripted controller, the same for the same seed.
 
@@ -54,7 +56,7 @@ def demonstrate(
     policy: Policy | None = make_policy(task, Path("scripted")) if isinstance(task, Task) else None
     if policy is None or isinstance(policy, RandomPolicy):
         raise ConfigError(f"demonstrations.steps: {name} has no scripted controller to show it; leave it out")
-    random, shown = Generators(seed, "demonstrations"), ReplayBuffer(config.steps, layout)
+    random, shown = Generators(seed, "demonstrations"), ReplayBuffer(layout, config.steps, action_limit=1.0)
     rng, ended = random["demonstrations"], True
     low, high = environment.action_space.low, environment.action_space.high  # type: ignore[attr-defined]
     while len(shown) < config.steps:
@@ -65,6 +67,6 @@ def demonstrate(
         action = np.clip(wanted + rng.normal(0.0, config.noise, wanted.shape), -1.0, 1.0).astype(np.float32)
         done = (low + (action + 1.0) * 0.5 * (high - low)).astype(np.float32)
         following, reward, terminated, truncated, _ = environment.step(done)
-        shown.add(observation, action, float(reward), following, terminated)
+        shown.add(layout.pack(Transition(observation, action, float(reward), following, terminated)))
         observation, ended = following, terminated or truncated
     return shown

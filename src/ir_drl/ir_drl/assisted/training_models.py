@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The twin's models behind one face: fitted on the robot's transitions, asked for what an action would bring."""
+"""Training models: fitted on a robot's transitions, asked what an action would bring; an agent learns from both."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ir_drl.assisted.assisted_config import TwinTraining
-from ir_drl.sac.agent_replay import Layout, Rows
-from ir_dynamics import transitions
-from ir_dynamics.dynamics_config import PRESETS
+from ir_drl.assisted.assisted_config import TrainingModelConfig
 from ir_dynamics.ensemble import Ensemble
-from ir_dynamics.predict_trainer import PredictTrainer
+from ir_dynamics.network_trainer import make_network_trainer
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout, heldout_mask
 
 Array = NDArray[np.float32]
 Termination = Callable[[NDArray[Any]], NDArray[np.bool_]]
-"""Whether a task ends in next observations [..., n_obs]: bool [...]."""
+"""Whether a task ends in next states [..., num_state]: bool [...]."""
 
 
-class Foreseen(NamedTuple):
-    """What a batch of actions would bring."""
+class ModelPrediction(NamedTuple):
+    """Predicted outcome of a batch of actions."""
 
-    next_observation: Array
-    """[n, n_obs]."""
+    next_state: Array
+    """[n, num_state], units by the task."""
     reward: Array
-    """[n]."""
+    """[n], dimensionless."""
     terminated: NDArray[np.bool_]
-    """[n]."""
+    """[n], whether the task would end."""
 
 
-class Twin(Protocol):
-    """A model of the robot."""
+class TrainingModel(Protocol):
+    """A model of the robot that is fitted anew as its transitions grow."""
 
     error: float
     """On held-out transitions: the worse of the state's, relative to that of 'nothing changes', and the reward's,
@@ -43,8 +41,8 @@ class Twin(Protocol):
     def fit(self, rows: Rows, max_steps: int) -> None:
         """Learns from all of the robot's transitions so far, rows [n, width] as the replay buffer has them."""
 
-    def foresee(self, observation: Array, action: Array) -> Foreseen:
-        """What actions [n, n_act] at observations [n, n_obs] would bring."""
+    def predict(self, state: Array, action: Array) -> ModelPrediction:
+        """Predicts the outcome of actions [n, num_action] at states [n, num_state]."""
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values for a checkpoint."""
@@ -53,25 +51,20 @@ class Twin(Protocol):
         """Takes over what `state` gave."""
 
 
-def make_twin(config: TwinTraining, layout: Layout, seed: int, termination: Termination | None) -> Twin:
-    """The configured model; ``seed`` is of its weights, batches and draws.
+def make_model(
+    config: TrainingModelConfig, layout: TransitionLayout, seed: int, termination: Termination | None
+) -> TrainingModel:
+    """Makes the configured training model; ``seed`` is of its weights, batches and draws.
 
     Args:
         termination: the task's own rule. None: the ensemble learns it, for the predict network no episode ends.
     """
-    kind = EnsembleTwin if config.model == "ensemble" else NetworkTwin
+    kind = EnsembleModel if config.model == "ensemble" else NetworkModel
     return kind(config, layout, seed, termination)
 
 
-def twin_rows(layout: Layout, rows: Rows) -> tuple[transitions.TransitionLayout, Rows]:
-    """Rows [n, width] of the agent's replay buffer as ir_twin lays them out."""
-    columns = np.arange(layout.width)
-    order = np.r_[columns[layout.pair], layout.reward, columns[layout.next_observation], layout.terminated]
-    return transitions.TransitionLayout(layout.observations, layout.actions), rows[:, order]
-
-
-def relative_error(predicted: Array, reward: Array, held: transitions.Transition) -> float:
-    """`Twin.error` of predictions [n, n_obs] and [n] for held-out transitions.
+def relative_error(predicted: Array, reward: Array, held: Transition) -> float:
+    """Error of predictions [n, num_state] and [n] for held-out transitions, as `TrainingModel.error` has it.
 
     The states' error is the root mean square over transitions and dimensions, each in units of its standard deviation.
     """
@@ -85,83 +78,80 @@ def relative_error(predicted: Array, reward: Array, held: transitions.Transition
     return max(states / max(persistence, 1e-6), rewards / spread)
 
 
-class NetworkTwin:
-    """IoR's predict network. See `Twin`."""
+class NetworkModel:
+    """IoR's predict network. See `TrainingModel`."""
 
-    def __init__(self, config: TwinTraining, layout: Layout, seed: int, termination: Termination | None) -> None:
+    def __init__(
+        self, config: TrainingModelConfig, layout: TransitionLayout, seed: int, termination: Termination | None
+    ) -> None:
         self._layout, self._termination = layout, termination
-        self._trainer = PredictTrainer(
-            PRESETS[config.preset], transitions.TransitionLayout(layout.observations, layout.actions), seed
-        )
+        self._trainer = make_network_trainer(config.preset, layout, seed)
         self._rng = np.random.default_rng(seed)
         self._network = self._trainer.export()
         self.error = float("inf")
 
     def fit(self, rows: Rows, max_steps: int) -> None:
-        """See `Twin`."""
-        layout, rows = twin_rows(self._layout, rows)
-        mask = transitions.heldout_mask(0, len(rows))
-        trained, held = rows[~mask], layout.unpack(rows[mask])
+        """See `TrainingModel`."""
+        mask = heldout_mask(0, len(rows))
+        trained, held = rows[~mask], self._layout.unpack(rows[mask])
         self._trainer.normalise(trained)
-        batch = self._trainer.config.batch
         for _ in range(max_steps):
-            self._trainer.step(trained[self._rng.integers(len(trained), size=batch)])
+            self._trainer.step(trained[self._rng.integers(len(trained), size=self._trainer.rows_per_step)])
         self._network = self._trainer.export()
         if mask.any():
             self.error = relative_error(*self._network.predict(held.state, held.action), held)
 
-    def foresee(self, observation: Array, action: Array) -> Foreseen:
-        """See `Twin`."""
-        following, reward = self._network.predict(observation, action)
+    def predict(self, state: Array, action: Array) -> ModelPrediction:
+        """See `TrainingModel`."""
+        following, reward = self._network.predict(state, action)
         ended = np.zeros(len(reward), np.bool_) if self._termination is None else self._termination(following)
-        return Foreseen(following, reward, ended)
+        return ModelPrediction(following, reward, ended)
 
     def state(self) -> dict[str, Any]:
-        """See `Twin`."""
+        """See `TrainingModel`."""
         return {"trainer": self._trainer.state(), "random": self._rng.bit_generator.state, "error": self.error}
 
     def load(self, state: dict[str, Any]) -> None:
-        """See `Twin`."""
+        """See `TrainingModel`."""
         self._trainer.load(state["trainer"])
         self._rng.bit_generator.state = state["random"]
         self._network, self.error = self._trainer.export(), float(state["error"])
 
 
-class EnsembleTwin:
-    """The probabilistic ensemble; every answer is drawn from one of its members. See `Twin`."""
+class EnsembleModel:
+    """The probabilistic ensemble; every answer is drawn from one of its members. See `TrainingModel`."""
 
-    def __init__(self, config: TwinTraining, layout: Layout, seed: int, termination: Termination | None) -> None:
+    def __init__(
+        self, config: TrainingModelConfig, layout: TransitionLayout, seed: int, termination: Termination | None
+    ) -> None:
         self._layout, self._termination = layout, termination
-        self._ensemble = Ensemble(
-            config.ensemble, transitions.TransitionLayout(layout.observations, layout.actions), seed % 2**63
-        )
+        self._ensemble = Ensemble(config.ensemble, layout, seed % 2**63)
         self._generator = torch.Generator().manual_seed(seed % 2**63)
         self.error = float("inf")
 
     def fit(self, rows: Rows, max_steps: int) -> None:
-        """See `Twin`."""
-        layout, rows = twin_rows(self._layout, rows)
-        mask = transitions.heldout_mask(0, len(rows))
+        """See `TrainingModel`."""
+        mask = heldout_mask(0, len(rows))
         if not mask.any():
             return
         self._ensemble.fit(rows[~mask], rows[mask], max_steps)
-        held = layout.unpack(rows[mask][-2000:])
+        held = self._layout.unpack(rows[mask][-2000:])
         mean = self._ensemble.predict(held.state, held.action).mean[list(self._ensemble.elites)].mean(dim=0).numpy()
         self.error = relative_error(mean[:, :-1], mean[:, -1], held)
 
-    def foresee(self, observation: Array, action: Array) -> Foreseen:
-        """See `Twin`."""
-        sample = self._ensemble.sample(observation, action, self._generator, disagreement=False)
+    def predict(self, state: Array, action: Array) -> ModelPrediction:
+        """See `TrainingModel`."""
+        sample = self._ensemble.sample(state, action, self._generator, disagreement=False)
         following = sample.next_state.numpy()
         ended = sample.terminated.numpy() if self._termination is None else self._termination(following)
-        return Foreseen(following, sample.reward.numpy(), ended)
+        return ModelPrediction(following, sample.reward.numpy(), ended)
 
     def state(self) -> dict[str, Any]:
-        """See `Twin`."""
+        """See `TrainingModel`."""
         return {"ensemble": self._ensemble.state(), "draws": self._generator.get_state(), "error": self.error}
 
     def load(self, state: dict[str, Any]) -> None:
-        """See `Twin`."""
+        """See `TrainingModel`."""
         self._ensemble.load(state["ensemble"])
         self._generator.set_state(state["draws"])
         self.error = float(state["error"])

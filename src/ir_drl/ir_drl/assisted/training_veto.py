@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_drl.assisted.assisted_config import TwinTraining
-from ir_drl.assisted.training_models import Twin
+from ir_drl.assisted.assisted_config import TrainingModelConfig
+from ir_drl.assisted.training_models import TrainingModel
 
 Array = NDArray[Any]
 Policy = Callable[[Array, bool], Array]
@@ -26,7 +26,7 @@ class Veto(Protocol):
         """What is done: ``action`` itself, or another where it is vetoed."""
 
     def update(self, rewards: Array) -> None:
-        """Told of the robot's latest rewards [n] whenever the twin has learnt."""
+        """Told of the robot's latest rewards [n] whenever the training model was fitted."""
 
 
 class RewardVeto:
@@ -36,8 +36,8 @@ class RewardVeto:
     done instead: here the first of some other actions of the policy that passes, or else the one predicted to be best.
     """
 
-    def __init__(self, config: TwinTraining, twin: Twin, policy: Policy) -> None:
-        self._config, self._twin, self._policy = config, twin, policy
+    def __init__(self, config: TrainingModelConfig, model: TrainingModel, policy: Policy) -> None:
+        self._config, self._model, self._policy = config, model, policy
         self.threshold = -np.inf
 
     def update(self, rewards: Array) -> None:
@@ -48,24 +48,24 @@ class RewardVeto:
 
     def judge(self, observation: Array, action: Array) -> Array:
         """See `Veto`."""
-        if self._twin.foresee(observation[None], action[None]).reward[0] >= self.threshold:
+        if self._model.predict(observation[None], action[None]).reward[0] >= self.threshold:
             return action
         many = np.tile(observation, (self._config.veto_candidates, 1))
         candidates = self._policy(many, True)
-        rewards = self._twin.foresee(many, candidates).reward
+        rewards = self._model.predict(many, candidates).reward
         passing = rewards >= self.threshold
         return np.asarray(candidates[passing.argmax() if passing.any() else rewards.argmax()])
 
 
 class FallVeto:
-    """An action is vetoed where too many of the futures that the twin draws from it end in a fall.
+    """An action is vetoed where too many of the futures that the model draws from it end in a fall.
 
     After the action the policy goes on without exploration. Instead of a vetoed action, the candidate with the fewest
     falls is done, in case of a tie the first of: the policy's mean action, others that it draws.
     """
 
-    def __init__(self, config: TwinTraining, twin: Twin, policy: Policy) -> None:
-        self._config, self._twin, self._policy = config, twin, policy
+    def __init__(self, config: TrainingModelConfig, model: TrainingModel, policy: Policy) -> None:
+        self._config, self._model, self._policy = config, model, policy
 
     def update(self, rewards: Array) -> None:
         """See `Veto`."""
@@ -80,20 +80,20 @@ class FallVeto:
         return np.asarray(candidates[self.risks(observation, candidates).argmin()])
 
     def risks(self, observation: Array, actions: Array) -> Array:
-        """[n] share of the futures of actions [n, n_act] that fall within `fall_steps`."""
+        """Share [n] of the futures of actions [n, n_act] that fall within `fall_steps`."""
         particles = self._config.fall_particles
         state = np.tile(observation, (len(actions) * particles, 1)).astype(np.float32)
         action, fallen = np.repeat(actions, particles, axis=0), np.zeros(len(state), bool)
         for step in range(self._config.fall_steps):
-            foreseen = self._twin.foresee(state, action if step == 0 else self._policy(state, False))
-            fallen |= foreseen.terminated
+            predicted = self._model.predict(state, action if step == 0 else self._policy(state, False))
+            fallen |= predicted.terminated
             if fallen.all():
                 break
-            state = np.where(np.isfinite(foreseen.next_observation), foreseen.next_observation, state)
+            state = np.where(np.isfinite(predicted.next_state), predicted.next_state, state)
         return fallen.reshape(len(actions), particles).mean(axis=1)
 
 
-def make_veto(config: TwinTraining, twin: Twin, policy: Policy) -> Veto | None:
-    """The configured rule."""
+def make_veto(config: TrainingModelConfig, model: TrainingModel, policy: Policy) -> Veto | None:
+    """Makes the configured rule; None where there is none."""
     kinds: dict[str, type[RewardVeto] | type[FallVeto]] = {"reward": RewardVeto, "fall": FallVeto}
-    return kinds[config.veto](config, twin, policy) if config.veto in kinds else None
+    return kinds[config.veto](config, model, policy) if config.veto in kinds else None

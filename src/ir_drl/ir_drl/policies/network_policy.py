@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ir_common.atomic_file import replacing
 from ir_common.config import ConfigError
 from ir_common.damage import DAMAGED, first_line
 from ir_drl.policies.policy import FloatArray
@@ -54,7 +55,7 @@ class NetworkPolicy:
         """Does nothing: the network remembers nothing and draws nothing."""
 
     def act(self, observation: FloatArray) -> FloatArray:
-        """[n_obs] to [n_act]."""
+        """The action [n_act] for an observation [n_obs], units by the task."""
         hidden = observation
         for weight, bias in self._layers[:-1]:
             hidden = self._activation(weight @ hidden + bias)
@@ -63,11 +64,11 @@ class NetworkPolicy:
 
 
 def save_policy(path: Path, task: Task, layers: Sequence[Layer], activation: str) -> None:
-    """Writes a policy file that `load_policy` reads."""
+    """Writes a policy file that `load_policy` reads; an interruption leaves the old one or the new one."""
     arrays: dict[str, Any] = {"version": VERSION, "task": task.name, "activation": activation}
     for k, (weight, bias) in enumerate(layers):
         arrays |= {f"weight_{k}": weight, f"bias_{k}": bias}
-    with path.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, **arrays)
 
 

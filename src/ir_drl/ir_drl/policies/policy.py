@@ -15,7 +15,10 @@ FloatArray = NDArray[np.float64]
 
 
 class Policy(Protocol):
-    """Observation to action. A policy may remember things within an episode; `reset` begins a new one."""
+    """What a robot does: a function from observation to action.
+
+    A policy may remember things within an episode; `reset` begins a new one.
+    """
 
     def reset(self, seed: int) -> None:
         """Begins an episode; the same seed and observations give the same actions."""

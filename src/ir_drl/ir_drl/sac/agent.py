@@ -11,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ir_drl.sac.agent_replay import Layout, Sampler
 from ir_drl.sac.generators import Generators
 from ir_drl.sac.network_stack import Backward, NetworkStack, Pass
 from ir_drl.sac.sac_config import SACConfig
+from ir_drl.sac.samplers import Sampler
+from ir_dynamics.transitions import TransitionLayout
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 METRICS = ("critic_loss", "q", "entropy", "alpha")
 
 
 class SAC:
-    """The agent: a squashed Gaussian actor, two critics with targets, and an entropy coefficient.
+    """The soft actor-critic agent: a squashed Gaussian actor, two critics with targets, and an entropy coefficient.
 
     Actions are in [-1, 1] everywhere here; whoever drives a robot scales them to the task's bounds.
     The formulas of an update, in the order in which it does them, are in `update`; their gradients are written out
@@ -29,16 +30,18 @@ class SAC:
 
     Args:
         config: hyper-parameters.
-        layout: widths of observation and action.
+        layout: of the transitions that it learns from; actions in [-1, 1].
         seed: of the generators "initial", "replay", "update" and "explore".
         device: of the networks; random numbers are drawn on the CPU, so that they do not depend on it.
     """
 
-    def __init__(self, config: SACConfig, layout: Layout, seed: int, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, config: SACConfig, layout: TransitionLayout, seed: int, device: str | torch.device = "cpu"
+    ) -> None:
         self.config, self.layout, self.device = config, layout, torch.device(device)
         self.random = Generators(seed, "initial", "replay", "update", "explore")
         self.updates = 0
-        n, m, batch = layout.observations, layout.actions, config.batch
+        n, m, batch = layout.num_state, layout.num_action, config.batch
         self.actor = NetworkStack(1, (n, *config.hidden, 2 * m), self.device, extra=1)
         self.critics = NetworkStack(4, (n + m, *config.hidden, 1), self.device)  # two critics, then their targets
         self.actor.initialise(self.random["initial"], 1)
@@ -65,18 +68,22 @@ class SAC:
         return torch.optim.Adam([flat], lr=self.config.learning_rate, fused=True)
 
     def _make_passes(self, batch: int) -> None:
-        n, both = self.layout.observations, (0, 2)
+        n, both = self.layout.num_state, (0, 2)
         assert self.actor.flat.grad is not None and self.online.grad is not None
-        self._act = Pass(self.actor, (0, 1), 2 * batch)  # rows: next observations, then observations
-        self._follow = Pass(self.actor, (0, 1), batch)  # next observations alone
-        self._act_back = Backward(self._act, (0, 1), (batch, 2 * batch), self.actor.flat.grad)
-        self._judge = Pass(self.critics, (0, 4), batch)
-        self._judge_back = Backward(self._judge, both, (0, batch), self.online.grad)
-        self._rejudge = Pass(self.critics, both, batch)
-        self._rejudge_back = Backward(self._rejudge, both, (0, batch))
+        self._policy_pass = Pass(self.actor, (0, 1), 2 * batch)  # rows: next states, then states
+        self._next_policy_pass = Pass(self.actor, (0, 1), batch)  # next states alone
+        self._policy_back = Backward(self._policy_pass, (0, 1), (batch, 2 * batch), self.actor.flat.grad)
+        self._critic_pass = Pass(self.critics, (0, 4), batch)
+        self._critic_back = Backward(self._critic_pass, both, (0, batch), self.online.grad)
+        self._reevaluation = Pass(self.critics, both, batch)
+        self._reevaluation_back = Backward(self._reevaluation, both, (0, batch))
         self._alpha_gradient = self.actor.extra_of(self.actor.flat.grad)
-        self._judged = self._judge.inputs[:2], self._judge.inputs[2, :, :n], self._judge.inputs[2, :, n:]
-        self._rejudged = self._rejudge.inputs[:, :, :n], self._rejudge.inputs[:, :, n:]
+        self._critic_inputs = (
+            self._critic_pass.inputs[:2],
+            self._critic_pass.inputs[2, :, :n],
+            self._critic_pass.inputs[2, :, n:],
+        )
+        self._reevaluation_inputs = self._reevaluation.inputs[:, :, :n], self._reevaluation.inputs[:, :, n:]
 
     def update(self, sampler: Sampler) -> None:
         """One gradient step of critics, actor and entropy coefficient on one batch of B transitions (s, a, r, s', d).
@@ -101,12 +108,12 @@ class SAC:
 
     def _update(self, rows: Tensor, noise: Tensor) -> None:
         layout, batch = self.layout, self.config.batch
-        observation = rows[:, layout.observation]
+        state = rows[:, layout.state]
         improve = (self.updates + 1) % self.config.actor_every == 0
-        act = self._act if improve else self._follow
-        act.inputs[0, :batch] = rows[:, layout.next_observation]
+        act = self._policy_pass if improve else self._next_policy_pass
+        act.inputs[0, :batch] = rows[:, layout.next_state]
         if improve:
-            act.inputs[0, batch:] = observation
+            act.inputs[0, batch:] = state
         mean, log_std = act.forward()[0].chunk(2, dim=1)
         actions, log_probability, std = _squash(mean, log_std, noise[: len(mean)])
         alpha = self.log_alpha.exp()
@@ -115,32 +122,32 @@ class SAC:
             log_probability = log_probability[batch:].mean()
             clipped = (log_std[batch:] < LOG_STD_MIN) | (log_std[batch:] > LOG_STD_MAX)
             slope = noise[batch:] * std[batch:]
-            self._update_actor(observation, actions[batch:], slope, clipped, log_probability, alpha)
+            self._update_actor(state, actions[batch:], slope, clipped, log_probability, alpha)
             self._sums[2] -= log_probability
             self._sums[3] += alpha
         self.targets.lerp_(self.online, self.config.target_rate)
         self._summed += (1, 1, improve, improve)
 
-    def _update_critics(self, rows: Tensor, next_action: Tensor, price: Tensor) -> None:
-        """Steps the critics; ``price`` [batch]: alpha log pi(a~'|s')."""
+    def _update_critics(self, rows: Tensor, next_action: Tensor, entropy_term: Tensor) -> None:
+        """Steps the critics; ``entropy_term`` [batch]: alpha log pi(a~'|s')."""
         layout, batch = self.layout, self.config.batch
-        pair, next_observation, action = self._judged
+        pair, next_state, action = self._critic_inputs
         pair.copy_(rows[:, layout.pair])
-        next_observation.copy_(rows[:, layout.next_observation])
+        next_state.copy_(rows[:, layout.next_state])
         action.copy_(next_action)
-        self._judge.inputs[3] = self._judge.inputs[2]
-        q = self._judge.forward().squeeze(2)
-        value = torch.minimum(q[2], q[3]).sub_(price).mul_(1.0 - rows[:, layout.terminated])
+        self._critic_pass.inputs[3] = self._critic_pass.inputs[2]
+        q = self._critic_pass.forward().squeeze(2)
+        value = torch.minimum(q[2], q[3]).sub_(entropy_term).mul_(1.0 - rows[:, layout.terminated])
         target = torch.add(rows[:, layout.reward], value, alpha=self.config.discount)
         error = (q[:2] - target).div_(batch)
-        self._judge_back.parameters(error.unsqueeze(2))
+        self._critic_back.parameters(error.unsqueeze(2))
         self._critic_optimiser.step()
         self._sums[0] += error.square_().sum().mul_(0.5 * batch)
         self._sums[1] += q[0].mean()
 
     def _update_actor(
         self,
-        observation: Tensor,
+        state: Tensor,
         action: Tensor,
         slope: Tensor,
         clipped: Tensor,
@@ -153,22 +160,22 @@ class SAC:
         ``slope``: du/d log std = std noise. ``clipped``: where log std was limited and gives no gradient.
         """
         batch = self.config.batch
-        self._rejudged[0].copy_(observation)
-        self._rejudged[1].copy_(action)
-        q = self._rejudge.forward()
+        self._reevaluation_inputs[0].copy_(state)
+        self._reevaluation_inputs[1].copy_(action)
+        q = self._reevaluation.forward()
         first = q[0] <= q[1]
         of_minimum = torch.stack((first, ~first)).to(q.dtype).mul_(-1.0 / batch)
-        by_action = self._rejudge_back.inputs(of_minimum, self.layout.observations).sum(0)
+        by_action = self._reevaluation_back.inputs(of_minimum, self.layout.num_state).sum(0)
         share = alpha / batch
         by_mean = by_action * (1.0 - action.square()) + share * 2.0 * action
         by_log_std = (by_mean * slope - share).masked_fill_(clipped, 0.0)
-        self._act_back.parameters(torch.cat((by_mean, by_log_std), dim=1).unsqueeze(0))
+        self._policy_back.parameters(torch.cat((by_mean, by_log_std), dim=1).unsqueeze(0))
         if self.config.tune_entropy:
             self._alpha_gradient.copy_(-(log_probability + self._target_entropy))
         self._actor_optimiser.step()
 
     def act(self, observation: NDArray[Any], explore: bool = False) -> NDArray[np.float32]:
-        """Actions for observations.
+        """Takes the policy's actions for one observation or several.
 
         Args:
             observation: [n_obs] or [n, n_obs].
@@ -187,7 +194,7 @@ class SAC:
                 policy = self._host_passes[count] = Pass(self._host_actor, (0, 1), count)
             np.copyto(policy.inputs[0].numpy(), observation, casting="same_kind")
             head = policy.forward()[0].numpy()
-        mean, log_std = head[:, : self.layout.actions], head[:, self.layout.actions :]
+        mean, log_std = head[:, : self.layout.num_action], head[:, self.layout.num_action :]
         if explore:
             noise = self.random["explore"].standard_normal(mean.shape, np.float32)
             mean = mean + np.exp(np.clip(log_std, LOG_STD_MIN, LOG_STD_MAX)) * noise
@@ -199,7 +206,7 @@ class SAC:
         flat = self.actor.flat.cpu().double().clone()
         layers = [(layer[0, :-1].T.numpy(), layer[0, -1].numpy()) for layer in self.actor.layers_of(flat)]
         weight, bias = layers[-1]
-        return [*layers[:-1], (weight[: self.layout.actions], bias[: self.layout.actions])]
+        return [*layers[:-1], (weight[: self.layout.num_action], bias[: self.layout.num_action])]
 
     def metrics(self) -> dict[str, float]:
         """Means over the updates since the last call, of what had any. Entropy in nats; q is the first critic's."""

@@ -1,24 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions over several environment steps."""
+"""n-step returns: transitions over several environment steps."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
-
-
-class NStepTransition(NamedTuple):
-    """A transition of up to n steps, as the replay buffer takes it."""
-
-    observation: Array
-    action: Array
-    reward: float
-    next_observation: Array
-    terminated: float
+from ir_dynamics.transitions import Transition
 
 
 class NStepReturns:
@@ -36,21 +23,19 @@ class NStepReturns:
 
     def __init__(self, steps: int, discount: float) -> None:
         self._steps, self._discount = steps, discount
-        self._held: deque[tuple[Array, Array, float]] = deque()
+        self._held: deque[Transition] = deque()
 
-    def follow(
-        self, observation: Array, action: Array, reward: float, next_observation: Array, terminated: bool
-    ) -> list[NStepTransition]:
-        """Takes the next step of the episode in; returns the transitions that it completes."""
-        self._held.append((observation, action, reward))
+    def follow(self, step: Transition) -> list[Transition]:
+        """Takes the next step of the episode in; returns the transitions of n steps that it completes."""
+        self._held.append(step)
         made = []
-        while self._held and (terminated or len(self._held) == self._steps):
+        while self._held and (step.terminated or len(self._held) == self._steps):
             total = 0.0
-            for _, _, one in reversed(self._held):
-                total = one + self._discount * total
-            first, done, _ = self._held.popleft()
-            lost = 1.0 if terminated else 1.0 - self._discount ** (self._steps - 1)
-            made.append(NStepTransition(first, done, total, next_observation, lost))
+            for one in reversed(self._held):
+                total = float(one.reward) + self._discount * total
+            lost = 1.0 if step.terminated else 1.0 - self._discount ** (self._steps - 1)
+            first = self._held.popleft()
+            made.append(first._replace(reward=total, next_state=step.next_state, terminated=lost))
         return made
 
     def cut(self) -> None:

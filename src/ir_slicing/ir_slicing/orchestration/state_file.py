@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
+from ir_common.atomic_file import replace_text
 from ir_common.config import Config, ConfigError
 from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.orchestration.admission import Slice
@@ -81,20 +81,7 @@ def save(path: Path, state: ManagerState) -> None:
     Raises:
         OSError: it cannot be written; the old one is untouched.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(state.model_dump_json(indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name is on the disk too
-    finally:
-        os.close(folder)
+    replace_text(path, state.model_dump_json(indent=1))
 
 
 def load(path: Path) -> ManagerState | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints come back exactly or are refused clearly; a version that got worse is not taken."""
+"""Checkpoints come back exactly or are refused clearly."""
 
 import re
 import tokenize
@@ -9,41 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_learner import BEGIN, CONFIG, LAYOUT, toy
+from toy_dynamics import LAYOUT, rows, toy, version
 
 from ir_common.config import ConfigError
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig, NetworkConfig
 from ir_dynamics.ensemble import Ensemble
 from ir_dynamics.ensemble_network import EnsembleNetwork
-from ir_dynamics.predict_network import ModelVersion
 from ir_dynamics.predict_trainer import PredictTrainer
-from ir_dynamics.transitions import UNKNOWN, Rows, TransitionLayout, heldout_mask, layout_of
-from ir_twin.learner_process import Begin, LearnerProcess, RolledBack
-from ir_twin.learner_worker import TaskLearner
+from ir_dynamics.transitions import TransitionLayout, layout_of
 
 torch.set_num_threads(1)
 SMALL = EnsembleConfig(members=4, elites=2, hidden=(32, 32), batch=64)
-
-
-def rows(count: int, preset: str) -> Rows:
-    """Toy transitions as a preset learns from them; nobody saw what was ahead."""
-    if preset != "ensemble":
-        return toy(count)
-    made, still = LAYOUT.unpack(toy(count)), np.zeros((count, 1), np.float32)
-    states = np.hstack([made.state, still]), np.hstack([made.next_state, made.action])
-    others = made.reward, made.terminated, np.full(count, UNKNOWN)
-    return np.column_stack([states[0], made.action, others[0], states[1], *others[1:]]).astype(np.float32)
-
-
-def version(preset: str) -> ModelVersion:
-    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), Begin("toy", layout_of(preset, 2, 1)))
-    learner.add(rows(300, preset))
-    for _ in range(3):
-        learner.step()
-    made = learner.publish()
-    assert isinstance(made, ModelVersion)
-    return made
 
 
 @pytest.mark.parametrize("preset", ["live", "ensemble"])
@@ -64,7 +41,7 @@ def test_a_version_comes_back_exactly(preset: str, tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "toy.npz"
     if damage == "format":
-        monkeypatch.setattr("ir_dynamics.predict_network._FORMAT", 99)
+        monkeypatch.setattr("ir_dynamics.network_file.FORMAT", 99)
     model_checkpoint.save(path, version("live"), "live")
     monkeypatch.undo()
     if damage == "truncated":
@@ -153,85 +130,6 @@ def test_numpy_serves_the_ensemble_that_torch_computes(tmp_path: Path) -> None:
     torch.testing.assert_close(adopted.deviation[: len(elites)], outcome.deviation[elites])
     with pytest.raises(ValueError, match="is not one"):
         Ensemble(SMALL, TransitionLayout(3, 1), 1).adopt(model.export())
-
-
-@pytest.mark.parametrize("preset", ["live", "ensemble"])
-def test_a_version_that_got_worse_is_rolled_back(preset: str) -> None:
-    """Between two versions the training data are garbage, the held-out ones are not."""
-    learner = TaskLearner(CONFIG.model_copy(update={"preset": preset}), Begin("toy", layout_of(preset, 2, 1)))
-    learner.add(rows(600, preset))
-    for _ in range(150):
-        learner.step()
-    good = learner.publish()
-    assert isinstance(good, ModelVersion)
-    trainer, saved, sound = learner._trainer, learner._trainer.state(), learner.replay.rows.copy()
-    learner.replay.rows[:, 4:6] *= -50
-    for _ in range(60):
-        learner.step()
-    learner.replay.rows[:] = sound
-    outcome = learner.publish()
-    assert isinstance(outcome, RolledBack)
-    assert (outcome.count, learner.rollbacks, learner.version) == (1, 1, 1)
-    assert outcome.error > 1.05 * outcome.best
-    for part in ("weights", "optimiser"):  # each member's moments with its own weights, though elites are served first
-        torch.testing.assert_close(trainer.state()[part], saved[part], rtol=0.0, atol=0.0)
-    assert trainer.steps == 150 + 60
-    for _ in range(60):
-        learner.step()  # goes on from the good one
-    after = learner.publish()
-    assert isinstance(after, ModelVersion)
-    assert after.version == 2
-    assert after.error.reward < 2 * good.error.reward
-
-
-def test_nan_weights_are_rolled_back() -> None:
-    learner = TaskLearner(CONFIG, BEGIN)
-    learner.add(toy(300))
-    learner.step()
-    assert isinstance(learner.publish(), ModelVersion)
-    learner.step()
-    learner._trainer._linear[0].weight.data.fill_(float("nan"))  # type: ignore[union-attr]
-    assert isinstance(learner.publish(), RolledBack)
-    assert np.isfinite(learner.step())
-
-
-def test_a_rollback_is_counted_and_said() -> None:
-    said: list[str] = []
-    process = LearnerProcess(CONFIG, said.append)
-    process.declare("toy", LAYOUT)
-    for count in range(1, 9):
-        process._received(RolledBack("toy", count, 0.5, 0.1))
-    assert process.rollbacks("toy") == 8
-    assert [line.rpartition(", ")[2] for line in said] == ["1 so far", "2 so far", "4 so far", "8 so far"]
-
-
-def test_the_learner_goes_on_from_a_checkpoint() -> None:
-    model = replace(version("live"), version=41)
-    learner = TaskLearner(CONFIG, Begin("toy", LAYOUT, model.version, model.network))
-    learner.add(toy(300))
-    made = learner.publish()
-    assert isinstance(made, ModelVersion)
-    assert made.version == 42
-    np.testing.assert_array_equal(made.network.weights[0], model.network.weights[0])
-
-
-@pytest.mark.parametrize("preset", ["live", "ensemble"])
-def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> None:
-    """With room for 200, the newest are kept, in their order; what was held out stays held out."""
-    config = CONFIG.model_copy(update={"preset": preset, "replay_capacity": 200})
-    begin = Begin("toy", layout_of(preset, 2, 1))
-    learner, path = TaskLearner(config, begin), model_checkpoint.file_of(tmp_path, "toy")
-    for part in np.split(rows(600, preset), 6):
-        learner.add(part)
-    learner.keep(path)
-    again = TaskLearner(config, begin)
-    assert again.transitions == 0, "what is built reads no file"
-    again.restore(path)
-    np.testing.assert_array_equal(again.replay.in_order(), learner.replay.in_order())
-    np.testing.assert_array_equal(again.heldout.rows, learner.heldout.rows)
-    mask = heldout_mask(0, 600)
-    np.testing.assert_array_equal(again.replay.in_order(), rows(600, preset)[~mask][-200:])
-    assert again.kept == again.transitions and len(again.heldout) == mask.sum()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another width", "nan", "text"])
