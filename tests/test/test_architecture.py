@@ -29,17 +29,6 @@ PACKAGES = sorted(file.parent.name for file in ROOT.glob("src/*/package.xml"))
 ROS_OUTSIDE = {"ir_common.testing": "fixtures for tests of nodes: they import rclpy when a test asks for a node"}
 """Modules that may use ROS under another name than ``ros_*`` and ``*_node``, and why."""
 
-DASHBOARD = {"ir_dashboard": "state.py takes counters from ir_twin, which stands above it"}
-
-
-def known(reason: str, *values: object) -> object:
-    """A case that is not in order yet; the mark must go when it is."""
-    return pytest.param(*values, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
-def cases(names: list[str], not_yet: dict[str, str]) -> list[object]:
-    return [known(not_yet[name], name) if name in not_yet else name for name in names]
-
 
 def of(package: str) -> list[SourceModule]:
     return [module for module in [*MODULES, *TOOLS] if module.package == package]
@@ -51,16 +40,7 @@ def declared(package: str) -> set[str]:
     return {(e.text or "").strip() for tag in ("depend", "exec_depend") for e in manifest.iter(tag)}
 
 
-@pytest.mark.parametrize(
-    "package",
-    cases(
-        [*PACKAGES, "ir_cli"],
-        {
-            "ir_dynamics": "ensemble_network and predict_network",
-            "ir_slicing": "fitting and staged of the forecaster",
-        },
-    ),
-)
+@pytest.mark.parametrize("package", [*PACKAGES, "ir_cli"])
 def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
     assert circles(edges(of(package))) == []
 
@@ -73,12 +53,12 @@ def test_every_package_has_a_floor() -> None:
     assert set(PACKAGES) <= set(FLOORS)
 
 
-@pytest.mark.parametrize("package", cases(PACKAGES, DASHBOARD))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_imports_go_down_the_floors(package: str) -> None:
     assert climbing(of(package)) == []
 
 
-@pytest.mark.parametrize("package", cases([p for p in PACKAGES if of(p)], DASHBOARD))
+@pytest.mark.parametrize("package", [p for p in PACKAGES if of(p)])
 def test_package_xml_declares_every_import(package: str) -> None:
     allowed = declared(package)
     missing = {}
@@ -103,33 +83,13 @@ def test_package_xml_declares_packages_of_floors_below_only() -> None:
             assert FLOORS[name] < FLOORS[package] or (package, name) == ("ir_common", "ir_interfaces")
 
 
-def places(pairs: list[tuple[str, str]], not_yet: dict[str, str]) -> list[object]:
-    """The names that stand more than once, and those that are known to; one case where there is none."""
-    found = doubled(pairs)
-    names = sorted({*found, *not_yet})
-    return [known(not_yet[n], n, found.get(n)) if n in not_yet else (n, found.get(n)) for n in names] or [("", None)]
+def test_a_module_name_stands_once() -> None:
+    modules = [*MODULES, *TOOLS]
+    assert doubled([(module.file.stem, module.name) for module in modules if module.file.stem != "__init__"]) == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "where"),
-    places([(m.file.stem, m.name) for m in [*MODULES, *TOOLS] if m.file.stem != "__init__"], {}),
-)
-def test_a_module_name_stands_once(name: str, where: list[str] | None) -> None:
-    assert where is None
-
-
-@pytest.mark.parametrize(
-    ("name", "where"),
-    places(
-        [(name, m.name) for m in [*MODULES, *TOOLS] for name in m.classes],
-        {
-            "Engine": "a protocol in ir_bag.rerun, another in ir_common.journal",
-            "ReplayBuffer": "in ir_drl.sac.agent_replay and in ir_dynamics.transitions",
-        },
-    ),
-)
-def test_a_public_class_name_stands_once(name: str, where: list[str] | None) -> None:
-    assert where is None
+def test_a_public_class_name_stands_once() -> None:
+    assert doubled([(name, module.name) for module in [*MODULES, *TOOLS] for name in module.classes]) == {}
 
 
 def is_ros(name: str) -> bool:

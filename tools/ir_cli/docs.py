@@ -104,12 +104,19 @@ def stage(root: Path, source: Path) -> None:
 def configuration(root: Path, home: Path) -> dict[str, Any]:
     """Settings of the site beside those of docs/mkdocs.yml: folders, and all pages, each room in its index's order."""
     rooms: list[Any] = [{room.capitalize(): _in_order(root, root / "docs" / room)} for room in ROOMS]
+    others = [{page.stem.capitalize(): page.name} for page in sorted(root.glob("*.md")) if page.name != "README.md"]
     packages = [str(page.relative_to(root)) for page in sorted(root.glob("src/*/README.md"))]
     return {
         "INHERIT": str(root / "docs" / "mkdocs.yml"),
         "docs_dir": str(home / "source"),
         "site_dir": str(home / "site"),
-        "nav": [{"Start": "README.md"}, *rooms, {"Packages": packages}, {"Glossary": "docs/glossary.md"}],
+        "nav": [
+            {"Start": "README.md"},
+            *rooms,
+            {"Packages": packages},
+            {"Glossary": "docs/glossary.md"},
+            *[{name.stem.capitalize(): name.name} for name in others],
+        ],
     }
 
 

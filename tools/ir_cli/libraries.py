@@ -39,8 +39,8 @@ OPTIONAL = {
     ("ir_common.testing_browser", "selenium"): "tests in a browser",
     ("ir_drl.environments.ros_lockstep", "ros_gz_interfaces"): "with Gazebo only",
     ("ir_sim.gz_adapter_node", "ros_gz_interfaces"): "with Gazebo only",
-    ("ir_sim.robots_node", "ros_gz_interfaces"): "with Gazebo only",
-    ("ir_slicing.flower", "flwr"): "runs under Flower, requirements/federation.txt",
+    ("ir_sim.ros_resets", "ros_gz_interfaces"): "with Gazebo only",
+    ("ir_slicing.learning.federation.flower", "flwr"): "runs under Flower, requirements/federation.txt",
     ("ir_slicing.learning.forecaster.baselines", "statsforecast"): "a baseline of the benchmarks",
 }
 """Imports that a package runs without: (module, imported), and what they are for."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
-import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,42 +32,10 @@ class Journal:
         self.count = 0
         self._entries: deque[tuple[Any, ...]] = deque([("begin", begin)])
         self._together = set(together)
-        self._inside = False
 
     def add(self, *entry: Any) -> None:
         """Adds one call: its name, then its arguments; those must not be changed afterwards."""
         self._entries.append(entry)
-
-    def watch(self, engine: Any, *names: str, first: Callable[[], Any] | None = None, together: bool = False) -> None:
-        """Has calls of these methods of `engine` added before they are made; calls from within such a call are not.
-
-        Args:
-            engine: an object with a dictionary of its own.
-            names: of methods that are called from one thread.
-            first: gives a value that is put before the arguments.
-            together: calls of one of them in a row stand in one line, its name and then a list of arguments for each.
-        """
-        self._together.update(names if together else ())
-        for name in names:
-            setattr(engine, name, self._watched(name, getattr(engine, name), first))
-
-    def _watched(self, name: str, method: Callable[..., Any], first: Callable[[], Any] | None) -> Callable[..., Any]:
-        signature = inspect.signature(method)
-
-        @functools.wraps(method)
-        def call(*arguments: Any, **named: Any) -> Any:
-            if named:
-                arguments = signature.bind(*arguments, **named).args
-            if self._inside:
-                return method(*arguments)
-            self._entries.append((name, *arguments) if first is None else (name, first(), *arguments))
-            self._inside = True
-            try:
-                return method(*arguments)
-            finally:
-                self._inside = False
-
-        return call
 
     def take(self) -> tuple[int, str]:
         """(number of the first line, lines) of what was added since the last call; may run in another thread."""

@@ -10,19 +10,23 @@ import numpy as np
 import pytest
 
 from ir_common.config import Config
-from ir_common.journal import Journal
+from ir_common.journal import Journal, Journaled
 
 
 class Engine:
     def __init__(self) -> None:
         self.sum = 0.0
 
-    def add(self, value: float) -> None:
-        self.sum += value
+    def apply(self, call: str, *arguments: float) -> float:
+        return getattr(self, call)(*arguments)
 
-    def add_twice(self, value: float) -> None:
+    def add(self, value: float) -> float:
+        self.sum += value
+        return self.sum
+
+    def add_twice(self, value: float) -> float:
         self.add(value)
-        self.add(value)
+        return self.add(value)
 
     def fail(self) -> None:
         raise ValueError("no")
@@ -37,32 +41,27 @@ def lines(text: str) -> list:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_outermost_calls_stand_in_their_order():
-    engine, journal = Engine(), Journal("engine", {"start": 1})
-    journal.watch(engine, "add", "add_twice", "fail", first=lambda: engine.sum)
-    engine.add(1.0)
-    engine.add_twice(value=2.0)
+def test_calls_are_made_and_stand_in_their_order():
+    engine = Engine()
+    journaled = Journaled(engine, Journal("engine", {"start": 1}), first=lambda: engine.sum)
+    journaled.apply("add", 1.0)
+    assert journaled.apply("add_twice", 2.0) == 5.0
     with pytest.raises(ValueError, match="no"):
-        engine.fail()
-    engine.add(0.5)
-    first, text = journal.take()
+        journaled.apply("fail")
+    engine.add(0.5)  # past the journal: nothing of it is there
+    first, text = journaled.journal.take()
     assert first == 0 and engine.sum == 5.5
-    assert lines(text) == [
-        ["begin", {"start": 1}], ["add", 0.0, 1.0], ["add_twice", 1.0, 2.0], ["fail", 5.0], ["add", 5.0, 0.5]
-    ]  # fmt: skip
-    assert journal.take() == (5, "")
+    assert lines(text) == [["begin", {"start": 1}], ["add", 0.0, 1.0], ["add_twice", 1.0, 2.0], ["fail", 5.0]]
+    assert journaled.journal.take() == (4, "")
 
 
 def test_calls_in_a_row_stand_in_one_line_where_that_is_asked_for():
-    engine, journal = Engine(), Journal("engine", {})
-    journal.watch(engine, "add", together=True)
-    journal.watch(engine, "add_twice")
-    engine.add(1.0)
-    engine.add(value=2.0)
-    engine.add_twice(3.0)
-    engine.add(4.0)
+    journaled = Journaled(Engine(), Journal("engine", {}, together=("add",)))
+    for call, value in (("add", 1.0), ("add", 2.0), ("add_twice", 3.0), ("add", 4.0)):
+        journaled.apply(call, value)
+    journal = journaled.journal
     assert lines(journal.take()[1]) == [["begin", {}], ["add", [[1.0], [2.0]]], ["add_twice", 3.0], ["add", [[4.0]]]]
-    engine.add(5.0)
+    journaled.apply("add", 5.0)
     assert [(first, lines(text)) for first, text in [journal.take()]] == [(4, [["add", [[5.0]]]])]
 
 
