@@ -115,7 +115,7 @@ def configuration(root: Path, home: Path) -> dict[str, Any]:
             *rooms,
             {"Packages": packages},
             {"Glossary": "docs/glossary.md"},
-            *[{name.stem.capitalize(): name.name} for name in others],
+            *others,
         ],
     }
 
