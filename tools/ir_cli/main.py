@@ -23,6 +23,8 @@ Robots driven from the edge, through a sliced radio, past a digital twin that ca
 usage: ./ir COMMAND [arguments]
 
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
+  simulate [name:=value …]         the same stack in the model's time: one process, the same report every time
+  experiment FILE [--seeds N …]    variants of such runs times seeds, compared
   run PACKAGE EXECUTABLE [args]    run one program of a package
   slice VERB [arguments]           list, create, modify, delete or watch network slices
   bag record|play|info|replay …    record topics into a rosbag2 bag, play it, compute a run again
@@ -92,6 +94,14 @@ def _require_logs() -> None:
     finding = preflight.check_logs(os.environ)
     if finding.level != "ok":
         raise UserError(f"{finding.detail}; {finding.mend}")
+
+
+def _simulate(layout: ProjectLayout, rest: list[str]) -> int:
+    return _run(layout, ["ir_lab", "simulate", *rest])
+
+
+def _experiment(layout: ProjectLayout, rest: list[str]) -> int:
+    return _run(layout, ["ir_lab", "experiment", *rest])
 
 
 def _slice(layout: ProjectLayout, rest: list[str]) -> int:
@@ -187,6 +197,8 @@ def _doctor(layout: ProjectLayout, rest: list[str]) -> int:
 
 COMMANDS = {
     "up": _up,
+    "simulate": _simulate,
+    "experiment": _experiment,
     "run": _run,
     "slice": _slice,
     "bag": _bag,
