@@ -56,7 +56,10 @@ setup(
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
-        "ir_bag.replay": ["cell = ir_radio.engine.cell_journal:CellReplay"],
+        "ir_bag.replay": [
+            "cell = ir_radio.engine.cell_journal:CellReplay",
+            "line = ir_radio.engine.cell_journal:LineReplay",
+        ],
         "console_scripts": [
             "relay = ir_radio.ros.relay_node:main",
         ],

@@ -57,10 +57,12 @@ class RelayNode(Node):
         sys.setswitchinterval(_SWITCH_INTERVAL)  # the pump must not wait long for the executor's thread
         start = 0 if self.get_clock().ros_time_is_active else self._time.now()
         engine = RelayEngine(
-            carrier, self._config.robots, links, mini_slots=self._config.mini_slots or None, start=start,
-            seed=self._config.seed, edge_namespace=self._config.edge_namespace,
+            carrier, self._config.robots, links.rates, mini_slots=self._config.mini_slots or None,
+            delays=links.delays, start=start, seed=self._config.seed, edge_namespace=self._config.edge_namespace,
             say=lambda text: self.get_logger().warning(text),
         )  # fmt: skip
+        for note in links.notes:
+            engine.notice(note)
         assert engine.journal is not None
         self._journal = JournalPublisher(self, engine.journal)
         self._engine, self._pump = engine, Pump(self, engine, self._time)
@@ -71,7 +73,7 @@ class RelayNode(Node):
         self._poses = {
             robot: self._listen(Odometry, f"{robot}/{self._config.pose_topic}", newest)
             for robot in self._config.robots
-            if robot not in links
+            if robot not in links.rates
         }
         self.create_subscription(SliceList, "/slicing/slices", self._on_slices, LATCHED)
         self.create_subscription(Allocation, "/slicing/allocation", self._on_allocation, LATCHED)
