@@ -51,6 +51,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
         ("share/" + NAME, ["package.xml"]),
+        ("share/" + NAME + "/launch", ["launch/radio.launch.py"]),
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},
@@ -61,6 +62,7 @@ setup(
             "line = ir_radio.engine.cell_journal:LineReplay",
         ],
         "console_scripts": [
+            "radio = ir_radio.ros.bridge_node:main",
             "relay = ir_radio.ros.relay_node:main",
         ],
         "ir_twin.parameters": [

@@ -24,6 +24,7 @@ usage: ./ir COMMAND [arguments]
 
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
   run PACKAGE EXECUTABLE [args]    run one program of a package
+  radio FILE                       put any ROS 2 system behind the radio, as the file says
   slice VERB [arguments]           list, create, modify, delete or watch network slices
   bag record|play|info|replay …    record topics into a rosbag2 bag, play it, compute a run again
   test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
@@ -92,6 +93,14 @@ def _require_logs() -> None:
     finding = preflight.check_logs(os.environ)
     if finding.level != "ok":
         raise UserError(f"{finding.detail}; {finding.mend}")
+
+
+def _radio(layout: ProjectLayout, rest: list[str]) -> int:
+    if not rest or rest[0] in ("-h", "--help"):
+        print("usage: ./ir radio FILE [--ros-args …]; what stands in the file: docs/guide/radio_only.md")
+        return 0
+    _require_logs()
+    return _run(layout, ["ir_radio", "radio", *rest])
 
 
 def _slice(layout: ProjectLayout, rest: list[str]) -> int:
@@ -188,6 +197,7 @@ def _doctor(layout: ProjectLayout, rest: list[str]) -> int:
 COMMANDS = {
     "up": _up,
     "run": _run,
+    "radio": _radio,
     "slice": _slice,
     "bag": _bag,
     "test": _test,
