@@ -2,7 +2,7 @@
 """``ros2 launch ir_radio radio.launch.py config:=FILE``: any ROS 2 system behind the radio, as ``./ir radio FILE``."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -16,5 +16,6 @@ def generate_launch_description() -> LaunchDescription:
             package="ir_radio", executable="radio", name="radio", output="screen",
             arguments=[LaunchConfiguration("config")],
             parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
+            on_exit=Shutdown(reason="the radio has ended"),
         ),
     ])  # fmt: skip

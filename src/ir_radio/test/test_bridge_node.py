@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ROS 2 system that knows nothing of the stack, behind the radio: topics, tf, services, actions, two domains."""
 
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
 
 pytest.importorskip("rclpy")
 
+from action_msgs.msg import GoalStatus
 from geometry_msgs.msg import PoseStamped, TransformStamped
+from rclpy.action import ActionClient, ActionServer, CancelResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
 
-from ir_common.config import validate
+from ir_common.config import EXIT_CONFIG, validate
 from ir_common.ros_node import LATCHED
+from ir_interfaces.action import Countdown
 from ir_interfaces.msg import CellReport
 from ir_radio.engine.radio_file import RadioFile
 from ir_radio.ros.bridge_node import BridgeNode
@@ -218,3 +226,88 @@ def test_a_profile_seen_from_a_pose(ros, radio):
     radio.node.destroy_timer(timer)
     ros.until(lambda: radio.reports and radio.reports[-1].links and radio.reports[-1].links[0].distance > 7.0)
     assert radio.reports[-1].resource_blocks == 106 and radio.reports[-1].slices[0].resource_blocks == 106
+
+
+@pytest.fixture
+def counter(ros):
+    """A server of the action that counts down, in a thread of its own."""
+    node = Node("counter")
+    executor = MultiThreadedExecutor(num_threads=3)
+    executor.add_node(node)
+
+    def execute(goal):
+        left = goal.request.start
+        while left and not goal.is_cancel_requested:
+            time.sleep(goal.request.period)
+            left -= 1
+            goal.publish_feedback(Countdown.Feedback(left=left))
+        (goal.canceled if left else goal.succeed)()
+        return Countdown.Result(left=left)
+
+    server = ActionServer(
+        node, Countdown, "/count", execute, callback_group=ReentrantCallbackGroup(),
+        cancel_callback=lambda _: CancelResponse.ACCEPT,
+    )  # fmt: skip
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield
+    executor.shutdown()
+    thread.join(5.0)
+    server.destroy()
+    node.destroy_node()
+
+
+def test_an_action_crosses_in_all_its_parts(ros, radio, counter):
+    radio.start(link={"delay": 0.02}, actions=["/count"])
+    client = ActionClient(radio.node, Countdown, "/edge/count")
+    ros.until(client.server_is_ready, what="the action on the edge's side")
+    ros.until(lambda: radio.node.count_publishers("/edge/count/_action/feedback"))
+    told = []
+    future = client.send_goal_async(Countdown.Goal(start=3, period=0.1), lambda m: told.append(m.feedback.left))
+    ros.until(future.done, what="the answer to the goal")
+    assert future.result().accepted
+    result = future.result().get_result_async()
+    ros.until(result.done, what="the result")
+    assert result.result().status == GoalStatus.STATUS_SUCCEEDED and result.result().result.left == 0
+    ros.until(lambda: told == [2, 1, 0])
+
+    future = client.send_goal_async(Countdown.Goal(start=1000, period=0.05))
+    ros.until(future.done)
+    cancelled = future.result().cancel_goal_async()
+    ros.until(cancelled.done, what="the answer to the cancellation")
+    result = future.result().get_result_async()
+    ros.until(result.done)
+    assert result.result().status == GoalStatus.STATUS_CANCELED and result.result().result.left > 0
+    client.destroy()
+
+
+PROGRAM = [sys.executable, "-c", "from ir_radio.ros.bridge_node import main; main()"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "error: usage: radio FILE"), (["none.yaml"], "error: none.yaml: cannot be read"),
+        (["bad.yaml"], "error: bad.yaml:1: unknown key 'lnk'; did you mean 'link'?"),
+        (["trace.yaml"], "error: a.csv: there is no such file"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_ends_the_program_with_one_line(ros_domain, tmp_path, words, told):
+    (tmp_path / "bad.yaml").write_text("lnk: {}\nuplink: [/a]\n")
+    (tmp_path / "trace.yaml").write_text("link: {trace: {trace: a.csv, rate: x}}\nuplink: [/a]\n")
+    done = subprocess.run([*PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == EXIT_CONFIG and done.stderr.startswith(told) and done.stderr.count("\n") == 1
+
+
+def test_the_program_carries_until_it_is_told_to_end(ros, radio, tmp_path, other_domain):
+    (tmp_path / "r.yaml").write_text(f"link: {{delay: 0.01}}\nuplink: [/chatter]\nedge: {{domain: {other_domain}}}\n")
+    process = subprocess.Popen([*PROGRAM, "r.yaml"], cwd=tmp_path)
+    try:
+        publisher = radio.node.create_publisher(String, "/chatter", 10)
+        ros.until(publisher.get_subscription_count, timeout=30.0)
+        publisher.publish(String(data="x"))
+        books = radio.books("chatter")
+        ros.until(lambda: books() and books().delivered_messages == 1)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20.0) == 0

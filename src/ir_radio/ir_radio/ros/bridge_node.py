@@ -23,6 +23,7 @@ from ir_common.config import ConfigError
 from ir_common.ros_node import STREAM, run
 from ir_radio.books.flow_counters import FlowKey
 from ir_radio.engine.radio_file import CallEntry, RadioFile, Side, TopicEntry, radio_engine, read_radio_file
+from ir_radio.model.link_traces import load_trace
 from ir_radio.model.slice_specs import Direction, FlowSpec, SliceSpec
 from ir_radio.ros.ros_calls import AnswerPort, Call, RequestPort
 from ir_radio.ros.ros_pump import Port
@@ -293,6 +294,8 @@ def _first_read() -> BridgeNode:
     if len(words) != 1:
         raise ConfigError("usage: radio FILE; FILE says what crosses (docs/guide/radio_only.md)")
     file = read_radio_file(words[0])
+    if file.link.trace:
+        load_trace(file.link.trace, Path(words[0]).parent)  # a mistake in it is told before anything is compiled
     compile_first()
     return BridgeNode(file, Path(words[0]).parent)
 
