@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from catkin_pkg.package import parse_package
 
 from ir_cli.import_graph import (
     FLOORS,
@@ -47,6 +48,12 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
 
 def test_no_package_imports_itself_by_way_of_others() -> None:
     assert circles(package_edges(MODULES)) == []
+
+
+@pytest.mark.parametrize("file", sorted([*ROOT.glob("src/*/package.xml"), *ROOT.glob("tests/package.xml")]), ids=str)
+def test_colcon_reads_every_package_xml(file: Path) -> None:
+    """What it cannot read it builds as a plain Python package, which `ros2 run` does not find."""
+    assert parse_package(str(file)).name
 
 
 def test_every_package_has_a_floor() -> None:

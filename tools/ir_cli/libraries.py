@@ -35,6 +35,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
 """Name on PyPI of an imported module where it is another."""
 
 OPTIONAL = {
+    ("ir_lab.experiment.results", "pyarrow"): "tables of experiments as Parquet files",
+    ("ir_lab.experiment.runner", "ray"): "experiments on a Ray cluster",
     ("ir_common.testing", "pytest"): "fixtures for the packages' tests",
     ("ir_common.testing_browser", "selenium"): "tests in a browser",
     ("ir_drl.environments.ros_lockstep", "ros_gz_interfaces"): "with Gazebo only",

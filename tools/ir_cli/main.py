@@ -23,6 +23,8 @@ Robots driven from the edge, through a sliced radio, past a digital twin that ca
 usage: ./ir COMMAND [arguments]
 
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
+  simulate [name:=value …]         the same stack in the model's time: one process, the same report every time
+  experiment FILE [--seeds N …]    variants of such runs times seeds, compared
   run PACKAGE EXECUTABLE [args]    run one program of a package
   radio FILE                       put any ROS 2 system behind the radio, as the file says
   slice VERB [arguments]           list, create, modify, delete or watch network slices
@@ -101,6 +103,14 @@ def _radio(layout: ProjectLayout, rest: list[str]) -> int:
         return 0
     _require_logs()
     return _run(layout, ["ir_radio", "radio", *rest])
+
+
+def _simulate(layout: ProjectLayout, rest: list[str]) -> int:
+    return _run(layout, ["ir_lab", "simulate", *rest])
+
+
+def _experiment(layout: ProjectLayout, rest: list[str]) -> int:
+    return _run(layout, ["ir_lab", "experiment", *rest])
 
 
 def _slice(layout: ProjectLayout, rest: list[str]) -> int:
@@ -196,6 +206,8 @@ def _doctor(layout: ProjectLayout, rest: list[str]) -> int:
 
 COMMANDS = {
     "up": _up,
+    "simulate": _simulate,
+    "experiment": _experiment,
     "run": _run,
     "radio": _radio,
     "slice": _slice,

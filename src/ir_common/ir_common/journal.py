@@ -37,6 +37,10 @@ class Journal:
         """Adds one call: its name, then its arguments; those must not be changed afterwards."""
         self._entries.append(entry)
 
+    def clear(self) -> None:
+        """Lets go of what was added: nobody wants the lines. The journal is of no use from then on."""
+        self._entries.clear()
+
     def take(self) -> tuple[int, str]:
         """(number of the first line, lines) of what was added since the last call; may run in another thread."""
         lines: list[Sequence[Any]] = []

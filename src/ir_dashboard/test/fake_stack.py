@@ -38,7 +38,7 @@ from ir_interfaces.msg import (
     Verdict,
 )
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
-from ir_radio.engine.cell_tables import Fate
+from ir_radio.cell_tables import Fate
 
 STREAM = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 JOINTS = {

@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 import ir_drl.environments
 from ir_common.config import ConfigError
 from ir_drl.environments import environment_id
+from ir_drl.environments.task_env import TaskEnv
 from ir_drl.policies import make_policy
 from ir_sim.tasks import TASKS
 
@@ -131,3 +132,24 @@ def test_every_task_has_both_environments() -> None:
     for model in MODELS:
         for ros in (False, True):
             assert environment_id(model, ros) in gymnasium.registry
+
+
+@pytest.mark.parametrize("model", ["cart", "spider", "hopper"])
+def test_an_onlooker_sees_the_robot(model):
+    env = gymnasium.make(environment_id(model), render_mode="rgb_array", world=WORLD)
+    env.reset(seed=1)
+    before = env.render()
+    for _ in range(3):
+        env.step(env.action_space.high)
+    after = env.render()
+    assert before.shape == after.shape == (360, 480, 3) and before.dtype == np.uint8
+    assert (before != after).any(), "it moved"
+    env.close()
+
+
+def test_without_a_render_mode_there_is_no_picture_and_an_unknown_one_is_refused():
+    env = TaskEnv("cart", WORLD)
+    env.reset(seed=1)
+    assert env.render() is None
+    with pytest.raises(ConfigError, match="rgb_array only"):
+        TaskEnv("cart", WORLD, render_mode="human")

@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import mujoco
@@ -26,6 +27,33 @@ _SUN = np.array([0.4, -0.2, 0.9]) / np.linalg.norm([0.4, -0.2, 0.9])
 JPEG_QUALITY = 80
 
 
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where an onlooker stands who is no camera of a robot.
+
+    Attributes:
+        target: [3] m, what is looked at.
+        distance: m from there.
+        azimuth, elevation: degrees; the direction of sight, elevation under 0 looks down.
+        width, height: pixels.
+    """
+
+    target: NDArray[np.float64]
+    distance: float = 4.0
+    azimuth: float = 120.0
+    elevation: float = -25.0
+    width: int = 480
+    height: int = 360
+
+    @property
+    def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Position [3] m and axes [3, 3] of the eye: columns right, up, back."""
+        a, e = np.radians([self.azimuth, self.elevation])
+        sight = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+        right = np.array([np.sin(a), -np.cos(a), 0.0])
+        return self.target - self.distance * sight, np.stack([right, np.cross(right, sight), -sight], axis=1)
+
+
 class Renderer(Protocol):
     """Makes pictures of a state."""
 
@@ -33,6 +61,9 @@ class Renderer(Protocol):
 
     def render(self, data: mujoco.MjData, shot: Shot) -> Picture:
         """[height, width, 3] picture of a shot's camera; `data` holds positions of everything."""
+
+    def overlook(self, data: mujoco.MjData, viewpoint: Viewpoint) -> Picture:
+        """[height, width, 3] picture as an onlooker sees it."""
 
 
 class GlRenderer:
@@ -57,20 +88,31 @@ class GlRenderer:
             if platform is not None:
                 os.environ["PYOPENGL_PLATFORM"] = platform
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        self._size = model.vis.global_.offwidth, model.vis.global_.offheight
         self._model, self._scene = model, mujoco.MjvScene(model, maxgeom=max(1000, 2 * model.ngeom))
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
-        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
 
     def render(self, data: mujoco.MjData, shot: Shot) -> Picture:
         """[height, width, 3] picture."""
-        self._camera.fixedcamid = shot.camera
+        self._camera.type, self._camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, shot.camera
+        return self._draw(data, shot.width, shot.height)
+
+    def overlook(self, data: mujoco.MjData, viewpoint: Viewpoint) -> Picture:
+        """[height, width, 3] picture."""
+        self._camera.type, self._camera.lookat[:] = mujoco.mjtCamera.mjCAMERA_FREE, viewpoint.target
+        self._camera.distance, self._camera.azimuth = viewpoint.distance, viewpoint.azimuth
+        self._camera.elevation = viewpoint.elevation
+        width, height = min(viewpoint.width, self._size[0]), min(viewpoint.height, self._size[1])
+        return self._draw(data, width, height)
+
+    def _draw(self, data: mujoco.MjData, width: int, height: int) -> Picture:
         mujoco.mjv_updateScene(
             self._model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
         )
-        area = mujoco.MjrRect(0, 0, shot.width, shot.height)
-        picture = np.empty((shot.height, shot.width, 3), dtype=np.uint8)
+        area = mujoco.MjrRect(0, 0, width, height)
+        picture = np.empty((height, width, 3), dtype=np.uint8)
         mujoco.mjr_render(area, self._scene, self._context)
         mujoco.mjr_readPixels(picture, None, area, self._context)
         return picture[::-1]
@@ -87,24 +129,36 @@ class RayRenderer:
 
     def render(self, data: mujoco.MjData, shot: Shot) -> Picture:
         """[height, width, 3] picture."""
-        rows, columns = round(shot.height * _RAYS_PER_PIXEL), round(shot.width * _RAYS_PER_PIXEL)
-        half = np.tan(np.radians(self._model.cam_fovy[shot.camera]) / 2)
+        axes = data.cam_xmat[shot.camera].reshape(3, 3)
+        eye, angle = data.cam_xpos[shot.camera], float(self._model.cam_fovy[shot.camera])
+        return self._look(data, eye, axes, angle, shot.width, shot.height)
+
+    def overlook(self, data: mujoco.MjData, viewpoint: Viewpoint) -> Picture:
+        """[height, width, 3] picture."""
+        return self._look(data, *viewpoint.pose, 45.0, viewpoint.width, viewpoint.height)
+
+    def _look(
+        self, data: mujoco.MjData, eye: NDArray[np.float64], axes: NDArray[np.float64], angle: float, width: int,
+        height: int,
+    ) -> Picture:  # fmt: skip
+        rows, columns = round(height * _RAYS_PER_PIXEL), round(width * _RAYS_PER_PIXEL)
+        half = np.tan(np.radians(angle) / 2)
         x = (np.arange(columns) + 0.5 - columns / 2) / (rows / 2) * half
         y = -(np.arange(rows) + 0.5 - rows / 2) / (rows / 2) * half
         rays = np.stack([*np.meshgrid(x, y), np.full((rows, columns), -1.0)], axis=-1).reshape(-1, 3)
-        rays = rays / np.linalg.norm(rays, axis=1, keepdims=True) @ data.cam_xmat[shot.camera].reshape(3, 3).T
+        rays = rays / np.linalg.norm(rays, axis=1, keepdims=True) @ axes.T
         count = len(rays)
         geoms, distance, normals = np.empty(count, np.int32), np.empty(count), np.empty(3 * count)
-        mujoco.mj_multiRay(self._model, data, data.cam_xpos[shot.camera], rays.ravel(), self._seen, 1, -1,
+        mujoco.mj_multiRay(self._model, data, eye, rays.ravel(), self._seen, 1, -1,
                            geoms, distance, normals, count, 100.0)  # fmt: skip
         light = 0.45 + 0.55 * np.maximum(0.0, normals.reshape(-1, 3) @ _SUN)
         pixels = 255 * self._model.geom_rgba[geoms, :3] * light[:, None]
-        points = data.cam_xpos[shot.camera] + rays * distance[:, None]
+        points = eye + rays * distance[:, None]
         floor = self._model.geom_type[geoms] == mujoco.mjtGeom.mjGEOM_PLANE
         pixels[floor & (np.floor(points[:, :2]).sum(axis=1) % 2 == 0)] *= 0.9  # squares of 1 m
         pixels[geoms < 0] = _SKY
         picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8).reshape(rows, columns, 3))
-        return np.asarray(picture.resize((shot.width, shot.height), Image.Resampling.NEAREST))
+        return np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))
 
 
 _LIBRARIES = {"egl": ("libEGL.so.1",), "osmesa": ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")}

@@ -90,6 +90,19 @@ class RobotView:
         if self.drive:
             self.drive = Drive()
 
+    def show(self, odometry: Odometry | None, joints: JointStates | None) -> None:
+        """Takes over the pose of what its sensors reported elsewhere, to be looked at: no physics, no velocities."""
+        free = [j for j in range(self._model.njnt) if self._model.jnt_bodyid[j] == self.base and
+                self._model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]  # fmt: skip
+        if odometry is not None and free:
+            at = int(self._model.jnt_qposadr[free[0]])
+            self._data.qpos[at : at + 3] = odometry.position
+            self._data.qpos[at + 3 : at + 7] = odometry.orientation[[3, 0, 1, 2]]
+        if joints is not None:
+            for name, position in zip(joints.names, joints.positions, strict=True):
+                if name in self.joint_names:
+                    self._data.qpos[self._joint_qpos[list(self.joint_names).index(name)]] = position
+
     def drive_on(self, time_step: float) -> None:
         """Moves the drive's command one physics step towards the one wanted, within its limits, and sets the wheels."""
         description, drive = self.robot.description.drive, self.drive

@@ -148,6 +148,12 @@ class Simulation:
         """Kind of reading by topic, for everything that makes readings."""
         return {stream.topic: stream.kind for stream in self._streams}
 
+    @property
+    def next_output_step(self) -> int:
+        """The next step at whose end something may be reported; before it nothing is."""
+        check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
+        return min(check, min((stream.due for stream in self._streams), default=check))
+
     def step(self, count: int, sink: Sink | None = None) -> None:
         """Runs physics steps; what sensors report meanwhile goes to `sink`."""
         end = self.steps + count

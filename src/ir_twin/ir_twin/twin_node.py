@@ -22,13 +22,14 @@ from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds
-from ir_common.verdict_kinds import Sent, VerdictMode
+from ir_common.verdict_kinds import Sent
 from ir_interfaces.msg import TaskState, TwinStatus
 from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, make_task
 from ir_twin.learner_process import LearnerProcess
+from ir_twin.ros_twin_messages import fill_verdict, twin_status_message
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_engine import TwinEngine
 from ir_twin.verdict import Array, Verdict
@@ -188,16 +189,9 @@ class RobotPort:
         """Publishes a verdict on an action, and the alarm where one is due."""
         message = self._message
         message.header.stamp = stamp
-        message.sequence = self.twin.proposals
-        message.mode = VerdictMode[self.engine.config.mode.upper()]
-        message.accepted, message.sent_safe_action = verdict.accepted, verdict.sent_safe_action
-        message.reason, message.model_version = int(verdict.reason), verdict.model_version
-        message.predicted_reward, message.threshold = verdict.predicted_reward, verdict.threshold
-        message.sent_as, message.sent_risk = int(verdict.sent_as), verdict.sent_risk
-        message.risk, message.risk_limit = verdict.risk, verdict.risk_limit
-        message.proposed = array("d", () if action is None else action)
-        message.sent = array("d", verdict.sent)
-        message.latency = latency
+        fill_verdict(
+            message, verdict, sequence=self.twin.proposals, mode=self.engine.config.mode, action=action, latency=latency
+        )
         self._verdict.publish(message)
         alarm = self.engine.alarm(self.name)
         if alarm:
@@ -205,10 +199,8 @@ class RobotPort:
 
     def report(self) -> None:
         """Publishes the status."""
-        message = TwinStatus(**self.engine.status(self.name))
-        message.header.stamp = self.node.get_clock().now().to_msg()
-        message.header.frame_id = self.name
-        self._status.publish(message)
+        now = self.node.get_clock().now().nanoseconds
+        self._status.publish(twin_status_message(self.name, self.engine.status(self.name), now))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,14 +14,19 @@ from weakref import WeakValueDictionary
 import gymnasium
 import numpy as np
 import rclpy
+from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
 
 from ir_common.ros_node import LeanNode
+from ir_drl.environments.onlooker import Mirror, checked_render_mode
 from ir_drl.environments.ros_lockstep import GzLockstep, Lockstep, MujocoLockstep, Peer
 from ir_drl.environments.spaces import spaces
 from ir_drl.environments.task_env import default_world
 from ir_interfaces.msg import TaskState
+from ir_sim.camera import Picture
+from ir_sim.ros_sensors import message_to_reading
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_numbers
 from ir_sim.sdf import compose
 from ir_sim.tasks import make_task
@@ -58,13 +64,14 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         sim: simulator: `mujoco`, the embedded one, or `gz`.
         simulator: name of the embedded simulator's node.
         timeout: s of wall time after which a peer that does not answer is given up.
+        render_mode: rgb_array: `render` gives pictures [height, width, 3] of the robot as its sensors report it.
 
     Raises:
         TimeoutError: nobody answers.
         ConfigError: the world has no such robot model, or ``sim="gz"`` lacks its interfaces.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 25}
 
     def __init__(
         self,
@@ -74,11 +81,13 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         sim: Literal["mujoco", "gz"] = "mujoco",
         simulator: str = "/simulator",
         timeout: float = 10.0,
+        render_mode: str | None = None,
     ) -> None:
-        self.robot = robot or model
+        self.robot, self.render_mode = robot or model, checked_render_mode(render_mode)
         described = compose(world or default_world(), [f"{self.robot}:{model}"])
         self.task = make_task(model, described)
         self.observation_space, self.action_space = spaces(self.task)
+        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / self.task.control_period)}  # type: ignore[misc]
         nanoseconds = round(described.time_step * 1e9)
         self._count = round(self.task.control_period * 1e9 / nanoseconds)
         self._owns_context = not rclpy.ok()
@@ -89,6 +98,11 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         topic, kind = COMMAND_TYPES[self.task.command]
         self._commands = node.create_publisher(kind, f"/{self.robot}/{topic}", 10)
         node.create_subscription(TaskState, f"/{self.robot}/state", self._take, STATES)
+        self._mirror: Mirror | None = None
+        if self.render_mode is not None:
+            self._mirror = Mirror(described, self.robot)
+            for topic, kind in (("odom", Odometry), ("joint_states", JointState)):
+                node.create_subscription(kind, f"/{self.robot}/{topic}", partial(self._seen, topic), STATES)
         self._states: deque[TaskState] = deque()
         self._shared = _ROBOTS.setdefault(self.robot, _Robot())
         self._last: TaskState | None = None
@@ -100,6 +114,14 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         who = f"the simulator and `robots` for {self.robot}"
         self._peer.wait(lambda: self._commands.get_subscription_count() >= 2, who)
         self._peer.wait(lambda: node.count_publishers(f"/{self.robot}/state") >= 1, who)
+
+    def _seen(self, topic: str, message: Any) -> None:
+        if self._mirror is not None:
+            self._mirror.take(message_to_reading(self.robot, topic, message).value)
+
+    def render(self) -> Picture | None:  # type: ignore[override]
+        """[height, width, 3] uint8, an onlooker's picture of the robot; None without a render mode."""
+        return None if self._mirror is None else self._mirror.picture()
 
     def _take(self, state: TaskState) -> None:
         self._states.append(state)

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
+from ir_drl.environments.onlooker import Onlooker, checked_render_mode
 from ir_drl.environments.spaces import spaces
+from ir_sim.camera import Picture
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import Episode, Step, make_task
@@ -36,17 +38,26 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         latency: s, until an action takes effect: drawn anew for each step, evenly from 0 to this, in whole physics
             steps and under a control period. A policy that is to act over a radio learns to live with it.
         goals: that an episode takes the robot to.
+        render_mode: rgb_array: `render` gives pictures [height, width, 3] of an onlooker who follows the robot.
 
     Raises:
         ConfigError: the world cannot be read or has no such model, or latency or goals are none.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 25}
 
-    def __init__(self, model: str, world: str | Path | None = None, latency: float = 0.0, goals: int = 1) -> None:
+    def __init__(
+        self, model: str, world: str | Path | None = None, latency: float = 0.0, goals: int = 1,
+        render_mode: str | None = None,
+    ) -> None:  # fmt: skip
         if goals < 1:
             raise ConfigError(f"goals must be at least 1, got {goals}")
-        self.goals = goals
+        self.goals, self.render_mode = goals, checked_render_mode(render_mode)
+        self.metadata = {  # type: ignore[misc]
+            **type(self).metadata,
+            "render_fps": round(1.0 / make_task(model, None).control_period),
+        }
+        self._onlooker: Onlooker | None = None
         self.world = compose(world or default_world(), [model])
         self.robot = next(iter(self.world.robots))
         self.task = make_task(model, self.world)
@@ -93,6 +104,13 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             observation = self._episode.begin(self.simulation.sensors(self.robot)).observation
             return observation, step.reward, False, False, {"cause": ""}
         return step.observation, step.reward, step.terminated, step.truncated, self._information(step)
+
+    def render(self) -> Picture | None:  # type: ignore[override]
+        """[height, width, 3] uint8, an onlooker's picture of the robot; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        self._onlooker = self._onlooker or Onlooker(self.simulation, self.robot)
+        return self._onlooker.picture()
 
     def _information(self, step: Step) -> dict[str, Any]:
         return {"cause": step.cause}

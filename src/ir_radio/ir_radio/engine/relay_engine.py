@@ -21,6 +21,8 @@ from ir_radio.model.slice_specs import FlowSpec, SliceSpec
 
 Flows = dict[FlowKey, tuple[SliceSpec, FlowSpec]]
 Say = Callable[[str], None]
+NO_COVERAGE = -200.0
+"""SNR of a link that is cut, dB."""
 _MOST_NOTICES = 1000
 
 
@@ -165,6 +167,10 @@ class RelayEngine:
                 refused.append(str(error))
         self.linked |= poses.keys()
         return refused
+
+    def cut_link(self, robot: str) -> None:
+        """Takes a robot out of coverage, until its next pose or the next value of its trace."""
+        self._told.apply("set_measured", robot, NO_COVERAGE, 0.0)
 
     def _allocate(self) -> str:
         slices, blocks = self._allocation

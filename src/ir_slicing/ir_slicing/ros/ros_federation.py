@@ -7,6 +7,7 @@ from ir_common.ros_node import LATCHED, RELIABLE, LeanNode
 from ir_interfaces.msg import FederationStatus, GlobalModel, SliceUpdate
 from ir_interfaces.srv import GetModel
 from ir_slicing.manager.federation_rounds import FederationRounds, FederationState
+from ir_slicing.ros.ros_manager_messages import federation_message
 
 
 class FederationTopics:
@@ -30,22 +31,8 @@ class FederationTopics:
         if model is not None:
             self._model.publish(GlobalModel(data=model))
         if state is not None:
-            self._status.publish(self._status_message(state))
-
-    def _status_message(self, state: FederationState) -> FederationStatus:
-        message = FederationStatus(
-            round=state.round,
-            collecting=state.collecting,
-            architecture=state.architecture,
-            participants=list(state.participants),
-            silent=list(state.silent),
-            refused_reasons=list(state.refused),
-            refused=list(state.refused.values()),
-            bytes_up=state.bytes_up,
-            bytes_down=state.bytes_down,
-        )
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        return message
+            now = self._node.get_clock().now().nanoseconds
+            self._status.publish(federation_message(state, now))
 
     def _on_update(self, message: SliceUpdate) -> None:
         refused = self._rounds.receive(bytes(message.data))

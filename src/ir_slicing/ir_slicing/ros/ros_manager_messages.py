@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of what the slice manager decides: slices, allocation, audit trail."""
+"""Messages of what the slice manager decides: slices, allocation, audit trail, federation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import ir_interfaces.msg as messages
 from ir_common.ros_time import to_stamp
 from ir_radio.ros.ros_slice_messages import spec_to_message
 from ir_slicing.allocation.slice_policies import PolicyName
+from ir_slicing.manager.federation_rounds import FederationState
 from ir_slicing.manager.manager_engine import SliceInForce
 from ir_slicing.manager.slice_manager import Allocation
 from ir_slicing.orchestration.lifecycle import LifecycleEvent
@@ -49,4 +50,21 @@ def event_message(event: LifecycleEvent) -> messages.SliceEvent:
         state_before=str(event.before), state_after=str(event.after),
     )  # fmt: skip
     message.header.stamp = to_stamp(event.time)
+    return message
+
+
+def federation_message(state: FederationState, now: int) -> messages.FederationStatus:
+    """The message of the state of the federation; ``now`` is ns of ROS time."""
+    message = messages.FederationStatus(
+        round=state.round,
+        collecting=state.collecting,
+        architecture=state.architecture,
+        participants=list(state.participants),
+        silent=list(state.silent),
+        refused_reasons=list(state.refused),
+        refused=list(state.refused.values()),
+        bytes_up=state.bytes_up,
+        bytes_down=state.bytes_down,
+    )
+    message.header.stamp = to_stamp(now)
     return message
