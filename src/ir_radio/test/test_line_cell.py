@@ -127,6 +127,19 @@ def test_measured_delays_are_those_of_when_a_message_comes() -> None:
     assert [(e.time - 7 * S) / S for e in cell.advance(20 * S)] == pytest.approx([0.01, 1.5, 2.02, 3.01])
 
 
+def test_packets_sent_as_in_the_file_take_what_stands_in_the_file() -> None:
+    rng = np.random.default_rng(3)
+    sent = np.cumsum(rng.uniform(0.01, 0.0104, 2000))
+    trace = DelayTrace(sent - sent[0], rng.uniform(0.004, 0.012, 2000))
+    cell, flow = line(delays=trace)
+    times = np.round(trace.time * 1e9).astype(int)
+    for time in times.tolist():
+        cell.offer(flow, 128, time)
+    ends = np.array([event.time for event in cell.advance(100 * S)])
+    in_order = np.maximum.accumulate(trace.time + trace.delay)
+    np.testing.assert_allclose(ends / S, in_order, atol=2e-9)
+
+
 def delayed(delays: dict[str, DelayTrace], seed: int = 0) -> DelayedCell:
     cell = DelayedCell(Carrier(), delays, seed=seed)
     cell.set_slice(spec())

@@ -22,6 +22,7 @@ from ir_radio.model.trace_values import COLUMNS, RATE_UNITS, TIME_UNITS, ColumnL
 Floats = NDArray[np.float64]
 
 _NS = 1_000_000_000
+_ROUNDING = 1e-9  # s: whoever asks counts in ns
 
 _CQI = (0.0, 0.1523, 0.2344, 0.3770, 0.6016, 0.8770, 1.1758, 1.4766, 1.9141, 2.4063, 2.7305, 3.3223, 3.9023, 4.5234,
         5.1152, 5.5547)  # fmt: skip
@@ -146,7 +147,8 @@ class DelayTrace:
         """The delay in s, some seconds, not negative, after the beginning."""
         if self.loop and self.period > 0.0:
             seconds %= self.period
-        return float(self.delay[max(0, int(np.searchsorted(self.time, seconds, side="right")) - 1)])
+        index = int(np.searchsorted(self.time, seconds + _ROUNDING, side="right")) - 1
+        return float(self.delay[max(0, index)])
 
 
 def delay_trace(trace: Trace, spec: TraceFile) -> DelayTrace:
