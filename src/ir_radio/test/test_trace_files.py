@@ -93,6 +93,8 @@ REFUSED = {
     "no time": (text(row("yesterday")), r"a\.csv:2: Timestamp: 'yesterday' is no time; give a time such as 2019"),
     "two kinds of time": (text(row("5"), second(1)), r"a\.csv:3: Timestamp: '2020.01.01_10.00.01' is written in"),
     "decimal comma": ("Timestamp,SNR\n0,10,5\n", r"a\.csv:2: 3 fields under 2 column names; put what holds"),
+    "quoted line end": (text(row('"0\n0"')), r"a\.csv:2: Timestamp: '0 0' is no time"),
+    "line end in a heading": ('"Time\nstamp",SNR\n0,1\n', r"a\.csv:1: column Timestamp is missing; .*: Time stamp"),
     "half a character": (b"\xff\xfe\x00", "begins like UTF-16 text, but is not; save it as UTF-8"),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
 from ir_radio.model.trace_times import Clock
-from ir_radio.model.trace_values import COLUMNS, ColumnLayout, number
+from ir_radio.model.trace_values import COLUMNS, ColumnLayout, number, shown
 
 Floats = NDArray[np.float64]
 
@@ -235,7 +235,7 @@ def _table(lines: list[str], name: str, layout: FileLayout) -> Trace:
     width = max((index + 1 for index, column in enumerate(header) if column.strip()), default=0)
     chosen = [(key, column) for key, column in layout.columns.items() if layout.required or column.name in places]
     if lacking := [c.name for c in (layout.time, *(c for _, c in chosen)) if c.name not in places]:
-        there = ", ".join(column[:40] for column in list(places)[:_SHOWN]) + (" …" if len(places) > _SHOWN else "")
+        there = ", ".join(shown(column) for column in list(places)[:_SHOWN]) + (" …" if len(places) > _SHOWN else "")
         raise ConfigError(f"{name}:1: column {', '.join(lacking)} is missing; there are: {there}")
     clock = Clock(layout.time, layout.gap, name)
     values: list[list[float]] = [[] for _ in chosen]

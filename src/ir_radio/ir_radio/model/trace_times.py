@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from ir_common.config import ConfigError
-from ir_radio.model.trace_values import TIME_UNITS, ColumnLayout
+from ir_radio.model.trace_values import TIME_UNITS, ColumnLayout, shown
 
 SET_BACK = 5.0
 """Seconds back from which a clock was set; by less it is late, and time stands still until it has caught up."""
@@ -103,14 +103,16 @@ class Clock:
                 value = math.nan
             if not abs(value) <= _FURTHEST * 1e9:
                 wanted = "a time such as 2019.12.16_13.40.04, 2019-12-16T13:40:04.5Z or seconds"
-                raise ConfigError(f"{where}: {self._what}'{text[:40]}' is no time; give {wanted}")
+                raise ConfigError(f"{where}: {self._what}'{shown(text)}' is no time; give {wanted}")
             if not self._factor:
                 self._factor = TIME_UNITS[next((unit for least, unit in _EPOCHS if abs(value) >= least), "s")]
             value *= self._factor
         if self._dates is None:
             self._dates = dates
         elif dates is not self._dates:
-            raise ConfigError(f"{where}: {self._what}'{text[:40]}' is written in another way than the times before it")
+            raise ConfigError(
+                f"{where}: {self._what}'{shown(text)}' is written in another way than the times before it"
+            )
         return value
 
 

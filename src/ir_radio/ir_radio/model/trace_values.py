@@ -45,6 +45,11 @@ class ColumnLayout:
     kind: str = ""
 
 
+def shown(text: str) -> str:
+    """A text of a file as a message shows it: on one line, and not much of it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:40])
+
+
 def number(text: str, column: ColumnLayout, where: str, comma: bool) -> float:
     """The value of a field in SI units; NaN: it says that there is none.
 
@@ -65,10 +70,10 @@ def number(text: str, column: ColumnLayout, where: str, comma: bool) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ConfigError(f"{where}: {column.name}: '{text[:40]}' is no number; write - for a value that is missing")
+        raise ConfigError(f"{where}: {column.name}: '{shown(text)}' is no number; write - for a value that is missing")
     if value in NOT_AVAILABLE:
         return math.nan
     low, high, words = _RANGES.get(column.kind or _KINDS.get(column.name, ""), (-math.inf, math.inf, ""))
     if not low <= value * column.factor <= high:
-        raise ConfigError(f"{where}: {column.name}: {text[:40]} is out of range: {words}; write - if it is not known")
+        raise ConfigError(f"{where}: {column.name}: {shown(text)} is out of range: {words}; write - if it is not known")
     return value * column.factor
