@@ -122,9 +122,11 @@ class ModelRun:
         config = _config(RelayConfig, spec)
         carrier, links = load_radio(config)
         relay = RelayEngine(
-            carrier, config.robots, links, mini_slots=config.mini_slots or None, seed=config.seed,
-            edge_namespace=config.edge_namespace, journal=self._bag is not None, say=self._warn,
+            carrier, config.robots, links.rates, mini_slots=config.mini_slots or None, delays=links.delays,
+            seed=config.seed, edge_namespace=config.edge_namespace, journal=self._bag is not None, say=self._warn,
         )  # fmt: skip
+        for note in links.notes:
+            relay.notice(note)
         self._keep(spec, relay.journal)
         starts = {name: tuple(robot.start.position.tolist()) for name, robot in self.world.robots.items()}
         self._radio = RadioPart(
