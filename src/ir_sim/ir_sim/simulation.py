@@ -97,6 +97,7 @@ class Simulation:
         self._streams = self._make_streams()
         self._contact_streams = [stream for stream in self._streams if stream.kind == "contact"]
         self._bumped: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
+        self._half_done = False
         for name in self.views:
             self.reset_robot(name)
         mujoco.mj_forward(self.model, self.data)
@@ -211,7 +212,9 @@ class Simulation:
         return sorted(streams, key=lambda stream: order.index(stream.kind))
 
     def _period(self, rate: float) -> Fraction:
-        """Steps between readings at a rate in Hz."""
+        """Steps between readings at a rate in Hz; 0: one."""
+        if rate == 0.0:
+            return Fraction(1)
         exact = Fraction(rate).limit_denominator(1000) * Fraction(self.step_nanoseconds, NANOSECONDS)
         return max(Fraction(1), 1 / exact)
 

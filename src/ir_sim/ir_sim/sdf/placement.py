@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
-from ir_sim.sdf.model import Geometry, Model
+from ir_sim.sdf.model import Model
 from ir_sim.sdf.poses import Pose
 
 CLEARANCE = 0.3  #: m, free space around a robot that is placed
@@ -46,23 +46,16 @@ def free_pose(model: Model, start: Pose, placed: Mapping[str, _Placed], file: Pa
 
 
 def _boxes(model: Model, pose: Pose) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Boxes (low [2], high [2]) in the horizontal plane around a model's collisions; planes are floors."""
+    """Boxes (low [2], high [2]) in the horizontal plane around a model's collisions; planes, heightmaps are floors."""
     boxes = []
     for link in model.links.values():
         for collision in link.collisions:
-            if collision.geometry.kind != "plane":
+            if collision.geometry.kind not in ("plane", "heightmap"):
                 at = pose @ link.pose @ collision.pose
-                half = np.abs(at.rotation) @ _half_extents(collision.geometry)
-                boxes.append((at.position[:2] - half[:2], at.position[:2] + half[:2]))
+                middle, edges = collision.geometry.box()
+                place, half = at.position + at.rotation @ middle, np.abs(at.rotation) @ edges / 2
+                boxes.append((place[:2] - half[:2], place[:2] + half[:2]))
     return boxes
-
-
-def _half_extents(geometry: Geometry) -> NDArray[np.float64]:
-    if geometry.kind == "box":
-        return geometry.size / 2
-    radius, length = geometry.size[0], geometry.size[-1] if len(geometry.size) == 2 else 0.0
-    along = {"cylinder": length / 2, "capsule": length / 2 + radius, "sphere": radius}[geometry.kind]
-    return np.array([radius, radius, along])
 
 
 def _reach(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
