@@ -185,7 +185,7 @@ FILES = sorted((ROOT / "worlds").rglob("*.sdf"))
     ids=lambda file: file.parent.name,
 )  # fmt: skip
 def test_both_simulators_read_every_element(file):
-    """Elements that only MuJoCo reads make another robot of it; what would change in those that still have some is told."""
+    """Elements that only MuJoCo reads make another robot of it in the one simulator than in the other."""
     only_here = {
         (e.tag, *e.attrib.items()) for e in ElementTree.parse(file).iter() if e.tag.startswith("{http://mujoco")
     }

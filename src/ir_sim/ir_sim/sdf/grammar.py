@@ -216,7 +216,7 @@ PLUGINS: dict[str, Rule] = {
     "DiffDrive": _rule(
         "left_joint right_joint wheel_separation wheel_radius topic odom_topic odom_publish_frequency frame_id"
         " child_frame_id " + _LIMITS,
-        ignored="tf_topic",
+        ignored="tf_topic odom_publisher_frequency",
         noted="min_jerk max_jerk min_linear_jerk max_linear_jerk min_angular_jerk max_angular_jerk",
     ),
     "JointTrajectoryController": _rule(

@@ -25,6 +25,7 @@ from ir_sim.sdf.world import Placed, World
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 WHEEL_GAIN = 30.0  #: N m s/rad; stiff against any load a wheel sees: Gazebo's drive sets wheel speeds exactly
+MAX_KICK = 0.1  #: m/s, change of a robot's speed in one step for which a drive is not too strong
 MAX_MODELS = 29  #: models whose links pass through each other; each has a bit of MuJoCo's 31-bit collision masks
 CONTACT_TIME = 0.006  #: s, time constant of a contact; three physics steps of 2 ms, the stiffest that is well damped
 _BASE = 1.0  # m, of solid under the lowest point of a heightmap
@@ -297,9 +298,10 @@ class _ModelCompiler:
 
     def _add_actuators(self) -> None:
         drive, controller = self._model.drive, self._model.controller
+        gain = self._wheel_gain()
         for joint in (*drive.left, *drive.right) if drive else ():
             limit = self._model.joints[joint].velocity
-            self._add_actuator(joint, gain=WHEEL_GAIN, velocity=-WHEEL_GAIN, control=limit)
+            self._add_actuator(joint, gain=gain, velocity=-gain, control=limit)
         for joint, stiffness, damping in (
             zip(controller.joints, controller.stiffness, controller.damping, strict=True) if controller else ()
         ):
@@ -307,6 +309,20 @@ class _ModelCompiler:
                 self._add_actuator(joint, gain=stiffness, position=-stiffness, velocity=-damping)
             else:
                 self._add_actuator(joint, gain=1.0, control=self._model.joints[joint].effort)
+
+    def _wheel_gain(self) -> float:
+        """N m s/rad: `WHEEL_GAIN`, or less where the wheels are strong and the robot is light.
+
+        MuJoCo solves contacts with the torque at the start of a step, however much of it is left at its end. A drive
+        that could throw the robot off within a step is softened to one that brings it to speed in one.
+        """
+        drive, step = self._model.drive, self._spec.option.timestep
+        if drive is None:
+            return 0.0
+        wheels = [self._model.joints[name] for name in (*drive.left, *drive.right)]
+        mass = sum(link.mass for link in self._model.links.values())
+        kick = sum(joint.effort for joint in wheels) / (drive.radius * mass) * step
+        return WHEEL_GAIN if kick < MAX_KICK else float(min(WHEEL_GAIN, mass * drive.radius**2 / len(wheels) / step))
 
     def _add_actuator(
         self, joint: str, gain: float, position: float = 0.0, velocity: float = 0.0, control: float = math.inf

@@ -10,12 +10,12 @@ import numpy as np
 
 from ir_common.config import ConfigError
 from ir_sim.sdf.elements import Element, parse
-from ir_sim.sdf.grammar import COMMANDED, Notes, plugin_kind
+from ir_sim.sdf.grammar import Notes, check
 from ir_sim.sdf.poses import Pose, rotation
+from ir_sim.sdf.urdf_controls import give_controls
 
 VERSION = "1.11"
-REACH = 0.1  #: rad or m: joints of a URDF without a controller are held with full effort at this error
-SETTLING = 0.1  #: s, time constant of these joints when nothing else moves
+_MARGIN = 1 + 1e-6  # that rounding does not make a body of no thickness an impossible one
 _LIGHT, _THIN = "1e-6", "1e-9"  # kg and kg m2 of a link that says nothing: a mere frame
 _JOINTS = {"revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic", "fixed": "fixed"}
 
@@ -24,8 +24,7 @@ def read_urdf(path: Path, notes: Notes) -> Element:
     """<sdf> with the <model> of a URDF file; a xacro file is expanded where xacro is installed.
 
     Links, inertia, visuals, collisions, joints with limits, damping, friction, mimic, and what <gazebo> elements say of
-    friction, sensors and plugins are taken over. Joints with an effort limit that no plugin controls follow positions,
-    with gains made from that limit (`REACH`, `SETTLING`).
+    friction, sensors and plugins are taken over. A robot that no plugin commands is given controls (`give_controls`).
 
     Raises:
         ConfigError: not URDF, not well-formed, or something of it that has no counterpart, with file and line.
@@ -38,23 +37,30 @@ def read_urdf(path: Path, notes: Notes) -> Element:
         raise root.error("has no <link>")
     model = Element("model", {"name": root.attributes.get("name") or path.stem}, path, root.line)
     colours = {c.attribute("name"): rgba for c in root.all("material") if (rgba := c.find("color"))}
-    extra = _gazebo(root)
-    for name, link in links.items():
-        if name != "world":
-            model.children.append(_link(link, colours, extra.get(name, [])))
-    parents = {e.require("child").attribute("link"): e for e in root.all("joint")}
+    extra = _gazebo(root, notes)
+    joints = {joint.attribute("name") for joint in root.all("joint")}
+    names = {name: f"{name}_link" if name in joints else name for name in links}
+    if names.keys() & joints:
+        notes.add(root, "has links and joints of the same names; the links get _link after theirs")
+    made = {
+        name: _link(names[name], link, colours, extra.get(name, []), notes)
+        for name, link in links.items()
+        if name != "world"
+    }
+    hung = set()
     for joint in root.all("joint"):
-        model.children.append(_joint(joint, links))
+        model.children.append(_joint(joint, names))
         child = joint.require("child").attribute("link")
-        link = next(e for e in model.children if e.tag == "link" and e.attributes["name"] == child)
-        link.children.append(link.leaf("pose", relative_to=joint.attribute("name")))
-    loose = [name for name in links if name not in parents]
+        hung.add(child)
+        made[child].children.append(joint.leaf("pose", relative_to=joint.attribute("name")))
+    model.children[:0] = made.values()
+    loose = [name for name in links if name not in hung]
     if len(loose) != 1:
         raise root.error(f"must have one link that hangs on no joint, got {loose}")
     if loose != ["world"]:
-        model.attributes["canonical_link"] = loose[0]
+        model.attributes["canonical_link"] = names[loose[0]]
     model.children += extra.get("", [])
-    _control(model, notes)
+    give_controls(model, notes)
     for ignored in ("transmission", "ros2_control"):
         for element in root.all(ignored):
             notes.add(element, "is passed over in <robot>")
@@ -95,9 +101,8 @@ def _inner(element: Element, tag: str, *children: Element, **attributes: str) ->
     return Element(tag, attributes, element.file, element.line, children=list(children))
 
 
-def _link(link: Element, colours: dict[str, Element], extra: list[Element]) -> Element:
-    name = link.attribute("name")
-    made = _inner(link, "link", _inertial(link), name=name)
+def _link(name: str, link: Element, colours: dict[str, Element], extra: list[Element], notes: Notes) -> Element:
+    made = _inner(link, "link", _inertial(link, notes), name=name)
     friction = _friction(link, extra)
     for tag in ("collision", "visual"):
         for number, shape in enumerate(link.all(tag)):
@@ -112,14 +117,26 @@ def _link(link: Element, colours: dict[str, Element], extra: list[Element]) -> E
     return made
 
 
-def _inertial(link: Element) -> Element:
+def _inertial(link: Element, notes: Notes) -> Element:
+    """<inertial> of a link; one without mass is a mere frame, and what is the inertia of no body is made one."""
     inertial = link.find("inertial")
-    if inertial is None:
-        moments = [link.leaf(f"i{axes}", _THIN) for axes in ("xx", "yy", "zz")]
-        return _inner(link, "inertial", link.leaf("mass", _LIGHT), _inner(link, "inertia", *moments))
-    mass, inertia = inertial.require("mass"), inertial.require("inertia")
-    moments = [inertia.leaf(f"i{axes}", inertia.attribute(f"i{axes}")) for axes in ("xx", "xy", "xz", "yy", "yz", "zz")]
-    parts = (_origin(inertial), mass.leaf("mass", mass.attribute("value")), _inner(inertia, "inertia", *moments))
+    mass = inertial.require("mass") if inertial else None
+    if inertial is None or mass is None or _number(mass, "value", 0.0) == 0.0:
+        thin = [link.leaf(f"i{axis}", _THIN) for axis in ("xx", "yy", "zz")]
+        return _inner(link, "inertial", link.leaf("mass", _LIGHT), _inner(link, "inertia", *thin))
+    inertia = inertial.require("inertia")
+    pairs = ("xx", "xy", "xz", "yy", "yz", "zz")
+    xx, xy, xz, yy, yz, zz = (_number(inertia, f"i{axes}", 0.0) for axes in pairs)
+    given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    moments, axes = np.linalg.eigh(given)
+    least = max(moments[2], float(_THIN)) * 1e-3
+    if moments[0] < least * 1e-3 or moments[0] + moments[1] < moments[2] * (2 - _MARGIN):
+        notes.add(inertia, "is the inertia of no body; its small principal moments are made larger")
+        moments = np.maximum(moments, least)
+        moments[:2] += max(0.0, moments[2] * _MARGIN - moments[0] - moments[1]) / 2
+        given = axes @ np.diag(moments) @ axes.T
+    values = [inertia.leaf(f"i{p}", f"{given['xyz'.index(p[0]), 'xyz'.index(p[1])]:.17g}") for p in pairs]
+    parts = (_origin(inertial), mass.leaf("mass", mass.attribute("value")), _inner(inertia, "inertia", *values))
     return _inner(inertial, "inertial", *parts)
 
 
@@ -154,7 +171,8 @@ def _colour(visual: Element, colours: dict[str, Element]) -> Element | None:
     return _inner(material, "material", colour.leaf("diffuse", colour.attribute("rgba")))
 
 
-def _joint(joint: Element, links: dict[str, Element]) -> Element:
+def _joint(joint: Element, links: dict[str, str]) -> Element:
+    """<joint> of a joint; `links`: names that the links have in the model."""
     kind = joint.attribute("type")
     if kind not in _JOINTS:
         raise joint.error(f"type {kind!r} is not supported; known: {', '.join(_JOINTS)}")
@@ -163,7 +181,7 @@ def _joint(joint: Element, links: dict[str, Element]) -> Element:
         end = joint.require(tag)
         if end.attribute("link") not in links:
             raise end.error(f"no link is named {end.attributes['link']!r}")
-        ends.append(end.leaf(tag, end.attributes["link"]))
+        ends.append(end.leaf(tag, links[end.attributes["link"]]))
     base = ends[0].text if ends[0].text != "world" else "__model__"
     made = _inner(joint, "joint", *ends, _origin(joint, relative_to=base), name=joint.attribute("name"), type=kind)
     made.attributes["type"] = _JOINTS[kind]
@@ -194,14 +212,20 @@ def _joint(joint: Element, links: dict[str, Element]) -> Element:
     return made
 
 
-def _gazebo(root: Element) -> dict[str, list[Element]]:
+def _gazebo(root: Element, notes: Notes) -> dict[str, list[Element]]:
     """What <gazebo> elements say, by the link that they refer to; "": of the whole robot."""
     found: dict[str, list[Element]] = {}
     for element in root.all("gazebo"):
-        kept = [
-            e for e in element.children if e.tag in ("sensor", "plugin", "mu1", "mu2", "mu", "self_collide", "static")
-        ]
-        found.setdefault(element.attributes.get("reference", ""), []).extend(kept)
+        kept = found.setdefault(element.attributes.get("reference", ""), [])
+        for part in element.children:
+            if part.tag in ("mu", "mu1", "mu2"):
+                kept.append(part)
+            elif part.tag in ("sensor", "plugin"):
+                try:
+                    check(part, Notes())
+                    kept.append(part)
+                except ConfigError as error:  # many were written for Gazebo's predecessor
+                    notes.add(part, f"is passed over: {str(error).partition('>: ')[2]}")
     return found
 
 
@@ -211,33 +235,6 @@ def _friction(link: Element, extra: list[Element]) -> list[Element]:
     first = given.get("mu1") or given.get("mu")
     if first is None:
         return []
-    both = [first.leaf("mu", first.text), first.leaf("mu2", (given.get("mu2") or first).text)]
+    second = given.get("mu2") or first
+    both = [e.leaf(tag, e.text or e.attributes.get("value", "")) for tag, e in (("mu", first), ("mu2", second))]
     return [_inner(link, "surface", _inner(link, "friction", _inner(link, "ode", *both)))]
-
-
-def _control(model: Element, notes: Notes) -> None:
-    """Adds a position controller of the joints with an effort limit, where the file has no plugin of ours."""
-    kinds = {plugin_kind(e) for e in model.all("plugin")}
-    if kinds & set(COMMANDED):
-        return
-    joints = []
-    for joint in model.all("joint"):
-        effort = joint.find("axis/limit/effort")
-        bounded = effort is not None and joint.string("axis/limit/upper") != "inf" and effort.text != "inf"
-        if bounded and joint.find("axis/mimic") is None:
-            joints.append((joint.attribute("name"), float(effort.text) if effort else 0.0))
-    if not joints:
-        return
-    plugin = model.leaf(
-        "plugin",
-        name="gz::sim::systems::JointTrajectoryController",
-        filename="gz-sim-joint-trajectory-controller-system",
-    )
-    for name, _ in joints:
-        plugin.children.append(model.leaf("joint_name", name))
-    for tag, factor in (("position_p_gain", 1 / REACH), ("position_d_gain", SETTLING / REACH)):
-        plugin.children += [model.leaf(tag, f"{effort * factor:.9g}") for _, effort in joints]
-    model.children.append(plugin)
-    notes.add(
-        model, f"has no controller; its {len(joints)} joints with limits follow positions, full effort at {REACH:g}"
-    )

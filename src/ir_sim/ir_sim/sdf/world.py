@@ -18,7 +18,7 @@ from ir_sim.sdf.elements import Element, parse
 from ir_sim.sdf.grammar import Notes
 from ir_sim.sdf.includes import expand, include, load_model, rename
 from ir_sim.sdf.model import Model, read_model
-from ir_sim.sdf.placement import free_pose
+from ir_sim.sdf.placement import free_pose, standing_pose
 from ir_sim.sdf.poses import Frames, Pose
 from ir_sim.sdf.versions import upgrade
 
@@ -204,7 +204,8 @@ def _choose(
             robots[name] = Robot(name, model, Placed(description, Pose()))
     placed = {**scenery, **{name: robot.placed for name, robot in robots.items() if (name, robot.model) not in extra}}
     for name, model in extra:
-        start = next((item.pose for item in present.values() if _model_name(item) == model), Pose())
+        likes = [item.pose for item in present.values() if _model_name(item) == model]
+        start = likes[0] if likes else standing_pose(robots[name].description)
         item = Placed(robots[name].description, free_pose(robots[name].description, start, placed, file))
         placed[name] = item
         robots[name] = Robot(name, model, item)
