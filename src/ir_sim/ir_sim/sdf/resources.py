@@ -17,6 +17,10 @@ VARIABLES = ("GZ_SIM_RESOURCE_PATH", "SDF_PATH", "IGN_GAZEBO_RESOURCE_PATH", "GA
 _FUEL = re.compile(r"/1\.0/(?P<owner>[^/]+)/models/(?P<name>[^/]+)(?:/(?P<version>\d+|tip))?(?:/files/(?P<file>.+))?/?")
 
 
+class MissingResource(ConfigError):
+    """A file or folder that a world names is not on this machine."""
+
+
 def model_folders(file: Path) -> list[Path]:
     """Folders in which the models that a world file names are looked for."""
     listed = [Path(folder) for name in VARIABLES for folder in os.environ.get(name, "").split(os.pathsep) if folder]
@@ -37,9 +41,13 @@ def find(uri: Element) -> Path:
     if found is not None:
         return found
     if text.startswith(("http://", "https://")):
-        raise uri.error(f"{text!r} is not in the cache of Gazebo Fuel; get it by: gz fuel download -u '{text}'")
+        raise _missing(uri, f"{text!r} is not in the cache of Gazebo Fuel; get it by: gz fuel download -u '{text}'")
     looked = ", ".join(dict.fromkeys(str(path) for path in candidates[:6]))
-    raise uri.error(f"no {text!r}; looked for {looked or 'nothing'}; set {VARIABLES[0]} to the folders of models")
+    raise _missing(uri, f"no {text!r}; looked for {looked or 'nothing'}; set {VARIABLES[0]} to the folders of models")
+
+
+def _missing(uri: Element, what: str) -> MissingResource:
+    return MissingResource(str(uri.error(what)))
 
 
 def _candidates(uri: str, file: Path) -> Iterator[Path]:

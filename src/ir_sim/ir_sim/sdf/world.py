@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,12 @@ class Robot:
     name: str
     model: str  #: name of the model, which its task goes by
     placed: Placed
+    source: str = ""  #: model's name, or the path of its file or folder, by which `compose` finds it again
+
+    @property
+    def wish(self) -> str:
+        """The word by which `compose` chooses this robot again: NAME or NAME:MODEL."""
+        return f"{self.name}:{self.source}" if self.source else self.name
 
     @property
     def description(self) -> Model:
@@ -199,16 +205,17 @@ def _choose(
             raise ConfigError(f"{wish!r}: the name must be free in {file.name} and be lower-case letters, digits and _")
         else:
             description = _robot_model(model, name, file, notes)
+            source = str(Path(model).expanduser().resolve()) if Path(model).expanduser().exists() else model
             model = _short_name(model)
             extra.append((name, model))
-            robots[name] = Robot(name, model, Placed(description, Pose()))
+            robots[name] = Robot(name, model, Placed(description, Pose()), source)
     placed = {**scenery, **{name: robot.placed for name, robot in robots.items() if (name, robot.model) not in extra}}
     for name, model in extra:
         likes = [item.pose for item in present.values() if _model_name(item) == model]
         start = likes[0] if likes else standing_pose(robots[name].description)
         item = Placed(robots[name].description, free_pose(robots[name].description, start, placed, file))
         placed[name] = item
-        robots[name] = Robot(name, model, item)
+        robots[name] = replace(robots[name], placed=item)
     return robots
 
 
