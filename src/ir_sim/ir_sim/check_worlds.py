@@ -62,9 +62,9 @@ def check_file(path: Path, folder: Path, floor: Path) -> WorldCheck | None:
         world = compose(path) if kind == "world" else compose(floor, [f"robot:{path}"])
         _run(world)
     except MissingResource as error:
-        return WorldCheck(name, kind, "incomplete", _short(error, folder))
+        return WorldCheck(name, kind, "incomplete", _short(error, folder, path))
     except ConfigError as error:
-        return WorldCheck(name, kind if "kind" in locals() else "world", "refused", _short(error, folder))
+        return WorldCheck(name, kind if "kind" in locals() else "world", "refused", _short(error, folder, path))
     except Exception as error:  # what must not happen is a result, too
         return WorldCheck(name, kind, "fault", f"{type(error).__name__}: {error}")
     robots = ", ".join(world.robots) if kind == "world" else "takes commands"
@@ -89,8 +89,9 @@ def _run(world: World) -> None:
         raise ConfigError(f"{world.file}: its physics diverges")
 
 
-def _short(error: Exception, folder: Path) -> str:
-    text = str(error).replace(f"{folder}/", "").splitlines()[0]
+def _short(error: Exception, folder: Path, path: Path) -> str:
+    """The first line of an error, without the folders in it."""
+    text = str(error).replace(f"{path.resolve().parent}/", "").replace(f"{folder}/", "").splitlines()[0]
     return text if len(text) <= 220 else f"{text[:217]}…"
 
 

@@ -485,3 +485,24 @@ def test_only_the_first_world_of_a_file_is_read_and_that_is_noted(tmp_path):
     path = Path(tmp_path / "two.sdf")
     path.write_text('<sdf version="1.9"><world name="a"/><world name="b"/></sdf>')
     assert compose(path).name == "a" and "only the file's first world" in compose(path).notes[0]
+
+
+def test_the_ground_and_the_sun_of_every_world_need_no_download(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("GZ_FUEL_CACHE_PATH", str(tmp_path / "cache"))
+    base = "https://fuel.gazebosim.org/1.0/OpenRobotics/models"
+    lines = [f"<include><uri>{uri}</uri></include>" for uri in (f"{base}/Sun", f"{base}/Ground Plane", "model://sun")]
+    made = world(*lines, falling(0xFFFF, "ball", 0.15))
+    assert list(made.scenery) == ["ground_plane", "ball"] and len(made.notes) == 3
+    assert settled(made, 1.0)[1].body("ball/l").xpos[2] == pytest.approx(0.1, abs=0.01)
+    sun = tmp_path / "cache" / "fuel.gazebosim.org" / "openrobotics" / "models" / "sun" / "1"
+    sun.mkdir(parents=True)
+    (sun / "model.sdf").write_text('<sdf version="1.6"><light name="sun" type="directional"/></sdf>')
+    assert world(lines[0]).notes == ()
+
+
+def test_a_visual_may_be_called_as_a_collision(world):
+    link = f'<link name="l"><collision name="c">{BALL}</collision><visual name="c">{BALL}</visual></link>'
+    model = compile_world(world(f'<model name="m"><static>1</static>{link}</model>'))
+    assert model.geom("m::l::c").contype[0] and not model.geom("m::l::c_visual").contype[0]
+    with pytest.raises(ConfigError, match="two collisions named 'c'"):
+        world(f'<model name="m">{link.replace("visual", "collision")}</model>')

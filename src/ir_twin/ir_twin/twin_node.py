@@ -26,7 +26,8 @@ from ir_common.verdict_kinds import Sent, VerdictMode
 from ir_interfaces.msg import TaskState, TwinStatus
 from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
-from ir_sim.tasks import Task, read_tasks
+from ir_sim.sdf.world import compose
+from ir_sim.tasks import Task, read_tasks, robot_task
 from ir_twin.learner_process import LearnerProcess
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_engine import TwinEngine
@@ -47,7 +48,8 @@ class TwinNode(LeanNode):
         super().__init__("twin", **options)
         self.parameters = declare(self, TwinConfig, self._on_change)
         config = self.parameters.config
-        tasks = read_tasks(config.robots, config.world)
+        world = compose(config.world, config.robots) if config.world else None
+        tasks = {n: robot_task(r, world) for n, r in world.robots.items()} if world else read_tasks(config.robots, None)
         log = self.get_logger()
         learner = LearnerProcess(config, log.warning)
         self.engine = TwinEngine(config, tasks, learner, log.warning, note=log.info, recorded=True)

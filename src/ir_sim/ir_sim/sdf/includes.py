@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 
 from ir_sim.sdf import grammar, resources
@@ -14,6 +15,13 @@ from ir_sim.sdf.urdf_reader import read_urdf
 from ir_sim.sdf.versions import upgrade
 
 DEPTH = 20  #: of models in models; more is a model that includes itself
+#: Models that nearly every world of Gazebo's includes from the net, where they are not on this machine: what they are.
+_EVERYWHERE = {
+    "sun": "",
+    "groundplane": '<model name="ground_plane"><static>true</static><link name="link"><collision name="collision">'
+    '<geometry><plane/></geometry></collision><visual name="visual"><geometry><plane/></geometry></visual>'
+    "</link></model>",
+}
 _JOINT_NAMES = ("joint_name", "left_joint", "right_joint")
 
 
@@ -33,8 +41,32 @@ def load_model(path: Path, notes: Notes, depth: int = 0) -> Element:
             raise root.error("is no SDFormat: expected <sdf>")
     upgrade(root)
     grammar.check(root, notes)
-    model = root.require("model")
-    return expand(model, notes, depth)
+    return expand(root.require("model"), notes, depth)
+
+
+def _load(element: Element, notes: Notes, depth: int) -> Element | None:
+    """The <model> that an <include> names; None: it is a light or an actor, which no robot touches."""
+    uri = element.require("uri")
+    try:
+        folder = resources.find(uri)
+    except resources.MissingResource:
+        known = re.sub(r"[ _+]|%20", "", uri.text.strip().rstrip("/").rpartition("/")[2]).lower()
+        if known not in _EVERYWHERE:
+            raise
+        text = _EVERYWHERE[known]
+        notes.add(uri, f"{uri.text.strip()!r} is not on this machine; {'a plane' if text else 'nothing'} stands for it")
+        return parse(uri.file, text.encode()) if text else None
+    path = resources.model_file(folder) if folder.is_dir() else folder
+    if path is None:
+        raise uri.error(f"no model.sdf, and no URDF, in {folder}")
+    if path.suffix == ".sdf":
+        root = parse(path)
+        other = next((child for child in root.children if child.tag in ("light", "actor")), None)
+        if other is not None and root.find("model") is None:
+            if other.tag == "actor":
+                notes.add(uri, "is an actor, which is passed over")
+            return None
+    return load_model(path, notes, depth)
 
 
 def expand(model: Element, notes: Notes, depth: int = 0) -> Element:
@@ -48,20 +80,18 @@ def expand(model: Element, notes: Notes, depth: int = 0) -> Element:
         elif child.tag == "include":
             included = include(child, notes, depth + 1)
             merge = child.attributes.get("merge", "false").lower() in ("true", "1")
-            children += _merged(child, included) if merge else [included]
+            if included is not None:
+                children += _merged(child, included) if merge else [included]
         else:
             children.append(child)
     return model.with_children(children)
 
 
-def include(element: Element, notes: Notes, depth: int = 0) -> Element:
-    """The <model> that an <include> names, with the include's name, pose, static and plugins."""
-    uri = element.require("uri")
-    folder = resources.find(uri)
-    path = resources.model_file(folder) if folder.is_dir() else folder
-    if path is None:
-        raise uri.error(f"no model.sdf, and no URDF, in {folder}")
-    model = load_model(path, notes, depth)
+def include(element: Element, notes: Notes, depth: int = 0) -> Element | None:
+    """The <model> that an <include> names, with the include's name, pose and the like; None: a light or an actor."""
+    model = _load(element, notes, depth)
+    if model is None:
+        return None
     given = {tag: element.find(tag) for tag in ("pose", "static", "placement_frame")}
     model = rename(model, element.string("name", "") or model.attribute("name"))
     placement = given["placement_frame"]

@@ -115,6 +115,9 @@ def _read_link(element: Element, frames: Frames, notes: Notes) -> Link:
     inertial = element.find("inertial")
     read = [read_collision(e, frames, name, notes) for e in element.all("collision")]
     collisions = tuple(collision for collision in read if collision)
+    for number, collision in enumerate(collisions):
+        if any(other.name == collision.name for other in collisions[:number]):
+            raise element.error(f"has two collisions named {collision.name!r}")
     shown = [read_visual(e, frames, name, notes) for e in element.all("visual")]
     sensors = tuple(
         read_sensor(e, frames.within(e, name), notes)

@@ -263,7 +263,7 @@ class _ModelCompiler:
         if shape.kind == "heightmap":
             pose = pose @ Pose(shape.shift)
         geom = body.add_geom(
-            name=f"{self._model.name}::{link.name}::{name}",
+            name=self._free_name(link, name),
             type=_SHAPES[shape.kind],
             pos=pose.position,
             quat=pose.quaternion,
@@ -275,6 +275,13 @@ class _ModelCompiler:
         else:
             geom.size = _SIZES.get(shape.kind, lambda size: [size[0], size[1] / 2, 0.0])(shape.size)
         return geom
+
+    def _free_name(self, link: Link, name: str) -> str:
+        """Name of a collision or visual; collisions come first, and a visual may be called as one of them."""
+        full = f"{self._model.name}::{link.name}::{name}"
+        while self._spec.geom(full) is not None:
+            full += "_visual"
+        return full
 
     def _add_sensor(self, body: mujoco.MjsBody, sensor: Sensor) -> None:
         name = f"{self._model.name}/{sensor.name}"

@@ -113,7 +113,13 @@ def _link(name: str, link: Element, colours: dict[str, Element], extra: list[Ele
             elif (colour := _colour(shape, colours)) is not None:
                 parts.append(colour)
             made.children.append(_inner(shape, tag, *parts, name=f"{name}_{tag}{f'_{number}' if number else ''}"))
-    made.children += [e for e in extra if e.tag == "sensor"]
+    collisions = [e.attribute("name") for e in made.all("collision")]
+    for sensor in (e for e in extra if e.tag == "sensor"):
+        contact = sensor.find("contact")
+        if contact is not None:  # it names collisions as Gazebo's converter would
+            kept = [e for e in contact.children if e.tag != "collision"]
+            contact.children = [*kept, *(contact.leaf("collision", name) for name in collisions)]
+        made.children.append(sensor)
     return made
 
 

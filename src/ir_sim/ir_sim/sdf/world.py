@@ -170,6 +170,8 @@ def _read_placed(world: Element, notes: Notes) -> dict[str, Placed]:
         if element.attributes.get("merge", "false").lower() in ("true", "1"):
             raise element.error('merge="true" is for models that include; a world cannot')
         source = include(element, notes) if element.tag == "include" else expand(element, notes)
+        if source is None:
+            continue
         name = source.attribute("name")
         if name in models:
             raise element.error(f"the name {name!r} is taken; give this one a <name> of its own")
