@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from ir_sim.sdf.resources import MissingResource
 from ir_sim.simulation import Simulation
 
 SECONDS = 0.2  #: of simulated time that a world must run
+_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/:,'\"]+/)+")  # of absolute paths, but not of addresses in the net
 _SUFFIXES = (".sdf", ".world", ".urdf", ".xacro")
 _FLOOR = """<sdf version="1.9"><world name="floor">
 <physics name="p" type="dart"><max_step_size>0.002</max_step_size></physics>
@@ -29,10 +31,10 @@ _FLOOR = """<sdf version="1.9"><world name="floor">
 </collision></link></model></world></sdf>
 """
 _OUTCOMES = {
-    "runs": "runs",
-    "refused": "is refused, with file and line",
-    "incomplete": "names models or meshes that are not on this machine",
-    "fault": "ends with a fault of the stack",
+    "runs": "run",
+    "refused": "are refused, with the reason",
+    "incomplete": "name models or meshes that are not on this machine",
+    "fault": "end with a fault of the stack",
 }
 
 
@@ -92,6 +94,7 @@ def _run(world: World) -> None:
 def _short(error: Exception, folder: Path, path: Path) -> str:
     """The first line of an error, without the folders in it."""
     text = str(error).replace(f"{path.resolve().parent}/", "").replace(f"{folder}/", "").splitlines()[0]
+    text = _FOLDERS.sub("", text.partition("; looked for")[0])
     return text if len(text) <= 220 else f"{text[:217]}…"
 
 
