@@ -35,7 +35,7 @@ from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
 from ir_sim.simulation import Simulation
 from ir_sim.simulator_node import SimulatorConfig
-from ir_sim.tasks import make_task
+from ir_sim.tasks import robot_task
 from ir_sim.tasks.base import Array
 from ir_slicing.live.agents_engine import AgentsEngine
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
@@ -83,7 +83,7 @@ class ModelRun:
         nodes = describe(stack, Path(self._folder.name)).nodes
         self._compute = round(arguments.own.compute * NANOSECONDS)
         self.world = compose(stack.world, stack.robots)
-        self.tasks = {name: make_task(robot.model, self.world) for name, robot in self.world.robots.items()}
+        self.tasks = {name: robot_task(robot, self.world) for name, robot in self.world.robots.items()}
         self._side = "/edge" if stack.radio == "on" else ""
         self._radio: RadioPart | None = None
         self._twin: TwinEngine | None = None
