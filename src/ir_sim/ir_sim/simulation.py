@@ -148,14 +148,19 @@ class Simulation:
         """Kind of reading by topic, for everything that makes readings."""
         return {stream.topic: stream.kind for stream in self._streams}
 
+    @property
+    def next_report(self) -> int:
+        """The step before which no reading is made."""
+        check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
+        return min([check, *(stream.due for stream in self._streams)])
+
     def step(self, count: int, sink: Sink | None = None) -> None:
         """Runs physics steps; what sensors report meanwhile goes to `sink`."""
         end = self.steps + count
         while self.steps < end:
-            event = min((stream.due for stream in self._streams), default=end)
-            check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
-            self._run(min(end, event, check) - self.steps)
-            if self.steps == event or self.steps == check:
+            report = self.next_report
+            self._run(min(end, report) - self.steps)
+            if self.steps == report:
                 self._report(sink)
 
     def sensors(self, name: str) -> Sensors:
@@ -179,6 +184,13 @@ class Simulation:
             bearings=lidar.bearings if lidar else np.empty(0),
             bumps=view.bump_bearings(),
         )
+
+    def places(self, sink: Sink) -> None:
+        """Makes a reading of every robot's odometry, besides those that come with time."""
+        self._refresh()
+        for stream in self._streams:
+            if stream.kind == "odom":
+                self._emit(stream, self._value(stream), sink)
 
     @staticmethod
     def _task_order(view: RobotView) -> list[int]:

@@ -25,15 +25,17 @@ from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, run
 from ir_common.ros_params import declare
 from ir_common.ros_poll import Unexecuted
-from ir_interfaces.msg import Allocation, CellReport, SliceList
+from ir_interfaces.msg import Allocation, CellReport, RadioHorizon, SliceList, TaskState
 from ir_radio.books.flow_counters import FlowKey
 from ir_radio.engine.relay_config import RelayConfig, load_radio
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_radio.model.slice_specs import SliceSpec
 from ir_radio.ros.ros_diagnostics import Diagnostics
-from ir_radio.ros.ros_pump import Port, Pump, RosTime
+from ir_radio.ros.ros_pump import Arrival, Port, Pump, RosTime
 from ir_radio.ros.ros_qos import QosWatch, qos_of
 from ir_radio.ros.ros_slice_messages import report_to_message, spec_from_message
+from ir_radio.ros.ros_stamps import is_stamped
+from ir_radio.ros.ros_stepped_pump import InstantTime, SteppedPump, effect_message
 from ir_radio.ros.ros_warm_up import compile_first
 
 _SWITCH_INTERVAL = 1e-4
@@ -53,9 +55,11 @@ class RelayNode(Node):
         self._refused_allocations = 0
         self._retired: list[Publisher] = []
         self._group = Unexecuted()
-        self._time = RosTime(self.get_clock().ros_time_is_active)
+        stepped = self._config.sync
+        simulated = stepped or self.get_clock().ros_time_is_active
+        self._all_open = False
         sys.setswitchinterval(_SWITCH_INTERVAL)  # the pump must not wait long for the executor's thread
-        start = 0 if self.get_clock().ros_time_is_active else self._time.now()
+        start = 0 if simulated else RosTime(False).now()
         engine = RelayEngine(
             carrier, self._config.robots, links, mini_slots=self._config.mini_slots or None, start=start,
             seed=self._config.seed, edge_namespace=self._config.edge_namespace,
@@ -63,20 +67,24 @@ class RelayNode(Node):
         )  # fmt: skip
         assert engine.journal is not None
         self._journal = JournalPublisher(self, engine.journal)
-        self._engine, self._pump = engine, Pump(self, engine, self._time)
-        self._qos, self._diagnostics = QosWatch(self, engine.notice), Diagnostics()
-        self._diagnose = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
-        self._report = self.create_publisher(CellReport, "~/report", RELIABLE)
+        self._engine = engine
         newest = QoSProfile(depth=1, reliability=STREAM.reliability)
         self._poses = {
             robot: self._listen(Odometry, f"{robot}/{self._config.pose_topic}", newest)
             for robot in self._config.robots
             if robot not in links
         }
+        self._horizon: Publisher | None = None
+        self._time: RosTime = InstantTime(engine) if stepped else RosTime(simulated)
+        self._pump = self._make_pump()
+        self._qos, self._diagnostics = QosWatch(self, engine.notice), Diagnostics()
+        self._diagnose = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
+        self._report = self.create_publisher(CellReport, "~/report", RELIABLE)
         self.create_subscription(SliceList, "/slicing/slices", self._on_slices, LATCHED)
         self.create_subscription(Allocation, "/slicing/allocation", self._on_allocation, LATCHED)
         self._report_timer = self.create_timer(1.0 / self._config.report_rate, self._publish_report)
-        self.create_timer(1.0 / self._config.pose_rate, self._read_poses)
+        if not stepped:
+            self.create_timer(1.0 / self._config.pose_rate, self._read_poses)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_DISCOVERY_PERIOD, self._discover, clock=steady)
         self.create_timer(_DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
@@ -86,6 +94,21 @@ class RelayNode(Node):
         )
         gc.collect()
         gc.freeze()  # a full collection of all that was imported would stop the pump for some 10 ms
+
+    def _make_pump(self) -> Pump:
+        config, time = self._config, self._time
+        if isinstance(time, InstantTime):
+            period, patience = round(1e9 / config.pose_rate), config.sync_patience
+            return SteppedPump(
+                self, self._engine, time, patience, self._take_poses, period, lambda: self._all_open
+            )  # fmt: skip
+        self._horizon = self.create_publisher(RadioHorizon, "~/horizon", RELIABLE)
+        return Pump(self, self._engine, time, self._tell)
+
+    def _tell(self, arrival: Arrival) -> None:
+        """In the pump: says when a command was there, for those who measure how late it takes effect."""
+        if self._horizon is not None and self._horizon.get_subscription_count():
+            self._horizon.publish(RadioHorizon(commands=[effect_message(arrival)]))
 
     def close(self) -> None:
         """Ends the pump, and lets go of what would keep topics alive."""
@@ -137,6 +160,7 @@ class RelayNode(Node):
 
     def _discover(self) -> None:
         self._open_flows()
+        self._all_open = self._all_open or self._ready()
         self._discoveries += 1
         if self._discoveries == _POSE_PATIENCE:
             for robot in self._poses.keys() - self._engine.linked:
@@ -149,6 +173,28 @@ class RelayNode(Node):
             self._retired = [publisher for publisher in self._retired if publisher not in idle]
             for publisher in idle:
                 self.destroy_publisher(publisher)
+
+    def _ready(self) -> bool:
+        """Whether all that is to cross the radio can: links and shares are known, and both ends of each flow are there.
+
+        A topic that nobody publishes, or nobody hears, has no ends.
+        """
+        if not self._engine.sequence or self._engine.linked < set(self._config.robots):
+            return False
+        opened, unopened = self._pump.call(lambda: (dict(self._pump.ports), self._engine.openable()))
+        if any(flow.message_type for _, flow in unopened.values()):
+            return False
+        answered = {p.robot for p in opened.values() if p.downlink and p.subscription.get_publisher_count()}
+        for port in opened.values():
+            speaks = port.state or self.count_publishers(port.name) > 0
+            heard = port.state or self.count_subscribers(port.publisher.topic_name) > 0
+            if speaks and not port.subscription.get_publisher_count():
+                return False
+            if speaks and heard and not port.publisher.get_subscription_count():
+                return False
+            if port.state and port.robot not in answered:
+                return False
+        return bool(opened)
 
     def _open_flows(self) -> None:
         """Opens the flows whose message type, and whose robot's link, are known by now."""
@@ -174,7 +220,7 @@ class RelayNode(Node):
             return None
 
     def _open(self, key: FlowKey, spec: SliceSpec, kind: Any, source: str, target: str) -> None:
-        qos, publisher_qos = qos_of(spec, self._config.history, self._config.qos_grace)
+        qos, publisher_qos = qos_of(spec, self._config.history, None if self._config.sync else self._config.qos_grace)
         publisher = self.create_publisher(
             kind, target, publisher_qos, callback_group=self._group,
             event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
@@ -183,7 +229,8 @@ class RelayNode(Node):
         port = Port(
             flow=self._pump.call(lambda: self._engine.open_flow(key)), name=source, robot=key.robot, slice=key.slice,
             urllc=spec.type == "urllc", bound=round(spec.max_latency * 1e9), subscription=subscription,
-            publisher=publisher,
+            publisher=publisher, downlink=key.direction == "downlink", state=kind is TaskState,
+            stamped=is_stamped(kind),
         )  # fmt: skip
         self._qos.open(port)
         self._pump.call(lambda: self._pump.open(port))
@@ -197,7 +244,7 @@ class RelayNode(Node):
 
     # --- poses and reports ---
 
-    def _read_poses(self) -> None:
+    def _new_poses(self) -> dict[str, tuple[float, float, float]]:
         poses = {}
         for robot, subscription in self._poses.items():
             with subscription.handle:
@@ -205,6 +252,16 @@ class RelayNode(Node):
             if taken is not None:
                 point = deserialize_message(taken[0], Odometry).pose.pose.position
                 poses[robot] = (point.x, point.y, point.z)
+        return poses
+
+    def _take_poses(self) -> None:
+        """In a pump that goes in step with the simulation."""
+        if poses := self._new_poses():
+            for refusal in self._engine.set_poses(poses):
+                self.get_logger().warning(refusal, throttle_duration_sec=10.0)
+
+    def _read_poses(self) -> None:
+        poses = self._new_poses()
         if poses.keys() - self._engine.linked:
             self._pump.call(lambda: self._set_poses(poses))
             self._open_flows()

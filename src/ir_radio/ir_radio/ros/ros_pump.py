@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
@@ -26,6 +26,7 @@ from rclpy.subscription import Subscription
 from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import NEVER, CellEvent
 from ir_radio.engine.relay_engine import RelayEngine
+from ir_radio.ros.ros_stamps import stamp_of
 from ir_radio.ros.tick_clock import TickClock
 
 _LONGEST_WAIT = 200_000_000
@@ -45,6 +46,9 @@ class Port:
         name: the topic that it comes from.
         robot, slice, urllc: what it belongs to.
         bound: latency bound of its slice, ns.
+        downlink: it goes to the robot.
+        state: it carries states, which the edge answers with commands.
+        stamped: its messages begin with a header.
         late: messages that were published later than the bound after they came in.
     """
 
@@ -56,7 +60,33 @@ class Port:
     bound: int
     subscription: Subscription
     publisher: Publisher
+    downlink: bool = False
+    state: bool = False
+    stamped: bool = False
     late: int = 0
+
+
+class Held(NamedTuple):
+    """A message that is in the cell."""
+
+    port: Port
+    data: bytes
+    arrival: int
+    """ns, when it was let in."""
+    host: int
+    """ns, time that processes of the host, not the radio, took for it and the state that it answers until then; -1: a
+    command that answers none."""
+
+
+class Arrival(NamedTuple):
+    """A command that crossed the radio; times in ns."""
+
+    topic: str
+    effect: int
+    """When its last bit arrived."""
+    due: int
+    """When it would have, had processes taken no time; 0: not known, as it answers no state."""
+    data: bytes
 
 
 class Pump:
@@ -66,13 +96,18 @@ class Pump:
         node: the node of the subscriptions and publishers.
         engine: the cell with what is in force in it.
         time_: ROS time.
+        tell: told of each command that crossed, before it is published.
     """
 
-    def __init__(self, node: Node, engine: RelayEngine, time_: RosTime) -> None:
-        self._node, self.engine, self._time = node, engine, time_
+    def __init__(
+        self, node: Node, engine: RelayEngine, time_: RosTime, tell: Callable[[Arrival], None] | None = None
+    ) -> None:
+        self._node, self.engine, self._time, self._tell = node, engine, time_, tell
+        self._asked: dict[str, tuple[int, int]] = {}  # by robot: when a state reached the edge, and its `Held.host`
+        self._prepare()
         self.ports: dict[int, Port] = {}
         self._by_pointer: dict[int, Port] = {}
-        self._held: dict[int, tuple[Port, bytes, int]] = {}  # and when it came in, ns
+        self._held: dict[int, Held] = {}
         self.lags: deque[int] = deque(maxlen=_LAGS)
         self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._guard = GuardCondition(None, None, context=node.context)
@@ -121,7 +156,7 @@ class Pump:
 
     def needs(self, publisher: Publisher) -> bool:
         """Is a message on its way to this publisher?"""
-        return any(held.publisher is publisher for held, _, _ in self._held.values())
+        return any(held.port.publisher is publisher for held in self._held.values())
 
     def catch_up(self) -> int:
         """Brings the engine up to the present and publishes what is due; returns the time, ns."""
@@ -132,12 +167,22 @@ class Pump:
     def finish(self, events: list[CellEvent]) -> None:
         """Publishes messages that arrived and forgets those that were dropped."""
         for number, _, departure, fate in events:
-            port, data, arrival = self._held.pop(number)
+            held = self._held.pop(number)
+            port = held.port
             if fate == Fate.DELIVERED:
-                port.publisher.publish(data)
+                if port.downlink and self._tell is not None:
+                    due = departure - held.host if held.host >= 0 else 0
+                    self._tell(Arrival(port.publisher.topic_name, departure, due, held.data))
+                port.publisher.publish(held.data)
                 now = self._time.now()
                 self.lags.append(now - departure)
-                port.late += now - arrival > port.bound
+                port.late += now - held.arrival > port.bound
+                if port.state:
+                    self._ask(port, departure, held.host)
+
+    def _ask(self, port: Port, departure: int, host: int) -> None:
+        """A state has reached the edge: what comes for its robot next is counted as the answer."""
+        self._asked[port.robot] = departure, host
 
     def _run(self) -> None:
         try:
@@ -154,12 +199,15 @@ class Pump:
 
     def _wait(self) -> list[int]:
         if self._wait_set is None:
-            self._wait_set = _rclpy.WaitSet(len(self.ports), 1, 0, 0, 0, 0, self._node.context.handle)
+            count = len(self.ports) + len(self._notes)
+            self._wait_set = _rclpy.WaitSet(count, 1, 0, 0, 0, 0, self._node.context.handle)
         wait_set = self._wait_set
         wait_set.clear_entities()
         wait_set.add_guard_condition(self._guard.handle)
         for port in self.ports.values():
             wait_set.add_subscription(port.subscription.handle)
+        for note in self._notes:
+            wait_set.add_subscription(note.handle)
         timeout = 0 if self._tasks else self._timeout()
         wait_set.wait(timeout)
         return list(wait_set.get_ready_entities("subscription"))
@@ -176,25 +224,44 @@ class Pump:
         self._retry = min(2 * self._retry, _LONGEST_RETRY)  # the clock stands still, or its tick is late
         return self._retry
 
+    def _prepare(self) -> None:
+        """Before the thread begins: makes what it works with."""
+        self._notes: list[Subscription] = []  # that the thread waits on beside its ports
+
     def _take(self, ready: list[int]) -> None:
         """Lets in what came, as of when it was sent, as far as the cell is not beyond that."""
+        came = [
+            (self._time.at(info["source_timestamp"]), port, data)
+            for port, data, info in self._taken(self._by_pointer[pointer] for pointer in ready)
+        ]
+        came.sort(key=itemgetter(0))
+        for sent, port, data in came:
+            self._let_in(port, data, max(sent, self.engine.cell.now))
+
+    def _taken(self, ports: Iterable[Port]) -> list[tuple[Port, bytes, Any]]:
+        """What waits on some ports: message and what the middleware says about it."""
         came = []
-        for pointer in ready:
-            port = self._by_pointer[pointer]
+        for port in ports:
             handle, kind = port.subscription.handle, port.subscription.msg_type
             for _ in range(_BATCH):
                 taken = handle.take_message(kind, True)
                 if taken is None:
                     break
-                came.append((self._time.at(taken[1]["source_timestamp"]), port, taken[0]))
-        came.sort(key=itemgetter(0))
-        for sent, port, data in came:
-            self._let_in(port, data, max(sent, self.engine.cell.now))
+                came.append((port, *taken))
+        return came
+
+    def _host_time(self, port: Port, data: bytes, time_: int) -> int:
+        """`Held.host` of a message that is let in at `time_`."""
+        if port.downlink:
+            asked, before = self._asked.pop(port.robot, (time_ + 1, 0))
+            return before + time_ - asked
+        return max(0, time_ - stamp_of(data)) if port.state and port.stamped else 0
 
     def _let_in(self, port: Port, data: bytes, time_: int) -> None:
+        host = self._host_time(port, data, time_)
         number, fate = self.engine.offer(port.flow, len(data), time_)
         if fate == Fate.ACCEPTED:
-            self._held[number] = (port, data, time_)
+            self._held[number] = Held(port, data, time_, host)
         elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
             self._warned[port.flow, fate] = time_
             self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
