@@ -236,7 +236,11 @@ class DirectWait(CommandWait):
 
     def meet(self) -> None:
         """As `CommandWait.meet`."""
-        self._stand(self._node, self._all, self._take, lambda: not (self._onboard.waiting() or self._edge.waiting()))
+        self._stand(self._node, self._all, self._look, lambda: not (self._onboard.waiting() or self._edge.waiting()))
+
+    def _look(self) -> None:
+        self._take()
+        self.catch_up()
 
     def obeyed(self, robot: str, steps: int) -> None:
         """As `CommandWait.obeyed`."""

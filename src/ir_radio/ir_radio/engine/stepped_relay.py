@@ -142,13 +142,12 @@ class SteppedRelay:
     def _ask(self, robots: Iterable[str], now: int) -> None:
         for robot in robots:
             self._onboard.ask(robot)
-            if self._done.get(robot, -1) >= now:
+            if self._done.get(robot) == now:
                 self._onboard.heard(robot)
 
     def _begin(self, now: int) -> None:
         """The simulation began anew: what is on its way is dropped, nothing is owed."""
         self._early.clear()
-        self._done.clear()
         self._edge.dismiss()
         self._onboard.dismiss()
         for event in [*self._events, *self._engine.begin(now)]:
