@@ -197,14 +197,15 @@ class DirectWait(CommandWait):
         schedule: counts how late they were.
         patience: s of wall time that a robot's controller, or its on-board part, is waited for.
         take: takes the commands that have come.
+        step: ns of a physics step.
     """
 
     def __init__(
         self, node: Node, topics: Sequence[CommandTopic], schedule: CommandSchedule, patience: float,
-        take: Callable[[], None],
+        take: Callable[[], None], step: int,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._node, self._schedule, self._take = node, schedule, take
+        self._node, self._schedule, self._take, self._step = node, schedule, take, step
         self._done = node.create_subscription(
             ControlStepDone, "/robots/done", self._on_done, KEPT, callback_group=Unexecuted()
         )
@@ -213,6 +214,7 @@ class DirectWait(CommandWait):
         self._onboard = Answers(patience, lambda robot: self._fell_silent(robot, "its on-board part does not go on"))
         self._asked: dict[str, int] = {}
         self._done_at: dict[str, int] = {}
+        self._early: dict[str, int] = {}  # answers that came before the note about their states
 
     @property
     def silent(self) -> list[str]:
@@ -227,8 +229,10 @@ class DirectWait(CommandWait):
         """As `CommandWait.tell`."""
         for robot in due:
             self._onboard.ask(robot)
-            if self._done_at.get(robot, -1) >= now:
+            if self._done_at.get(robot) == now:
                 self._onboard.heard(robot)
+            else:
+                self._early[robot] = 0
 
     def catch_up(self) -> None:
         """As `CommandWait.catch_up`."""
@@ -244,8 +248,11 @@ class DirectWait(CommandWait):
 
     def obeyed(self, robot: str, steps: int) -> None:
         """As `CommandWait.obeyed`."""
-        self._edge.heard(robot)
-        self._schedule.lateness.obeyed(steps, self._asked.pop(robot, 0))
+        if robot in self._early:
+            self._early[robot] += 1
+        else:
+            self._edge.heard(robot)
+            self._schedule.lateness.obeyed(steps, self._asked.pop(robot, 0))
 
     def restart(self) -> None:
         """As `CommandWait.restart`."""
@@ -253,11 +260,15 @@ class DirectWait(CommandWait):
         self._onboard.dismiss()
         self._asked.clear()
         self._done_at.clear()
+        self._early.clear()
 
     def _on_done(self, message: ControlStepDone) -> None:
         robot, stamp = message.header.frame_id, to_nanoseconds(message.header.stamp)
         self._done_at[robot] = stamp
         self._onboard.heard(robot)
+        early = self._early.pop(robot, 0)
         if message.answers:
             self._asked[robot] = stamp
             self._edge.ask(robot, message.answers)
+        for _ in range(early):
+            self.obeyed(robot, stamp // self._step)

@@ -105,7 +105,8 @@ class SimulatorNode(LeanNode):
         self._running = 0.0  # s of wall time
         self._host = self.create_publisher(HostReport, "~/host", LATCHED)
         self.create_service(ResetSimulation, "~/reset", self._on_reset)
-        self._resets = self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots)
+        group = Unexecuted() if self._synced else None  # robots are put back between two physics steps, too
+        self._resets = self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots, callback_group=group)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(StepSimulation, "~/step", self._on_step)
         self._pacer = Pacer(world.time_step, longest_turn(world), TICK)
@@ -120,7 +121,10 @@ class SimulatorNode(LeanNode):
     def _make_wait(self, config: SimulatorConfig) -> CommandWait:
         topics = [CommandTopic(name, each.msg_type, each) for name, each in self._commands.items()]
         if config.sync == "direct":
-            return DirectWait(self, topics, self._schedule, config.sync_patience, self._take_commands)
+            return DirectWait(
+                self, topics, self._schedule, config.sync_patience, self._take_commands,
+                self.simulation.step_nanoseconds,
+            )  # fmt: skip
         # the radio itself waits for others that long, and says so meanwhile
         patience = 2.0 * config.sync_patience if config.sync == "radio" else 0.0
         return RadioWait(self, topics, self._schedule, patience)
@@ -278,7 +282,10 @@ class SimulatorNode(LeanNode):
             return
         self._wait.meet()
         self._take_commands()
-        if isinstance(self.executor, LeanExecutor):
+        self._serve_resets()
+
+    def _serve_resets(self) -> None:
+        if self._synced and isinstance(self.executor, LeanExecutor):
             self.executor.serve_now(self._resets)
 
     def _set_pace(self) -> None:
@@ -288,9 +295,11 @@ class SimulatorNode(LeanNode):
 
     def _on_tick(self) -> None:
         if self._paused or (self._gate is not None and not self._begins(self._gate)):
+            self._serve_resets()
             return
         for count in self._pacer.round(lambda: self.simulation.steps):
-            self._take_commands()
+            if not self._synced:
+                self._take_commands()
             self.advance(count, waiting=True)
         now = time.monotonic()
         self._running, self._since = self._running + now - self._since, now
