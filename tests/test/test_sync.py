@@ -26,7 +26,6 @@ from ir_sim.tasks import make_task
 
 MANY = QoSProfile(depth=10_000)
 HEADLESS = ["dashboard:=off", "rendering:=false", "twin:=off", "slicing:=static"]
-BUSY = "while True: pass"
 
 
 @contextmanager

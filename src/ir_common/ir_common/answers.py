@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
@@ -74,8 +73,3 @@ class Answers:
         for one in [who] if who is not None else list(self._owed):
             self._owed.pop(one, None)
             self._since.pop(one, None)
-
-    @property
-    def left(self) -> float:
-        """s until the next wait is over at the latest; inf: nobody is waited for."""
-        return min((since + self._patience - self._clock() for since in self._since.values()), default=math.inf)

@@ -148,7 +148,7 @@ class RadioWait(CommandWait):
         """As `CommandWait.meet`."""
         self.catch_up()
         if self._patience and not self._may_go():
-            self._heard = max(self._heard, time.monotonic())
+            self._heard = time.monotonic()
             self._stand(self._node, [self._horizons], self.catch_up, lambda: self._may_go() or self._give_up())
 
     def _may_go(self) -> bool:
