@@ -118,7 +118,7 @@ def test_no_file_that_a_run_makes_has_the_name_of_a_node(tmp_path: Path) -> None
 @pytest.mark.parametrize("part", ARGUMENTS_OF)
 def test_a_part_is_that_of_the_whole(tmp_path: Path, part: str) -> None:
     words = ["robots:=cart", "seed:=7"]
-    whole = [spec for spec in described(tmp_path, *words).nodes if spec.part == part]
+    whole = [spec for spec in described(tmp_path, *words, "sync:=off").nodes if spec.part == part]
     assert described(tmp_path, *words, part=part).nodes == whole != []
     with pytest.raises(ConfigError, match="unknown argument 'duration:='"):
         parse(["duration:=3"], part)
@@ -241,3 +241,23 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
 def test_mistakes_are_told(tmp_path: Path, words: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         described(tmp_path, *words)
+
+
+def test_simulator_on_board_part_and_radio_go_in_step_where_all_are_known(tmp_path: Path) -> None:
+    for words, simulator, others in (
+        ((), "radio", True), (("radio:=off",), "direct", True), (("sync:=off",), None, False),
+    ):  # fmt: skip
+        stack = described(tmp_path, *words, "sync_patience:=2.5")
+        by_name = {spec.executable: spec.parameters for spec in stack.nodes}
+        given = by_name["simulator"]
+        assert given.get("sync") == simulator and by_name["robots"]["sync"] is others
+        if simulator:
+            names = {spec.full_name for spec in stack.nodes} - {"/simulator"}
+            assert set(given["wait_for"]) == names and given["sync_patience"] == 2.5
+        if "relay" in by_name:
+            assert (by_name["relay"]["sync"], by_name["relay"]["sync_patience"]) == (others, 2.5)
+    for words, why in ((("sim:=gz",), "Gazebo waits for nobody"), (("side:=edge",), "does not know the other side")):
+        stack = described(tmp_path, *words)
+        assert any(note.startswith("sync: ") and why in note for note in stack.notes)
+        assert not any(spec.parameters.get("sync") for spec in stack.nodes)
+    assert not any(note.startswith("sync: ") for note in described(tmp_path, "sim:=gz", "sync:=off").notes)

@@ -80,6 +80,14 @@ class LeanExecutor(SingleThreadedExecutor):
         """
         self._after.append(callback)
 
+    def serve_now(self, entity: Any) -> None:
+        """Takes all that waits on a service or a client, for a callback that must not go on before that is done."""
+        take = self._call_service if hasattr(entity.handle, "service_take_request") else self._call_client
+        with entity.handle:
+            while take(entity):
+                pass
+        self._run_tasks()
+
     def spin(self) -> None:
         """Serves the nodes until the executor is shut down.
 

@@ -170,6 +170,65 @@ class FederationTotals:
         }
 
 
+@dataclass
+class HostTotals:
+    """How far a run was the model's and how far the host's, from the last report of the simulator.
+
+    Attributes:
+        message: its `HostReport`; none: no simulator of ours, or none yet.
+    """
+
+    message: Any = None
+
+    MODELS = 1e-3
+    """s of simulated time; commands that are no later than this (p99) took effect when the model says."""
+
+    @property
+    def pace(self) -> float:
+        """Simulated seconds per second since the run began; NaN: not known."""
+        one = self.message
+        return one.simulated / one.wall if one and one.wall > 0 else math.nan
+
+    @property
+    def models(self) -> bool | None:
+        """Whether commands took effect when the model says; None: not known."""
+        if self.message is None or not self.message.commands:
+            return None
+        return bool(self.message.late_p99 < self.MODELS and not self.message.silent)
+
+    @property
+    def line(self) -> str:
+        """Whether the run's numbers are the model's or the host's, in one line."""
+        one = self.message
+        if one is None:
+            return "not known whether these are the model's numbers or the host's: no simulator says so"
+        if not one.commands:
+            return "not known whether these are the model's numbers or the host's: no command answered a state"
+        if one.silent:
+            return f"the host's numbers for {', '.join(one.silent)}: nobody answers in time, and nobody is waited for"
+        if self.models:
+            return "the model's numbers: commands took effect when the radio delivered them"
+        cure = "it is too slow" if one.sync else "sync:=on waits for them"
+        return f"the host's numbers: commands took effect up to {one.late_p99 * 1e3:.0f} ms late (p99); {cure}"
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """The host's part of the report."""
+        one = self.message
+        if one is None:
+            return None
+        late = {"p50": one.late_p50, "p99": one.late_p99, "max": one.late_max}
+        return {
+            "line": self.line,
+            "models_numbers": self.models,
+            "sync": bool(one.sync),
+            "pace": _finite(self.pace),
+            "commands": int(one.commands),
+            "late_seconds": {name: _finite(value) for name, value in late.items()},
+            "waits": {"count": int(one.waits), "wall_seconds": float(one.waited), "given_up": int(one.given_up)},
+            "silent": list(one.silent),
+        }
+
+
 class RunTotals:
     """Everything that the table shows and the report holds.
 
@@ -182,6 +241,7 @@ class RunTotals:
         self.slices: dict[str, SliceTotals] = {}
         self.federation: FederationTotals | None = None
         """None while nobody federates."""
+        self.host = HostTotals()
         self.allocation_changes = 0
         self.simulated_seconds = 0.0
         self.processes: dict[str, list[tuple[str, int]]] = {}
@@ -197,6 +257,10 @@ class RunTotals:
         elif now > self._clock:
             self.simulated_seconds += now - self._clock
         self._clock = now
+
+    def update_host(self, report: Any) -> None:
+        """Takes one `HostReport`."""
+        self.host.message = report
 
     def update_cell(self, report: Any) -> None:
         """Takes one `CellReport`."""
@@ -236,6 +300,7 @@ class RunTotals:
             "arguments": arguments,
             "simulated_seconds": self.simulated_seconds,
             "wall_seconds": wall_seconds,
+            "host": self.host.as_dict(),
             "robots": {name: robot.as_dict() for name, robot in self.robots.items()},
             "slices": {name: self.slices[name].as_dict() for name in sorted(self.slices)},
             "allocation_changes": self.allocation_changes,

@@ -16,6 +16,7 @@ from ir_interfaces.msg import (
     DelayStats,
     DropCount,
     FederationStatus,
+    HostReport,
     NodeStatus,
     SliceReport,
     TwinStatus,
@@ -129,3 +130,29 @@ def test_report_is_json_without_nan() -> None:
     assert report["robots"]["cart"]["distance_metres"] == 1.5
     assert report["robots"]["cart"]["verdicts"]["latency_seconds"] == {"p50": 1e-3, "p99": None}
     assert report["slices"]["video"]["delay_seconds"]["max"] is None
+
+
+def host(late: float = 0.0, commands: int = 100, silent: tuple[str, ...] = (), sync: bool = True) -> HostReport:
+    return HostReport(
+        sync=sync, simulated=5.0, wall=10.0, commands=commands, late_p50=0.0, late_p99=late, late_max=late, waits=7,
+        waited=0.5, given_up=len(silent), silent=list(silent),
+    )  # fmt: skip
+
+
+def test_the_report_says_whose_numbers_it_holds() -> None:
+    totals = RunTotals([])
+    assert totals.as_dict(1.0, {})["host"] is None
+    for report, models, said in (
+        (host(), True, "the model's numbers"),
+        (host(0.012), False, "up to 12 ms late (p99); it is too slow"),
+        (host(0.012, sync=False), False, "sync:=on waits for them"),
+        (host(silent=("cart",)), False, "the host's numbers for cart"),
+        (host(math.nan, commands=0), None, "not known"),
+    ):
+        totals.update_host(report)
+        found = totals.as_dict(1.0, {})["host"]
+        assert found["models_numbers"] is models and said in found["line"]
+        assert found["pace"] == 0.5 and found["waits"] == {
+            "count": 7, "wall_seconds": 0.5, "given_up": len(report.silent),
+        }  # fmt: skip
+        json.dumps(found, allow_nan=False)

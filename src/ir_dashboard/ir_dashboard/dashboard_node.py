@@ -28,7 +28,17 @@ from ir_dashboard.scene import read_scene
 from ir_dashboard.state import CONSTANTS, LiveState, encode
 from ir_dashboard.web import TICK, application
 from ir_dashboard.web_server import WebServer
-from ir_interfaces.msg import Allocation, CellReport, NodeStatus, SliceList, TaskState, TaskStatus, TwinStatus, Verdict
+from ir_interfaces.msg import (
+    Allocation,
+    CellReport,
+    HostReport,
+    NodeStatus,
+    SliceList,
+    TaskState,
+    TaskStatus,
+    TwinStatus,
+    Verdict,
+)
 from ir_sim.tasks import Task, read_tasks
 
 
@@ -87,6 +97,7 @@ class DashboardNode(Node):
                     STREAM,
                 )
         add(CellReport, "/radio/report", RELIABLE, lambda report: state.take_report(report, time.monotonic()))
+        add(HostReport, "/simulator/host", LATCHED, state.take_host)
         add(SliceList, "/slicing/slices", LATCHED, state.take_slices)
         add(Allocation, "/slicing/allocation", LATCHED, state.take_allocation)
         add(ClockMessage, "/clock", NEWEST, lambda message: state.take_clock(to_seconds(message.clock)))

@@ -156,6 +156,11 @@ class LiveState:
         self._clock = now
         self.totals.update_clock(now)
 
+    def take_host(self, report: Any) -> None:
+        """Takes a HostReport."""
+        self.totals.update_host(report)
+        self._changed.add("host")
+
     def take_node(self, status: Any) -> None:
         """Takes a NodeStatus."""
         self.totals.update_node(status)
@@ -222,6 +227,7 @@ class LiveState:
             "carrier": self.carrier | {"policy": self.policy},
             "robots": self.robots(),
             "nodes": self.nodes(),
+            "host": self.totals.host.as_dict(),
         }
 
     def update(self, now: float) -> dict[str, Any]:
@@ -237,6 +243,8 @@ class LiveState:
             picture["robots"] = self.robots()
         if "nodes" in self._changed:
             picture["nodes"] = self.nodes()
+        if "host" in self._changed:
+            picture["host"] = self.totals.host.as_dict()
         self._changed.clear()
         if now >= self._bin_ends:
             picture["row"] = self._close_bin(now)

@@ -26,6 +26,7 @@ from ir_interfaces.msg import (
     DelayStats,
     DropCount,
     FlowSpec,
+    HostReport,
     LinkReport,
     NodeStatus,
     SliceList,
@@ -99,6 +100,8 @@ class FakeStack(Node):
                 self.pubs[topic] = self.create_publisher(kind, topic, LATCHED)
         self.clock = self.create_publisher(Clock, "/clock", STREAM)
         self.report = self.create_publisher(CellReport, "/radio/report", RELIABLE)
+        self.host = self.create_publisher(HostReport, "/simulator/host", LATCHED)
+        self.host.publish(HostReport(sync=True, simulated=2.0, wall=4.0, commands=10, waits=3, waited=0.5))
         self.slices = self.create_publisher(SliceList, "/slicing/slices", LATCHED)
         self.allocation = self.create_publisher(Allocation, "/slicing/allocation", LATCHED)
         self.nodes = [self.create_publisher(NodeStatus, NODE_STATUS_TOPIC, LATCHED) for _ in range(3)]

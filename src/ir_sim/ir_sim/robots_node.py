@@ -16,9 +16,10 @@ from sensor_msgs.msg import JointState, LaserScan
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
+from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
 from ir_common.ros_time import to_stamp
-from ir_interfaces.msg import Contacts, TaskState, TaskStatus
+from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
 from ir_sim.ros_resets import GzResets, MujocoResets
 from ir_sim.ros_sensors import message_to_reading
@@ -27,6 +28,7 @@ from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import robot_task
 
 STATE_QOS = QoSProfile(depth=20)
+DONE_QOS = QoSProfile(depth=1000)
 STATUS_PERIOD = 0.5  #: s of wall time
 
 
@@ -37,6 +39,7 @@ class RobotsConfig(Config):
     robots: tuple[str, ...] = Field((), description="robots: NAME or NAME:MODEL; empty: all of the world")
     sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator that puts fallen robots back")
     simulator: str = Field("/simulator", description="name of the MuJoCo simulator node")
+    sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which the safe action is sent")
 
 
@@ -47,6 +50,7 @@ class RobotsNode(LeanNode):
         super().__init__("robots")
         config = ros_params.declare(self, RobotsConfig).config
         world = compose(config.world, config.robots)
+        self.done = self.create_publisher(ControlStepDone, "/robots/done", DONE_QOS) if config.sync else None
         self._resets = GzResets(self, world) if config.sim == "gz" else MujocoResets(self, config.simulator)
         self._robots = [_RobotTopics(self, world, robot, config) for robot in world.robots.values()]
         self._timer = self.create_timer(STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -59,6 +63,11 @@ class RobotsNode(LeanNode):
     def ask_reset(self, onboard: OnBoard) -> None:
         """Has a robot put back to its start."""
         self._resets.ask(onboard)
+
+    def take_answers(self) -> None:
+        """Takes the answers to `ask_reset` that have come."""
+        if self.done is not None and isinstance(self.executor, LeanExecutor):
+            self._resets.take(self.executor)
 
 
 class _RobotTopics:
@@ -92,19 +101,24 @@ class _RobotTopics:
 
     def _catch_up(self) -> None:
         """Takes what a control step needs: meanwhile the executor, busy with what triggers it, does not look there."""
+        self._node.take_answers()
         for subscription in self._needed:
             drain(subscription, subscription.callback)
 
     def _on_reading(self, topic: str, message: Any) -> None:
         if topic == self.task.trigger:
             self._catch_up()
+        output = NOTHING
         try:
             output = self.onboard.feed(message_to_reading(self._name, topic, message))
         except ValueError as error:
             self._ignore(topic, error)
-            return
         if output is not NOTHING:
             self._carry_out(output)
+        if topic == self.task.trigger and self._node.done is not None:
+            done = ControlStepDone(answers=len(output.steps) + output.stop)
+            done.header.stamp, done.header.frame_id = message.header.stamp, self._name
+            self._node.done.publish(done)
 
     def _on_command(self, message: Any) -> None:
         try:

@@ -10,6 +10,7 @@ from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.node import Node
 from rclpy.task import Future
 
+from ir_common.ros_executor import LeanExecutor
 from ir_interfaces.srv import ResetRobots
 from ir_sim.onboard import OnBoard
 from ir_sim.sdf import World
@@ -32,7 +33,13 @@ class MujocoResets:
             future = self._client.call_async(ResetRobots.Request(robots=[onboard.name]))
             future.add_done_callback(partial(self._done, onboard))
 
+    def take(self, executor: LeanExecutor) -> None:
+        """Takes the answers that have come."""
+        if self._waited:
+            executor.serve_now(self._client)
+
     def _done(self, onboard: OnBoard, future: Future) -> None:
+        self._waited.pop(onboard.name, None)
         response = future.result()
         if response is None or not onboard.needs_reset:
             return
@@ -87,6 +94,9 @@ class GzResets:
         if response is not None and response.success and onboard.needs_reset:
             self._told.discard(onboard.name)
             onboard.resume()
+
+    def take(self, executor: LeanExecutor) -> None:
+        """Leaves the answers to the executor: Gazebo waits for nobody."""
 
     def check(self, robots: list[OnBoard]) -> None:
         """Called once a status period: asks again for robots that still wait."""

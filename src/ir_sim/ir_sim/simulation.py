@@ -150,19 +150,18 @@ class Simulation:
         return {stream.topic: stream.kind for stream in self._streams}
 
     @property
-    def next_output_step(self) -> int:
-        """The next step at whose end something may be reported; before it nothing is."""
+    def next_report(self) -> int:
+        """The step before which no reading is made."""
         check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
-        return min(check, min((stream.due for stream in self._streams), default=check))
+        return min([check, *(stream.due for stream in self._streams)])
 
     def step(self, count: int, sink: Sink | None = None) -> None:
         """Runs physics steps; what sensors report meanwhile goes to `sink`."""
         end = self.steps + count
         while self.steps < end:
-            event = min((stream.due for stream in self._streams), default=end)
-            check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
-            self._run(min(end, event, check) - self.steps)
-            if self.steps == event or self.steps == check:
+            report = self.next_report
+            self._run(min(end, report) - self.steps)
+            if self.steps == report:
                 self._report(sink)
 
     def sensors(self, name: str) -> Sensors:
@@ -186,6 +185,13 @@ class Simulation:
             bearings=lidar.bearings if lidar else np.empty(0),
             bumps=view.bump_bearings(),
         )
+
+    def places(self, sink: Sink) -> None:
+        """Makes a reading of every robot's odometry, besides those that come with time."""
+        self._refresh()
+        for stream in self._streams:
+            if stream.kind == "odom":
+                self._emit(stream, self._value(stream), sink)
 
     def _task_order(self, view: RobotView) -> list[int]:
         return [view.joint_names.index(joint) for joint in self._tasks[view.name].joint_names]

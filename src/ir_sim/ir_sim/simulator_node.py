@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,24 +18,33 @@ from trajectory_msgs.msg import JointTrajectory
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError, live
-from ir_common.ros_node import STREAM, LeanNode, drain
-from ir_common.ros_poll import drain_until
+from ir_common.ros_executor import LeanExecutor
+from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
+from ir_common.ros_poll import Unexecuted, drain_until
 from ir_common.ros_time import to_stamp
+from ir_interfaces.msg import HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.camera import CameraWorker
+from ir_sim.command_schedule import CommandSchedule
 from ir_sim.pacer import Pacer, longest_turn
 from ir_sim.readings import NANOSECONDS, Reading
+from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
+from ir_sim.ros_start import StartGate
 from ir_sim.ros_task_messages import command_numbers
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
+from ir_sim.tasks import TASKS
 
 SENSOR_QOS = QoSProfile(depth=10)
 """As ros_gz_bridge publishes: reliable, so that readers of either kind and recorders get it; little is kept."""
 
 TICK = 0.004  #: s of wall time between looks at the clock
 MAX_COMMAND_WAIT = 60.0  #: s of wall time that a step may wait for its command
+REPORT_PERIOD = 0.5  #: s of wall time between reports of the host
+START_LOOK = 0.1  #: s of wall time between two looks whether all are there
+_TRIGGER_KINDS = {"scan": "lidar", "joint_states": "joint_states"}  # kind of reading by a task's trigger topic
 _COMMANDS = {"geometry_msgs/msg/Twist": Twist, "trajectory_msgs/msg/JointTrajectory": JointTrajectory}
 
 
@@ -51,6 +61,14 @@ class SimulatorConfig(Config):
     paused: bool = Field(False, description="starts paused, for lockstep by the step service")
     clock_rate: float = Field(50.0, gt=0.0, le=1000.0, description="rate of /clock in simulated time, Hz")
     cameras: bool = Field(True, description="false: no camera pictures")
+    sync: Sync = Field(
+        "off", description="waits for commands that are on their way: over the radio, or direct; off: never"
+    )
+    sync_patience: float = Field(
+        1.0, gt=0, le=600, description="s of wall time that a command is waited for, with sync"
+    )
+    wait_for: tuple[str, ...] = Field((), description="full names of the nodes that have to be there before time runs")
+    start_patience: float = Field(60.0, gt=0, description="s of wall time that they are waited for")
 
 
 class SimulatorNode(LeanNode):
@@ -69,28 +87,58 @@ class SimulatorNode(LeanNode):
         self._clock_message = ClockMessage()
         self._ignored: dict[str, int] = {}
         self._divergences = 0
+        self._due: list[str] = []  # robots with a reading of now that may make a control step
         self._in_force: dict[str, list[float]] = {}  # command of each robot since it was put back
         self._commands: dict[str, Subscription] = {}
+        self._schedule = CommandSchedule(self.simulation.step_nanoseconds)
+        self._apply: dict[str, Callable[[str, Any], None]] = {}
         self._outputs: dict[str, Any] = {}
         self._messages: dict[str, Any] = {}
         self._clock_publisher = None
         self._connect(rows, world)
+        self._triggers = {
+            name: _TRIGGER_KINDS[task.trigger] for name, r in world.robots.items() if (task := TASKS.get(r.model))
+        }
+        self._wait = self._make_wait(config)
+        self._gate = StartGate(self, config.wait_for, config.start_patience) if config.wait_for else None
+        self._looked = 0.0
+        self._running = 0.0  # s of wall time
+        self._host = self.create_publisher(HostReport, "~/host", LATCHED)
         self.create_service(ResetSimulation, "~/reset", self._on_reset)
-        self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots)
+        group = Unexecuted() if self._synced else None  # robots are put back between two physics steps, too
+        self._resets = self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots, callback_group=group)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(StepSimulation, "~/step", self._on_step)
         self._pacer = Pacer(world.time_step, longest_turn(world), TICK)
         self._set_pace()
         self._timer = self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(REPORT_PERIOD, self._report, clock=steady)
         self._publish_clock()
         robots = ", ".join(f"{r.name} ({r.model})" for r in world.robots.values())
         self.get_logger().info(f"world {world.name} with {robots or 'no robots'}; seed {config.seed}")
+
+    def _make_wait(self, config: SimulatorConfig) -> CommandWait:
+        topics = [CommandTopic(name, each.msg_type, each) for name, each in self._commands.items()]
+        if config.sync == "direct":
+            return DirectWait(
+                self, topics, self._schedule, config.sync_patience, self._take_commands,
+                self.simulation.step_nanoseconds,
+            )  # fmt: skip
+        # the radio itself waits for others that long, and says so meanwhile
+        patience = 2.0 * config.sync_patience if config.sync == "radio" else 0.0
+        return RadioWait(self, topics, self._schedule, patience)
+
+    @property
+    def _synced(self) -> bool:
+        return self._settings.config.sync != "off"
 
     # ------------------------------------------------------------------ topics
 
     def _connect(self, rows: list[Row], world: World) -> None:
         """Makes a publisher or subscription for every row that something in the world answers to."""
         outputs = self.simulation.outputs
+        group = Unexecuted() if self._synced else None  # their turn is between two physics steps
         commands = {d.topic: name for name, r in world.robots.items()
                     for d in (r.description.drive, r.description.controller) if d}  # fmt: skip
         for row in rows:
@@ -107,7 +155,9 @@ class SimulatorNode(LeanNode):
                 self._check_type(row, row.ros_type_name, Twist if drive else JointTrajectory)
                 handle = self._handler(robot, self._drive if drive else self._move_joints)
                 kind = _COMMANDS[row.ros_type_name]
-                self._commands[robot] = self.create_subscription(kind, row.ros_topic_name, handle, STREAM)
+                self._commands[robot] = self.create_subscription(
+                    kind, row.ros_topic_name, handle, STREAM, callback_group=group
+                )
             elif self._settings.config.cameras or row.ros_type_name != "sensor_msgs/msg/Image":
                 self.get_logger().warning(f"bridge file: nothing in world {world.name} is at {row.gz_topic_name}")
         if self._clock_publisher is None:
@@ -122,18 +172,30 @@ class SimulatorNode(LeanNode):
             )
 
     def _handler(self, robot: str, apply: Callable[[str, Any], None]) -> Callable[[Any], None]:
-        """Callback of a command topic: what cannot be done is counted and told, never obeyed in part."""
+        """Callback of a command topic; what is scheduled is obeyed in its time, all else at once."""
+        self._apply[robot] = apply
 
         def handle(message: Any) -> None:
-            try:
-                apply(robot, message)
-                self._in_force[robot] = command_numbers(message)
-            except ValueError as error:
-                self._ignored[robot] = self._ignored.get(robot, 0) + 1
-                text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
-                self.get_logger().warning(text, throttle_duration_sec=5.0)
+            self._wait.catch_up()
+            scheduled = self._schedule.copy_of(robot, command_numbers(message))
+            if scheduled is None or not self._synced:
+                self._obey(robot, message)
+            if scheduled is None:
+                self._wait.obeyed(robot, self.simulation.steps)
+            elif not self._synced:
+                self._schedule.lateness.obeyed(self.simulation.steps, scheduled.due)
 
         return handle
+
+    def _obey(self, robot: str, message: Any) -> None:
+        """Does what a command says; what cannot be done is counted and told, never obeyed in part."""
+        try:
+            self._apply[robot](robot, message)
+            self._in_force[robot] = command_numbers(message)
+        except ValueError as error:
+            self._ignored[robot] = self._ignored.get(robot, 0) + 1
+            text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
+            self.get_logger().warning(text, throttle_duration_sec=5.0)
 
     def _drive(self, robot: str, message: Twist) -> None:
         self.simulation.drive(robot, message.linear.x, message.angular.z)
@@ -169,41 +231,106 @@ class SimulatorNode(LeanNode):
 
     # ------------------------------------------------------------------ time
 
-    def advance(self, count: int) -> None:
-        """Runs `count` physics steps and publishes what they report, /clock before the readings of its instant."""
+    def advance(self, count: int, waiting: bool = False) -> None:
+        """Runs `count` physics steps and publishes what they report, /clock before the readings of its instant.
+
+        Args:
+            count: physics steps.
+            waiting: for commands that are on their way, before each step that they may concern.
+        """
         end = self.simulation.steps + count
         while self.simulation.steps < end:
+            if waiting:
+                self._meet()
+            for command in self._schedule.take(self.simulation.steps):
+                self._obey(command.robot, command.message)
             tick = (self.simulation.steps // self._clock_steps + 1) * self._clock_steps
-            readings: list[Reading] = []
-            self.simulation.step(min(tick, end) - self.simulation.steps, readings.append)
-            now = self.simulation.nanoseconds
-            for reading in readings:
-                if reading.nanoseconds < now:
-                    self._publish(reading)
-            if self.simulation.steps == tick:
-                self._publish_clock()
-            for reading in readings:
-                if reading.nanoseconds == now:
-                    self._publish(reading)
+            report = self.simulation.next_report
+            goal = min(tick, end)
+            if self._synced:
+                goal = min(goal, report, self._schedule.next_step or goal)
+            self._advance_to(goal, tick)
+            if self._synced and self.simulation.steps == report:
+                self._tell()
         if self.simulation.divergences > self._divergences:
             self._divergences = self.simulation.divergences
             self.get_logger().error("the physics diverged; robots were put back to their start")
 
+    def _advance_to(self, goal: int, tick: int) -> None:
+        readings: list[Reading] = []
+        self.simulation.step(goal - self.simulation.steps, readings.append)
+        now = self.simulation.nanoseconds
+        for reading in readings:
+            if reading.nanoseconds < now:
+                self._publish(reading)
+        if self.simulation.steps == tick:
+            self._publish_clock()
+        for reading in readings:
+            if reading.nanoseconds == now:
+                self._publish(reading)
+        self._due = [r.robot for r in readings if r.nanoseconds == now and self._triggers.get(r.robot) == r.kind]
+
+    def _tell(self) -> None:
+        """Says how far the simulation is: once all is published that is of this instant."""
+        simulation = self.simulation
+        self._wait.tell(simulation.nanoseconds, simulation.next_report * simulation.step_nanoseconds, self._due)
+        self._due = []
+
+    def _meet(self) -> None:
+        """Waits until the simulation may go on from here, and does what others have asked for meanwhile."""
+        if not self._synced:
+            return
+        self._wait.meet()
+        self._take_commands()
+        self._serve_resets()
+
+    def _serve_resets(self) -> None:
+        if self._synced and isinstance(self.executor, LeanExecutor):
+            self.executor.serve_now(self._resets)
+
     def _set_pace(self) -> None:
         """Counts the pace from now on."""
+        self._since = time.monotonic()
         self._pacer.restart(self._settings.config.real_time_factor, self.simulation.steps)
 
     def _on_tick(self) -> None:
-        if self._paused:
+        if self._paused or (self._gate is not None and not self._begins(self._gate)):
+            self._serve_resets()
             return
         for count in self._pacer.round(lambda: self.simulation.steps):
-            self._take_commands()
-            self.advance(count)
+            if not self._synced:
+                self._take_commands()
+            self.advance(count, waiting=True)
+        now = time.monotonic()
+        self._running, self._since = self._running + now - self._since, now
+
+    def _begins(self, gate: StartGate) -> bool:
+        """Whether all are there; until then they are shown where the robots are, at time zero."""
+        if time.monotonic() - self._looked < START_LOOK:
+            return False
+        self._looked = time.monotonic()
+        if not gate.opens(self._wait.ready or not self._synced):
+            self.simulation.places(self._publish)
+            if self._synced:
+                self._tell()
+            return False
+        self._gate = None
+        self._set_pace()
+        return True
 
     def _take_commands(self) -> None:
         """Takes the commands that wait: the executor, busy with a tick, does not look there."""
         for subscription in self._commands.values():
             drain(subscription, subscription.callback)
+
+    def _report(self) -> None:
+        """Publishes how far the run was the model's and how far the host's."""
+        wait, lateness = self._wait, self._schedule.lateness
+        self._host.publish(HostReport(
+            sync=self._synced, simulated=self.simulation.time, wall=self._running, commands=lateness.commands,
+            late_p50=lateness.quantile(0.5), late_p99=lateness.quantile(0.99), late_max=lateness.quantile(1.0),
+            waits=wait.waits, waited=wait.waited, given_up=wait.given_up, silent=wait.silent,
+        ))  # fmt: skip
 
     # ------------------------------------------------------------------ services
 
@@ -214,8 +341,12 @@ class SimulatorNode(LeanNode):
         self._cameras.flush()
         self.simulation.reset(request.seed if request.seed >= 0 else None)
         self._in_force.clear()
+        self._schedule.clear()
+        self._wait.restart()
         self._set_pace()
         self._publish_clock()
+        if self._synced:
+            self._tell()
         response.success, response.message = True, f"world reset with seed {self.simulation.seed}"
         return response
 

@@ -21,7 +21,7 @@ from ir_common.config import Config
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, LeanNode, run
 from ir_common.ros_params import declare
 from ir_common.run_totals import RunTotals
-from ir_interfaces.msg import Allocation, CellReport, FederationStatus, NodeStatus, TaskStatus, TwinStatus
+from ir_interfaces.msg import Allocation, CellReport, FederationStatus, HostReport, NodeStatus, TaskStatus, TwinStatus
 from ir_twin.monitor.health import Health, Status
 from ir_twin.monitor.table import render
 
@@ -61,6 +61,7 @@ class MonitorNode(LeanNode):
             self.create_subscription(
                 TwinStatus, f"{self._config.edge_namespace}/{name}/twin_status", robot.update_twin, LATCHED
             )
+        self.create_subscription(HostReport, "/simulator/host", totals.update_host, LATCHED)
         self.create_subscription(CellReport, "/radio/report", totals.update_cell, RELIABLE)
         self.create_subscription(Allocation, "/slicing/allocation", totals.update_allocation, LATCHED)
         self.create_subscription(FederationStatus, "/slicing/federation", totals.update_federation, LATCHED)

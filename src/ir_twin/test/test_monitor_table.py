@@ -6,7 +6,16 @@ import math
 from rich.console import Console
 
 from ir_common.run_totals import RunTotals
-from ir_interfaces.msg import Books, CellReport, DelayStats, FederationStatus, SliceReport, TaskStatus, TwinStatus
+from ir_interfaces.msg import (
+    Books,
+    CellReport,
+    DelayStats,
+    FederationStatus,
+    HostReport,
+    SliceReport,
+    TaskStatus,
+    TwinStatus,
+)
 from ir_twin.monitor.table import render
 
 
@@ -29,6 +38,14 @@ def test_robots_slices_and_warnings_are_shown() -> None:
     text = shown(totals, "radio: a warning")
     assert "cart" in text and "video" in text and "a warning" in text
     assert "1.00 / –" in text, "latency of verdicts, ms"
+
+
+def test_the_second_line_says_whose_numbers_these_are() -> None:
+    totals = RunTotals([])
+    assert "not known" in shown(totals).splitlines()[1] and "pace 0.00" in shown(totals)
+    totals.update_host(HostReport(sync=True, simulated=3.0, wall=4.0, commands=9, waits=2, waited=1.25))
+    head, line = shown(totals).splitlines()[:2]
+    assert "pace 0.75" in head and line.startswith("the model's numbers") and "waited 1.2 s" in line
 
 
 def test_the_federation_is_one_line() -> None:

@@ -94,6 +94,7 @@ link.addEventListener("update", ({ detail }) => {
   if (detail.slices) slices.update(detail.slices, detail.carrier);
   if (detail.robots) showRobots(detail.robots);
   if (detail.nodes) showNodes(detail.nodes);
+  if (detail.host) showHost(detail.host);
   if (detail.row || detail.rows) addRows(detail.rows ?? [detail.row]);
   if (detail.you) { requestAnimationFrame(() => performance.mark("first picture")); }
 });
@@ -101,6 +102,12 @@ link.addEventListener("image", ({ detail }) => cameras.take(order[detail.camera]
 link.addEventListener("pong", ({ detail }) => { by("ping").textContent = milliseconds(detail / 1e3); });
 link.addEventListener("closed", ({ detail }) => pill("live", detail || "no connection", "bad"));
 link.addEventListener("refused", ({ detail }) => toast(detail));
+
+function showHost({ pace, models_numbers, line }) {
+  const whose = models_numbers === null ? "" : models_numbers ? ", the model's" : ", the host's";
+  pill("host", `pace ${pace === null ? "–" : pace.toFixed(2)}${whose}`, models_numbers === false ? "bad" : "");
+  by("host").title = line;
+}
 
 function look() { cameras.only(windscreen, by("driven").value); }
 by("driven").addEventListener("change", look);

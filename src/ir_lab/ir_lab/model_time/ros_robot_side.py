@@ -48,7 +48,7 @@ class SimulatorPart:
     @property
     def next_output(self) -> int:
         """The next instant at which a sensor may report, ns."""
-        return self.simulation.next_output_step * self._step
+        return self.simulation.next_report * self._step
 
     def run_to(self, time: int) -> None:
         """Runs physics to an instant, ns, and publishes what sensors report; nothing reports before that instant."""

@@ -49,6 +49,12 @@ class RelayConfig(Config):
     pose_rate: float = Field(20.0, gt=0, le=1000, description="how often poses are read, Hz of ROS time")
     mini_slots: int = Field(0, ge=0, le=50, description="mini-slots of a slot; 0: those of the carrier")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of shadowing, fading and errors of the radio")
+    sync: bool = Field(
+        False, description="run in step with the embedded simulator, which has to do so, too (docs/guide/start.md)"
+    )
+    sync_patience: float = Field(
+        1.0, gt=0, le=600, description="s of wall time that a robot's edge is waited for, with sync"
+    )
     history: int = Field(256, ge=1, description="messages that middleware queues keep per topic")
     qos_grace: float = Field(
         10.0, ge=1, description="deadline and lifespan of URLLC publishers as a multiple of the slice's latency bound"

@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
@@ -26,6 +26,7 @@ from rclpy.subscription import Subscription
 from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import NEVER, CellEvent
 from ir_radio.engine.relay_engine import RelayEngine
+from ir_radio.ros.ros_stamps import stamp_of
 from ir_radio.ros.tick_clock import TickClock
 
 _LONGEST_WAIT = 200_000_000
@@ -46,6 +47,9 @@ class Port:
         name: the topic that it comes from.
         robot, slice, urllc: what it belongs to.
         bound: latency bound of its slice, ns.
+        downlink: it goes to the robot.
+        state: it carries states, which the edge answers with commands.
+        stamped: its messages begin with a header.
         late: messages that were published later than the bound after they came in.
     """
 
@@ -57,6 +61,9 @@ class Port:
     bound: int
     subscription: Subscription
     publisher: Publisher
+    downlink: bool = False
+    state: bool = False
+    stamped: bool = False
     late: int = 0
     kind = "subscription"
 
@@ -75,6 +82,29 @@ class Port:
         self.publisher.publish(message)
 
 
+class Held(NamedTuple):
+    """A message that is in the cell."""
+
+    port: Port
+    data: Any
+    arrival: int
+    """ns, when it was let in."""
+    host: int
+    """ns, time that processes of the host, not the radio, took for it and the state that it answers until then; -1: a
+    command that answers none."""
+
+
+class Arrival(NamedTuple):
+    """A command that crossed the radio; times in ns."""
+
+    topic: str
+    effect: int
+    """When its last bit arrived."""
+    due: int
+    """When it would have, had processes taken no time; 0: not known, as it answers no state."""
+    data: bytes
+
+
 class Pump:
     """Carries messages through a relay's engine in a thread of its own; everything that touches the engine runs in it.
 
@@ -82,13 +112,18 @@ class Pump:
         node: the node of the subscriptions and publishers.
         engine: the cell with what is in force in it.
         time_: ROS time.
+        tell: told of each command that crossed, before it is published.
     """
 
-    def __init__(self, node: Node, engine: RelayEngine, time_: RosTime) -> None:
-        self._node, self.engine, self._time = node, engine, time_
+    def __init__(
+        self, node: Node, engine: RelayEngine, time_: RosTime, tell: Callable[[Arrival], None] | None = None
+    ) -> None:
+        self._node, self.engine, self._time, self._tell = node, engine, time_, tell
+        self._asked: dict[str, tuple[int, int]] = {}  # by robot: when a state reached the edge, and its `Held.host`
+        self._prepare()
         self.ports: dict[int, Port] = {}
         self._by_pointer: dict[int, Port] = {}
-        self._held: dict[int, tuple[Port, Any, int]] = {}  # and when it came in, ns
+        self._held: dict[int, Held] = {}
         self.lags: deque[int] = deque(maxlen=_LAGS)
         self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._guard = GuardCondition(None, None, context=node.context)
@@ -137,7 +172,7 @@ class Pump:
 
     def needs(self, publisher: Publisher) -> bool:
         """Is a message on its way to this publisher?"""
-        return any(held.publisher is publisher for held, _, _ in self._held.values())
+        return any(held.port.publisher is publisher for held in self._held.values())
 
     def catch_up(self) -> int:
         """Brings the engine up to the present and publishes what is due; returns the time, ns."""
@@ -148,12 +183,22 @@ class Pump:
     def finish(self, events: list[CellEvent]) -> None:
         """Publishes messages that arrived and forgets those that were dropped."""
         for number, _, departure, fate in events:
-            port, data, arrival = self._held.pop(number)
+            held = self._held.pop(number)
+            port = held.port
             if fate == Fate.DELIVERED:
-                port.emit(data)
+                if port.downlink and self._tell is not None:
+                    due = departure - held.host if held.host >= 0 else 0
+                    self._tell(Arrival(port.publisher.topic_name, departure, due, held.data))
+                port.emit(held.data)
                 now = self._time.now()
                 self.lags.append(now - departure)
-                port.late += now - arrival > port.bound
+                port.late += now - held.arrival > port.bound
+                if port.state:
+                    self._ask(port, departure, held.host)
+
+    def _ask(self, port: Port, departure: int, host: int) -> None:
+        """A state has reached the edge: what comes for its robot next is counted as the answer."""
+        self._asked[port.robot] = departure, host
 
     def _run(self) -> None:
         try:
@@ -172,13 +217,16 @@ class Pump:
         if self._wait_set is None:
             count = Counter(port.kind for port in self.ports.values())
             self._wait_set = _rclpy.WaitSet(
-                count["subscription"], 1, 0, count["client"], count["service"], 0, self._node.context.handle
-            )
+                count["subscription"] + len(self._notes), 1, 0, count["client"], count["service"], 0,
+                self._node.context.handle,
+            )  # fmt: skip
         wait_set = self._wait_set
         wait_set.clear_entities()
         wait_set.add_guard_condition(self._guard.handle)
         for port in self.ports.values():
             getattr(wait_set, f"add_{port.kind}")(port.source)
+        for note in self._notes:
+            wait_set.add_subscription(note.handle)
         timeout = 0 if self._tasks else self._timeout()
         wait_set.wait(timeout)
         return [pointer for kind in _KINDS for pointer in wait_set.get_ready_entities(kind)]
@@ -195,24 +243,43 @@ class Pump:
         self._retry = min(2 * self._retry, _LONGEST_RETRY)  # the clock stands still, or its tick is late
         return self._retry
 
+    def _prepare(self) -> None:
+        """Before the thread begins: makes what it works with."""
+        self._notes: list[Subscription] = []  # that the thread waits on beside its ports
+
     def _take(self, ready: list[int]) -> None:
         """Lets in what came, as of when it was sent, as far as the cell is not beyond that."""
+        came = [
+            (self._time.at(sent), port, size, data)
+            for port, sent, size, data in self._taken(self._by_pointer[pointer] for pointer in ready)
+        ]
+        came.sort(key=itemgetter(0))
+        for time_, port, size, data in came:
+            self._let_in(port, data, size, max(time_, self.engine.cell.now))
+
+    def _taken(self, ports: Iterable[Port]) -> list[tuple[Port, int, int, Any]]:
+        """What waits on some ports; of each message what `Port.take` says."""
         came = []
-        for pointer in ready:
-            port = self._by_pointer[pointer]
+        for port in ports:
             for _ in range(_BATCH):
                 taken = port.take()
                 if taken is None:
                     break
-                came.append((self._time.at(taken[0]), port, *taken[1:]))
-        came.sort(key=itemgetter(0))
-        for sent, port, size, data in came:
-            self._let_in(port, data, size, max(sent, self.engine.cell.now))
+                came.append((port, *taken))
+        return came
+
+    def _host_time(self, port: Port, data: Any, time_: int) -> int:
+        """`Held.host` of a message that is let in at `time_`."""
+        if port.downlink:
+            asked, before = self._asked.pop(port.robot, (time_ + 1, 0))
+            return before + time_ - asked
+        return max(0, time_ - stamp_of(data)) if port.state and port.stamped else 0
 
     def _let_in(self, port: Port, data: Any, size: int, time_: int) -> None:
+        host = self._host_time(port, data, time_)
         number, fate = self.engine.offer(port.flow, size, time_)
         if fate == Fate.ACCEPTED:
-            self._held[number] = (port, data, time_)
+            self._held[number] = Held(port, data, time_, host)
         elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
             self._warned[port.flow, fate] = time_
             self._node.get_logger().warning(f"{port.name}: message of {size} B dropped: {fate.name.lower()}")

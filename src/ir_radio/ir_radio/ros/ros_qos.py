@@ -22,7 +22,7 @@ _INCOMPATIBLE_TARGET = QoSPublisherEventType.RCL_PUBLISHER_OFFERED_INCOMPATIBLE_
 _DEADLINE_MISSED = QoSPublisherEventType.RCL_PUBLISHER_OFFERED_DEADLINE_MISSED
 
 
-def qos_of(spec: SliceSpec, history: int, grace: float) -> tuple[QoSProfile, QoSProfile]:
+def qos_of(spec: SliceSpec, history: int, grace: float | None) -> tuple[QoSProfile, QoSProfile]:
     """QoS of the subscription and of the publisher of a slice's flows (docs/method/radio.md).
 
     eMBB is best effort with a bounded history. URLLC is reliable; its publisher has deadline and lifespan.
@@ -30,12 +30,15 @@ def qos_of(spec: SliceSpec, history: int, grace: float) -> tuple[QoSProfile, QoS
     Args:
         spec: the slice.
         history: messages that queues of the middleware keep.
-        grace: deadline and lifespan as a multiple of the latency bound.
+        grace: deadline and lifespan as a multiple of the latency bound; None: without, as the middleware measures them
+            by the host's clock, which says nothing of time that waits for messages.
     """
     if spec.type == "embb":
         return (QoSProfile(depth=history, reliability=ReliabilityPolicy.BEST_EFFORT),) * 2
-    bound = Duration(seconds=spec.max_latency * grace)
     reliable = ReliabilityPolicy.RELIABLE
+    if grace is None:
+        return (QoSProfile(depth=history, reliability=reliable),) * 2
+    bound = Duration(seconds=spec.max_latency * grace)
     return (
         QoSProfile(depth=history, reliability=reliable),
         QoSProfile(depth=history, reliability=reliable, deadline=bound, lifespan=bound),

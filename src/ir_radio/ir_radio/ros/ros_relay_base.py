@@ -48,11 +48,16 @@ class RelayBase(Node):
         """Time at which the engine starts, ns; 0 until the first tick of a simulated clock."""
         return 0 if self.get_clock().ros_time_is_active else self._time.now()
 
+    def _make_pump(self) -> Pump:
+        """The pump of `_engine`; where it goes by another time than the node's clock, `_time` becomes that."""
+        return Pump(self, self._engine, self._time)
+
     def _begin(self, engine: RelayEngine, report_rate: float) -> None:
         """Starts the pump, and the timers of reports, diagnostics and discovery."""
         assert engine.journal is not None
         self._journal = JournalPublisher(self, engine.journal)
-        self._engine, self._pump = engine, Pump(self, engine, self._time)
+        self._engine = engine
+        self._pump = self._make_pump()
         self._qos, self._diagnostics = QosWatch(self, engine.notice), Diagnostics()
         self._diagnose = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self._report = self.create_publisher(CellReport, "~/report", RELIABLE)

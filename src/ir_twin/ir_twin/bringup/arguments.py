@@ -64,6 +64,13 @@ class BringupArguments(Config):
         True, description="false: without the sensors that need rendering (cameras; in Gazebo the lidar too)"
     )
     real_time_factor: float = Field(1.0, ge=0, le=100, description="simulated seconds per second, 0: as fast as it can")
+    sync: Literal["on", "off"] = Field(
+        "on",
+        description="on: the embedded simulator waits for commands that are on their way; off: as the host's time goes",
+    )
+    sync_patience: float = Field(
+        1.0, gt=0, le=600, description="s of wall time that a command is waited for, before it is told and given up"
+    )
     duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: run until Ctrl-C")
     report: Path | None = Field(None, description="JSON file for the report, written at the end")
     use_sim_time: bool = Field(
@@ -92,7 +99,7 @@ class BringupArguments(Config):
             raise ValueError("must be robot=file, separated by commas")
         return {robot.strip(): file.strip() for robot, _, file in pairs}
 
-    @field_validator("radio", "twin", "dashboard", mode="before")
+    @field_validator("radio", "twin", "dashboard", "sync", mode="before")
     @classmethod
     def _yaml_truth(cls, value: Any) -> Any:
         """`ros2 launch` may read on and off as YAML truth values."""

@@ -47,6 +47,8 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
     Raises:
         ConfigError: two arguments do not fit together, or the parameter file is wrong.
     """
+    if part:  # it does not know what else there is
+        arguments = arguments.model_copy(update={"sync": "off"})
     stack = StackDescription([_monitor(arguments, run_directory)])
     if arguments.side != "robot":
         if arguments.dashboard == "on" and not part:
@@ -56,6 +58,8 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
         stack.nodes += _robot_side(arguments)
         if part in ("", "sim"):
             _add_simulator(stack, arguments, run_directory)
+    if arguments.sync == "on" and (why := _unsynced(arguments)):
+        stack.notes.append(f"sync: {why}: commands take effect when they arrive, as with sync:=off")
     if part:
         stack.nodes = [spec for spec in stack.nodes if spec.part == part]
     if not arguments.use_sim_time and any(spec.part == "sim" for spec in stack.nodes):
@@ -70,6 +74,18 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
 def _edge(arguments: BringupArguments) -> str:
     """Namespace of the edge's side of the radio."""
     return "/edge" if arguments.radio == "on" else ""
+
+
+def _synced(arguments: BringupArguments) -> bool:
+    """Whether simulator, on-board parts and radio go in step."""
+    return arguments.sync == "on" and not _unsynced(arguments)
+
+
+def _unsynced(arguments: BringupArguments) -> str:
+    """Why they cannot, where that is so."""
+    if arguments.sim == "gz":
+        return "Gazebo waits for nobody"
+    return "" if arguments.side == "all" else f"side:={arguments.side} does not know the other side"
 
 
 def _clocked(arguments: BringupArguments) -> dict[str, Any]:
@@ -112,12 +128,13 @@ def _radio(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpe
     if arguments.slicing == "learned":
         learning = {**_clocked(arguments), "seed": arguments.seed}
         yield NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10, part="radio")
-    relay = {**sliced, "robots": arguments.names, "edge_namespace": _edge(arguments), "seed": arguments.seed}
+    waits = {"sync": _synced(arguments), "sync_patience": arguments.sync_patience}
+    relay = {**sliced, **waits, "robots": arguments.names, "edge_namespace": _edge(arguments), "seed": arguments.seed}
     yield NodeSpec("ir_radio", "relay", "radio", parameters=relay, part="radio")
 
 
 def _robot_side(arguments: BringupArguments) -> Iterator[NodeSpec]:
-    onboard = {**_clocked(arguments), **_fleet(arguments), "sim": arguments.sim}
+    onboard = {**_clocked(arguments), **_fleet(arguments), "sim": arguments.sim, "sync": _synced(arguments)}
     yield NodeSpec("ir_sim", "robots", "robots", parameters=onboard, nice=2, part="sim")
     yield NodeSpec("ir_sim", "robot_state", "robot_state", parameters=_fleet(arguments), nice=10, part="sim")
 
@@ -181,6 +198,12 @@ def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_dir
             "cameras": arguments.rendering,
             "bridge_file": str(arguments.bridge),
         }
+        if _synced(arguments):
+            parameters |= {
+                "sync": "radio" if arguments.radio == "on" else "direct",
+                "sync_patience": arguments.sync_patience,
+                "wait_for": sorted(spec.full_name for spec in stack.nodes),
+            }
         stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3, part="sim"))
         return
     if arguments.real_time_factor != 1.0:

@@ -10,16 +10,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ir_common.run_totals import FederationTotals, RunTotals
+from ir_common.run_totals import FederationTotals, HostTotals, RunTotals
 
 
 def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
     """Everything at a glance: robots, slices, federation, restarts, and the last warnings of the nodes."""
-    pace = totals.simulated_seconds / wall_seconds if wall_seconds > 0 else 0.0
+    pace = totals.host.pace  # since time began to run
+    if not math.isfinite(pace):
+        pace = totals.simulated_seconds / wall_seconds if wall_seconds > 0 else 0.0
     head = Text(
         f"simulated {totals.simulated_seconds:.1f} s   wall {wall_seconds:.1f} s   pace {pace:.2f}", style="bold"
     )
-    parts: list[RenderableType] = [head, _robots(totals)]
+    parts: list[RenderableType] = [head, _host(totals.host), _robots(totals)]
     if totals.slices:
         parts.append(_slices(totals))
     if totals.federation:
@@ -29,6 +31,12 @@ def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ())
     parts.append(Text(notes + "   restarts " + (", ".join(f"{n} ×{c}" for n, c in restarts.items()) or "none")))
     parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in warnings]
     return Group(*parts)
+
+
+def _host(host: HostTotals) -> Text:
+    """Whose numbers these are, and how long the simulation stood still for them."""
+    waits = f"   waited {host.message.waited:.1f} s" if host.message and host.message.waits else ""
+    return Text(host.line + waits, style="red" if host.models is False else "dim", overflow="ellipsis", no_wrap=True)
 
 
 def _robots(totals: RunTotals) -> Table:

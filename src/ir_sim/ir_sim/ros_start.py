@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The start of a run: simulated time stands at zero until everybody is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from rclpy.node import Node
+
+from ir_common.ros_node import ANNOUNCEMENTS, NODE_STATUS_TOPIC
+from ir_interfaces.msg import NodeStatus
+
+SETTLING = 0.5
+"""s of wall time from when the last one is there: others have to find it, too."""
+
+
+class StartGate:
+    """Knows who is missing for a run to begin.
+
+    Args:
+        node: to subscribe with.
+        names: full names of the nodes that are waited for.
+        patience: s of wall time after which the run begins without those who are missing.
+    """
+
+    def __init__(self, node: Node, names: Iterable[str], patience: float) -> None:
+        self._missing, self._patience = set(names), patience
+        self._began, self._complete = time.monotonic(), 0.0
+        self._node = node
+        node.create_subscription(NodeStatus, NODE_STATUS_TOPIC, self._on_status, ANNOUNCEMENTS)
+
+    def _on_status(self, message: NodeStatus) -> None:
+        self._missing.discard(message.name)
+
+    def opens(self, ready: bool) -> bool:
+        """Whether the run begins now.
+
+        Args:
+            ready: whether the radio is, where there is one.
+        """
+        now, log = time.monotonic(), self._node.get_logger()
+        if now - self._began > self._patience:
+            missing = ", ".join(sorted(self._missing)) or "the radio, with all its flows open"
+            log.warning(f"the run begins after {self._patience:g} s without {missing}")
+            return True
+        if self._missing or not ready:
+            self._complete = 0.0
+            return False
+        self._complete = self._complete or now
+        if now - self._complete < SETTLING:
+            return False
+        log.info(f"all are there after {now - self._began:.1f} s; the run begins")
+        return True
