@@ -18,7 +18,7 @@ from ir_radio.cell_tables import MEASURED, NONE, Fate, Table
 from ir_radio.engine import kernel
 from ir_radio.engine.cell_settings import settings
 from ir_radio.model import channel
-from ir_radio.model.carrier import Carrier
+from ir_radio.model.carrier import FARTHEST, Carrier
 from ir_radio.model.mobility import Mobility, Place
 from ir_radio.model.slice_specs import Direction, SliceSpec
 
@@ -31,6 +31,7 @@ CALLS = frozenset({
 NEVER = int(np.iinfo(np.int64).max)
 _NS = 1_000_000_000
 _FATES = tuple(Fate)
+_MOST_SNR = 1000.0  # dB
 _RETIRED_SLICES = 32  # removed slices whose counters are kept
 
 
@@ -200,14 +201,17 @@ class Cell:
             position: [3] float, m, map frame.
 
         Raises:
-            ValueError: the position is not three finite numbers.
+            ValueError: the position is not three finite numbers, or beyond `carrier.FARTHEST`.
         """
         row = self.add_link(robot)
         place, record = self._places[robot], self._links.rows[row]
         position = np.asarray(position, np.float64)
-        if position.shape != (3,) or not np.isfinite(position).all():
+        if position.shape != (3,) or not (np.abs(position) <= FARTHEST).all():
             place.bad_poses += 1
-            raise ValueError(f"pose of {robot}: {position.tolist()} is not three finite numbers; the last one holds")
+            raise ValueError(
+                f"pose of {robot}: {position.tolist()} is not three finite numbers of at most {FARTHEST:g} m; "
+                "the last one holds"
+            )
         snr = self._mobility.move(place, position, self.now)
         if place.station != record["station"]:
             self._hand_over(robot, place.station)
@@ -232,12 +236,15 @@ class Cell:
             rate: of a resource block, bit/s; what is above the carrier's best counts as that.
 
         Raises:
-            ValueError: not finite numbers, or a negative rate.
+            ValueError: a ratio beyond 1,000 dB, or a rate that is negative or not finite.
         """
-        if not (math.isfinite(snr) and math.isfinite(rate) and rate >= 0.0):
-            raise ValueError(f"link of {robot}: {snr} dB and {rate} bit/s are not finite numbers; the last ones hold")
+        if not abs(snr) <= _MOST_SNR:
+            raise ValueError(f"link of {robot}: a ratio of {snr} dB is no measurement; the last one holds")
+        if not (math.isfinite(rate) and rate >= 0.0):
+            raise ValueError(f"link of {robot}: a rate of {rate} bit/s; give a finite number from 0 up; the last holds")
         best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
-        linear, record = 10.0 ** (snr / 10.0), self._links.rows[self.add_link(robot)]
+        row, linear = self.add_link(robot), 10.0 ** (snr / 10.0)
+        record = self._links.rows[row]  # not before the row is there
         self._places[robot].distance = math.nan
         record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, min(rate, best)
 

@@ -245,12 +245,14 @@ def next_event(t: Tables) -> int:
                 soonest = min(soonest, pool[queue.head].departure)
             elif queue.unsent != NONE and whole and slices[s].urllc:
                 soonest = min(soonest, cell[0].next + mini + cell[0].latency)
+            elif (
+                queue.unsent != NONE and whole and queue.block > 0.0
+            ):  # planned: it ends with the slot, whatever a pose says
+                soonest = min(soonest, next_slot + cell[0].latency)
             elif queue.unsent != NONE:
                 best = cell[0].bandwidth * cell[0].efficiency if cell[0].coherence > 0 else links[queue.link].rate
                 blocks = float(cell[0].blocks) if whole else max(slices[s].blocks, queue.granted)
                 start = cell[0].next if slices[s].urllc or queue.block > 0.0 else next_slot
-                if whole and queue.block > 0.0:
-                    start = start // slot * slot  # its bits go since the slot began
                 if blocks * best > 0.0:
                     end = start + 1 + int(min(queue.left / (blocks * best) * 1e9, 1e17))
                     soonest = min(soonest, (-(-end // slot) * slot if whole else end) + cell[0].latency)
