@@ -52,12 +52,13 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # `puncturing`; threshold: 1/1000; exponent; retransmissions: of a block; blocks: of the carrier; processing: messages
 # in the computing; shared: of the computing, 1/1000, what urllc may use; idle: what embb may use while no urllc is
 # there; drop_after: euad, ns.
+# access: 1: the air is that of ACCESS; header: bytes that each message is longer on the air.
 # bandwidth: of a resource block, what reaches the user, Hz; efficiency: greatest log2(1 + SNR), bit/s/Hz;
 # coverage: least SNR, linear; symbols: of a block in a mini-slot; quantile: Q^-1(epsilon); block_error: probability
 # that an embb block fails; work: ns of computing per byte, 0: there is none.
 CELL = _table(
     "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
-    "retransmissions blocks processing shared idle drop_after",
+    "retransmissions blocks processing shared idle drop_after access header",
     "bandwidth efficiency coverage symbols quantile block_error work",
 )
 # rotation: where puncturing goes on; slot: number of the slot that is planned; taken: blocks that urllc took in the
@@ -71,15 +72,27 @@ LINK = _table("era station", "snr faded rate")
 # latency, ns; limit: bytes per queue; first: of its waiting queues; punctured: blocks times mini-slots that urllc took
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
 # go in a slot, but had to be sent again.
-SLICE = _table("active urllc station lifespan bound limit first punctured", "blocks used lost")
+# owed_down, owed_up: blocks that repetitions take from the next slots.
+SLICE = _table("active urllc station lifespan bound limit first punctured", "blocks used lost owed_down owed_up")
 # downlink: it passes the computing; bytes: of whole messages that have not left; later: bytes behind the unsent
 # message; next: waiting queue of the same slice; fails: of its block in a row; punctured: blocks times mini-slots of
 # this slot; cursor: of fifo; left: bits that remain of the unsent message; granted: resource blocks until the next
 # scheduling; block: bits of the transport block (what was there when it was scheduled) that are still to be sent;
 # capacity: bits that its granted blocks carry in the slot.
+# With access: open: from when on it may be served; until: for which grants go on without a report, -1: none do;
+# report_at, newer_at: when two buffer reports are granted, 0: none; turn: start of its last block; arrived, departed:
+# greatest so far, of blocks decoded and messages delivered, ns; visible: bits that are granted; report, newer: of the
+# two reports; mean: rate of late, bit/s.
 QUEUE = _table(
-    "slice link downlink head unsent tail bytes later next waiting fails punctured cursor",
-    "left granted block capacity",
+    "slice link downlink head unsent tail bytes later next waiting fails punctured cursor open until report_at "
+    "newer_at turn arrived departed",
+    "left granted block capacity visible report newer mean",
+)
+# Keys of `radio_access`, times in ns, sizes in bits. attempts: transmissions of a block; margin: Q^-1 of the target;
+# weight: by which blocks count as used, so that a carrier that is full both ways is used once.
+ACCESS = _table(
+    "configured sr first keep k1 k2 ue gnb rtt attempts outer acknowledged rlc segment core sharing",
+    "margin spread jitter weight",
 )
 # late: delivered after the slice's latency bound; retransmissions: blocks, led by a message of it, that were sent again
 FLOW = _table(
@@ -102,7 +115,9 @@ class Tables(NamedTuple):
     """All that the compiled functions work on.
 
     `grid` [2 x stations + 1, blocks]: of each station the queue that was given each block, then the blocks that urllc
-    takes in its mini-slot; at last all blocks in order.
+    takes in its mini-slot; at last all blocks in order. `mini_openings`, `slot_openings` [of the pattern, 2]: share of
+    each that carries downlink, uplink. `ladder` [steps, 4]: SNR from which the step holds, bit/s/Hz, threshold and
+    deviation of its MCS, dB.
     """
 
     cell: Any
@@ -116,6 +131,10 @@ class Tables(NamedTuple):
     links: Any
     grid: Any
     events: Any
+    access: Any
+    mini_openings: Any
+    slot_openings: Any
+    ladder: Any
 
 
 class Table:

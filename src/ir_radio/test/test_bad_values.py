@@ -123,6 +123,11 @@ def test_a_latency_bound_under_a_nanosecond_is_refused():
         SliceSpec(**SLICE | {"max_latency": 1e-12})
 
 
+AIRS: dict[str, dict[str, object]] = {
+    **{name: {"air": {"scheduler": name}} for name in ("reserved", "puncturing", "fifo")},
+    "access": {"access": {"bler_target": 0.4}},
+    "configured grant, FDD": {"access": {"tdd": "", "configured_grant": True, "core_delay": 1e-3}},
+}
 positions = st.tuples(st.sampled_from([1.0, 20.0, 60.0, 1e5]), st.floats(-5, 5), st.just(0.0))
 steps = st.lists(
     st.tuples(st.integers(1, 1_300_000), st.sampled_from(["offer", "pose", "look"]), st.integers(0, 7), positions,
@@ -145,10 +150,10 @@ def test_a_block_that_is_on_the_air_arrives_though_a_pose_takes_its_link_away():
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.sampled_from(["reserved", "puncturing", "fifo"]), st.sampled_from(["none", "rayleigh"]), steps)
-def test_no_message_leaves_before_the_next_event_wherever_poses_fall(scheduler, fading, plan):
+@given(st.sampled_from([*AIRS]), st.sampled_from(["none", "rayleigh"]), steps)
+def test_no_message_leaves_before_the_next_event_wherever_poses_fall(air, fading, plan):
     """While nothing is told to the cell, nothing is delivered before the time that `next_event` gave."""
-    cell = Cell(Carrier.model_validate({"fading": fading, "air": {"scheduler": scheduler}}))
+    cell = Cell(Carrier.model_validate({"fading": fading, **AIRS[air]}))
     for name, kind in (("e", "embb"), ("u", "urllc")):
         cell.set_slice(SliceSpec(name=name, type=kind, rate=1.0, max_latency=0.01, reliability=0.9))
     cell.set_allocation({"e": 9.5, "u": 4.0})

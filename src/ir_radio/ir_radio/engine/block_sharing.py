@@ -36,7 +36,7 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> None:
         return
     level, scale = math.inf, 1.0
     if total > blocks:
-        level = _water_level(queues, slices[s].first, blocks, count)
+        level = water_level(queues, slices[s].first, blocks, count)
     elif not whole:
         scale = blocks / total
     q = slices[s].first
@@ -48,7 +48,7 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> None:
 
 
 @jit
-def _water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
+def water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
     """The level L at which sum(min(need, L)) over the queues is `blocks`; the sum of needs is greater than that."""
     level, previous = blocks / count, -1.0
     while level > previous:

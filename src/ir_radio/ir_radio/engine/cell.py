@@ -16,7 +16,7 @@ from ir_radio.books.flow_counters import CounterTable, FlowKey
 from ir_radio.books.report_builder import ReportBuilder
 from ir_radio.cell_tables import MEASURED, NONE, Fate, Table
 from ir_radio.engine import kernel
-from ir_radio.engine.cell_settings import settings
+from ir_radio.engine.cell_settings import access_tables, settings
 from ir_radio.model import channel
 from ir_radio.model.carrier import FARTHEST, Carrier
 from ir_radio.model.mobility import Mobility, Place
@@ -72,6 +72,7 @@ class Cell:
         self._slices, self._queues = Table(cell_tables.SLICE), Table(cell_tables.QUEUE)
         self._links, self._counters = Table(cell_tables.LINK), CounterTable()
         self._cell = settings(carrier, slot, mini_slots, seed)
+        self._access = access_tables(carrier.access, slot, mini_slots)
         self._now, self._free = self._cell["now"], self._cell["free"]  # views
         count = 1 + len(carrier.neighbours)
         self._stations = np.zeros(count, cell_tables.STATION)
@@ -217,7 +218,7 @@ class Cell:
             self._hand_over(robot, place.station)
         linear = 10.0 ** (snr / 10.0)
         if not self._cell["coherence"][0] or math.isnan(record["rate"]):
-            record["rate"], record["faded"] = channel.block_rate(self.carrier, snr), linear
+            record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
         record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
 
     def _hand_over(self, robot: str, station: int) -> None:
@@ -233,7 +234,7 @@ class Cell:
         Args:
             robot: name.
             snr: dB; messages are let in from the carrier's `min_snr` up.
-            rate: of a resource block, bit/s; what is above the carrier's best counts as that.
+            rate: of a resource block, bit/s, as `channel.block_rate`; above the carrier's best counts as that.
 
         Raises:
             ValueError: a ratio beyond 1,000 dB, or a rate that is negative or not finite.
@@ -243,10 +244,11 @@ class Cell:
         if not (math.isfinite(rate) and rate >= 0.0):
             raise ValueError(f"link of {robot}: a rate of {rate} bit/s; give a finite number from 0 up; the last holds")
         best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
+        rate = min(rate / self.carrier.least_share, best)  # on the air
         row, linear = self.add_link(robot), 10.0 ** (snr / 10.0)
         record = self._links.rows[row]  # not before the row is there
         self._places[robot].distance = math.nan
-        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, min(rate, best)
+        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, rate
 
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, for `offer`.
@@ -275,7 +277,7 @@ class Cell:
             record["link"] = link = self.add_link(key.robot)
             record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
             record["downlink"] = key.direction == "downlink"
-            record["head"] = record["unsent"] = record["tail"] = record["next"] = NONE
+            record["head"] = record["unsent"] = record["tail"] = record["next"] = record["until"] = NONE
         return self._queue_rows[queue_key]
 
     # --- time ---
@@ -350,7 +352,7 @@ class Cell:
         return cell_tables.Tables(
             self._cell, self._stations, self._slices.rows, self._queues.rows, self._counters.flows.rows,
             self._counters.drops.rows, self._counters.delays.rows, self._pool, self._links.rows, self._grid,
-            self._events,
+            self._events, *self._access,
         )  # fmt: skip
 
     def _run(self, arrivals: Any, until: int) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 
 from ir_radio.cell_tables import EUAD, FIFO, NONE, RESERVED, Fate, Row, Rows, Tables
 from ir_radio.compiled import entry, jit
+from ir_radio.engine.access_air import next_arrival, serve_access
+from ir_radio.engine.access_timing import approach
 from ir_radio.engine.block_sharing import grant, transmit
 from ir_radio.engine.fading import fade
 from ir_radio.engine.live_air import clear, deliver, plan, plan_fifo, puncture, take
@@ -45,7 +47,9 @@ def _serve(t: Tables, n: int) -> int:
             while q != NONE:
                 fade(t, queues[q].link, start)
                 q = queues[q].next
-    if cell[0].scheduler == RESERVED:
+    if cell[0].access:
+        serve_access(t, start, slot_starts)
+    elif cell[0].scheduler == RESERVED:
         _serve_reserved(t, start, slot_starts)
     else:
         _serve_air(t, start, slot_starts)
@@ -212,6 +216,11 @@ def flush(t: Tables, s: int, fate: int) -> int:
             q = queue.next
         if s in (NONE, i):
             slices[i].first = NONE
+            slices[i].owed_down, slices[i].owed_up = 0.0, 0.0
+    if s == NONE:  # time jumps: what was before it is nobody's past
+        for q in range(len(queues)):
+            queues[q].open, queues[q].arrived, queues[q].departed, queues[q].turn = 0, 0, 0, 0
+            queues[q].until = NONE
     return n
 
 
@@ -225,6 +234,9 @@ def move(t: Tables, q: int, s: int) -> None:
     queues[q].slice, queues[q].granted, queues[q].block, queues[q].fails = s, 0.0, 0.0, 0
     if waiting:
         wait(t, q)
+    if t.cell[0].access and queues[q].unsent != NONE:
+        queues[q].until = NONE  # the new station knows nothing of it
+        approach(t, q, t.cell[0].now)
 
 
 @jit
@@ -243,6 +255,8 @@ def next_event(t: Tables) -> int:
             queue = queues[q]
             if queue.head != queue.unsent:
                 soonest = min(soonest, pool[queue.head].departure)
+            elif queue.unsent != NONE and cell[0].access:
+                soonest = min(soonest, next_arrival(t, q))
             elif queue.unsent != NONE and whole and slices[s].urllc:
                 soonest = min(soonest, cell[0].next + mini + cell[0].latency)
             elif (

@@ -12,6 +12,7 @@ import math
 from ir_radio.books.histogram import delay_bin
 from ir_radio.cell_tables import NONE, TINY, Fate, Tables
 from ir_radio.compiled import jit
+from ir_radio.engine.access_timing import approach
 
 _DELIVERED, _EXPIRED = int(Fate.DELIVERED), int(Fate.EXPIRED)  # plain integers: what compiled code can read
 
@@ -55,9 +56,11 @@ def join(t: Tables, q: int, m: int) -> None:
     queues[q].tail = m
     if queues[q].unsent == NONE:
         queues[q].unsent = m
-        queues[q].left = 8.0 * pool[m].size
+        queues[q].left = 8.0 * (pool[m].size + t.cell[0].header)
+        if t.cell[0].access:
+            approach(t, q, pool[m].departure)
     else:
-        queues[q].later += pool[m].size
+        queues[q].later += pool[m].size + t.cell[0].header
     wait(t, q)
 
 
@@ -69,8 +72,8 @@ def next_unsent(t: Tables, q: int) -> None:
     queues[q].unsent = m
     queues[q].left = 0.0
     if m != NONE:
-        queues[q].left = 8.0 * pool[m].size
-        queues[q].later -= pool[m].size
+        queues[q].left = 8.0 * (pool[m].size + t.cell[0].header)
+        queues[q].later -= pool[m].size + t.cell[0].header
 
 
 @jit

@@ -44,7 +44,9 @@ class Air(Puncturing):
     puncture: Literal["idle_first", "rotate"] = Field(
         "idle_first", description="URLLC takes blocks that nobody has in this slot first, or all evenly"
     )
-    block_error: float = Field(0.0, ge=0, lt=1, description="probability that an eMBB block is not decoded")
+    block_error: float = Field(
+        0.0, ge=0, lt=1, description="probability that an eMBB block is not decoded; not under reserved"
+    )
 
     @property
     def patience(self) -> int:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ir_common.config import Config
 from ir_radio.model.access_scheme import Air, Computing, Handover
+from ir_radio.model.radio_access import RadioAccess
 from ir_radio.model.shares import MILLE
 
 FARTHEST = 1e9
@@ -25,7 +26,9 @@ class Carrier(Config):
     """The radio carrier of one base station (choices: docs/method/channel.md).
 
     The defaults are those of a 40 MHz NR carrier in numerology 0, whose slot is the 1 ms of IoR section IV, and of a
-    low-power indoor cell, so that the rate depends on the distance within a hall.
+    low-power indoor cell, so that the rate depends on the distance within a hall. Without `access` the carrier is the
+    papers' idealised one: both directions at once, no requests, grants or processing, errors only where asked for; its
+    delays are about ten times shorter than those of a network.
     """
 
     bandwidth: float = Field(40e6, gt=0, le=1e12, description="channel bandwidth, guard bands included, Hz")
@@ -63,12 +66,28 @@ class Carrier(Config):
         1.0, ge=1e-3, le=1, description="reached fraction of Shannon's (3GPP TR 36.942, A.1: alpha)"
     )
     overhead: float = Field(0.0, ge=0, lt=1, description="fraction of the carrier that carries no user data")
+    access: RadioAccess | None = Field(
+        None,
+        description="requests, grants, TDD, HARQ, MCS; none: the papers' idealised carrier, which has none of them",
+    )
     scheduling_latency: float = Field(0.0, ge=0, le=1, description="added to each message: request, grant, decoding, s")
 
     @property
     def slot_time(self) -> int:
         """Length of a slot, ns."""
         return round(self.slot * 1e9)
+
+    @property
+    def least_share(self) -> float:
+        """Share of time in which the carrier serves the direction that has less of it: guarantees rest on that."""
+        return min(self.access.shares) if self.access else 1.0
+
+    @property
+    def least_latency(self) -> float:
+        """What access alone adds to every message, s."""
+        access = self.access
+        added = min(access.ue_processing, access.gnb_processing) + access.core_delay if access else 0.0
+        return self.scheduling_latency + added
 
     @property
     def block_bandwidth(self) -> float:
@@ -86,6 +105,15 @@ class Carrier(Config):
             )
         if self.computing and self.air.scheduler == "euad" and self.computing.shared == MILLE:
             raise ValueError(f"computing.shared: {MILLE} leaves eMBB nothing under euad; give at most {MILLE - 1}")
+        if self.access and self.air.scheduler != "reserved":
+            raise ValueError(
+                f"access: goes with air.scheduler reserved, not with {self.air.scheduler}, which is the papers' "
+                "idealised air"
+            )
+        if self.air.scheduler == "reserved" and self.air.block_error > 0.0:
+            raise ValueError(
+                "air.block_error: has no effect under reserved, whose bits flow; give access with a bler_target instead"
+            )
         if self.slot_time % self.mini_slots:
             raise ValueError(
                 f"{self.mini_slots} mini-slots do not divide a slot of {self.slot_time} ns; give a divisor"
