@@ -12,6 +12,7 @@ import math
 from ir_radio.cell_tables import MEASURED, NONE, TINY, Fate, Tables
 from ir_radio.compiled import jit
 from ir_radio.engine.access_timing import (
+    approach,
     length_of,
     open_share,
     opening,
@@ -60,7 +61,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
     else:
         slices[s].owed_down -= paid
     blocks = slices[s].blocks - paid
-    slices[s].used += paid * time * 1e9 * t.access[0].weight
+    slices[s].used += paid * time * 1e9 * t.cell[0].weight
     total, count = 0.0, 0
     q = slices[s].first
     while q != NONE:
@@ -68,7 +69,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
         rate = t.links[queues[q].link].rate
         if queues[q].downlink == (way == DOWNLINK) and rate > 0.0:
             bits = _demand(t, q, start, way)
-            if bits > t.access[0].segment:
+            if bits > t.cell[0].segment:
                 queues[q].granted = math.ceil(bits / (rate * time) - 1e-9)
                 queues[q].capacity = bits
                 total += queues[q].granted
@@ -76,7 +77,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
         q = queues[q].next
     if count == 0 or blocks <= 0.0:
         return
-    if t.access[0].sharing == MAX_MIN:
+    if t.cell[0].sharing == MAX_MIN:
         level = math.inf if total <= blocks else water_level(queues, slices[s].first, blocks, count)
         q = slices[s].first
         while q != NONE:
@@ -97,7 +98,7 @@ def _serve_in_turn(t: Tables, s: int, blocks: float, start: int, length: int, wa
         while q != NONE:
             if queues[q].granted > 0.0:
                 merit = -float(queues[q].turn)
-                if t.access[0].sharing == PROPORTIONAL_FAIR:
+                if t.cell[0].sharing == PROPORTIONAL_FAIR:
                     merit = links[queues[q].link].rate / max(_mean_rate(t, q, start), 1.0)
                 if merit > best or (merit == best and q < pick):
                     best, pick = merit, q
@@ -126,33 +127,37 @@ def _waiting_bits(t: Tables, q: int) -> float:
 @jit
 def _demand(t: Tables, q: int, start: int, way: int) -> float:
     """Bits, with the header of a segment, that the scheduler would have a queue send in the slot from `start`."""
-    access, queues = t.access, t.queues
+    cell, queues = t.cell, t.queues
     bits = _waiting_bits(t, q)
-    if bits <= 0.0 or start < queues[q].open:
+    if bits <= 0.0:
         return 0.0
-    if way == DOWNLINK or access[0].configured:
-        return bits + access[0].segment
+    if queues[q].open == NONE:
+        approach(t, q, t.pool[queues[q].unsent].departure)
+    if start < queues[q].open:
+        return 0.0
+    if way == DOWNLINK or cell[0].configured:
+        return bits + cell[0].segment
     read_reports(t, q, start)
-    usable = max(queues[q].visible, float(access[0].first) if start <= queues[q].until else 0.0)
-    if usable <= access[0].segment and queues[q].report_at == 0:
+    usable = max(queues[q].visible, float(cell[0].first_grant) if start <= queues[q].until else 0.0)
+    if usable <= cell[0].segment and queues[q].report_at == 0:
         request(t, q, start)  # nothing is granted, and nobody knows
         return 0.0
-    return min(bits + access[0].segment, usable)
+    return min(bits + cell[0].segment, usable)
 
 
 @jit
 def _send_block(t: Tables, q: int, blocks: float, start: int, length: int, way: int, time: float) -> None:
     """Sends a transport block of a queue in so many resource blocks; `time`: for which they carry it, s."""
-    access, slices, queues, links = t.access, t.slices, t.queues, t.links
+    cell, slices, queues, links = t.cell, t.slices, t.queues, t.links
     size = min(queues[q].capacity, blocks * links[queues[q].link].rate * time)
-    bits = size - access[0].segment
+    bits = size - cell[0].segment
     if bits <= TINY:
         return
     s = queues[q].slice
     queues[q].mean = _mean_rate(t, q, start) * (1.0 - 1.0 / _MEMORY) + bits / time / _MEMORY
     queues[q].turn = start
     times, decoded, lost = _decode(t, q, start, length, way)
-    slices[s].used += blocks * time * 1e9 * access[0].weight
+    slices[s].used += blocks * time * 1e9 * cell[0].weight
     if times > 1:
         t.flows[t.pool[queues[q].unsent].flow].retransmissions += times - 1
         slices[s].lost += bits * (times - 1)
@@ -162,18 +167,18 @@ def _send_block(t: Tables, q: int, blocks: float, start: int, length: int, way: 
             slices[s].owed_down += blocks * (times - 1)
     queues[q].arrived = max(queues[q].arrived, decoded)
     _drain(t, q, bits, lost)
-    if way == UPLINK and not access[0].configured:
+    if way == UPLINK and not cell[0].configured:
         queues[q].visible -= size
         queues[q].report -= bits
         queues[q].newer -= bits
-        queues[q].until = start + access[0].keep if access[0].keep > 0 else NONE
+        queues[q].until = start + cell[0].keep if cell[0].keep > 0 else NONE
         report(t, q, start, length, _waiting_bits(t, q))
 
 
 @jit
 def _drain(t: Tables, q: int, bits: float, lost: bool) -> None:
     """Takes the bits of a block from a queue; messages of which that was the last arrive, in order, or are lost."""
-    cell, access, queues, pool = t.cell, t.access, t.queues, t.pool
+    cell, queues, pool = t.cell, t.queues, t.pool
     while queues[q].unsent != NONE and bits > -TINY:
         m = queues[q].unsent
         if lost:
@@ -182,9 +187,9 @@ def _drain(t: Tables, q: int, bits: float, lost: bool) -> None:
             queues[q].left -= max(bits, 0.0)
             break
         bits -= queues[q].left
-        core = access[0].core
-        if access[0].jitter > 0.0:
-            core += int(-access[0].jitter * math.log(uniform(cell[0].seed, _CORE + pool[m].id, 0)))
+        core = cell[0].core
+        if cell[0].jitter > 0.0:
+            core += int(-cell[0].jitter * math.log(uniform(cell[0].seed, _CORE + pool[m].id, 0)))
         queues[q].departed = max(queues[q].departed, queues[q].arrived + cell[0].latency + core)
         complete(t, q, queues[q].departed)
         if bits < TINY:
@@ -194,23 +199,23 @@ def _drain(t: Tables, q: int, bits: float, lost: bool) -> None:
 @jit
 def _decode(t: Tables, q: int, start: int, length: int, way: int) -> tuple[int, int, bool]:
     """Draws what becomes of a block: (how often it is sent, when it is decoded or given up, ns, is it lost?)."""
-    access, seed = t.access, t.cell[0].seed
-    margin, after = _margin(t, q), access[0].gnb if way == UPLINK else access[0].ue
+    cell, seed = t.cell, t.cell[0].seed
+    margin, after = _margin(t, q), cell[0].gnb if way == UPLINK else cell[0].ue
     times, cycles = 0, 0
     while True:
-        for attempt in range(access[0].attempts):
-            gain = 10.0 * math.log10(attempt + 1.0) / access[0].spread
+        for attempt in range(cell[0].attempts):
+            gain = 10.0 * math.log10(attempt + 1.0) / cell[0].spread
             fails = 0.5 * math.erfc((margin + gain) / math.sqrt(2.0))
             draw = uniform(seed, -_BLOCKS - (q << 8) - times, start)
             times += 1
             if draw >= fails:
                 return times, start + length + after, False
-            if attempt + 1 < access[0].attempts:
+            if attempt + 1 < cell[0].attempts:
                 start = repetition(t, start, length, way)
         cycles += 1
-        if not access[0].acknowledged or cycles == _MOST_CYCLES:
+        if not cell[0].acknowledged or cycles == _MOST_CYCLES:
             return times, start + length + after, True
-        start = opening(t, start + length + access[0].rlc, length, way)
+        start = opening(t, start + length + cell[0].rlc, length, way)
 
 
 @jit
@@ -220,24 +225,25 @@ def _margin(t: Tables, q: int) -> float:
     An outer loop keeps first transmissions at the target, unless even the lowest MCS fails more often, or the best one
     less. A measured link is taken to have one.
     """
-    access, ladder, link = t.access, t.ladder, t.links[t.queues[q].link]
+    cell, ladder, link = t.cell, t.cell[0].ladder, t.links[t.queues[q].link]
     if link.era == MEASURED:
-        return access[0].margin
+        return cell[0].margin
     level = 10.0 * math.log10(link.faded)
     step = step_at(t, level)
     true = (level - ladder[step, 2]) / ladder[step, 3] + 1.2815515655446004  # Q^-1(0.1)
-    if not access[0].outer:
+    if not cell[0].outer:
         return true
-    if step == len(ladder) - 1:
-        return max(true, access[0].margin)
-    return min(true, access[0].margin) if step == 0 else access[0].margin
+    if step == cell[0].steps - 1:
+        return max(true, cell[0].margin)
+    return min(true, cell[0].margin) if step == 0 else cell[0].margin
 
 
 @jit
 def next_arrival(t: Tables, q: int) -> int:
     """A time before which nothing that waits in a queue arrives, ns; `next_event` of the kernel asks."""
-    cell, access, queues, length = t.cell, t.access, t.queues, length_of(t, q)
+    cell, queues, length = t.cell, t.queues, length_of(t, q)
     way = DOWNLINK if queues[q].downlink else UPLINK
-    start = max(cell[0].next, queues[q].open)
-    start = opening(t, start, length, way)
-    return start + length + (access[0].gnb if way == UPLINK else access[0].ue) + cell[0].latency + access[0].core
+    if queues[q].open == NONE:
+        approach(t, q, t.pool[queues[q].unsent].departure)
+    start = opening(t, max(cell[0].next, queues[q].open), length, way)
+    return start + length + (cell[0].gnb if way == UPLINK else cell[0].ue) + cell[0].latency + cell[0].core

@@ -18,9 +18,16 @@ _LINKS = 1 << 45
 @jit
 def open_share(t: Tables, start: int, length: int, way: int) -> float:
     """Share of the slot or mini-slot from `start` in which the carrier serves a direction."""
-    if length == t.cell[0].mini:
-        return t.mini_openings[start // length % len(t.mini_openings), way]
-    return t.slot_openings[start // length % len(t.slot_openings), way]
+    cell = t.cell
+    slot = start // cell[0].slot
+    spans, part = cell[0].spans[slot % cell[0].slots], length / cell[0].slot
+    begin = (start - slot * cell[0].slot) / cell[0].slot
+    open_until, open_from = spans[DOWNLINK], 1.0 - spans[UPLINK]
+    if way == DOWNLINK:
+        share = (min(begin + part, open_until) - begin) / part
+    else:
+        share = (begin + part - max(begin, open_from)) / part
+    return share if share > 1e-9 else 0.0
 
 
 @jit
@@ -41,8 +48,8 @@ def length_of(t: Tables, q: int) -> int:
 @jit
 def granted_at(t: Tables, known: int, length: int) -> int:
     """Start of the uplink transmission that a base station grants once it knows of the need, at `known`, ns."""
-    grant = opening(t, known + t.access[0].gnb, length, DOWNLINK)
-    return opening(t, grant + t.access[0].k2, length, UPLINK)
+    grant = opening(t, known + t.cell[0].gnb, length, DOWNLINK)
+    return opening(t, grant + t.cell[0].k2, length, UPLINK)
 
 
 @jit
@@ -51,25 +58,28 @@ def request(t: Tables, q: int, time: int) -> None:
 
     Occasions come with the period of requests, shifted for each link by its own part of it.
     """
-    cell, access, queues, length = t.cell, t.access, t.queues, length_of(t, q)
-    period = access[0].sr
+    cell, queues, length = t.cell, t.queues, length_of(t, q)
+    period = cell[0].sr
     slots = max(period // cell[0].slot, 1)
     shift = cell[0].slot * int(uniform(cell[0].seed, _LINKS + queues[q].link, 0) * slots)
-    occasion = shift - (shift - time - access[0].ue) // period * period
+    occasion = shift - (shift - time - cell[0].ue) // period * period
     sent = opening(t, occasion, length, UPLINK)
     queues[q].open = granted_at(t, sent + length, length)
-    queues[q].visible = access[0].first
+    queues[q].visible = cell[0].first_grant
 
 
 @jit
 def approach(t: Tables, q: int, time: int) -> None:
-    """A message comes to an empty queue at `time`: from when on it may be served, and how much of it is known."""
-    access, queues = t.access, t.queues
+    """A message came to an empty queue at `time`: from when on it may be served, and how much of it is known.
+
+    That does not depend on when it is asked, before the queue is served; so joining a queue costs nothing more.
+    """
+    cell, queues = t.cell, t.queues
     queues[q].report_at, queues[q].newer_at = 0, 0
     if queues[q].downlink:
-        queues[q].open, queues[q].visible = time + access[0].gnb, 0.0
-    elif access[0].configured or time + access[0].ue <= queues[q].until:
-        queues[q].open, queues[q].visible = time + access[0].ue, 0.0
+        queues[q].open, queues[q].visible = time + cell[0].gnb, 0.0
+    elif cell[0].configured or time + cell[0].ue <= queues[q].until:
+        queues[q].open, queues[q].visible = time + cell[0].ue, 0.0
     else:
         request(t, q, time)
 
@@ -84,7 +94,7 @@ def report(t: Tables, q: int, start: int, length: int, rest: float) -> None:
     if rest <= 0.0:
         queues[q].report_at, queues[q].newer_at, queues[q].visible = 0, 0, 0.0
         return
-    bits, when = rest + t.access[0].segment, granted_at(t, start + length, length)
+    bits, when = rest + t.cell[0].segment, granted_at(t, start + length, length)
     if queues[q].report_at == 0:
         queues[q].report, queues[q].report_at = bits, when
     else:
@@ -104,19 +114,19 @@ def read_reports(t: Tables, q: int, start: int) -> None:
 @jit
 def repetition(t: Tables, start: int, length: int, way: int) -> int:
     """Start of the next transmission of a block that was sent from `start` and not decoded, ns."""
-    access, end = t.access, start + length
+    cell, end = t.cell, start + length
     if way == UPLINK:
         soonest = granted_at(t, end, length)
     else:
-        answer = opening(t, max(start + access[0].k1, end + access[0].ue), length, UPLINK)
-        soonest = answer + length + access[0].gnb
-    return opening(t, max(soonest, start + access[0].rtt), length, way)
+        answer = opening(t, max(start + cell[0].k1, end + cell[0].ue), length, UPLINK)
+        soonest = answer + length + cell[0].gnb
+    return opening(t, max(soonest, start + cell[0].rtt), length, way)
 
 
 @jit
 def step_at(t: Tables, level: float) -> int:
     """The step of the ladder of MCS that a link of `level`, dB, takes."""
     step = 0
-    while step + 1 < len(t.ladder) and level >= t.ladder[step + 1, 0]:
+    while step + 1 < t.cell[0].steps and level >= t.cell[0].ladder[step + 1, 0]:
         step += 1
     return step

@@ -16,7 +16,7 @@ from ir_radio.books.flow_counters import CounterTable, FlowKey
 from ir_radio.books.report_builder import ReportBuilder
 from ir_radio.cell_tables import MEASURED, NONE, Fate, Table
 from ir_radio.engine import kernel
-from ir_radio.engine.cell_settings import access_tables, settings
+from ir_radio.engine.cell_settings import settings
 from ir_radio.model import channel
 from ir_radio.model.carrier import FARTHEST, Carrier
 from ir_radio.model.mobility import Mobility, Place
@@ -72,7 +72,6 @@ class Cell:
         self._slices, self._queues = Table(cell_tables.SLICE), Table(cell_tables.QUEUE)
         self._links, self._counters = Table(cell_tables.LINK), CounterTable()
         self._cell = settings(carrier, slot, mini_slots, seed)
-        self._access = access_tables(carrier.access, slot, mini_slots)
         self._now, self._free = self._cell["now"], self._cell["free"]  # views
         count = 1 + len(carrier.neighbours)
         self._stations = np.zeros(count, cell_tables.STATION)
@@ -352,7 +351,7 @@ class Cell:
         return cell_tables.Tables(
             self._cell, self._stations, self._slices.rows, self._queues.rows, self._counters.flows.rows,
             self._counters.drops.rows, self._counters.delays.rows, self._pool, self._links.rows, self._grid,
-            self._events, *self._access,
+            self._events,
         )  # fmt: skip
 
     def _run(self, arrivals: Any, until: int) -> None:

@@ -29,7 +29,7 @@ def fade(t: Tables, link: int, start: int) -> None:
         name = link + (links[link].station << 32)
         snr = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
         if cell[0].access:
-            efficiency = t.ladder[step_at(t, 10.0 * math.log10(snr)), 1]
+            efficiency = cell[0].ladder[step_at(t, 10.0 * math.log10(snr)), 1]
         else:
             efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
         links[link].faded = snr

@@ -12,7 +12,6 @@ import math
 from ir_radio.books.histogram import delay_bin
 from ir_radio.cell_tables import NONE, TINY, Fate, Tables
 from ir_radio.compiled import jit
-from ir_radio.engine.access_timing import approach
 
 _DELIVERED, _EXPIRED = int(Fate.DELIVERED), int(Fate.EXPIRED)  # plain integers: what compiled code can read
 
@@ -57,8 +56,7 @@ def join(t: Tables, q: int, m: int) -> None:
     if queues[q].unsent == NONE:
         queues[q].unsent = m
         queues[q].left = 8.0 * (pool[m].size + t.cell[0].header)
-        if t.cell[0].access:
-            approach(t, q, pool[m].departure)
+        queues[q].open = NONE
     else:
         queues[q].later += pool[m].size + t.cell[0].header
     wait(t, q)

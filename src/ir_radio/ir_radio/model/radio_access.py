@@ -44,7 +44,7 @@ class RadioAccess(Config):
     bler_target: float = Field(0.1, gt=0, le=0.5, description="block error rate of first transmissions")
     outer_loop: bool = Field(True, description="the scheduler meets the target; else it follows the reported CQI")
     combining_spread: float = Field(
-        2.5, ge=0.1, le=30, description="standard deviation of the SNR over the transmissions of a block, dB"
+        2.5, ge=0.1, le=100, description="standard deviation of the SNR over the transmissions of a block, dB"
     )
     mcs_table: McsTable = Field("64qam", description="modulation and coding (TS 38.214, 5.1.3.1-1 or -2)")
     rlc: Literal["acknowledged", "unacknowledged"] = Field(
@@ -86,15 +86,6 @@ class RadioAccess(Config):
         special = (self.special_downlink / SYMBOLS, self.special_uplink / SYMBOLS)
         kinds = {"D": (1.0, 0.0), "U": (0.0, 1.0), "S": special, "": (1.0, 1.0)}
         return np.array([kinds[letter] for letter in (self.tdd or [""])])
-
-    def openings(self, mini_slots: int) -> NDArray[np.float64]:
-        """[mini-slots of the pattern, 2] share of each mini-slot that carries downlink, and uplink."""
-        edge = np.arange(mini_slots + 1) / mini_slots
-        down, up = self.spans[:, :1], self.spans[:, 1:]
-        falls = np.diff(np.minimum(edge, down), axis=1) * mini_slots
-        rises = np.diff(np.maximum(edge, 1.0 - up), axis=1) * mini_slots
-        shares = np.stack([falls.ravel(), rises.ravel()], axis=1)
-        return np.where(shares > 1e-9, shares, 0.0)
 
     @property
     def ladder(self) -> Ladder:
