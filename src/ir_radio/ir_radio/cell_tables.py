@@ -85,7 +85,12 @@ LINK = _table("era station", "snr faded rate")
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
 # go in a slot, but had to be sent again.
 # owed_down, owed_up: blocks that repetitions take from the next slots.
-SLICE = _table("active urllc station lifespan bound limit first punctured", "blocks used lost owed_down owed_up")
+# police: bit/s that a URLLC slice may take from others' blocks, 0: any; tokens: bits that it may take now, at most
+# depth; refilled: when they were counted, ns.
+SLICE = _table(
+    "active urllc station lifespan bound limit first punctured refilled",
+    "blocks used lost owed_down owed_up police tokens depth",
+)
 # downlink: it passes the computing; bytes: of whole messages that have not left; later: bytes behind the unsent
 # message; next: waiting queue of the same slice; fails: of its block in a row; punctured: blocks times mini-slots of
 # this slot; cursor: of fifo; left: bits that remain of the unsent message; granted: resource blocks until the next

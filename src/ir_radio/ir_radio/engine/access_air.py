@@ -23,7 +23,7 @@ from ir_radio.engine.access_timing import (
     step_at,
 )
 from ir_radio.engine.block_sharing import water_level
-from ir_radio.engine.queueing import complete
+from ir_radio.engine.queueing import complete, give_up_late
 from ir_radio.model.chance import uniform
 from ir_radio.model.radio_access import DOWNLINK, UPLINK
 
@@ -128,6 +128,8 @@ def _waiting_bits(t: Tables, q: int) -> float:
 def _demand(t: Tables, q: int, start: int, way: int) -> float:
     """Bits, with the header of a segment, that the scheduler would have a queue send in the slot from `start`."""
     cell, queues = t.cell, t.queues
+    after = cell[0].gnb if way == UPLINK else cell[0].ue
+    give_up_late(t, q, start, start + length_of(t, q) + after + cell[0].latency + cell[0].core)
     bits = _waiting_bits(t, q)
     if bits <= 0.0:
         return 0.0

@@ -130,6 +130,8 @@ class Cell:
             record = self._slices.rows[row]
             record["active"], record["limit"] = 1, spec.queue_limit
             record["urllc"] = spec.type == "urllc" and self.carrier.air.scheduler != "fifo"
+            policed = self.carrier.air.police and record["urllc"]
+            record["police"], record["depth"] = spec.rate if policed else 0.0, spec.rate * spec.max_latency
             record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
         self.specs[spec.name], self._types[spec.name] = spec, spec.type
 

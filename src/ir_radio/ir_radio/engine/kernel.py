@@ -18,7 +18,7 @@ from ir_radio.cell_tables import EUAD, FIFO, NONE, RESERVED, Fate, Row, Rows, Ta
 from ir_radio.compiled import entry, jit
 from ir_radio.engine.access_air import next_arrival, serve_access
 from ir_radio.engine.access_timing import approach
-from ir_radio.engine.block_sharing import grant, transmit
+from ir_radio.engine.block_sharing import give_up_hopeless, grant, transmit
 from ir_radio.engine.fading import fade
 from ir_radio.engine.live_air import clear, deliver, plan, plan_fifo, puncture, take
 from ir_radio.engine.preemption import enter, first_come, process, purge, work_of
@@ -63,7 +63,10 @@ def _serve_reserved(t: Tables, start: int, slot_starts: bool) -> None:
     slices, queues, mini, slot = t.slices, t.queues, t.cell[0].mini, t.cell[0].slot
     for s in range(len(slices)):
         if slices[s].first != NONE and (slices[s].urllc or slot_starts):
-            grant(t, s, slices[s].blocks, mini if slices[s].urllc else slot, False)
+            duration = mini if slices[s].urllc else slot
+            short = grant(t, s, slices[s].blocks, duration, False)
+            while short and slices[s].lifespan > 0 and give_up_hopeless(t, s, start):
+                short = grant(t, s, slices[s].blocks, duration, False)
         q = slices[s].first
         while q != NONE:
             transmit(t, q, start, mini)
@@ -216,7 +219,7 @@ def flush(t: Tables, s: int, fate: int) -> int:
             q = queue.next
         if s in (NONE, i):
             slices[i].first = NONE
-            slices[i].owed_down, slices[i].owed_up = 0.0, 0.0
+            slices[i].owed_down, slices[i].owed_up, slices[i].refilled = 0.0, 0.0, 0
     if s == NONE:  # time jumps: what was before it is nobody's past
         for q in range(len(queues)):
             queues[q].open, queues[q].arrived, queues[q].departed, queues[q].turn = 0, 0, 0, 0

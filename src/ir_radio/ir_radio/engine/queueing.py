@@ -133,6 +133,33 @@ def give_up(t: Tables, q: int, time: int, fate: int) -> None:
 
 
 @jit
+def expire_behind(t: Tables, q: int, before: int, time: int) -> None:
+    """Expires the message behind `before`, the unsent one or a later one, at `time`; it leaves before the unsent."""
+    queues, pool = t.queues, t.pool
+    m, unsent = pool[before].next, queues[q].unsent
+    pool[before].next = pool[m].next
+    if pool[m].next == NONE:
+        queues[q].tail = before
+    queues[q].later -= pool[m].size
+    pool[m].next, pool[m].departure, pool[m].fate = unsent, time + t.cell[0].latency, _EXPIRED
+    if queues[q].head == unsent:
+        queues[q].head = m
+    else:
+        last = queues[q].head
+        while pool[last].next != unsent:
+            last = pool[last].next
+        pool[last].next = m
+
+
+@jit
+def give_up_late(t: Tables, q: int, start: int, soonest: int) -> None:
+    """Expires the first messages of a queue that would be late if they arrived at `soonest`, ns: none goes in vain."""
+    queues, lifespan = t.queues, t.slices[t.queues[q].slice].lifespan
+    while queues[q].unsent != NONE and 0 < lifespan < soonest - t.pool[queues[q].unsent].arrival:
+        give_up(t, q, start, _EXPIRED)
+
+
+@jit
 def complete(t: Tables, q: int, departure: int) -> None:
     """The last bit of the unsent message of a queue arrives at `departure`; what it is by then is known."""
     m = t.queues[q].unsent

@@ -48,6 +48,11 @@ class Air(Puncturing):
         0.0, ge=0, lt=1, description="probability that an eMBB block is not decoded; not under reserved"
     )
 
+    police: bool = Field(
+        False,
+        description="a URLLC slice takes at most its rate from others' blocks, in bursts of a latency bound's bits",
+    )
+
     @property
     def patience(self) -> int:
         """Mini-slots in which a URLLC message can go; 0: any number."""
