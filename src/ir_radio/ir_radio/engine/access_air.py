@@ -68,7 +68,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
         queues[q].granted, queues[q].capacity = 0.0, 0.0
         rate = t.links[queues[q].link].rate
         if queues[q].downlink == (way == DOWNLINK) and rate > 0.0:
-            bits = _demand(t, q, start, way)
+            bits = _demand(t, q, start, way, time)
             if bits > t.cell[0].segment:
                 queues[q].granted = math.ceil(bits / (rate * time) - 1e-9)
                 queues[q].capacity = bits
@@ -77,7 +77,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
         q = queues[q].next
     if count == 0 or blocks <= 0.0:
         return
-    if t.cell[0].sharing == MAX_MIN:
+    if t.cell[0].sharing == MAX_MIN and (total <= blocks or not slices[s].urllc):
         level = math.inf if total <= blocks else water_level(queues, slices[s].first, blocks, count)
         q = slices[s].first
         while q != NONE:
@@ -90,7 +90,10 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
 
 @jit
 def _serve_in_turn(t: Tables, s: int, blocks: float, start: int, length: int, way: int, time: float) -> None:
-    """Gives each queue all it needs, the first in turn first, until no block is left."""
+    """Gives each queue all it needs, the first in turn first, until no block is left.
+
+    In a URLLC slice that is whose message is oldest: shared out, blocks would carry parts of many that come late.
+    """
     slices, queues, links = t.slices, t.queues, t.links
     while blocks > 0.0:
         best, pick = -math.inf, NONE
@@ -98,7 +101,9 @@ def _serve_in_turn(t: Tables, s: int, blocks: float, start: int, length: int, wa
         while q != NONE:
             if queues[q].granted > 0.0:
                 merit = -float(queues[q].turn)
-                if t.cell[0].sharing == PROPORTIONAL_FAIR:
+                if slices[s].urllc:
+                    merit = -float(t.pool[queues[q].unsent].arrival)
+                elif t.cell[0].sharing == PROPORTIONAL_FAIR:
                     merit = links[queues[q].link].rate / max(_mean_rate(t, q, start), 1.0)
                 if merit > best or (merit == best and q < pick):
                     best, pick = merit, q
@@ -125,11 +130,25 @@ def _waiting_bits(t: Tables, q: int) -> float:
 
 
 @jit
-def _demand(t: Tables, q: int, start: int, way: int) -> float:
+def _give_up_hopeless(t: Tables, q: int, start: int, way: int, time: float) -> None:
+    """Expires the first messages of a queue that would be late even if it had all blocks of its slice from now on."""
+    cell, queues, s = t.cell, t.queues, t.queues[q].slice
+    slot_bits = t.slices[s].blocks * t.links[queues[q].link].rate * time - cell[0].segment
+    if t.slices[s].lifespan == 0 or slot_bits <= 0.0:
+        return
+    after = (cell[0].gnb if way == UPLINK else cell[0].ue) + cell[0].latency + cell[0].core
+    m = NONE
+    while m != queues[q].unsent and queues[q].unsent != NONE:
+        m = queues[q].unsent
+        slots = max(math.ceil(queues[q].left / slot_bits - 1e-9), 1)
+        give_up_late(t, q, start, start + min(slots, 1 << 30) * length_of(t, q) + after)
+
+
+@jit
+def _demand(t: Tables, q: int, start: int, way: int, time: float) -> float:
     """Bits, with the header of a segment, that the scheduler would have a queue send in the slot from `start`."""
     cell, queues = t.cell, t.queues
-    after = cell[0].gnb if way == UPLINK else cell[0].ue
-    give_up_late(t, q, start, start + length_of(t, q) + after + cell[0].latency + cell[0].core)
+    _give_up_hopeless(t, q, start, way, time)
     bits = _waiting_bits(t, q)
     if bits <= 0.0:
         return 0.0
