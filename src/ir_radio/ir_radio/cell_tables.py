@@ -18,6 +18,9 @@ MEASURED = -2
 TINY = 1e-6
 """Bits under which a remainder is rounding, not data."""
 
+MOST_SLOTS, MOST_STEPS = 80, 32
+"""Longest pattern of slots, and most steps of modulation and coding, that a cell has room for."""
+
 RESERVED, PUNCTURING, PUTD, EUAD, FIFO = range(5)
 SCHEDULERS = {"reserved": RESERVED, "puncturing": PUNCTURING, "putd": PUTD, "euad": EUAD, "fifo": FIFO}
 
@@ -53,14 +56,24 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # `puncturing`; threshold: 1/1000; exponent; retransmissions: of a block; blocks: of the carrier; processing: messages
 # in the computing; shared: of the computing, 1/1000, what urllc may use; idle: what embb may use while no urllc is
 # there; drop_after: euad, ns.
+# access: 1: the air is that of `access_air`; header: bytes that each message is longer on the air.
 # bandwidth: of a resource block, what reaches the user, Hz; efficiency: greatest log2(1 + SNR), bit/s/Hz;
 # coverage: least SNR, linear; symbols: of a block in a mini-slot; quantile: Q^-1(epsilon); block_error: probability
 # that an embb block fails; work: ns of computing per byte, 0: there is none.
-CELL = _table(
+# Keys of `radio_access`, times in ns, sizes in bits: first_grant to sharing. attempts: transmissions of a block;
+# margin: Q^-1 of the target; weight: by which blocks count as used, so that a carrier that is full both ways is used
+# once; spans [slots of the pattern, 2]: share of each that carries downlink (its beginning), uplink (its end); ladder
+# [steps, 4]: SNR from which a step holds, bit/s/Hz, threshold and deviation of its MCS, dB. They stand here, not in
+# tables of their own, since every further table makes every call of a compiled function slower.
+_CELL = _table(
     "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
-    "retransmissions blocks processing shared idle drop_after",
-    "bandwidth efficiency coverage symbols quantile block_error work",
+    "retransmissions blocks processing shared idle drop_after access header configured sr first_grant keep k1 k2 "
+    "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps",
+    "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight",
 )
+CELL = np.dtype([
+    *_CELL.descr, ("spans", np.float64, (MOST_SLOTS, 2)), ("ladder", np.float64, (MOST_STEPS, 4)),
+])  # fmt: skip
 # rotation: where puncturing goes on; slot: number of the slot that is planned; taken: blocks that urllc took in the
 # mini-slot served last; busy: ns until which urllc is in the computing; first, last: its messages; embb_first,
 # embb_last: those of embb; clock: ns up to which embb was served; left: work of its first, ns / 1000.
@@ -72,15 +85,26 @@ LINK = _table("era station", "snr faded rate")
 # latency, ns; limit: bytes per queue; first: of its waiting queues; punctured: blocks times mini-slots that urllc took
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
 # go in a slot, but had to be sent again.
-SLICE = _table("active urllc station lifespan bound limit first punctured", "blocks used lost")
+# owed_down, owed_up: blocks that repetitions take from the next slots.
+# police: bit/s that a URLLC slice may take from others' blocks, 0: any; tokens: bits that it may take now, at most
+# depth; refilled: when they were counted, ns.
+SLICE = _table(
+    "active urllc station lifespan bound limit first punctured refilled",
+    "blocks used lost owed_down owed_up police tokens depth",
+)
 # downlink: it passes the computing; bytes: of whole messages that have not left; later: bytes behind the unsent
 # message; next: waiting queue of the same slice; fails: of its block in a row; punctured: blocks times mini-slots of
 # this slot; cursor: of fifo; left: bits that remain of the unsent message; granted: resource blocks until the next
 # scheduling; block: bits of the transport block (what was there when it was scheduled) that are still to be sent;
 # capacity: bits that its granted blocks carry in the slot.
+# With access: open: from when on it may be served, -1: not found out yet; until: for which grants go on without a
+# report, -1: none do; report_at, newer_at: when two buffer reports are granted, 0: none; turn: start of its last block;
+# arrived, departed: greatest so far, of blocks decoded and messages delivered, ns; visible: bits that are granted;
+# report, newer: of the two reports; mean: rate of late, bit/s.
 QUEUE = _table(
-    "slice link downlink head unsent tail bytes later next waiting fails punctured cursor",
-    "left granted block capacity",
+    "slice link downlink head unsent tail bytes later next waiting fails punctured cursor open until report_at "
+    "newer_at turn arrived departed",
+    "left granted block capacity visible report newer mean",
 )
 # late: delivered after the slice's latency bound; retransmissions: blocks, led by a message of it, that were sent again
 FLOW = _table(

@@ -100,12 +100,32 @@ def _schedule(spec, members, start, duration):
         for message in queue.waiting():
             if spec.lifespan and message.arrival + spec.lifespan <= start:
                 message.ends, message.fate = start, "expired"
-    busy = [queue for queue in members if queue.waiting() and queue.rate]
     seconds = Fraction(duration, 10**9)
-    needs = [sum(m.left for m in queue.waiting()) / (queue.rate * seconds) for queue in busy]
-    for queue, part in zip(busy, fill_level(needs, spec.blocks) if busy else [], strict=True):
-        queue.granted = part
-        queue.block = min(sum(m.left for m in queue.waiting()), part * queue.rate * seconds)
+    while True:
+        busy = [queue for queue in members if queue.waiting() and queue.rate]
+        needs = [sum(m.left for m in queue.waiting()) / (queue.rate * seconds) for queue in busy]
+        for queue in members:
+            queue.granted = queue.block = Fraction(0)
+        for queue, part in zip(busy, fill_level(needs, spec.blocks) if busy else [], strict=True):
+            queue.granted = part
+            queue.block = min(sum(m.left for m in queue.waiting()), part * queue.rate * seconds)
+        if not spec.lifespan or not [queue for queue in busy if _expire_hopeless(spec, queue, start)]:
+            return
+
+
+def _expire_hopeless(spec, queue, start):
+    """Of a queue that cannot send all: the first message that begins in this block and would be late goes now."""
+    speed, sent = queue.granted * queue.rate, Fraction(0)
+    if not speed or queue.block >= sum(m.left for m in queue.waiting()):
+        return False
+    for message in queue.waiting():
+        if sent and sent >= queue.block:
+            return False
+        sent += message.left
+        if start + math.ceil(sent / speed * 10**9) - message.arrival > spec.lifespan:
+            message.ends, message.fate = start, "expired"
+            return True
+    return False
 
 
 def _send(spec, queue, start, mini):

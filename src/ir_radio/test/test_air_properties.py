@@ -30,6 +30,33 @@ airs = st.fixed_dictionaries(
         "epsilon": st.sampled_from([1e-9, 1e-3, 0.4]),
     }
 )
+accesses = st.fixed_dictionaries(
+    {
+        "tdd": st.sampled_from(["DDDSU", "SU", "DSUUD", ""]),
+        "special_uplink": st.sampled_from([0, 3]),
+        "configured_grant": st.booleans(),
+        "sr_period": st.sampled_from([1e-3, 5e-3, 7.3e-3]),
+        "first_grant": st.sampled_from([8, 40, 2000]),
+        "keep_granting": st.sampled_from([0.0, 3e-3]),
+        "k1": st.integers(0, 4),
+        "k2": st.integers(0, 6),
+        "ue_processing": st.sampled_from([0.0, 0.43e-3]),
+        "gnb_processing": st.sampled_from([0.0, 0.5e-3, 2e-3]),
+        "harq_round_trip": st.sampled_from([0.0, 6e-3]),
+        "transmissions": st.integers(1, 4),
+        "bler_target": st.sampled_from([1e-5, 0.1, 0.5]),
+        "outer_loop": st.booleans(),
+        "combining_spread": st.sampled_from([2.5, 30.0]),
+        "mcs_table": st.sampled_from(["64qam", "256qam"]),
+        "rlc": st.sampled_from(["acknowledged", "unacknowledged"]),
+        "rlc_wait": st.sampled_from([0.0, 4e-3]),
+        "message_header": st.sampled_from([0, 32]),
+        "segment_header": st.sampled_from([0, 6]),
+        "core_delay": st.sampled_from([0.0, 1e-3]),
+        "core_jitter": st.sampled_from([0.0, 1e-3]),
+        "sharing": st.sampled_from(["max_min", "round_robin", "proportional_fair"]),
+    }
+)
 computings = st.none() | st.builds(dict, rate=st.floats(1e5, 1e8), shared=st.integers(1, 999))
 carriers = st.fixed_dictionaries(
     {
@@ -39,6 +66,14 @@ carriers = st.fixed_dictionaries(
         "neighbours": st.sampled_from([(), ((50.0, 0.0, 3.0),)]),
     }
 )
+schemes = st.one_of(
+    st.tuples(carriers, airs.map(lambda air: air | {"block_error": 0.0} if air["scheduler"] == "reserved" else air)),
+    st.tuples(
+        st.tuples(carriers, accesses).map(lambda both: both[0] | {"access": both[1]}),
+        airs.map(lambda air: air | {"scheduler": "reserved", "block_error": 0.0}),
+    ),
+)
+"""Keys of carrier and air that go together."""
 arrival_lists = st.lists(
     st.tuples(
         st.integers(0, 20 * MS) | st.integers(0, 60).map(lambda k: k * MINI),
@@ -85,9 +120,10 @@ def test_a_message_is_given_up_while_the_one_before_it_is_on_the_air():
     assert events == [(second, 0, Fate.OUTAGE), (first, MINI, Fate.DELIVERED)]
 
 
-@settings(deadline=None, max_examples=50)
-@given(carriers, airs, computings, arrival_lists)
-def test_books_balance_nothing_is_early_and_flows_keep_their_order(keys, air, computing, arrivals):
+@settings(deadline=None, max_examples=100)
+@given(schemes, computings, arrival_lists)
+def test_books_balance_nothing_is_early_and_flows_keep_their_order(scheme, computing, arrivals):
+    keys, air = scheme
     cell, flows = prepare(keys, air, computing, arrivals)
     let_in, seen = {}, []
     for (time, *_, size), flow in zip(arrivals, flows, strict=True):
@@ -120,9 +156,10 @@ def test_books_balance_nothing_is_early_and_flows_keep_their_order(keys, air, co
     assert cell.counters().balance() == (0, 0) and cell.counters().queued == 0
 
 
-@settings(deadline=None, max_examples=30)
-@given(carriers, airs, computings, arrival_lists, st.lists(st.integers(0, END), max_size=30))
-def test_live_steps_and_a_second_run_give_what_the_batch_gives(keys, air, computing, arrivals, looks):
+@settings(deadline=None, max_examples=60)
+@given(schemes, computings, arrival_lists, st.lists(st.integers(0, END), max_size=30))
+def test_live_steps_and_a_second_run_give_what_the_batch_gives(scheme, computing, arrivals, looks):
+    keys, air = scheme
     cell, flows = prepare(keys, air, computing, arrivals)
     expected = outcomes(cell, flows, arrivals)
     again, flows = prepare(keys, air, computing, arrivals)
@@ -139,9 +176,10 @@ def test_live_steps_and_a_second_run_give_what_the_batch_gives(keys, air, comput
     assert [results[i + 1] for i in range(len(arrivals))] == expected
 
 
-@settings(deadline=None, max_examples=30)
-@given(carriers, airs, computings, arrival_lists, st.integers(0, 20 * MS))
-def test_what_happens_until_now_does_not_depend_on_what_comes_later(keys, air, computing, arrivals, now):
+@settings(deadline=None, max_examples=60)
+@given(schemes, computings, arrival_lists, st.integers(0, 20 * MS))
+def test_what_happens_until_now_does_not_depend_on_what_comes_later(scheme, computing, arrivals, now):
+    keys, air = scheme
     cell, flows = prepare(keys, air, computing, arrivals)
     whole = outcomes(cell, flows, arrivals)
     early = [arrival for arrival in arrivals if arrival[0] <= now]

@@ -119,7 +119,9 @@ def test_a_pose_that_is_not_finite_is_counted_and_the_cell_goes_on():
     cell = make()
     cell.set_pose("cart", (0.0, 0.0, 3.0))
     for wrong in ((math.nan, 0.0, 0.0), (0.0, math.inf, 0.0), (1.0, 2.0)):
-        with pytest.raises(ValueError, match=r"pose of cart: .* is not three finite numbers; the last one holds"):
+        with pytest.raises(
+            ValueError, match=r"pose of cart: .* is not three finite numbers of at most 1e\+09 m; the last one holds"
+        ):
             cell.set_pose("cart", wrong)
     assert cell.report().links[0].bad_poses == 3
     assert cell.offer(cell.flow(FlowKey("u", "cart", "x", "uplink")), 100, 0)[1] == Fate.ACCEPTED

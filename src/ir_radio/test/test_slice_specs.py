@@ -56,7 +56,7 @@ def test_good_file(load):
         ("type: urllc", "type: mmtc", 12, "'embb' or 'urllc'"),
         ("reliability: 0.95", "reliability: 1.0", 8, "less than 1"),
         ("reliability: 0.95", "reliability: 0.9\n    share: 1.5", 9, "less than or equal to 1"),
-        ("max_latency: 0.01", "max_latency: 0", 14, "greater than 0"),
+        ("max_latency: 0.01", "max_latency: 0", 14, "greater than or equal to 0.000000001"),
         ("name: video", "name: Video-1", 4, "pattern"),
         ("topic: cmd_vel", "topic: /cmd_vel", 17, "relative topic"),
         ("geometry_msgs/msg/Twist", "Twist", 17, "sensor_msgs/msg/Imu"),

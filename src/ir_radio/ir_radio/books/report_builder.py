@@ -114,6 +114,7 @@ class ReportBuilder:
     def _mean_rates(self) -> list[float]:
         """Rate of a resource block of each link at its mean SNR, or as measured, bit/s."""
         record = self._links.rows
+        measured = record["rate"] * self._carrier.least_share
         with np.errstate(divide="ignore"):
             mean = channel.block_rate(self._carrier, 10.0 * np.log10(record["snr"]))
-        return [float(rate) for rate in np.where(record["era"] == MEASURED, record["rate"], mean)]
+        return [float(rate) for rate in np.where(record["era"] == MEASURED, measured, mean)]

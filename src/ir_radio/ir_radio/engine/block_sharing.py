@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import math
 
-from ir_radio.cell_tables import NONE, TINY, Rows, Tables
+from ir_radio.cell_tables import NONE, TINY, Fate, Rows, Tables
 from ir_radio.compiled import jit
-from ir_radio.engine.queueing import send
+from ir_radio.engine.queueing import expire_behind, give_up, send
+
+_EXPIRED = int(Fate.EXPIRED)
 
 
 @jit
-def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> None:
-    """Divides `blocks` of slice `s` among its waiting queues for `duration` ns: max-min fair.
+def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> bool:
+    """Divides `blocks` of slice `s` among its waiting queues for `duration` ns: max-min fair; do they not suffice?
 
     A queue needs bits / (rate x duration) blocks. Where not all needs fit, the blocks are filled in evenly up to each
     need (water filling). Where they fit, they are scaled up to use every block, so that all finish together and early;
@@ -33,10 +35,10 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> None:
             count += 1
         q = queues[q].next
     if count == 0:
-        return
+        return False
     level, scale = math.inf, 1.0
     if total > blocks:
-        level = _water_level(queues, slices[s].first, blocks, count)
+        level = water_level(queues, slices[s].first, blocks, count)
     elif not whole:
         scale = blocks / total
     q = slices[s].first
@@ -45,10 +47,11 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> None:
         queues[q].granted = granted
         queues[q].block = min(queues[q].block, granted * links[queues[q].link].rate * duration * 1e-9)
         q = queues[q].next
+    return total > blocks
 
 
 @jit
-def _water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
+def water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
     """The level L at which sum(min(need, L)) over the queues is `blocks`; the sum of needs is greater than that."""
     level, previous = blocks / count, -1.0
     while level > previous:
@@ -65,6 +68,50 @@ def _water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
             break
         level = max(level, rest / unmet)
     return level
+
+
+@jit
+def give_up_hopeless(t: Tables, s: int, start: int) -> bool:
+    """Expires messages of slice `s` that would be late with the blocks that their queue was just granted; any at all?
+
+    Only where a grant does not carry all that waits: there blocks that go to them are missed by those behind them, and
+    under overload a slice would send little but messages that are late by then. All that would begin until the next
+    grant is looked at, the first of each queue in any case.
+    """
+    queues, links, any_given_up = t.queues, t.links, False
+    q = t.slices[s].first
+    while q != NONE:
+        rate, bits = queues[q].granted * links[queues[q].link].rate, queues[q].left + 8.0 * queues[q].later
+        short = queues[q].unsent != NONE and rate > 0.0 and queues[q].block < bits - TINY
+        if short and _is_late(t, q, queues[q].unsent, bits / rate, start):  # else none is: those behind it are younger
+            if _is_late(t, q, queues[q].unsent, queues[q].left / rate, start):
+                give_up(t, q, start, _EXPIRED)
+                any_given_up = True
+            elif _give_up_behind(t, q, rate, start):
+                any_given_up = True
+        q = queues[q].next
+    return any_given_up
+
+
+@jit
+def _is_late(t: Tables, q: int, m: int, seconds: float, start: int) -> bool:
+    """Would a message be late if its last bit went so many seconds after `start`?"""
+    end = start + math.ceil(min(seconds * 1e9, 1e17) - 1e-3) + t.cell[0].latency
+    return end - t.pool[m].arrival > t.slices[t.queues[q].slice].lifespan
+
+
+@jit
+def _give_up_behind(t: Tables, q: int, rate: float, start: int) -> bool:
+    """Expires the first message behind the unsent one that would begin in this block and be late; is there one?"""
+    queues, pool = t.queues, t.pool
+    sent, before, m = queues[q].left, queues[q].unsent, pool[queues[q].unsent].next
+    while m != NONE and sent < queues[q].block:
+        sent += 8.0 * pool[m].size
+        if _is_late(t, q, m, sent / rate, start):
+            expire_behind(t, q, before, start)
+            return True
+        before, m = m, pool[m].next
+    return False
 
 
 @jit

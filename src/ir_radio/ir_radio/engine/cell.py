@@ -18,7 +18,7 @@ from ir_radio.cell_tables import MEASURED, NONE, Fate, Table
 from ir_radio.engine import kernel
 from ir_radio.engine.cell_settings import settings
 from ir_radio.model import channel
-from ir_radio.model.carrier import Carrier
+from ir_radio.model.carrier import FARTHEST, Carrier
 from ir_radio.model.mobility import Mobility, Place
 from ir_radio.model.slice_specs import Direction, SliceSpec
 
@@ -31,6 +31,7 @@ CALLS = frozenset({
 NEVER = int(np.iinfo(np.int64).max)
 _NS = 1_000_000_000
 _FATES = tuple(Fate)
+_MOST_SNR = 1000.0  # dB
 _RETIRED_SLICES = 32  # removed slices whose counters are kept
 
 
@@ -129,6 +130,8 @@ class Cell:
             record = self._slices.rows[row]
             record["active"], record["limit"] = 1, spec.queue_limit
             record["urllc"] = spec.type == "urllc" and self.carrier.air.scheduler != "fifo"
+            policed = self.carrier.air.police and record["urllc"]
+            record["police"], record["depth"] = spec.rate if policed else 0.0, spec.rate * spec.max_latency
             record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
         self.specs[spec.name], self._types[spec.name] = spec, spec.type
 
@@ -200,20 +203,23 @@ class Cell:
             position: [3] float, m, map frame.
 
         Raises:
-            ValueError: the position is not three finite numbers.
+            ValueError: the position is not three finite numbers, or beyond `carrier.FARTHEST`.
         """
         row = self.add_link(robot)
         place, record = self._places[robot], self._links.rows[row]
         position = np.asarray(position, np.float64)
-        if position.shape != (3,) or not np.isfinite(position).all():
+        if position.shape != (3,) or not (np.abs(position) <= FARTHEST).all():
             place.bad_poses += 1
-            raise ValueError(f"pose of {robot}: {position.tolist()} is not three finite numbers; the last one holds")
+            raise ValueError(
+                f"pose of {robot}: {position.tolist()} is not three finite numbers of at most {FARTHEST:g} m; "
+                "the last one holds"
+            )
         snr = self._mobility.move(place, position, self.now)
         if place.station != record["station"]:
             self._hand_over(robot, place.station)
         linear = 10.0 ** (snr / 10.0)
         if not self._cell["coherence"][0] or math.isnan(record["rate"]):
-            record["rate"], record["faded"] = channel.block_rate(self.carrier, snr), linear
+            record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
         record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
 
     def _hand_over(self, robot: str, station: int) -> None:
@@ -229,17 +235,21 @@ class Cell:
         Args:
             robot: name.
             snr: dB; messages are let in from the carrier's `min_snr` up.
-            rate: of a resource block, bit/s; what is above the carrier's best counts as that.
+            rate: of a resource block, bit/s, as `channel.block_rate`; above the carrier's best counts as that.
 
         Raises:
-            ValueError: not finite numbers, or a negative rate.
+            ValueError: a ratio beyond 1,000 dB, or a rate that is negative or not finite.
         """
-        if not (math.isfinite(snr) and math.isfinite(rate) and rate >= 0.0):
-            raise ValueError(f"link of {robot}: {snr} dB and {rate} bit/s are not finite numbers; the last ones hold")
+        if not abs(snr) <= _MOST_SNR:
+            raise ValueError(f"link of {robot}: a ratio of {snr} dB is no measurement; the last one holds")
+        if not (math.isfinite(rate) and rate >= 0.0):
+            raise ValueError(f"link of {robot}: a rate of {rate} bit/s; give a finite number from 0 up; the last holds")
         best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
-        linear, record = 10.0 ** (snr / 10.0), self._links.rows[self.add_link(robot)]
+        rate = min(rate / self.carrier.least_share, best)  # on the air
+        row, linear = self.add_link(robot), 10.0 ** (snr / 10.0)
+        record = self._links.rows[row]  # not before the row is there
         self._places[robot].distance = math.nan
-        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, min(rate, best)
+        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, rate
 
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, for `offer`.
@@ -268,7 +278,7 @@ class Cell:
             record["link"] = link = self.add_link(key.robot)
             record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
             record["downlink"] = key.direction == "downlink"
-            record["head"] = record["unsent"] = record["tail"] = record["next"] = NONE
+            record["head"] = record["unsent"] = record["tail"] = record["next"] = record["until"] = NONE
         return self._queue_rows[queue_key]
 
     # --- time ---

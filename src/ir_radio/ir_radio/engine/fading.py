@@ -7,6 +7,7 @@ import math
 
 from ir_radio.cell_tables import MEASURED, Tables
 from ir_radio.compiled import jit
+from ir_radio.engine.access_timing import step_at
 from ir_radio.model.chance import uniform
 
 
@@ -27,6 +28,9 @@ def fade(t: Tables, link: int, start: int) -> None:
         links[link].era = era
         name = link + (links[link].station << 32)
         snr = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
-        efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
+        if cell[0].access:
+            efficiency = cell[0].ladder[step_at(t, 10.0 * math.log10(snr)), 1]
+        else:
+            efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
         links[link].faded = snr
         links[link].rate = cell[0].bandwidth * efficiency if snr >= cell[0].coverage else 0.0

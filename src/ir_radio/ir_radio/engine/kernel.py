@@ -16,7 +16,9 @@ import numpy as np
 
 from ir_radio.cell_tables import EUAD, FIFO, NONE, RESERVED, Fate, Row, Rows, Tables
 from ir_radio.compiled import entry, jit
-from ir_radio.engine.block_sharing import grant, transmit
+from ir_radio.engine.access_air import next_arrival, serve_access
+from ir_radio.engine.access_timing import approach
+from ir_radio.engine.block_sharing import give_up_hopeless, grant, transmit
 from ir_radio.engine.fading import fade
 from ir_radio.engine.live_air import clear, deliver, plan, plan_fifo, puncture, take
 from ir_radio.engine.preemption import enter, first_come, process, purge, work_of
@@ -45,7 +47,9 @@ def _serve(t: Tables, n: int) -> int:
             while q != NONE:
                 fade(t, queues[q].link, start)
                 q = queues[q].next
-    if cell[0].scheduler == RESERVED:
+    if cell[0].access:
+        serve_access(t, start, slot_starts)
+    elif cell[0].scheduler == RESERVED:
         _serve_reserved(t, start, slot_starts)
     else:
         _serve_air(t, start, slot_starts)
@@ -59,7 +63,10 @@ def _serve_reserved(t: Tables, start: int, slot_starts: bool) -> None:
     slices, queues, mini, slot = t.slices, t.queues, t.cell[0].mini, t.cell[0].slot
     for s in range(len(slices)):
         if slices[s].first != NONE and (slices[s].urllc or slot_starts):
-            grant(t, s, slices[s].blocks, mini if slices[s].urllc else slot, False)
+            duration = mini if slices[s].urllc else slot
+            short = grant(t, s, slices[s].blocks, duration, False)
+            while short and slices[s].lifespan > 0 and give_up_hopeless(t, s, start):
+                short = grant(t, s, slices[s].blocks, duration, False)
         q = slices[s].first
         while q != NONE:
             transmit(t, q, start, mini)
@@ -212,6 +219,11 @@ def flush(t: Tables, s: int, fate: int) -> int:
             q = queue.next
         if s in (NONE, i):
             slices[i].first = NONE
+            slices[i].owed_down, slices[i].owed_up, slices[i].refilled = 0.0, 0.0, 0
+    if s == NONE:  # time jumps: what was before it is nobody's past
+        for q in range(len(queues)):
+            queues[q].open, queues[q].arrived, queues[q].departed, queues[q].turn = 0, 0, 0, 0
+            queues[q].until = NONE
     return n
 
 
@@ -225,6 +237,9 @@ def move(t: Tables, q: int, s: int) -> None:
     queues[q].slice, queues[q].granted, queues[q].block, queues[q].fails = s, 0.0, 0.0, 0
     if waiting:
         wait(t, q)
+    if t.cell[0].access and queues[q].unsent != NONE:
+        queues[q].until = NONE  # the new station knows nothing of it
+        approach(t, q, t.cell[0].now)
 
 
 @jit
@@ -243,14 +258,18 @@ def next_event(t: Tables) -> int:
             queue = queues[q]
             if queue.head != queue.unsent:
                 soonest = min(soonest, pool[queue.head].departure)
+            elif queue.unsent != NONE and cell[0].access:
+                soonest = min(soonest, next_arrival(t, q))
             elif queue.unsent != NONE and whole and slices[s].urllc:
                 soonest = min(soonest, cell[0].next + mini + cell[0].latency)
+            elif (
+                queue.unsent != NONE and whole and queue.block > 0.0
+            ):  # planned: it ends with the slot, whatever a pose says
+                soonest = min(soonest, next_slot + cell[0].latency)
             elif queue.unsent != NONE:
                 best = cell[0].bandwidth * cell[0].efficiency if cell[0].coherence > 0 else links[queue.link].rate
                 blocks = float(cell[0].blocks) if whole else max(slices[s].blocks, queue.granted)
                 start = cell[0].next if slices[s].urllc or queue.block > 0.0 else next_slot
-                if whole and queue.block > 0.0:
-                    start = start // slot * slot  # its bits go since the slot began
                 if blocks * best > 0.0:
                     end = start + 1 + int(min(queue.left / (blocks * best) * 1e9, 1e17))
                     soonest = min(soonest, (-(-end // slot) * slot if whole else end) + cell[0].latency)

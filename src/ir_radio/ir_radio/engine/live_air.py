@@ -15,7 +15,7 @@ from ir_radio.cell_tables import NONE, Fate, Rows, Tables
 from ir_radio.compiled import jit
 from ir_radio.engine.block_sharing import grant
 from ir_radio.engine.puncturing import IDLE, choose, survives
-from ir_radio.engine.queueing import complete, give_up, send
+from ir_radio.engine.queueing import complete, give_up, give_up_late, send
 from ir_radio.model.blocklength import packet_error, payload, symbols
 from ir_radio.model.chance import uniform
 
@@ -130,11 +130,20 @@ def puncture(t: Tables, s: int, start: int, taken: int) -> int:
     """Serves URLLC slice `s` in the mini-slot from `start`: its oldest messages go, at most M packets.
 
     A packet takes as many whole blocks as carry it at the asked error probability; what exceeds the free blocks of the
-    mini-slot goes on in the next, as a packet of its own. Returns the blocks of the station that are taken by now.
+    mini-slot goes on in the next, as a packet of its own. What would be late expires unsent. A policed slice waits once
+    it has had its rate (token bucket). Returns the blocks of the station that are taken by now.
     """
     cell, slices = t.cell, t.slices
+    if slices[s].police > 0.0:
+        passed = (start - slices[s].refilled) * 1e-9
+        slices[s].tokens = min(slices[s].tokens + passed * slices[s].police, slices[s].depth)
+        slices[s].refilled = start
+    q = slices[s].first
+    while q != NONE:
+        give_up_late(t, q, start, start + cell[0].mini + cell[0].latency)
+        q = t.queues[q].next
     for _ in range(cell[0].limit):
-        q = _oldest(t, s)
+        q = _oldest(t, s) if slices[s].police == 0.0 or slices[s].tokens > 0.0 else NONE
         blocks = _send_packet(t, q, cell[0].blocks - taken, start) if q != NONE else 0
         if blocks == 0:
             break
@@ -173,6 +182,7 @@ def _send_packet(t: Tables, q: int, free: int, start: int) -> int:
         bits = min(float(int(fits)), bits)
     if uniform(cell[0].seed, pool[m].id, -1 - start) < packet_error(snr, blocks * cell[0].symbols, bits):
         pool[m].fate = _NOT_DECODED
+    t.slices[queues[q].slice].tokens -= bits
     if bits < queues[q].left:
         queues[q].left -= bits
     else:

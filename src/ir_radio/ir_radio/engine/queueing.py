@@ -55,9 +55,10 @@ def join(t: Tables, q: int, m: int) -> None:
     queues[q].tail = m
     if queues[q].unsent == NONE:
         queues[q].unsent = m
-        queues[q].left = 8.0 * pool[m].size
+        queues[q].left = 8.0 * (pool[m].size + t.cell[0].header)
+        queues[q].open = NONE
     else:
-        queues[q].later += pool[m].size
+        queues[q].later += pool[m].size + t.cell[0].header
     wait(t, q)
 
 
@@ -69,8 +70,8 @@ def next_unsent(t: Tables, q: int) -> None:
     queues[q].unsent = m
     queues[q].left = 0.0
     if m != NONE:
-        queues[q].left = 8.0 * pool[m].size
-        queues[q].later -= pool[m].size
+        queues[q].left = 8.0 * (pool[m].size + t.cell[0].header)
+        queues[q].later -= pool[m].size + t.cell[0].header
 
 
 @jit
@@ -129,6 +130,33 @@ def give_up(t: Tables, q: int, time: int, fate: int) -> None:
     t.pool[m].departure = time + t.cell[0].latency
     t.pool[m].fate = fate
     next_unsent(t, q)
+
+
+@jit
+def expire_behind(t: Tables, q: int, before: int, time: int) -> None:
+    """Expires the message behind `before`, the unsent one or a later one, at `time`; it leaves before the unsent."""
+    queues, pool = t.queues, t.pool
+    m, unsent = pool[before].next, queues[q].unsent
+    pool[before].next = pool[m].next
+    if pool[m].next == NONE:
+        queues[q].tail = before
+    queues[q].later -= pool[m].size
+    pool[m].next, pool[m].departure, pool[m].fate = unsent, time + t.cell[0].latency, _EXPIRED
+    if queues[q].head == unsent:
+        queues[q].head = m
+    else:
+        last = queues[q].head
+        while pool[last].next != unsent:
+            last = pool[last].next
+        pool[last].next = m
+
+
+@jit
+def give_up_late(t: Tables, q: int, start: int, soonest: int) -> None:
+    """Expires the first messages of a queue that would be late if they arrived at `soonest`, ns: none goes in vain."""
+    queues, lifespan = t.queues, t.slices[t.queues[q].slice].lifespan
+    while queues[q].unsent != NONE and 0 < lifespan < soonest - t.pool[queues[q].unsent].arrival:
+        give_up(t, q, start, _EXPIRED)
 
 
 @jit

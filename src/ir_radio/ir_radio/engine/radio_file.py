@@ -115,7 +115,7 @@ class WayOfLink(Config):
     delay: float = Field(0.0, ge=0, le=600, description="of each message after its last bit has gone, s")
     jitter: float = Field(0.0, ge=0, le=600, description="standard deviation of the delay, s; the order stays")
     loss: float = Field(0.0, ge=0, le=1, description="probability that a message is lost")
-    queue_limit: int = Field(1_000_000, gt=0, description="bytes that wait; what does not fit is dropped")
+    queue_limit: int = Field(1_000_000, gt=0, le=10**15, description="bytes that wait; what does not fit is dropped")
 
 
 class LinkOfRadio(WayOfLink):
@@ -161,11 +161,15 @@ class SliceOfRadio(Config):
 
     name: str = Field(pattern=NAME, max_length=64, description="unique among the slices")
     type: SliceType = Field("embb", description="embb: served by the slot; urllc: by the mini-slot")
-    rate: float = Field(1e6, gt=0, description="bit/s; the carrier is divided in proportion")
+    rate: float = Field(1e6, gt=0, le=1e15, description="bit/s; the carrier is divided in proportion")
     share: float | None = Field(None, gt=0, le=1, description="fraction of the carrier, in place of that")
-    max_latency: float = Field(0.1, gt=0, description="latency bound; a urllc message older than it expires, s")
+    max_latency: float = Field(
+        0.1, ge=1e-9, le=1e6, description="latency bound; a urllc message older than it expires, s"
+    )
     reliability: float = Field(0.99, gt=0, lt=1, description="fraction of messages within the bound")
-    queue_limit: int = Field(1_000_000, gt=0, description="bytes per direction; what does not fit is dropped")
+    queue_limit: int = Field(
+        1_000_000, gt=0, le=10**15, description="bytes per direction; what does not fit is dropped"
+    )
 
 
 class RadioFile(Config):

@@ -39,7 +39,7 @@ class RelayConfig(Config):
     )
     slices_file: str = Field(min_length=1, description="YAML file of carrier and traces (config/slices.yaml)")
     profile: str = Field(
-        "", description="access profile in place of that carrier: nr, lte, wifi or a file; empty: none"
+        "", description="access profile in place of that carrier: nr, lte, wifi, nr-campus or a file; empty: none"
     )
     edge_namespace: Annotated[str, AfterValidator(_check_namespace)] = Field(
         "/edge", description="namespace of the edge's side of the radio"

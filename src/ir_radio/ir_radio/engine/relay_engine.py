@@ -188,7 +188,7 @@ class RelayEngine:
         return why
 
     def _warn_of_latency(self, spec: SliceSpec) -> None:
-        latency = self.cell.carrier.scheduling_latency
+        latency = self.cell.carrier.least_latency
         if spec.max_latency <= latency:
             self.notice(
                 f"slice {spec.name}: its latency bound is {spec.max_latency * 1e3:g} ms, scheduling on this "

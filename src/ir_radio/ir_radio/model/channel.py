@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.link_adaptation import efficiency_at
 
 Floats = NDArray[np.float64]
 _WAVES = 128
@@ -53,6 +54,8 @@ def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
     r = w (1 - overhead) min(efficiency log2(1 + SNR), max_spectral_efficiency), the truncated Shannon bound of 3GPP
     TR 36.942, A.1. Differs from the paper: with efficiency 1 and overhead 0 by the cap alone; 0 under `min_snr`.
 
+    With `access` it is that of the MCS that the link has (`link_adaptation`), over time in the direction that has less.
+
     Args:
         carrier: the carrier.
         snr_db: [...] float, dB; NaN where it is unknown.
@@ -60,9 +63,18 @@ def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
     Returns:
         [...] float64, bit/s; 0 out of coverage, NaN where the ratio is.
     """
+    rate = air_rate(carrier, snr_db)
+    return carrier.least_share * rate if carrier.access else rate
+
+
+def air_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
+    """`block_rate` while the carrier has the direction, bit/s [...]."""
     snr_db = np.asarray(snr_db, np.float64)
-    shannon = carrier.efficiency * np.log2(1.0 + 10.0 ** (snr_db / 10.0))
-    efficiency = (1.0 - carrier.overhead) * np.minimum(shannon, carrier.max_spectral_efficiency)
+    if carrier.access:
+        efficiency = (1.0 - carrier.overhead) * efficiency_at(carrier.access.ladder, snr_db)
+    else:
+        shannon = carrier.efficiency * np.log2(1.0 + 10.0 ** (snr_db / 10.0))
+        efficiency = (1.0 - carrier.overhead) * np.minimum(shannon, carrier.max_spectral_efficiency)
     return carrier.block_bandwidth * np.where(snr_db < carrier.min_snr, 0.0, efficiency)
 
 

@@ -71,7 +71,7 @@ def link_trace(trace: Trace, spec: TraceFile, carrier: Carrier) -> LinkTrace:
         return LinkTrace(values, channel.block_rate(carrier, values), spec.loop)
     if kind == "cqi":
         efficiency = np.interp(values, np.arange(len(_CQI)), _CQI)
-        rate = carrier.block_bandwidth * (1.0 - carrier.overhead) * efficiency
+        rate = carrier.least_share * carrier.block_bandwidth * (1.0 - carrier.overhead) * efficiency
         floor = np.where(values > 0.0, carrier.min_snr, -np.inf)
     else:
         rate = values / carrier.resource_blocks
@@ -87,7 +87,8 @@ def _starts_late(trace: Trace, spec: TraceFile, end: float) -> ConfigError:
 
 def _snr_of(carrier: Carrier, rate: Floats) -> Floats:
     """The SNR at which a block has this rate, dB; -99 for a rate of 0."""
-    shannon = rate / (carrier.block_bandwidth * (1.0 - carrier.overhead) * carrier.efficiency)
+    most = carrier.least_share * carrier.block_bandwidth * (1.0 - carrier.overhead)
+    shannon = rate / (most * carrier.efficiency)
     return 10.0 * np.log10(np.maximum(2.0**shannon - 1.0, 10.0**-9.9))
 
 

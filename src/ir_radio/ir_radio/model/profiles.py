@@ -20,7 +20,7 @@ def load_profile(name: str) -> Carrier:
     """The carrier of an access profile.
 
     Args:
-        name: of a profile that comes with the package (nr, lte, wifi), or the path of a YAML file with the same keys.
+        name: of a profile that comes with the package, such as nr, or the path of a YAML file with the same keys.
 
     Raises:
         ConfigError: no such profile, or its file is wrong; the text names file, line and key.

@@ -91,12 +91,14 @@ class SliceSpec(Config):
     template_name: str = Field("", description="the template that it was made from, empty: none")
     type: SliceType = Field(description="embb (SST 1): served by the slot; urllc (SST 2): served by the mini-slot")
     differentiator: int = Field(0, ge=0, lt=2**24, description="slice differentiator of the S-NSSAI")
-    rate: float = Field(gt=0, description="guaranteed rate, both directions together, bit/s")
-    max_latency: float = Field(gt=0, description="latency bound; a urllc message older than it expires, s")
+    rate: float = Field(gt=0, le=1e15, description="guaranteed rate, both directions together, bit/s")
+    max_latency: float = Field(ge=1e-9, le=1e6, description="latency bound; a urllc message older than it expires, s")
     reliability: float = Field(gt=0, lt=1, description="fraction of messages within the bound")
     priority: int = Field(1, ge=0, le=255, description="0 is served first when the carrier is short")
-    lifetime: float = Field(0.0, ge=0, description="ROS time after which it is deleted, 0: lives on, s")
-    queue_limit: int = Field(1_000_000, gt=0, description="bytes per link and direction; what does not fit is dropped")
+    lifetime: float = Field(0.0, ge=0, le=1e9, description="ROS time after which it is deleted, 0: lives on, s")
+    queue_limit: int = Field(
+        1_000_000, gt=0, le=10**15, description="bytes per link and direction; what does not fit is dropped"
+    )
     share: float | None = Field(
         None, gt=0, le=1, description="fraction of the carrier held for it instead of what its rate needs; none: that"
     )
