@@ -99,6 +99,11 @@ def _refuse(stack: BringupArguments) -> None:
         raise ConfigError(
             f"sim:={stack.sim}: the model's time has the embedded simulator only; use ./ir up sim:={stack.sim}"
         )
+    if stack.namespace:
+        raise ConfigError(
+            f"namespace:={stack.namespace}: a run in the model's time is in no ROS graph, where it would need one; "
+            "leave it out"
+        )
     if stack.external:
         raise ConfigError("external:=: a controller of your own runs by the wall clock; use ./ir up external:=…")
     if stack.side != "all":

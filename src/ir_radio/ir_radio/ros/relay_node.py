@@ -14,7 +14,6 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -22,7 +21,7 @@ from rclpy.subscription import Subscription
 
 from ir_common.config import ConfigError
 from ir_common.ros_journal import JournalPublisher
-from ir_common.ros_node import LATCHED, RELIABLE, STREAM, run
+from ir_common.ros_node import LATCHED, RELIABLE, STREAM, StackNode, run
 from ir_common.ros_params import declare
 from ir_common.ros_poll import Unexecuted
 from ir_interfaces.msg import Allocation, CellReport, SliceList
@@ -42,7 +41,7 @@ _POSE_PATIENCE = 20  # discoveries
 _DIAGNOSTICS_PERIOD = 1.0
 
 
-class RelayNode(Node):
+class RelayNode(StackNode):
     """Subscribes every flow of every slice on its source side, and publishes it on the other when it has crossed."""
 
     def __init__(self, **kwargs: Any) -> None:
