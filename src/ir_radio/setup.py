@@ -51,13 +51,18 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
         ("share/" + NAME, ["package.xml"]),
+        ("share/" + NAME + "/launch", ["launch/radio.launch.py"]),
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},
     zip_safe=False,
     entry_points={
-        "ir_bag.replay": ["cell = ir_radio.engine.cell_journal:CellReplay"],
+        "ir_bag.replay": [
+            "cell = ir_radio.engine.cell_journal:CellReplay",
+            "line = ir_radio.engine.cell_journal:LineReplay",
+        ],
         "console_scripts": [
+            "radio = ir_radio.ros.bridge_node:main",
             "relay = ir_radio.ros.relay_node:main",
         ],
         "ir_twin.parameters": [

@@ -26,6 +26,7 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
+            "check_worlds = ir_sim.check_worlds:main",
             "simulator = ir_sim.simulator_node:main",
             "robots = ir_sim.robots_node:main",
             "robot_state = ir_sim.robot_state_node:main",

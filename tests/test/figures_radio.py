@@ -197,7 +197,7 @@ def radio_traces() -> dict[str, Any]:
         (Path(folder) / "a.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
         for column in ("SNR", "CQI", "DL_bitrate", "UL_bitrate"):
             trace = TraceSpec(robot="cart", trace="a.csv", column=column, start=1.0)
-            links = load_links([trace], Path(folder), Carrier())
+            links = load_links([trace], Path(folder), Carrier()).rates
             cell, player = Cell(Carrier()), TracePlayer(links)
             cell.set_slice(spec("a", "embb", queue_limit=10**8))
             cell.set_allocation({"a": 2.0})

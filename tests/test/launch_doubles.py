@@ -22,8 +22,8 @@ class LaunchDescription(list):
 @dataclass
 class DeclareLaunchArgument:
     name: str
-    default_value: str
-    description: str
+    default_value: str | None = None
+    description: str = ""
     choices: list[str] | None = None
 
 
@@ -67,7 +67,7 @@ class Node(ExecuteProcess):
     """As launch_ros' Node."""
 
     known = ExecuteProcess.known - {"cmd"} | {
-        *("package", "executable", "namespace", "exec_name", "parameters", "arguments", "ros_arguments"),
+        *("package", "executable", "namespace", "exec_name", "parameters", "arguments", "ros_arguments", "on_exit"),
     }
 
     @property
@@ -105,7 +105,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     places = {
         "launch": [LaunchContext, LaunchDescription],
         "launch.actions": [
-            *(DeclareLaunchArgument, EmitEvent, ExecuteProcess, LogInfo, OpaqueFunction, RegisterEventHandler),
+            *(
+                DeclareLaunchArgument,
+                EmitEvent,
+                ExecuteProcess,
+                LogInfo,
+                OpaqueFunction,
+                RegisterEventHandler,
+                Shutdown,
+            ),
         ],
         "launch.event_handlers": [OnProcessExit],
         "launch.events": [Shutdown],

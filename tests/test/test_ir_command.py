@@ -82,7 +82,7 @@ def test_a_mistake_is_one_clear_line_and_no_traceback(arguments, message):
     assert message in run.stderr and len(run.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [("bag", "play", "x"), ("bag", "record"), ("slice", "list")])
+@pytest.mark.parametrize("words", [("bag", "play", "x"), ("bag", "record"), ("slice", "list"), ("radio", "x")])
 def test_a_log_folder_that_cannot_be_written_is_told_in_one_line(tmp_path, monkeypatch, words):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "file" / "log"))

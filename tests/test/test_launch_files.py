@@ -10,6 +10,7 @@ from typing import Any
 
 import launch_doubles as doubles
 import pytest
+from ament_index_python.packages import get_package_share_directory
 
 from ir_common.config import EXIT_CONFIG
 from ir_twin.bringup import start_checks
@@ -149,3 +150,14 @@ def test_a_node_that_dies_too_often_ends_the_launch_with_the_reason(load: Callab
         ended["edge_twin"](EXIT_CONFIG)
     (event,) = ended["monitor"](0)
     assert event.event.reason == "/monitor is done"
+
+
+def test_the_radio_of_any_system_takes_a_file_and_ends_with_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubles.install(monkeypatch)
+    file = Path(get_package_share_directory("ir_radio")) / "launch" / "radio.launch.py"
+    config, sim_time, node = runpy.run_path(str(file))["generate_launch_description"]()
+    assert config.name == "config" and config.default_value is None and config.description
+    assert sim_time.name == "use_sim_time" and sim_time.default_value == "false"
+    assert (node.kwargs["package"], node.kwargs["executable"]) == ("ir_radio", "radio")
+    assert node.kwargs["arguments"] == [doubles.LaunchConfiguration("config")]
+    assert isinstance(node.kwargs["on_exit"], doubles.Shutdown)

@@ -21,6 +21,7 @@ IR = """#!/bin/bash
 case $1 in
   up) shift; exec python -m ir_twin.bringup.up "$@" ;;
   bag) shift; exec "$0" run ir_bag "$@" ;;
+  radio) shift; exec "$0" run ir_radio radio "$@" ;;
   run) exec "$(python -c 'import sys; from ament_index_python.packages import get_package_prefix as p; print(p(sys.argv[1]))' "$2")/lib/$2/$3" "${@:4}" ;;
   shell) shift; exec bash "$@" ;;
 esac
@@ -43,7 +44,7 @@ def test_every_command_works(ros_domain: int, tmp_path: Path, page: Path) -> Non
     (tmp_path / "ir").chmod(0o755)
     script = tmp_path / "commands.sh"
     script.write_text("set -e\n" + blocks(page, "bash"))
-    assert "./ir up" in script.read_text()
+    assert "./ir up" in script.read_text() or "./ir radio" in script.read_text()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {
         **os.environ,

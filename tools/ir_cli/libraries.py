@@ -42,6 +42,8 @@ OPTIONAL = {
     ("ir_drl.environments.ros_lockstep", "ros_gz_interfaces"): "with Gazebo only",
     ("ir_sim.gz_adapter_node", "ros_gz_interfaces"): "with Gazebo only",
     ("ir_sim.ros_resets", "ros_gz_interfaces"): "with Gazebo only",
+    ("ir_sim.sdf.mesh_files", "collada"): "meshes in COLLADA (.dae), pycollada on PyPI",
+    ("ir_sim.sdf.urdf_reader", "xacro"): "robots written in xacro",
     ("ir_slicing.learning.federation.flower", "flwr"): "runs under Flower, requirements/federation.txt",
     ("ir_slicing.learning.forecaster.baselines", "statsforecast"): "a baseline of the benchmarks",
 }

@@ -26,6 +26,7 @@ usage: ./ir COMMAND [arguments]
   simulate [name:=value …]         the same stack in the model's time: one process, the same report every time
   experiment FILE [--seeds N …]    variants of such runs times seeds, compared
   run PACKAGE EXECUTABLE [args]    run one program of a package
+  radio FILE                       put any ROS 2 system behind the radio, as the file says
   slice VERB [arguments]           list, create, modify, delete or watch network slices
   bag record|play|info|replay …    record topics into a rosbag2 bag, play it, compute a run again
   test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
@@ -95,6 +96,14 @@ def _require_logs() -> None:
     finding = preflight.check_logs(os.environ)
     if finding.level != "ok":
         raise UserError(f"{finding.detail}; {finding.mend}")
+
+
+def _radio(layout: ProjectLayout, rest: list[str]) -> int:
+    if not rest or rest[0] in ("-h", "--help"):
+        print("usage: ./ir radio FILE [--ros-args …]; what stands in the file: docs/guide/radio_only.md")
+        return 0
+    _require_logs()
+    return _run(layout, ["ir_radio", "radio", *rest])
 
 
 def _simulate(layout: ProjectLayout, rest: list[str]) -> int:
@@ -201,6 +210,7 @@ COMMANDS = {
     "simulate": _simulate,
     "experiment": _experiment,
     "run": _run,
+    "radio": _radio,
     "slice": _slice,
     "bag": _bag,
     "test": _test,

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session")
-def ros_domain() -> Iterator[int]:
-    """A ROS_DOMAIN_ID that no other test process on this machine has, for this process and those it starts."""
+def _own_domain() -> Iterator[int]:
+    """A ROS domain that no other test process on this machine has, for as long as the iterator lives."""
     for domain in range(1, 101):  # the range that is safe on Linux
         lock = (Path(tempfile.gettempdir()) / f"ir_ros_domain_{domain}.lock").open("w")
         try:
@@ -23,12 +22,25 @@ def ros_domain() -> Iterator[int]:
         except BlockingIOError:
             lock.close()
             continue
-        os.environ["ROS_DOMAIN_ID"] = str(domain)
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         yield domain
         lock.close()
         return
     raise RuntimeError("all 100 ROS domains are taken by other tests")
+
+
+@pytest.fixture(scope="session")
+def ros_domain() -> Iterator[int]:
+    """A ROS_DOMAIN_ID that no other test process on this machine has, for this process and those it starts."""
+    for domain in _own_domain():
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain
+
+
+@pytest.fixture
+def other_domain(ros_domain: int) -> Iterator[int]:
+    """A second domain of this process's own."""
+    yield from _own_domain()
 
 
 @pytest.fixture

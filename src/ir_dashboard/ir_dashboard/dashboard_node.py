@@ -28,7 +28,7 @@ from ir_dashboard.state import CONSTANTS, LiveState, encode
 from ir_dashboard.web import TICK, application
 from ir_dashboard.web_server import WebServer
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, SliceList, TaskState, TaskStatus, TwinStatus, Verdict
-from ir_sim.tasks import Task, make_task
+from ir_sim.tasks import Task, read_tasks
 
 
 class DashboardNode(StackNode):
@@ -37,7 +37,7 @@ class DashboardNode(StackNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("dashboard", **options)
         self._config = config = declare(self, DashboardConfig).config
-        self._tasks = {name: make_task(model or name) for name, _, model in (r.partition(":") for r in config.robots)}
+        self._tasks = read_tasks(config.robots, config.world)
         self._names = list(self._tasks)
         scene = read_scene(config.world, list(config.robots))
         self._state = LiveState(self._names, config.history)

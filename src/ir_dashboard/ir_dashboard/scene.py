@@ -12,6 +12,8 @@ from ir_sim.sdf.model import Joint, Link, Model, Visual
 from ir_sim.sdf.poses import Pose
 from ir_sim.sdf.world import GROUND, World, compose
 
+_DRAWN = ("box", "sphere", "cylinder", "capsule", "plane")
+
 
 def read_scene(file: str | Path, robots: list[str]) -> dict[str, Any]:
     """The scene of a world file.
@@ -71,7 +73,7 @@ def _robot(model: Model, start: Pose) -> dict[str, Any]:
 
 
 def _link(link: Link, joint: Joint | None, parent: int, rest: Pose) -> dict[str, Any]:
-    movable = joint is not None and joint.kind != "fixed"
+    movable = joint is not None and joint.single
     return {
         "shapes": [_shape(visual, Pose()) for visual in link.visuals],
         "parent": parent,
@@ -84,8 +86,12 @@ def _link(link: Link, joint: Joint | None, parent: int, rest: Pose) -> dict[str,
 
 
 def _shape(visual: Visual, at: Pose) -> list[Any]:
-    size = visual.geometry.size
-    return [visual.geometry.kind, _numbers(size), _pose(at @ visual.pose), _numbers(visual.colour[:3])]
+    """Kind, size, pose and colour; of a shape that the page cannot draw, the box around it."""
+    kind, size, pose = visual.geometry.kind, visual.geometry.size, at @ visual.pose
+    if kind not in _DRAWN:
+        middle, size = visual.geometry.box()
+        kind, pose = "box", pose @ Pose(middle)
+    return [kind, _numbers(size), _pose(pose), _numbers(visual.colour[:3])]
 
 
 def _pose(pose: Pose) -> list[float]:

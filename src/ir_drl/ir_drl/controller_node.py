@@ -20,7 +20,7 @@ from ir_drl.controller import ControlDecision, Controller, Input
 from ir_drl.policies import make_policy
 from ir_interfaces.msg import TaskState
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command
-from ir_sim.tasks import TASKS, make_task
+from ir_sim.tasks import read_tasks
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Only the newest state is worth an answer; matches reliable and best-effort publishers."""
@@ -61,8 +61,8 @@ class ControllerNode(LeanNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("controller", **kwargs)
         config = declare(self, ControllerConfig, self._configure).config
-        robot, _, model = config.robot.partition(":")
-        self._task = make_task(model or _model_of(robot, config.world))
+        robot = config.robot.partition(":")[0]
+        self._task = read_tasks([config.robot], config.world)[robot]
         self._controller = Controller(
             self._task, make_policy(self._task, config.policy_file, config.seed), robot, config.seed,
             config.input_timeout, config.exploration, config.enabled,
@@ -114,15 +114,6 @@ def _input(state: TaskState) -> Input:
         observation=np.array(state.observation, dtype=np.float64),
         terminated=state.terminated,
     )
-
-
-def _model_of(robot: str, world: Path | None) -> str:
-    """The model of a robot that is given by its name alone."""
-    if robot in TASKS or world is None:
-        return robot
-    from ir_sim.sdf.world import compose  # not at the top: it brings the simulator with it, which few controllers need
-
-    return compose(world, [robot]).robots[robot].model
 
 
 def main() -> None:

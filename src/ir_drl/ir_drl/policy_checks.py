@@ -10,7 +10,7 @@ from typing import Protocol
 from ir_common.config import ConfigError
 from ir_drl.policies import make_policy
 from ir_sim.sdf.world import compose
-from ir_sim.tasks import make_task
+from ir_sim.tasks import robot_task
 
 
 class PolicyArguments(Protocol):
@@ -36,7 +36,7 @@ def check(arguments: PolicyArguments) -> None:
         ConfigError: says which robot or file does not, and why.
     """
     world = compose(arguments.world, arguments.robots)
-    tasks = {name: make_task(robot.model, world) for name, robot in world.robots.items()}
+    tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
     for name, path in arguments.policies.items():
         if name not in tasks:
             raise ConfigError(f"{path}: policy for unknown robot '{name}'; robots are: {', '.join(tasks)}")

@@ -39,6 +39,7 @@ class Fate(IntEnum):
     NOT_DECODED = 11  # urllc: sent, but an error event struck it
     HARQ_FAILED = 12  # embb: its block failed more often than it may be sent again
     COMPUTING_FULL = 13  # euad: the computing would take too long
+    LOST = 14  # on a line without a carrier: at its rate of loss
 
 
 def _table(integers: str, floats: str = "") -> np.dtype[Any]:

@@ -11,8 +11,9 @@ from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.link_traces import LinkTrace, TracePlayer, load, load_links
+from ir_radio.model.link_traces import LinkTrace, TracePlayer, load_links
 from ir_radio.model.slice_specs import SlicesFile, SliceSpec, TraceSpec
+from ir_radio.model.trace_files import load
 
 HEADER = "Timestamp,Speed,RSRP,RSRQ,SNR,CQI,DL_bitrate,UL_bitrate"
 S = 1_000_000_000
@@ -27,7 +28,7 @@ def link(tmp_path):
     def make(*rows, carrier=None, **spec):
         (tmp_path / "a.csv").write_text("\n".join([HEADER, *rows]) + "\n")
         spec = TraceSpec(robot="cart", trace="a.csv", **spec)
-        return load_links([spec], tmp_path, carrier or Carrier())["cart"]
+        return load_links([spec], tmp_path, carrier or Carrier()).rates["cart"]
 
     return make
 
@@ -113,7 +114,8 @@ def test_what_a_link_cannot_follow(link):
     with pytest.raises(ConfigError, match="start at 5 s is after its end at 1 s"):
         link(row(0), start=5.0)
     with pytest.raises(ConfigError, match=r"a\.csv:3: CQI: 'high' is no number"):
-        link(row(0), row(1, cqi="high"))
+        link(row(0), row(1, cqi="high"), column="CQI")
+    link(row(0), row(1, cqi="high"))  # it is not used
 
 
 @pytest.mark.parametrize(

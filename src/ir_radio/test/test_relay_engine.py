@@ -13,7 +13,7 @@ from ir_radio.engine.cell import NEVER
 from ir_radio.engine.cell_journal import CellReplay
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.link_traces import LinkTrace
+from ir_radio.model.link_traces import DelayTrace, LinkTrace
 from ir_radio.model.slice_specs import FlowSpec, SliceSpec
 
 S = 1_000_000_000
@@ -164,3 +164,17 @@ def test_without_a_journal_the_run_is_the_same(engine):
         one.set_poses({"cart": (1.0, 0.0, 0.0)})
         one.offer(one.open_flow(FlowKey("video", "cart", "camera", "uplink")), 1000, 10)
     assert engine.advance(S) == other.advance(S) and repr(engine.report()) == repr(other.report())
+
+
+def test_measured_delays_hold_in_the_relay_and_begin_with_its_time():
+    delays = {"cart": DelayTrace(np.array([0.0, 1.0]), np.array([0.3, 0.02]))}
+    engine = RelayEngine(Carrier(), ["cart"], {}, delays=delays, start=5 * S)
+    engine.set_slices(named(spec("state", FlowSpec(topic="camera", direction="uplink"))))
+    engine.set_allocation(["state"], [10.0], 1)
+    engine.set_poses({"cart": (1.0, 0.0, 0.0)})
+    (flow,) = [engine.open_flow(key) for key in engine.openable()]
+    engine.offer(flow, 100, 5 * S)
+    assert [event.time for event in engine.advance(6 * S)] == [5 * S + 300_000_000]
+    engine.begin(100 * S)
+    engine.offer(flow, 100, 101 * S)
+    assert [event.time for event in engine.advance(102 * S)] == [101 * S + 20_000_000]

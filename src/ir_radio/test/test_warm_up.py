@@ -19,8 +19,12 @@ event.register("numba:compile", recorder)
 
 from ir_radio.books.flow_counters import FlowKey
 from ir_radio.engine.cell import CALLS, Cell
+from ir_radio.engine.delayed_cell import DelayedCell
+from ir_radio.engine.line_cell import LineCell, LineLink, LineWay
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.link_traces import DelayTrace
 from ir_radio.model.slice_specs import SliceSpec
+import numpy as np
 
 def spec(name, kind):
     return SliceSpec(name=name, type=kind, rate=1e6, max_latency=0.01, reliability=0.9)
@@ -54,6 +58,23 @@ for scheduler in ("reserved", "puncturing", "putd", "euad", "fifo"):
     tell("remove_slice", "control")
     tell("reset_time", 5)
 assert made == CALLS
+trace = DelayTrace(np.array([0.0]), np.array([0.01]))
+for cell in (
+    LineCell({"cart": LineLink(LineWay(rate=1e6, jitter=0.01, loss=0.3), LineWay(delays=trace))}, seed=3),
+    DelayedCell(Carrier(), {"cart": trace}),
+):
+    cell.set_slice(spec("video", "embb"))
+    cell.set_allocation({"video": 20.0})
+    if isinstance(cell, DelayedCell):
+        cell.set_pose("cart", (1.0, 0.0, 0.0))
+    flows = [cell.flow(FlowKey("video", "cart", "x", way)) for way in ("uplink", "downlink")]
+    for i in range(100):
+        cell.offer(flows[i % 2], 500, i * 100_000)
+        cell.advance(i * 100_000)
+        cell.next_event()
+    cell.report(), cell.counters()
+    cell.remove_slice("video")
+    cell.reset_time(5)
 njit(lambda: 1)()  # the recorder sees what is compiled
 compiled = [record.data["dispatcher"].py_func.__name__ for _, record in recorder.buffer if record.is_start]
 print("compiled:", *compiled)

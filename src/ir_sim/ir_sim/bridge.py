@@ -12,11 +12,19 @@ from pydantic import Field, RootModel
 from ir_common.config import Config, load_yaml
 
 if TYPE_CHECKING:
-    from ir_sim.sdf.world import World
+    from ir_sim.sdf.world import Robot, World
 
 IMAGE = "sensor_msgs/msg/Image"
 GZ_CONTACTS = "ros_gz_interfaces/msg/Contacts"
 _TOPIC = r"^/[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$"
+
+
+_SENSORS = {
+    "imu": ("imu", "sensor_msgs/msg/Imu", "gz.msgs.IMU"),
+    "lidar": ("scan", "sensor_msgs/msg/LaserScan", "gz.msgs.LaserScan"),
+    "camera": ("camera/image_raw", IMAGE, "gz.msgs.Image"),
+    "contact": ("bumper", GZ_CONTACTS, "gz.msgs.Contacts"),
+}
 
 
 class Row(Config):
@@ -55,15 +63,48 @@ def load_rows(path: str | Path) -> tuple[Row, ...]:
 
 
 def rows_for(rows: Iterable[Row], world: World) -> list[Row]:
-    """The rows of a world's robots: those of each one's name, or else of its model with its name put in; and all
-    rows of nobody (`/clock`).
+    """The rows of a world's robots: those of each one's name, or else of its model with its name put in, or else the
+    topics of its file under the stack's names; and all rows of nobody (`/clock`).
     """
     rows = list(rows)
     chosen = [row for row in rows if _owner(row) == ""]
     for robot in world.robots.values():
         own = [row for row in rows if _owner(row) == robot.name]
-        chosen += own or [_renamed(row, robot.model, robot.name) for row in rows if _owner(row) == robot.model]
+        own = own or [_renamed(row, robot.model, robot.name) for row in rows if _owner(row) == robot.model]
+        chosen += own or default_rows(robot)
     return chosen
+
+
+def default_rows(robot: Robot) -> list[Row]:
+    """Rows of a robot that a bridge file says nothing of: what it senses and follows, under the stack's names."""
+    description, rows = robot.description, []
+    taken: set[str] = set()
+
+    def add(
+        name: str, topic: str, ros: str, gz: str, direction: Literal["GZ_TO_ROS", "ROS_TO_GZ"], apart: str = ""
+    ) -> None:
+        name = f"/{robot.name}/{name}" if name not in taken else f"/{robot.name}/{apart}/{name.rpartition('/')[2]}"
+        taken.add(name.removeprefix(f"/{robot.name}/"))
+        rows.append(
+            Row(ros_topic_name=name, gz_topic_name=topic, ros_type_name=ros, gz_type_name=gz, direction=direction)
+        )
+
+    for output, name, ros, gz in (
+        (description.odometry, "odom", "nav_msgs/msg/Odometry", "gz.msgs.Odometry"),
+        (description.joint_states, "joint_states", "sensor_msgs/msg/JointState", "gz.msgs.Model"),
+    ):
+        if output is not None:
+            add(name, output.topic, ros, gz, "GZ_TO_ROS")
+    for sensor in (sensor for link in description.links.values() for sensor in link.sensors):
+        name, ros, gz = _SENSORS[sensor.kind]
+        if sensor.kind != "contact" or name not in taken:  # the contacts of all links are one topic
+            add(name, sensor.topic, ros, gz, "GZ_TO_ROS", sensor.name)
+    if description.drive is not None:
+        add("cmd_vel", description.drive.topic, "geometry_msgs/msg/Twist", "gz.msgs.Twist", "ROS_TO_GZ")
+    elif description.controller is not None:
+        kind = ("trajectory_msgs/msg/JointTrajectory", "gz.msgs.JointTrajectory")
+        add("joint_commands", description.controller.topic, *kind, "ROS_TO_GZ")
+    return rows
 
 
 def _owner(row: Row) -> str:

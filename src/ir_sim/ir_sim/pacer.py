@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from ir_sim.sdf import World
-from ir_sim.tasks import TASKS
+from ir_sim.tasks import robot_task
 
 MAX_BUSY = 0.02  #: s of wall time of stepping before a node's other callbacks get their turn
 MAX_TURN = 0.02  #: s of simulated time that a turn takes at most, however seldom its robots are commanded
@@ -16,8 +16,7 @@ CATCH_UP = 1.5  #: times its pace at which a simulation that is a little behind 
 
 def longest_turn(world: World) -> float:
     """The simulated time, s, for which a world may run without a look at commands: one control period of any robot."""
-    tasks = (TASKS.get(robot.model) for robot in world.robots.values())
-    return min([MAX_TURN, *(task.control_period for task in tasks if task)])
+    return min([MAX_TURN, *(robot_task(robot, world).control_period for robot in world.robots.values())])
 
 
 class Pacer:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass, field
 
@@ -236,7 +237,11 @@ class _Rays:
 
     def __init__(self, sensor: Sensor) -> None:
         bearings = sensor.lidar.bearings if sensor.lidar else np.empty(0)
-        self.directions = np.stack([np.cos(bearings), np.sin(bearings), np.zeros_like(bearings)], axis=1)
+        up = sensor.lidar.elevation if sensor.lidar else 0.0
+        flat, rise = math.cos(up), math.sin(up)
+        self.directions = np.stack(
+            [flat * np.cos(bearings), flat * np.sin(bearings), np.full_like(bearings, rise)], axis=1
+        )
         self.hit = np.zeros(len(bearings), dtype=np.int32)
         self.distance = np.zeros(len(bearings))
 

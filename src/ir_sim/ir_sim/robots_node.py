@@ -24,7 +24,7 @@ from ir_sim.ros_resets import GzResets, MujocoResets
 from ir_sim.ros_sensors import message_to_reading
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
 from ir_sim.sdf import Robot, World, compose
-from ir_sim.tasks import make_task
+from ir_sim.tasks import robot_task
 
 STATE_QOS = QoSProfile(depth=20)
 STATUS_PERIOD = 0.5  #: s of wall time
@@ -66,7 +66,7 @@ class _RobotTopics:
 
     def __init__(self, node: RobotsNode, world: World, robot: Robot, config: RobotsConfig) -> None:
         self._node, self._name = node, robot.name
-        self.task = make_task(robot.model, world)
+        self.task = robot_task(robot, world)
         goals, repeats = world.goals(robot.name), config.sim == "gz"  # the embedded simulator sends no reading twice
         self.onboard = OnBoard(robot.name, self.task, robot.start, goals, config.command_timeout, repeats)
         prefix = f"/{robot.name}/"

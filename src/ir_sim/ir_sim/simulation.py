@@ -20,7 +20,7 @@ from ir_sim.robot_view import RobotView, ground_geoms
 from ir_sim.sdf import World
 from ir_sim.sdf.mujoco_compiler import compile_world
 from ir_sim.sdf.sensors import Sensor
-from ir_sim.tasks import TASKS, Sensors
+from ir_sim.tasks import Sensors, robot_task
 
 CONTACT_CHECK = 4  #: steps between looks for new contacts
 
@@ -68,6 +68,7 @@ class Simulation:
         self.world = world
         self.model = compile_world(world)
         self.data = mujoco.MjData(self.model)
+        self._tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
         self.views = {name: RobotView(self.model, self.data, robot) for name, robot in world.robots.items()}
         self.step_nanoseconds = round(world.time_step * NANOSECONDS)
         self.divergences = 0
@@ -97,6 +98,7 @@ class Simulation:
         self._streams = self._make_streams()
         self._contact_streams = [stream for stream in self._streams if stream.kind == "contact"]
         self._bumped: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
+        self._half_done = False
         for name in self.views:
             self.reset_robot(name)
         mujoco.mj_forward(self.model, self.data)
@@ -107,8 +109,7 @@ class Simulation:
         Raises:
             KeyError: no such robot.
         """
-        task = TASKS.get(self.views[name].robot.model)
-        self.views[name].place(self._start, task.reset_noise if task else 0.0)
+        self.views[name].place(self._start, self._tasks[name].reset_noise)
         self._half_done = False
 
     def drive(self, name: str, forward: float, turn: float) -> None:
@@ -186,11 +187,8 @@ class Simulation:
             bumps=view.bump_bearings(),
         )
 
-    @staticmethod
-    def _task_order(view: RobotView) -> list[int]:
-        task = TASKS.get(view.robot.model)
-        names: Sequence[str] = task.joint_names if task else view.joint_names
-        return [view.joint_names.index(joint) for joint in names]
+    def _task_order(self, view: RobotView) -> list[int]:
+        return [view.joint_names.index(joint) for joint in self._tasks[view.name].joint_names]
 
     def _make_streams(self) -> list[_Stream]:
         """All periodic outputs; at one instant they report in this order, what a task waits for last."""
@@ -217,7 +215,9 @@ class Simulation:
         return sorted(streams, key=lambda stream: order.index(stream.kind))
 
     def _period(self, rate: float) -> Fraction:
-        """Steps between readings at a rate in Hz."""
+        """Steps between readings at a rate in Hz; 0: one."""
+        if rate == 0.0:
+            return Fraction(1)
         exact = Fraction(rate).limit_denominator(1000) * Fraction(self.step_nanoseconds, NANOSECONDS)
         return max(Fraction(1), 1 / exact)
 

@@ -34,11 +34,11 @@ MISTAKES = [
     ("<mass>1</mass>", "<mass>nan</mass>", 6, "mass", "finite"),
     ("<ixx>1</ixx>", "<ixx>9</ixx>", 7, "inertia", "not the inertia of any body"),
     ("<sphere><radius>0.1</radius></sphere>", "<sphere2/>", 10, "sphere2", "not supported in <geometry>"),
-    ("<sphere><radius>0.1</radius></sphere>", "<mesh><uri>x</uri></mesh>", 10, "mesh", "not supported"),
+    ("<sphere><radius>0.1</radius></sphere>", "<mesh><uri>x</uri></mesh>", 10, "uri", "no 'x'; looked for"),
     ("<sphere><radius>0.1</radius></sphere>", "<sphere/>", 10, "sphere", "lacks <radius>"),
     ('<link name="b"/>', '<link name="a"/>', 13, "link", "taken by <link> in line 4"),
     ('<link name="b"/>', '<link nane="b"/>', 13, "link", "attribute 'nane'"),
-    ('type="revolute"', 'type="ball"', 14, "joint", "type 'ball' is not supported"),
+    ('type="revolute"', 'type="screw"', 14, "joint", "type 'screw' is not supported"),
     ("<parent>a</parent>", "<parent>z</parent>", 15, "parent", "no link is named 'z'"),
     ("<xyz>0 0 1</xyz>", "<xyz>0 0 0</xyz>", 17, "axis", "must not be zero"),
     ("<xyz>0 0 1</xyz>", "<xyz>0 1</xyz>", 17, "xyz", "3 finite numbers"),
@@ -49,14 +49,14 @@ MISTAKES = [
         "limit",
         "above the upper",
     ),
+    ("</model>", '<model name="inner"><static>1</static></model></model>', 19, "model", "static in a model that moves"),
     (
-        "</model>",
-        '<plugin filename="f" name="gz::sim::systems::LiftDrag"/></model>',
-        19,
-        "plugin",
-        "LiftDrag' is not supported",
+        "<sphere><radius>0.1</radius></sphere>",
+        "<sphere><radius>0.1</radius></sphere><box/>",
+        10,
+        "geometry",
+        "one shape",
     ),
-    ("</model>", '<model name="inner"/></model>', 19, "model", "not supported in <model>"),
     ('<link name="b"/>', '<link name="b"><pose relative_to="q">0 0 0 0 0 0</pose></link>', 13, "link", "named 'q'"),
     ('<link name="b"/>', '<link name="b"><pose relative_to="j">0 0 0 0 0 0</pose></link>', 14, "joint", "circle"),
     ("<parent>a</parent>", "<parent>b</parent>", 13, "link", "loop"),
@@ -90,7 +90,7 @@ def test_malformed_xml_is_told_with_its_line(tmp_path):
 
 def test_missing_model_of_an_include_is_told_with_its_line(write_world):
     path = write_world("<include>", "<uri>model://unicorn</uri>", "</include>")
-    with pytest.raises(ConfigError, match=r"x\.sdf:4: <uri>: no unicorn/model\.sdf"):
+    with pytest.raises(ConfigError, match=r"x\.sdf:4: <uri>: no 'model://unicorn'; looked for .*models/unicorn"):
         compose(path)
 
 

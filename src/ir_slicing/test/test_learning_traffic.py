@@ -106,16 +106,24 @@ def test_folder_archive_and_devices(tmp_path):
     ("rows", "header", "told"),
     [
         ([row(0), row(1, down="fast")], HEADER, r"a\.csv:3: DL_bitrate: 'fast' is no number"),
-        ([row(0, down="nan")], HEADER, r"a\.csv:2: DL_bitrate: 'nan'"),
-        ([row(0)], HEADER.replace("SNR", "SINR"), r"a\.csv:1: column SNR is missing"),
+        ([row(0, down="inf")], HEADER, r"a\.csv:2: DL_bitrate: 'inf'"),
+        ([row(0, down="-1")], HEADER, r"a\.csv:2: DL_bitrate: -1 is out of range: a rate"),
+        ([row(0)], HEADER.replace("Timestamp", "Time"), r"a\.csv:1: column Timestamp is missing"),
         (["yesterday" + row(0)[19:]], HEADER, r"a\.csv:2: Timestamp: 'yesterday'"),
-        (["2019.12.16_13.40.00,-8.3"], HEADER, r"a\.csv:2: DL_bitrate: 'None'"),
+        (["2019.12.16_13.40.00,-8.3"], HEADER, r"a\.csv:2: the row is cut off: 2 fields of 10"),
         ([], HEADER, r"a\.csv: holds no row"),
     ],
 )
 def test_bad_traces_name_file_line_and_column(tmp_path, rows, header, told):
     with pytest.raises(ConfigError, match=told):
         trace_devices.load(write(tmp_path / "a.csv", *rows, header=header))
+
+
+def test_a_column_that_is_missing_is_missed_when_it_is_used(tmp_path):
+    (trace,) = trace_devices.load(write(tmp_path / "a.csv", row(0), header=HEADER.replace("SNR", "SINR")))
+    assert trace.resample("DL_bitrate", 1.0).tolist() == [1e6]
+    with pytest.raises(ConfigError, match=r"a\.csv: no column 'SNR'; there are: .*CQI"):
+        trace.resample("SNR", 1.0)
 
 
 def test_missing_empty_or_broken_places(tmp_path):
@@ -127,5 +135,5 @@ def test_missing_empty_or_broken_places(tmp_path):
     with pytest.raises(ConfigError, match="is not a ZIP archive"):
         trace_devices.load(tmp_path / "b.zip")
     (tmp_path / "c.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="is not UTF-8"):
+    with pytest.raises(ConfigError, match="begins like UTF-16 text, but is not"):
         trace_devices.load(tmp_path / "c.csv")

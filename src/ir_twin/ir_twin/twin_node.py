@@ -27,7 +27,7 @@ from ir_interfaces.msg import TaskState, TwinStatus
 from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.sdf.world import compose
-from ir_sim.tasks import Task, make_task
+from ir_sim.tasks import Task, read_tasks, robot_task
 from ir_twin.learner_process import LearnerProcess
 from ir_twin.ros_twin_messages import fill_verdict, twin_status_message
 from ir_twin.twin_config import TwinConfig
@@ -50,10 +50,7 @@ class TwinNode(LeanNode):
         self.parameters = declare(self, TwinConfig, self._on_change)
         config = self.parameters.config
         world = compose(config.world, config.robots) if config.world else None
-        models = {name: model or name for name, _, model in (robot.partition(":") for robot in config.robots)}
-        if world:
-            models = {robot.name: robot.model for robot in world.robots.values()}
-        tasks = {name: make_task(model, world) for name, model in models.items()}
+        tasks = {n: robot_task(r, world) for n, r in world.robots.items()} if world else read_tasks(config.robots, None)
         log = self.get_logger()
         learner = LearnerProcess(config, log.warning)
         self.engine = TwinEngine(config, tasks, learner, log.warning, note=log.info, recorded=True)

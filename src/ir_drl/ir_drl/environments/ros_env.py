@@ -29,7 +29,7 @@ from ir_sim.camera import Picture
 from ir_sim.ros_sensors import message_to_reading
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_numbers
 from ir_sim.sdf import compose
-from ir_sim.tasks import make_task
+from ir_sim.tasks import robot_task
 
 MAX_SEED = 2**31
 STATES = QoSProfile(depth=100)
@@ -85,7 +85,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> None:
         self.robot, self.render_mode = robot or model, checked_render_mode(render_mode)
         described = compose(world or default_world(), [f"{self.robot}:{model}"])
-        self.task = make_task(model, described)
+        self.task = robot_task(described.robots[self.robot], described)
         self.observation_space, self.action_space = spaces(self.task)
         self.metadata = {**type(self).metadata, "render_fps": round(1.0 / self.task.control_period)}  # type: ignore[misc]
         nanoseconds = round(described.time_step * 1e9)

@@ -16,7 +16,7 @@ from ir_drl.environments.spaces import spaces
 from ir_sim.camera import Picture
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
-from ir_sim.tasks import Episode, Step, make_task
+from ir_sim.tasks import Episode, Step, robot_task
 
 MAX_SEED = 2**31
 Array = NDArray[np.float64]
@@ -33,7 +33,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     after a goal already refers to the next one, as a policy acts on that; the step's reward refers to the one reached.
 
     Args:
-        model: robot model; a key of `ir_sim.tasks.TASKS`.
+        model: robot model, or any word that chooses a robot of the world (NAME, NAME:MODEL).
         world: SDF world with obstacles and goals; None: the one that comes with the stack.
         latency: s, until an action takes effect: drawn anew for each step, evenly from 0 to this, in whole physics
             steps and under a control period. A policy that is to act over a radio learns to live with it.
@@ -53,14 +53,11 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         if goals < 1:
             raise ConfigError(f"goals must be at least 1, got {goals}")
         self.goals, self.render_mode = goals, checked_render_mode(render_mode)
-        self.metadata = {  # type: ignore[misc]
-            **type(self).metadata,
-            "render_fps": round(1.0 / make_task(model, None).control_period),
-        }
         self._onlooker: Onlooker | None = None
         self.world = compose(world or default_world(), [model])
         self.robot = next(iter(self.world.robots))
-        self.task = make_task(model, self.world)
+        self.task = robot_task(self.world.robots[self.robot], self.world)
+        self.metadata = {**type(self).metadata, "render_fps": round(1 / self.task.control_period)}  # type: ignore[misc]
         self.observation_space, self.action_space = spaces(self.task)
         self.simulation = Simulation(self.world, 0, cameras=False)
         self._steps = round(self.task.control_period * 1e9 / self.simulation.step_nanoseconds)

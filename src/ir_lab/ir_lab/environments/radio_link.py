@@ -96,7 +96,7 @@ class RadioLink(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self._cell.set_pose(_ROBOT, (x + self._distance, y, z))
         else:
             spec = TraceSpec(robot=_ROBOT, trace=str(self._trace))
-            self._player = TracePlayer(load_links([spec], Path(), self._carrier), 0)
+            self._player = TracePlayer(load_links([spec], Path(), self._carrier).rates, 0)
             self._player.play(self._cell.now, self._cell.set_measured)
         self._up = self._cell.flow(FlowKey(_SLICE, _ROBOT, "state", "uplink"))
         self._down = self._cell.flow(FlowKey(_SLICE, _ROBOT, "command", "downlink"))

@@ -7,12 +7,13 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from ir_common.config import Config, ConfigError
 from ir_lab.model_time.faults import Fault
+from ir_lab.model_time.simulate_arguments import parse
+from ir_twin.bringup.arguments import BringupArguments, choices_of
 
 Value = bool | int | float | str
 OWN = ("seed", "report", "bag", "name")
@@ -20,11 +21,17 @@ OWN = ("seed", "report", "bag", "name")
 
 
 def _words(arguments: dict[str, Value]) -> tuple[str, ...]:
-    return tuple(f"{name}:={_text(value)}" for name, value in arguments.items())
+    return tuple(f"{name}:={_text(name, value)}" for name, value in arguments.items())
 
 
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(name: str, value: Value) -> str:
+    """A value as a user writes it; YAML reads an unquoted on or off as a truth value."""
+    if not isinstance(value, bool):
+        return str(value)
+    field = BringupArguments.model_fields.get(name)
+    if field is not None and "off" in choices_of(field):
+        return "on" if value else "off"
+    return str(value).lower()
 
 
 class Variant(Config):
@@ -61,12 +68,6 @@ class Experiment(Config):
             raise ValueError("give a number from 1 up, or a list of different seeds from 0 up")
         return seeds
 
-    @field_validator("factors", mode="before")
-    @classmethod
-    def _yaml_truth(cls, value: Any) -> Any:
-        """YAML reads on and off as truth values; the arguments that take these words know both."""
-        return value
-
     @model_validator(mode="after")
     def _whole(self) -> Experiment:
         if bool(self.factors) == bool(self.variants):
@@ -90,7 +91,7 @@ class Experiment(Config):
         made = []
         for values in itertools.product(*self.factors.values()):
             chosen = dict(zip(names, values, strict=True))
-            name = "+".join(_label(value) for value in values)
+            name = "+".join(_label(name, value) for name, value in chosen.items())
             made.append(Variant(name=name, arguments=chosen))
         return tuple(made)
 
@@ -108,10 +109,8 @@ class Experiment(Config):
         ]
 
 
-def _label(value: Value) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return _text(value).rpartition("/")[2].removesuffix(".yaml")
+def _label(name: str, value: Value) -> str:
+    return _text(name, value).rpartition("/")[2].removesuffix(".yaml")
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,6 @@ def check_words(run: Run) -> None:
     Raises:
         ConfigError: an argument is unknown or wrong; the text names the variant.
     """
-    from ir_lab.model_time.simulate_arguments import parse
-
     try:
         parse([*run.words, f"seed:={run.seed}"], run.faults)
     except ConfigError as error:

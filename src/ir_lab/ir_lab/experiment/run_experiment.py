@@ -13,12 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml
+from ir_common.config import EXIT_CONFIG, ConfigError, load_yaml, validate
 from ir_common.provenance import commit_of
 from ir_lab.experiment import results
 from ir_lab.experiment.comparison import compare
 from ir_lab.experiment.plan import Experiment, Run, check_words
 from ir_lab.experiment.runner import Outcome, Store, missing, on_cores, on_ray
+from ir_twin.bringup.arguments import share
 
 INTERRUPTED = 130
 _SHOWN = 12
@@ -57,8 +58,6 @@ def find(file: Path) -> Path:
     """A file of the user's own, or one that comes with the stack."""
     if file.exists() or file.suffix or len(file.parts) > 1:
         return file
-    from ir_twin.bringup.arguments import share
-
     installed = share() / "config" / "experiments"
     if not (found := installed / f"{file}.yaml").is_file():
         there = ", ".join(sorted(path.stem for path in installed.glob("*.yaml"))) or "none"
@@ -71,7 +70,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     file = find(chosen.file)
     experiment = load_yaml(file, Experiment)
     if chosen.seeds is not None:
-        experiment = Experiment.model_validate(experiment.model_dump() | {"seeds": chosen.seeds})
+        experiment = validate(Experiment, experiment.model_dump() | {"seeds": chosen.seeds}, f"--seeds {chosen.seeds}")
     if chosen.jobs < 1:
         raise ConfigError(f"--jobs {chosen.jobs}: must be at least 1")
     runs, commit = experiment.runs(), commit_of(__file__)
@@ -81,12 +80,8 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     store = Store(folder / "runs", commit)
     todo = missing(runs, store)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; results: {folder}")
-    _perform(
-        todo,
-        store,
-        on_ray(todo, chosen.ray) if chosen.ray else on_cores(todo, min(chosen.jobs, max(len(todo), 1))),
-        console,
-    )
+    if todo:
+        _perform(todo, store, on_ray(todo, chosen.ray) if chosen.ray else on_cores(todo, chosen.jobs), console)
     reports: dict[str, dict[int, dict[str, Any]]] = {}
     for one in runs:
         report = store.load(one)

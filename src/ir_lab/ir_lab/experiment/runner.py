@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,15 +13,14 @@ from typing import Any
 
 from ir_common.config import ConfigError
 from ir_lab.experiment.plan import Run
+from ir_lab.model_time.ros_model_run import ModelRun
+from ir_lab.model_time.simulate_arguments import parse
 
 Outcome = tuple[Run, dict[str, Any]]
 
 
 def perform(run: Run) -> dict[str, Any]:
     """Makes one run in this process; returns its report."""
-    from ir_lab.model_time.ros_model_run import ModelRun
-    from ir_lab.model_time.simulate_arguments import parse
-
     arguments = parse([*run.words, f"seed:={run.seed}"], run.faults)
     return ModelRun(arguments).to_end()
 
@@ -104,6 +103,3 @@ def on_ray(runs: Sequence[Run], address: str) -> Iterator[Outcome]:
 def missing(runs: Sequence[Run], store: Store) -> list[Run]:
     """The runs that are yet to be made."""
     return [run for run in runs if store.load(run) is None]
-
-
-Performer = Callable[[Sequence[Run]], Iterator[Outcome]]

@@ -35,7 +35,7 @@ from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
 from ir_sim.simulation import Simulation
 from ir_sim.simulator_node import SimulatorConfig
-from ir_sim.tasks import make_task
+from ir_sim.tasks import robot_task
 from ir_sim.tasks.base import Array
 from ir_slicing.live.agents_engine import AgentsEngine
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
@@ -83,7 +83,7 @@ class ModelRun:
         nodes = describe(stack, Path(self._folder.name)).nodes
         self._compute = round(arguments.own.compute * NANOSECONDS)
         self.world = compose(stack.world, stack.robots)
-        self.tasks = {name: make_task(robot.model, self.world) for name, robot in self.world.robots.items()}
+        self.tasks = {name: robot_task(robot, self.world) for name, robot in self.world.robots.items()}
         self._side = "/edge" if stack.radio == "on" else ""
         self._radio: RadioPart | None = None
         self._twin: TwinEngine | None = None
@@ -122,9 +122,11 @@ class ModelRun:
         config = _config(RelayConfig, spec)
         carrier, links = load_radio(config)
         relay = RelayEngine(
-            carrier, config.robots, links, mini_slots=config.mini_slots or None, seed=config.seed,
-            edge_namespace=config.edge_namespace, journal=self._bag is not None, say=self._warn,
+            carrier, config.robots, links.rates, mini_slots=config.mini_slots or None, delays=links.delays,
+            seed=config.seed, edge_namespace=config.edge_namespace, journal=self._bag is not None, say=self._warn,
         )  # fmt: skip
+        for note in links.notes:
+            relay.notice(note)
         self._keep(spec, relay.journal)
         starts = {name: tuple(robot.start.position.tolist()) for name, robot in self.world.robots.items()}
         self._radio = RadioPart(

@@ -20,7 +20,7 @@ from ir_sim.readings import Reading, Scan, Shot
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import World
 from ir_sim.simulation import Simulation
-from ir_sim.tasks import make_task
+from ir_sim.tasks import robot_task
 
 
 class SimulatorPart:
@@ -110,7 +110,7 @@ class OnBoardPart:
     def __init__(self, bus: Bus, simulator: SimulatorPart, world: World, robot: str, command_timeout: float) -> None:
         self._bus, self._simulator = bus, simulator
         described = world.robots[robot]
-        task = make_task(described.model, world)
+        task = robot_task(described, world)
         goals = world.goals(robot)
         self.onboard = OnBoard(robot, task, described.start, goals, command_timeout, repeats=False)
         self._state_topic, self._command_topic = f"/{robot}/state", f"/{robot}/{COMMAND_TYPES[task.command][0]}"

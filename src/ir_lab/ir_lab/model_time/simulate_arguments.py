@@ -80,10 +80,12 @@ def parse(words: Sequence[str], faults: Sequence[Fault] = (), driven: str = "") 
         else:
             rest.append(word)
     chosen = validate(OwnArguments, own, "argument")
+    if any(word.startswith("external:=") and word != "external:=" for word in rest):
+        raise ConfigError("external:=: a controller of your own runs by the wall clock; use ./ir up external:=…")
     stack = bringup.parse(rest)
     _refuse(stack)
     if driven:
-        stack = stack.model_copy(update={"external": (driven,)})
+        stack = stack.model_copy(update={"external": (*stack.external, driven)})
     for fault in faults:
         if fault.robot not in stack.names:
             raise ConfigError(
@@ -104,8 +106,6 @@ def _refuse(stack: BringupArguments) -> None:
             f"namespace:={stack.namespace}: a run in the model's time is in no ROS graph, where it would need one; "
             "leave it out"
         )
-    if stack.external:
-        raise ConfigError("external:=: a controller of your own runs by the wall clock; use ./ir up external:=…")
     if stack.side != "all":
         raise ConfigError(
             f"side:={stack.side}: a run in the model's time is one process; use ./ir up side:={stack.side}"

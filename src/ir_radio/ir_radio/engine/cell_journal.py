@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ir_common.journal import Journal, Journaled
 from ir_radio.books.cell_report import FlowCounters, Report
 from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.engine.delayed_cell import DelayedCell
+from ir_radio.engine.line_cell import LineCell, LineLink
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.link_traces import DelayTrace
 from ir_radio.model.slice_specs import SliceSpec
 
 _REFUSED = frozenset({"set_allocation", "set_pose", "set_measured"})
 """Calls that a cell refuses where their values are wrong; what holds then stays, and the run goes on."""
 
 
-def journal_of(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Journal:
+def journal_of(cell: Cell | LineCell, mini_slots: int | None, start: int, seed: int) -> Journal:
     """An empty journal of a cell, which must be as it was made.
 
     Args:
@@ -26,7 +29,11 @@ def journal_of(cell: Cell, mini_slots: int | None, start: int, seed: int) -> Jou
         start: as given to it, ns.
         seed: as given to it.
     """
-    begin = {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start, "seed": seed}
+    if isinstance(cell, LineCell):
+        return Journal("line", {"lines": cell.lines, "start": start, "seed": seed}, together=("offer",))
+    begin: dict[str, Any] = {"carrier": cell.carrier, "mini_slots": mini_slots, "start": start, "seed": seed}
+    if isinstance(cell, DelayedCell):
+        begin["delays"] = cell.delays
     return Journal("cell", begin, together=("offer",))
 
 
@@ -38,7 +45,7 @@ class JournaledCell:
         journal: takes them.
     """
 
-    def __init__(self, cell: Cell, journal: Journal) -> None:
+    def __init__(self, cell: Cell | LineCell, journal: Journal) -> None:
         self._stamped = Journaled(cell, journal, first=lambda: cell.now)
         self._offers = Journaled(cell, journal)  # an offer has its time among its arguments
 
@@ -50,8 +57,14 @@ class JournaledCell:
 class CellReplay:
     """A cell that is told the calls of a journal (older ones: no seed); its reports are those of the recorded cell."""
 
-    def __init__(self, carrier: dict[str, Any], mini_slots: int | None, start: int, seed: int = 0) -> None:
-        self.cell = Cell(Carrier.model_validate(carrier), mini_slots=mini_slots, start=start, seed=seed)
+    def __init__(
+        self, carrier: dict[str, Any], mini_slots: int | None, start: int, seed: int = 0,
+        delays: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:  # fmt: skip
+        given = Carrier.model_validate(carrier)
+        rest: dict[str, Any] = {"mini_slots": mini_slots, "start": start, "seed": seed}
+        traces = {robot: DelayTrace.of(values) for robot, values in (delays or {}).items()}
+        self.cell: Cell | LineCell = DelayedCell(given, traces, **rest) if traces else Cell(given, **rest)
         self._slices: dict[str, Any] = {}
 
     def apply(self, call: str, *arguments: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
@@ -80,6 +93,14 @@ class CellReplay:
     def totals(self) -> dict[str, Any]:
         """The last report's part of the run's report."""
         return {"slices": self._slices}
+
+
+class LineReplay(CellReplay):
+    """Links without a carrier that are told the calls of a journal."""
+
+    def __init__(self, lines: Mapping[str, Mapping[str, Any]], start: int, seed: int) -> None:
+        self.cell = LineCell({robot: LineLink.of(values) for robot, values in lines.items()}, start=start, seed=seed)
+        self._slices = {}
 
 
 def _counts(counters: FlowCounters) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from ir_common.config import Config, ConfigError, live, load_yaml
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.link_traces import LinkTrace, load_links
+from ir_radio.model.link_traces import MeasuredLinks, load_links
 from ir_radio.model.profiles import load_profile
 from ir_radio.model.slice_specs import NAME, SlicesFile
 
@@ -55,7 +55,7 @@ class RelayConfig(Config):
     )
 
 
-def load_radio(config: RelayConfig) -> tuple[Carrier, dict[str, LinkTrace]]:
+def load_radio(config: RelayConfig) -> tuple[Carrier, MeasuredLinks]:
     """The carrier of a relay, and the measured links of its robots.
 
     Raises:

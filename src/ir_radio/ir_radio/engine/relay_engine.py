@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from ir_common.journal import Engine
 from ir_radio.books.cell_report import Report
@@ -12,8 +13,10 @@ from ir_radio.books.flow_counters import FlowKey
 from ir_radio.cell_tables import Fate
 from ir_radio.engine.cell import NEVER, Cell, CellEvent
 from ir_radio.engine.cell_journal import JournaledCell, journal_of
+from ir_radio.engine.delayed_cell import DelayedCell
+from ir_radio.engine.line_cell import LineCell, LineLink
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.link_traces import LinkTrace, TracePlayer
+from ir_radio.model.link_traces import DelayTrace, LinkTrace, TracePlayer
 from ir_radio.model.slice_specs import FlowSpec, SliceSpec
 
 Flows = dict[FlowKey, tuple[SliceSpec, FlowSpec]]
@@ -34,6 +37,8 @@ class RelayEngine:
         robots: names of the robots; each gets a link, in this order.
         links: measured links of some of them; the others need a pose before anything of theirs crosses.
         mini_slots: mini-slots of a slot; none: the carrier's.
+        delays: measured delays of some of the links.
+        lines: links of their own, one per robot, in place of the carrier; nothing is divided then.
         start: time at the start, ns.
         seed: of shadowing, fading and errors.
         edge_namespace: of the topics on the edge's side, without a slash at its end.
@@ -51,10 +56,16 @@ class RelayEngine:
 
     def __init__(
         self, carrier: Carrier, robots: Iterable[str], links: Mapping[str, LinkTrace], *,
-        mini_slots: int | None = None, start: int = 0, seed: int = 0, edge_namespace: str = "/edge",
+        mini_slots: int | None = None, delays: Mapping[str, DelayTrace] | None = None,
+        lines: Mapping[str, LineLink] | None = None, start: int = 0, seed: int = 0, edge_namespace: str = "/edge",
         journal: bool = True, say: Say | None = None,
     ) -> None:  # fmt: skip
-        self.cell = Cell(carrier, mini_slots=mini_slots, start=start, seed=seed)
+        how: dict[str, Any] = {"mini_slots": mini_slots, "start": start, "seed": seed}
+        self.cell: Cell | LineCell
+        if lines:
+            self.cell = LineCell(lines, start=start, seed=seed)
+        else:
+            self.cell = DelayedCell(carrier, delays, **how) if delays else Cell(carrier, **how)
         self.journal = journal_of(self.cell, mini_slots, start, seed) if journal else None
         self._told: Engine = JournaledCell(self.cell, self.journal) if self.journal else self.cell
         self._robots, self._edge = tuple(robots), edge_namespace
@@ -62,7 +73,7 @@ class RelayEngine:
             self._told.apply("add_link", robot)
         self._player = TracePlayer(links, start)
         self.trace_change = 0 if links else NEVER
-        self.linked = set(links)
+        self.linked = set(links) | set(lines or ())
         self.specs: dict[str, SliceSpec] = {}
         self._flows: Flows = {}
         self._open: dict[FlowKey, int] = {}

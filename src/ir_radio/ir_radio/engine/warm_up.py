@@ -4,6 +4,7 @@
 from ir_radio.books.flow_counters import FlowKey
 from ir_radio.compiled import is_complete, mark_complete
 from ir_radio.engine.cell import Cell
+from ir_radio.engine.line_cell import LineCell, LineLink, LineWay
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 
@@ -14,6 +15,12 @@ def warm_up() -> None:
     cell.set_slice(SliceSpec(name="warm", type="embb", rate=1.0, max_latency=1.0, reliability=0.5))
     cell.flow(FlowKey("warm", "robot", "topic", "uplink"))
     cell.report()  # adds histograms up and ranks them
+    line = LineCell({"robot": LineLink(LineWay(loss=0.5, jitter=1.0))})
+    line.set_slice(cell.specs["warm"])
+    flow = line.flow(FlowKey("warm", "robot", "topic", "uplink"))
+    for _ in range(10):  # some are lost, some arrive
+        line.offer(flow, 1, line.now)
+    line.advance(10**11)
     mark_complete()
 
 

@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measured networks: the CSV files of a 5G dataset, and links of robots that follow them.
-
-D. Raca et al., "Beyond Throughput, The Next Generation: a 5G Dataset with Channel and Context Metrics", ACM MMSys 2020
-(public repository uccmisl/5Gdataset).
-"""
+"""Measured networks: links of robots that follow a trace of SNR, CQI, bit rate or delay."""
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
-import math
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,148 +15,18 @@ from numpy.typing import NDArray
 from ir_common.config import ConfigError
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.slice_specs import TraceSpec
+from ir_radio.model.slice_specs import TraceFile, TraceSpec
+from ir_radio.model.trace_files import FileLayout, Trace, load
+from ir_radio.model.trace_values import COLUMNS, RATE_UNITS, TIME_UNITS, ColumnLayout
 
 Floats = NDArray[np.float64]
 
-COLUMNS = {"DL_bitrate": 1e3, "UL_bitrate": 1e3, "Speed": 1 / 3.6, "RSRP": 1.0, "RSRQ": 1.0, "SNR": 1.0, "CQI": 1.0}
-"""Columns that are read, with the factor to bit/s, m/s, dBm, dB."""
-
-MISSING = {"", "-"}
-"""What the files write for a value that the phone did not tell."""
-
-_TIME = "%Y.%m.%d_%H.%M.%S"
 _NS = 1_000_000_000
+_ROUNDING = 1e-9  # s: whoever asks counts in ns
 
 _CQI = (0.0, 0.1523, 0.2344, 0.3770, 0.6016, 0.8770, 1.1758, 1.4766, 1.9141, 2.4063, 2.7305, 3.3223, 3.9023, 4.5234,
         5.1152, 5.5547)  # fmt: skip
 """Spectral efficiency of each CQI, bit/s/Hz (3GPP TS 38.214, table 5.2.2.1-2); 0: out of range."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One file.
-
-    Attributes:
-        name: path inside the folder or archive.
-        time: [row] float64, s since the first row, not falling.
-        values: column name -> [row] float64 in SI units and dB; NaN where the file says nothing.
-    """
-
-    name: str
-    time: Floats
-    values: dict[str, Floats]
-
-    def resample(self, column: str, period: float) -> Floats:
-        """Means of a column over periods of the clock, [period]; a period without a row repeats the one before.
-
-        Args:
-            column: of `COLUMNS`.
-            period: s, positive.
-
-        Raises:
-            ValueError: an unknown column, a period that is not positive, or a column without a single value.
-        """
-        if column not in self.values:
-            raise ValueError(f"{self.name}: no column '{column}'; there are: {', '.join(self.values)}")
-        if not period > 0.0:
-            raise ValueError(f"period {period} s must be positive")
-        known = np.isfinite(self.values[column])
-        if not known.any():
-            raise ValueError(f"{self.name}: column '{column}' holds no value")
-        place = (self.time[known] // period).astype(int)
-        length = int(self.time[-1] // period) + 1
-        count = np.bincount(place, minlength=length)
-        total = np.bincount(place, self.values[column][known], length)
-        filled = np.maximum.accumulate(np.where(count > 0, np.arange(length), -1))
-        filled[filled < 0] = place[0]
-        return total[filled] / count[filled]
-
-
-def load(path: Path) -> list[Trace]:
-    """Reads a CSV file, or all CSV files of a folder or ZIP archive, in the order of their names.
-
-    Args:
-        path: also ``archive.zip/path/in/it.csv``, or a folder in it: archives are read directly.
-
-    Raises:
-        ConfigError: nothing there, no CSV file in it, or a file that is not of the dataset's layout; the message
-            names file, line and column.
-    """
-    archive = next((p for p in (path, *path.parents) if p.suffix == ".zip" and p.is_file()), None)
-    if not path.exists() and archive is None:
-        raise ConfigError(
-            f"{path}: there is no such file or folder; give a trace, or a folder or ZIP archive of traces"
-        )
-    if archive is not None:
-        traces = _load_archive(archive, path.relative_to(archive).as_posix())
-    else:
-        files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
-        traces = [parse(file.read_bytes(), str(file)) for file in files]
-    if not traces:
-        raise ConfigError(f"{path}: holds no CSV file")
-    return traces
-
-
-def _load_archive(path: Path, member: str) -> list[Trace]:
-    """The CSV files of an archive whose name is `member`, or begins with it as a folder; ".": all."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(n for n in archive.namelist() if n.endswith(".csv") and not n.startswith("__MACOSX/"))
-            chosen = [n for n in names if member == "." or n == member or n.startswith(f"{member}/")]
-            if names and not chosen:
-                near = difflib.get_close_matches(member, names, n=1) or names[:1]
-                raise ConfigError(f"{path}: there is no {member} in it; its CSV files are such as {near[0]}")
-            return [parse(archive.read(name), f"{path}/{name}") for name in chosen]
-    except zipfile.BadZipFile:
-        raise ConfigError(f"{path}: is not a ZIP archive") from None
-
-
-def parse(data: bytes, name: str) -> Trace:
-    """One CSV file.
-
-    Raises:
-        ConfigError: as for `load`.
-    """
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8")))
-        header = reader.fieldnames or []
-        if lacking := [column for column in ("Timestamp", *COLUMNS) if column not in header]:
-            raise ConfigError(
-                f"{name}:1: column {', '.join(lacking)} is missing; there are: {', '.join(header) or 'none'}"
-            )
-        rows = [(reader.line_num, row) for row in reader]
-    except UnicodeDecodeError:
-        raise ConfigError(f"{name}: is not UTF-8 text") from None
-    if not rows:
-        raise ConfigError(f"{name}: holds no row under its header")
-    stamps = [_stamp(row["Timestamp"], f"{name}:{line}") for line, row in rows]
-    # the phone's clock was set back once in the dataset: time stands still until it has caught up
-    time = np.maximum.accumulate([(stamp - stamps[0]).total_seconds() for stamp in stamps])
-    values = {
-        column: np.array([_number(row[column], column, f"{name}:{line}") for line, row in rows]) * factor
-        for column, factor in COLUMNS.items()
-    }
-    return Trace(name, time, values)
-
-
-def _stamp(text: str | None, where: str) -> datetime:
-    try:
-        return datetime.strptime(text or "", _TIME)
-    except ValueError:
-        raise ConfigError(f"{where}: Timestamp: '{text}' is no time such as 2019.12.16_13.40.04") from None
-
-
-def _number(text: str | None, column: str, where: str) -> float:
-    if text in MISSING:
-        return math.nan
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ConfigError(f"{where}: {column}: '{text}' is no number; write - for a value that is missing")
-    return value
 
 
 @dataclass(frozen=True)
@@ -188,7 +50,7 @@ class LinkTrace:
         return float(self.snr[index]), float(self.rate[index])
 
 
-def link_trace(trace: Trace, spec: TraceSpec, carrier: Carrier) -> LinkTrace:
+def link_trace(trace: Trace, spec: TraceFile, carrier: Carrier) -> LinkTrace:
     """What a carrier makes of a trace. A second without a value repeats the one before.
 
     SNR gives the rate as a pose does (`channel.block_rate`). CQI: the spectral efficiency of its modulation and coding,
@@ -198,17 +60,16 @@ def link_trace(trace: Trace, spec: TraceSpec, carrier: Carrier) -> LinkTrace:
     Raises:
         ConfigError: the trace holds no value of the column, or begins after its end.
     """
-    try:
-        values = trace.resample(spec.column, 1.0)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    kind = spec.quality
+    assert kind is not None
+    values = trace.resample(kind, 1.0)
     first = int(spec.start)
     if first >= len(values):
-        raise ConfigError(f"{trace.name}: start at {spec.start:g} s is after its end at {len(values)} s; give less")
+        raise _starts_late(trace, spec, len(values))
     values = np.roll(values, -first) if spec.loop else values[first:]
-    if spec.column == "SNR":
+    if kind == "snr":
         return LinkTrace(values, channel.block_rate(carrier, values), spec.loop)
-    if spec.column == "CQI":
+    if kind == "cqi":
         efficiency = np.interp(values, np.arange(len(_CQI)), _CQI)
         rate = carrier.block_bandwidth * (1.0 - carrier.overhead) * efficiency
         floor = np.where(values > 0.0, carrier.min_snr, -np.inf)
@@ -218,6 +79,10 @@ def link_trace(trace: Trace, spec: TraceSpec, carrier: Carrier) -> LinkTrace:
     best = float(channel.block_rate(carrier, 300.0))
     rate = np.minimum(rate, best)
     return LinkTrace(np.maximum(_snr_of(carrier, rate), floor), rate, spec.loop)
+
+
+def _starts_late(trace: Trace, spec: TraceFile, end: float) -> ConfigError:
+    return ConfigError(f"{trace.name}: start at {spec.start:g} s is after its end at {end:g} s; give less")
 
 
 def _snr_of(carrier: Carrier, rate: Floats) -> Floats:
@@ -250,8 +115,113 @@ class TracePlayer:
         return self.begin + (second + 1) * _NS
 
 
-def load_links(specs: Iterable[TraceSpec], folder: Path, carrier: Carrier) -> dict[str, LinkTrace]:
-    """The traces of robots' links.
+@dataclass(frozen=True)
+class DelayTrace:
+    """Measured one-way delays of a link, each from its time until the next.
+
+    Attributes:
+        time: [n] float64, s since the first, not falling.
+        delay: [n] float64, s.
+        loop: begin anew at the end; else the last value stays.
+        uplink, downlink: in which direction they hold.
+    """
+
+    time: Floats
+    delay: Floats
+    loop: bool = True
+    uplink: bool = True
+    downlink: bool = True
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> DelayTrace:
+        """The trace that a journal holds."""
+        return cls(**{**values, "time": np.array(values["time"]), "delay": np.array(values["delay"])})
+
+    @cached_property
+    def period(self) -> float:
+        """Seconds after which it begins anew: to the last row, and the usual step from that to the first."""
+        steps = np.diff(self.time)
+        return float(self.time[-1]) + (float(np.median(steps)) if len(steps) else 1.0)
+
+    def at(self, seconds: float) -> float:
+        """The delay in s, some seconds, not negative, after the beginning."""
+        if self.loop and self.period > 0.0:
+            seconds %= self.period
+        index = int(np.searchsorted(self.time, seconds + _ROUNDING, side="right")) - 1
+        return float(self.delay[max(0, index)])
+
+
+def delay_trace(trace: Trace, spec: TraceFile) -> DelayTrace:
+    """The delays of a trace from `spec.start` on, without the rows that hold none; of round trips, the half of each.
+
+    Raises:
+        ConfigError: the trace holds no delay, or begins after its end.
+    """
+    assert spec.delay is not None
+    time, delay = trace.known("delay")
+    if spec.start > time[-1]:
+        raise _starts_late(trace, spec, float(time[-1]))
+    first = int(np.searchsorted(time, spec.start))
+    if spec.loop and first:
+        period = DelayTrace(time, delay).period
+        time = np.concatenate([time[first:], time[:first] + period])
+        delay = np.roll(delay, -first)
+    else:
+        time, delay = time[first:], delay[first:]
+    halves = 0.5 if spec.delay.round_trip else 1.0
+    way = spec.delay.direction
+    return DelayTrace(time - time[0], delay * halves, spec.loop, way != "downlink", way != "uplink")
+
+
+def layout_of(spec: TraceFile) -> FileLayout:
+    """How the file of a trace is read: only the columns that are used."""
+    time = ColumnLayout(spec.time.column, unit=spec.time.unit)
+    columns: dict[str, ColumnLayout] = {}
+    if spec.column and spec.quality:
+        columns[spec.quality] = ColumnLayout(spec.column, COLUMNS[spec.column], kind=spec.quality)
+    for kind, plain in (("snr", spec.snr), ("cqi", spec.cqi)):
+        if plain:
+            columns[kind] = ColumnLayout(plain.column, kind=kind)
+    if spec.rate:
+        columns["rate"] = ColumnLayout(spec.rate.column, RATE_UNITS[spec.rate.unit], kind="rate")
+    if spec.delay:
+        columns["delay"] = ColumnLayout(spec.delay.column, TIME_UNITS[spec.delay.unit], kind="delay")
+    return FileLayout(time, columns, gap=spec.gap, mahimahi=spec.layout == "mahimahi")
+
+
+def load_trace(spec: TraceFile, folder: Path) -> Trace:
+    """The file of a trace.
+
+    Args:
+        spec: what is asked for.
+        folder: that of the file that asks.
+
+    Raises:
+        ConfigError: as for `load`, or the path holds more than one trace.
+    """
+    found = load(folder / spec.trace, layout_of(spec))
+    if len(found) > 1:
+        raise ConfigError(f"{folder / spec.trace}: holds {len(found)} traces, such as {found[0].name}; give one")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class MeasuredLinks:
+    """What traces say of robots' links.
+
+    Attributes:
+        rates: of those whose rate follows a trace.
+        delays: of those whose delay does.
+        notes: what was done about the clocks of the files, one line each, for a person.
+    """
+
+    rates: dict[str, LinkTrace]
+    delays: dict[str, DelayTrace]
+    notes: tuple[str, ...] = ()
+
+
+def load_links(specs: Iterable[TraceSpec], folder: Path, carrier: Carrier) -> MeasuredLinks:
+    """The links of robots that follow traces.
 
     Args:
         specs: what the slices file asks for.
@@ -259,12 +229,14 @@ def load_links(specs: Iterable[TraceSpec], folder: Path, carrier: Carrier) -> di
         carrier: whose blocks they are.
 
     Raises:
-        ConfigError: as for `load` and `link_trace`, or a path holds more than one trace.
+        ConfigError: as for `load_trace`, `link_trace` and `delay_trace`.
     """
-    links = {}
+    rates, delays, notes = {}, {}, list[str]()
     for spec in specs:
-        found = load(folder / spec.trace)
-        if len(found) > 1:
-            raise ConfigError(f"{folder / spec.trace}: holds {len(found)} traces, such as {found[0].name}; give one")
-        links[spec.robot] = link_trace(found[0], spec, carrier)
-    return links
+        trace = load_trace(spec, folder)
+        notes += trace.notes
+        if spec.quality:
+            rates[spec.robot] = link_trace(trace, spec, carrier)
+        if spec.delay:
+            delays[spec.robot] = delay_trace(trace, spec)
+    return MeasuredLinks(rates, delays, tuple(notes))

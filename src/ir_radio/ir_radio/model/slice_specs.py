@@ -33,7 +33,9 @@ _TOPIC = re.compile(r"[a-zA-Z_]\w*(/[a-zA-Z_]\w*)*")
 
 Direction = Literal["uplink", "downlink"]
 SliceType = Literal["embb", "urllc"]
-TraceColumn = Literal["SNR", "CQI", "DL_bitrate", "UL_bitrate"]
+DatasetColumn = Literal["SNR", "CQI", "DL_bitrate", "UL_bitrate"]
+Quality = Literal["snr", "cqi", "rate"]
+_QUALITIES: dict[str, Quality] = {"SNR": "snr", "CQI": "cqi", "DL_bitrate": "rate", "UL_bitrate": "rate"}
 
 
 def _robot_patterns(value: object) -> object:
@@ -118,16 +120,91 @@ InitialSlice = Annotated[
 ]
 
 
-class TraceSpec(Config):
-    """A robot's link in a measured network (`ir_radio.model.link_traces`)."""
+def _column_by_name(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
+class TimeColumn(Config):
+    """Column of a trace that holds times: dates, epochs, or seconds from any beginning."""
+
+    column: str = Field("Timestamp", min_length=1, description="its name in the header")
+    unit: Literal["", "s", "ms", "us", "ns"] = Field("", description="of numbers; empty: what their size says, else s")
+
+
+class PlainColumn(Config):
+    """Column of a trace that holds SNR in dB, or CQI."""
+
+    column: str = Field(min_length=1, description="its name in the header")
+
+
+class RateColumn(Config):
+    """Column of a trace that holds bit rates."""
+
+    column: str = Field(min_length=1, description="its name in the header")
+    unit: Literal["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "B/s", "kB/s", "MB/s"] = Field("bit/s", description="its unit")
+
+
+class DelayColumn(Config):
+    """Column of a trace that holds delays."""
+
+    column: str = Field(min_length=1, description="its name in the header")
+    unit: Literal["s", "ms", "us", "ns"] = Field("s", description="its unit")
+    round_trip: bool = Field(False, description="of both ways; a half is taken for each")
+    direction: Literal["uplink", "downlink", "both"] = Field("both", description="in which they hold")
+
+
+_ByName = BeforeValidator(_column_by_name)
+
+
+class TraceFile(Config):
+    """A file of measurements, and what of it a link follows (`ir_radio.model.link_traces`)."""
+
+    trace: str = Field(
+        min_length=1, description="CSV file, or archive.zip/path/in/it.csv; relative to the folder of this file"
+    )
+    column: DatasetColumn | None = Field(None, description="what gives the rate, in the layout of the 5G dataset")
+    time: Annotated[TimeColumn, _ByName] = Field(TimeColumn(), description="column of the times, in another layout")
+    snr: Annotated[PlainColumn | None, _ByName] = Field(None, description="column that gives the rate, as SNR in dB")
+    cqi: Annotated[PlainColumn | None, _ByName] = Field(None, description="column that gives the rate, as CQI")
+    rate: Annotated[RateColumn | None, _ByName] = Field(None, description="column that gives the rate of the carrier")
+    delay: Annotated[DelayColumn | None, _ByName] = Field(None, description="column that gives the delay")
+    layout: Literal["csv", "mahimahi"] = Field("csv", description="mahimahi: a line for each packet of 1500 B, in ms")
+    gap: float = Field(60.0, gt=0, le=86400, description="to which a longer gap between two rows is shortened, s")
+    loop: bool = Field(True, description="begin anew at the end; else the last value stays")
+    start: float = Field(0.0, ge=0, le=1e9, description="where in the trace to begin, s")
+
+    @model_validator(mode="after")
+    def _one_quality(self) -> TraceFile:
+        given = [name for name in ("column", "snr", "cqi", "rate") if getattr(self, name) is not None]
+        if self.layout == "mahimahi" and (given or self.delay):
+            raise ValueError(f"a mahimahi trace has no columns; leave out {', '.join([*given, 'delay'][:1])}")
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both give the rate of the link; give one of them")
+        if not given and self.delay is None and self.layout == "csv":
+            raise ValueError("nothing of it is used; give column, or snr, cqi, rate or delay with the name of a column")
+        return self
+
+    @property
+    def quality(self) -> Quality | None:
+        """What gives the rate of the link; none: the trace holds delays only."""
+        if self.column:
+            return _QUALITIES[self.column]
+        if self.layout == "mahimahi":
+            return "rate"
+        return next((kind for kind in ("snr", "cqi", "rate") if getattr(self, kind)), None)
+
+
+class TraceSpec(TraceFile):
+    """A robot's link in a measured network."""
 
     robot: str = Field(pattern=NAME, description="name of the robot")
-    trace: str = Field(
-        min_length=1, description="CSV file, or archive.zip/path/in/it.csv; relative to the folder of the slices file"
-    )
-    column: TraceColumn = Field("SNR", description="what of the trace gives the link's rate")
-    loop: bool = Field(True, description="begin anew at the end; else the last value stays")
-    start: float = Field(0.0, ge=0, description="where in the trace to begin, s")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dataset_snr(cls, values: object) -> object:
+        """A trace of which nothing is named is one of the dataset, and gives the SNR."""
+        named = {"column", "snr", "cqi", "rate", "delay", "layout"}
+        return values if not isinstance(values, dict) or named & values.keys() else {**values, "column": "SNR"}
 
 
 class SlicesFile(Config):

@@ -36,24 +36,26 @@ class Diagnostics:
 
         Args:
             time: ROS time, ns.
-            ports, counters, events: of each flow.
-            lags: how long after its last bit each of the last messages was published, ns.
+            ports, counters: of each flow.
+            events: of each flow that is a topic.
+        lags: how long after its last bit each of the last messages was published, ns.
             refused_allocations: since the start; the ones before them stayed in force.
         """
         array = DiagnosticArray(status=[_relay(lags, refused_allocations)])
         array.header.stamp = to_stamp(time)
         for flow, port in ports.items():
-            if flow in counters and flow in events:
-                array.status.append(self._flow(port, counters[flow], events[flow]))
+            if flow in counters:
+                array.status.append(self._flow(port, counters[flow], events.get(flow)))
         return array
 
-    def _flow(self, port: Port, counters: FlowCounters, events: PortEvents) -> DiagnosticStatus:
+    def _flow(self, port: Port, counters: FlowCounters, events: PortEvents | None) -> DiagnosticStatus:
         expired = counters.dropped.get("expired", (0, 0))[0]
         now, before = (expired, port.late), self._before.get(port.name, (0, 0))
         self._before[port.name] = now
         level, text = _OK, "in time"
-        if events.mismatches:
-            level, text = _ERROR, "; ".join(events.mismatches)
+        mismatches = events.mismatches if events else []
+        if mismatches:
+            level, text = _ERROR, "; ".join(mismatches)
         elif now != before:
             level = _WARN
             text = f"{max(0, now[0] - before[0])} messages expired, {max(0, now[1] - before[1])} came late"
@@ -67,8 +69,8 @@ class Diagnostics:
             "queued": counters.queued,
             "expired": expired,
             "late": port.late,
-            "deadline missed": events.deadline_missed,
-            "qos mismatches": len(events.mismatches),
+            "deadline missed": events.deadline_missed if events else 0,
+            "qos mismatches": len(mismatches),
         }
         return DiagnosticStatus(
             level=level, name=f"radio: {port.name}", message=text, hardware_id=port.robot,

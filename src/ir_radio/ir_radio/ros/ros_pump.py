@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ _SHORTEST_WAIT, _LONGEST_RETRY = 250_000, 20_000_000  # for a clock that stands 
 _WARN_PERIOD = 10_000_000_000
 _OLDEST = 20_000_000  # that is believed of a message's age when it is taken
 _LAGS = 4096  # of the last messages
+_KINDS = ("subscription", "client", "service")
 _BATCH = 64  # messages taken from one subscription before the others get their turn
 
 
@@ -57,6 +58,21 @@ class Port:
     subscription: Subscription
     publisher: Publisher
     late: int = 0
+    kind = "subscription"
+
+    @property
+    def source(self) -> Any:
+        """Handle of what messages come from, for a wait set."""
+        return self.subscription.handle
+
+    def take(self) -> tuple[int, int, Any] | None:
+        """One message that waits: (when it was sent, ns of the system's clock; bytes; the message); none: none does."""
+        taken = self.subscription.handle.take_message(self.subscription.msg_type, True)
+        return None if taken is None else (taken[1]["source_timestamp"], len(taken[0]), taken[0])
+
+    def emit(self, message: Any) -> None:
+        """Hands on what `take` gave."""
+        self.publisher.publish(message)
 
 
 class Pump:
@@ -72,7 +88,7 @@ class Pump:
         self._node, self.engine, self._time = node, engine, time_
         self.ports: dict[int, Port] = {}
         self._by_pointer: dict[int, Port] = {}
-        self._held: dict[int, tuple[Port, bytes, int]] = {}  # and when it came in, ns
+        self._held: dict[int, tuple[Port, Any, int]] = {}  # and when it came in, ns
         self.lags: deque[int] = deque(maxlen=_LAGS)
         self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._guard = GuardCondition(None, None, context=node.context)
@@ -116,7 +132,7 @@ class Pump:
         return port
 
     def _ports_changed(self) -> None:
-        self._by_pointer = {port.subscription.handle.pointer: port for port in self.ports.values()}
+        self._by_pointer = {port.source.pointer: port for port in self.ports.values()}
         self._wait_set = None
 
     def needs(self, publisher: Publisher) -> bool:
@@ -134,7 +150,7 @@ class Pump:
         for number, _, departure, fate in events:
             port, data, arrival = self._held.pop(number)
             if fate == Fate.DELIVERED:
-                port.publisher.publish(data)
+                port.emit(data)
                 now = self._time.now()
                 self.lags.append(now - departure)
                 port.late += now - arrival > port.bound
@@ -154,15 +170,18 @@ class Pump:
 
     def _wait(self) -> list[int]:
         if self._wait_set is None:
-            self._wait_set = _rclpy.WaitSet(len(self.ports), 1, 0, 0, 0, 0, self._node.context.handle)
+            count = Counter(port.kind for port in self.ports.values())
+            self._wait_set = _rclpy.WaitSet(
+                count["subscription"], 1, 0, count["client"], count["service"], 0, self._node.context.handle
+            )
         wait_set = self._wait_set
         wait_set.clear_entities()
         wait_set.add_guard_condition(self._guard.handle)
         for port in self.ports.values():
-            wait_set.add_subscription(port.subscription.handle)
+            getattr(wait_set, f"add_{port.kind}")(port.source)
         timeout = 0 if self._tasks else self._timeout()
         wait_set.wait(timeout)
-        return list(wait_set.get_ready_entities("subscription"))
+        return [pointer for kind in _KINDS for pointer in wait_set.get_ready_entities(kind)]
 
     def _timeout(self) -> int:
         due = self.engine.next_event()
@@ -181,23 +200,22 @@ class Pump:
         came = []
         for pointer in ready:
             port = self._by_pointer[pointer]
-            handle, kind = port.subscription.handle, port.subscription.msg_type
             for _ in range(_BATCH):
-                taken = handle.take_message(kind, True)
+                taken = port.take()
                 if taken is None:
                     break
-                came.append((self._time.at(taken[1]["source_timestamp"]), port, taken[0]))
+                came.append((self._time.at(taken[0]), port, *taken[1:]))
         came.sort(key=itemgetter(0))
-        for sent, port, data in came:
-            self._let_in(port, data, max(sent, self.engine.cell.now))
+        for sent, port, size, data in came:
+            self._let_in(port, data, size, max(sent, self.engine.cell.now))
 
-    def _let_in(self, port: Port, data: bytes, time_: int) -> None:
-        number, fate = self.engine.offer(port.flow, len(data), time_)
+    def _let_in(self, port: Port, data: Any, size: int, time_: int) -> None:
+        number, fate = self.engine.offer(port.flow, size, time_)
         if fate == Fate.ACCEPTED:
             self._held[number] = (port, data, time_)
         elif time_ - self._warned.get((port.flow, fate), -_WARN_PERIOD) >= _WARN_PERIOD:
             self._warned[port.flow, fate] = time_
-            self._node.get_logger().warning(f"{port.name}: message of {len(data)} B dropped: {fate.name.lower()}")
+            self._node.get_logger().warning(f"{port.name}: message of {size} B dropped: {fate.name.lower()}")
 
     def _run_task(self) -> None:
         """Runs one task: before the next, and before time runs on, what came meanwhile is taken."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.parsers.expat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
+
+_COMMENT = re.compile(rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->", re.DOTALL)
 
 
 @dataclass
@@ -37,6 +40,12 @@ class Element:
         """A `ConfigError` that points at this element."""
         return ConfigError(f"{self.file}:{self.line}: <{self.tag}>: {what}")
 
+    def walk(self) -> Iterator[Element]:
+        """The element and everything in it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
     def all(self, tag: str) -> Iterator[Element]:
         """Children of this name."""
         return (child for child in self.children if child.tag == tag)
@@ -47,6 +56,14 @@ class Element:
         for tag in path.split("/"):
             found = next(found.all(tag), None) if found else None
         return found
+
+    def with_children(self, children: list[Element], **attributes: str) -> Element:
+        """A copy with other children, and with these attributes besides its own."""
+        return Element(self.tag, self.attributes | attributes, self.file, self.line, self.text, children)
+
+    def leaf(self, tag: str, text: str = "", **attributes: str) -> Element:
+        """A new element, said to stand where this one stands."""
+        return Element(tag, attributes, self.file, self.line, text)
 
     def require(self, path: str) -> Element:
         """First descendant at a path of names."""
@@ -104,16 +121,23 @@ class Element:
         return found.text
 
 
-def parse(path: Path) -> Element:
-    """Reads an XML file.
+def _without_comments(data: bytes) -> bytes:
+    """XML without its comments, lines as they were: many worlds have "--" in comments, which strict parsers refuse."""
+    return _COMMENT.sub(lambda found: found[0] if found[0].startswith(b"<![") else b"\n" * found[0].count(b"\n"), data)
+
+
+def parse(path: Path, data: bytes | None = None) -> Element:
+    """Reads an XML file, or `data` as if they stood in it.
 
     Raises:
         ConfigError: the file cannot be read or is not well-formed, with its line.
     """
     try:
-        data = path.read_bytes()
+        data = _without_comments(path.read_bytes() if data is None else data)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of an SDFormat file") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); give the path of an SDFormat or URDF file"
+        ) from None
     parser = xml.parsers.expat.ParserCreate()
     root: list[Element] = []
     open_elements: list[Element] = []

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 import yaml
 
+from ir_common.config import ConfigError
 from ir_sim.bridge import load_rows, rows_for
+from ir_sim.sdf import resources
 from ir_sim.sdf.elements import Element
 from ir_sim.sdf.world import Placed, World
 
 _RENDERED = ("gpu_lidar", "camera")
+_LATER = ("cone", "mimic", "density")  # elements of SDFormat 1.10 and 1.11
 _SENSORS_SYSTEM = "gz::sim::systems::Sensors"
 
 
@@ -37,7 +41,9 @@ def write_gz_world(world: World, path: str | Path, rendering: bool = True) -> Pa
         for model in models:
             model.children = [_without_rendered(child) for child in model.children]
     element = Element("world", world.element.attributes, world.file, 1, children=[*kept, *models])
-    root = Element("sdf", {"version": "1.9", "xmlns:mujoco": "http://mujoco.org"}, world.file, 1, children=[element])
+    newest = any(part.tag in _LATER for part in element.walk())
+    attributes = {"version": "1.11" if newest else "1.9", "xmlns:mujoco": "http://mujoco.org"}
+    root = Element("sdf", attributes, world.file, 1, children=[element])
     path = Path(path)
     path.write_text('<?xml version="1.0"?>\n' + "\n".join(_lines(root)) + "\n", encoding="utf-8")
     return path
@@ -78,12 +84,19 @@ def _placed(item: Placed) -> Element:
     """The <model> of an instance with its pose in the world."""
     source = item.model.element
     pose = Element("pose", {}, source.file, source.line, text=item.pose.text)
-    children = [
-        Element(child.tag, child.attributes, child.file, child.line, child.text, list(child.children))
-        for child in source.children
-        if child.tag != "pose"
-    ]
-    return Element("model", source.attributes, source.file, source.line, children=[pose, *children])
+    children = [_resolved(child) for child in source.children if child.tag != "pose"]
+    attributes = {name: value for name, value in source.attributes.items() if name != "placement_frame"}
+    return Element("model", attributes, source.file, source.line, children=[pose, *children])
+
+
+def _resolved(element: Element) -> Element:
+    """A copy in which meshes and heightmaps are named by the files that were found."""
+    text = element.text
+    if element.tag == "uri":
+        with contextlib.suppress(ConfigError):  # of a mesh that is only seen: Gazebo may find, or fetch, it
+            text = resources.find(element).resolve().as_uri()
+    children = [_resolved(child) for child in element.children]
+    return Element(element.tag, dict(element.attributes), element.file, element.line, text, children)
 
 
 def _lines(element: Element, indent: str = "") -> list[str]:

@@ -8,20 +8,28 @@ that they drive, sites and sensors `ROBOT/SENSOR` (gyro and accelerometer with `
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 
 import mujoco
 import numpy as np
+from PIL import Image
 
-from ir_sim.sdf.model import Collision, Geometry, Joint, Link, Model, Visual
+from ir_common.config import ConfigError
+from ir_sim.sdf.joints import Joint
+from ir_sim.sdf.model import Link, Model
 from ir_sim.sdf.poses import Pose, rotation
 from ir_sim.sdf.sensors import Sensor
-from ir_sim.sdf.world import World
+from ir_sim.sdf.shapes import ALL_BITS, Collision, Geometry, Visual
+from ir_sim.sdf.world import Placed, World
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
 WHEEL_GAIN = 30.0  #: N m s/rad; stiff against any load a wheel sees: Gazebo's drive sets wheel speeds exactly
-MAX_MODELS = 30  #: moving models; each has a bit of MuJoCo's 31-bit collision masks
+MAX_KICK = 0.1  #: m/s, change of a robot's speed in one step for which a drive is not too strong
+MAX_MODELS = 29  #: models whose links pass through each other; each has a bit of MuJoCo's 31-bit collision masks
 CONTACT_TIME = 0.006  #: s, time constant of a contact; three physics steps of 2 ms, the stiffest that is well damped
+_BASE = 1.0  # m, of solid under the lowest point of a heightmap
+_SLACK = 1e-6  # rad or m, either way, of a joint that may not move
 _FAR = 1e9  # the other end of a joint range with one limit
 
 # SDFormat cameras look along x with z up, MuJoCo's along -z with y up
@@ -32,7 +40,13 @@ _SHAPES = {
     "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
     "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
     "plane": mujoco.mjtGeom.mjGEOM_PLANE,
+    "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+    "cone": mujoco.mjtGeom.mjGEOM_MESH,
+    "mesh": mujoco.mjtGeom.mjGEOM_MESH,
+    "heightmap": mujoco.mjtGeom.mjGEOM_HFIELD,
 }
+_ANY = 0x7FFFFFFF  # all bits of a collision mask
+_STATIC_BIT, _LONE_BIT = 1, 1 << 1  # of what stands still, and of moving bodies that have nothing of their own to touch
 
 
 def compile_world(world: World) -> mujoco.MjModel:
@@ -42,7 +56,7 @@ def compile_world(world: World) -> mujoco.MjModel:
     wheels only. Of two surfaces the smaller friction coefficient counts, as there.
 
     Raises:
-        ConfigError: joints form a loop or a link hangs on two of them, a plane moves, too many moving models.
+        ConfigError: joints form a loop or a link hangs on two of them, a plane moves, MuJoCo finds a fault.
     """
     spec = mujoco.MjSpec()
     spec.modelname = world.name
@@ -54,15 +68,37 @@ def compile_world(world: World) -> mujoco.MjModel:
     _decorate(spec)
     everything = [*world.scenery.values(), *(robot.placed for robot in world.robots.values())]
     slippery = _friction_ranks(placed.model for placed in everything)
-    bit = 0
-    for placed in everything:
-        if not placed.model.static:
-            bit += 1
-            if bit > MAX_MODELS:
-                raise placed.model.element.error(f"is moving model number {bit}; at most {MAX_MODELS} are supported")
-        mask = 1 if placed.model.static else 1 << bit
-        _ModelCompiler(spec, placed.model, placed.pose, mask, slippery).add()
-    return spec.compile()
+    masks = _masks(everything)
+    if any(link.density is not None for placed in everything for link in placed.model.links.values()):
+        spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_AUTO
+    for number, placed in enumerate(everything):
+        _ModelCompiler(spec, placed.model, placed.pose, masks and masks[number], slippery).add()
+    try:
+        return spec.compile()
+    except ValueError as error:
+        raise ConfigError(f"{world.file}: MuJoCo cannot compile it: {error}") from None
+
+
+def _masks(everything: Sequence[Placed]) -> list[tuple[int, int]]:
+    """By model, MuJoCo's contype and conaffinity of its collisions, so that links of one model pass through each other.
+
+    Empty where that does not do: where collisions have bits of their own, or there are too many models.
+    """
+    masks: list[tuple[int, int]] = []
+    bit = _LONE_BIT
+    for model in (placed.model for placed in everything):
+        if any(c.bits != ALL_BITS for link in model.links.values() for c in link.collisions):
+            return []
+        if model.static:
+            masks.append((_STATIC_BIT, _ANY & ~_STATIC_BIT))
+        elif model.self_collide or len(model.links) == 1:  # MuJoCo lets no body, nor it and its parent, touch itself
+            masks.append((_LONE_BIT, _ANY))
+        else:
+            bit <<= 1
+            if bit > 1 << (MAX_MODELS + 1):
+                return []
+            masks.append((bit, _ANY & ~bit))
+    return masks
 
 
 def _decorate(spec: mujoco.MjSpec) -> None:
@@ -94,7 +130,14 @@ def _friction_ranks(models: Iterable[Model]) -> dict[float, int]:
 class _ModelCompiler:
     """Adds one model to a spec."""
 
-    def __init__(self, spec: mujoco.MjSpec, model: Model, pose: Pose, mask: int, ranks: dict[float, int]) -> None:
+    def __init__(
+        self,
+        spec: mujoco.MjSpec,
+        model: Model,
+        pose: Pose,
+        mask: tuple[int, int] | list[tuple[int, int]],
+        ranks: dict[float, int],
+    ) -> None:
         self._spec, self._model, self._pose, self._mask, self._ranks = spec, model, pose, mask, ranks
         self._joint_above: dict[str, Joint] = {}
         for joint in model.joints.values():
@@ -117,6 +160,26 @@ class _ModelCompiler:
             if name not in added:
                 raise link.element.error("hangs in a loop of joints, which is not supported")
         self._add_actuators()
+        for joint in self._model.joints.values():
+            if joint.mimic and not self._model.static:
+                self._add_mimic(joint)
+        if not self._mask and not self._model.self_collide and not self._model.static:
+            for first, second in combinations(self._model.links, 2):
+                bodies = [f"{self._model.name}/{link}" for link in (first, second)]
+                self._spec.add_exclude(bodyname1=bodies[0], bodyname2=bodies[1])
+
+    def _add_mimic(self, joint: Joint) -> None:
+        """The follower's position is offset + multiplier * leader's, held as a constraint."""
+        assert joint.mimic is not None
+        names = [f"{self._model.name}/{name}" for name in (joint.name, joint.mimic.leader)]
+        added = self._spec.add_equality(
+            name=names[0],
+            type=mujoco.mjtEq.mjEQ_JOINT,
+            objtype=mujoco.mjtObj.mjOBJ_JOINT,
+            name1=names[0],
+            name2=names[1],
+        )
+        added.data[:5] = [joint.mimic.offset, joint.mimic.multiplier, 0.0, 0.0, 0.0]
 
     def _add_children(self, body: mujoco.MjsBody, name: str, added: set[str]) -> None:
         added.add(name)
@@ -128,11 +191,14 @@ class _ModelCompiler:
 
     def _add_body(self, parent: mujoco.MjsBody, link: Link, pose: Pose, joint: Joint | None) -> mujoco.MjsBody:
         body = parent.add_body(name=f"{self._model.name}/{link.name}", pos=pose.position, quat=pose.quaternion)
-        if not self._model.static:
+        if self._model.static:
+            joint = None
+        elif link.density is None:
             about = link.inertial_pose.rotation @ link.inertia @ link.inertial_pose.rotation.T
             body.mass, body.ipos = link.mass, link.inertial_pose.position
             body.fullinertia = [*np.diag(about), about[0, 1], about[0, 2], about[1, 2]]
             body.explicitinertial = True
+        body.gravcomp = float(link.weightless)
         if joint is not None and joint.kind != "fixed":
             self._add_joint(body, joint)
         for collision in link.collisions:
@@ -144,10 +210,10 @@ class _ModelCompiler:
         return body
 
     def _add_joint(self, body: mujoco.MjsBody, joint: Joint) -> None:
-        slide = joint.kind == "prismatic"
+        kinds = {"prismatic": mujoco.mjtJoint.mjJNT_SLIDE, "ball": mujoco.mjtJoint.mjJNT_BALL}
         added = body.add_joint(
             name=f"{self._model.name}/{joint.name}",
-            type=mujoco.mjtJoint.mjJNT_SLIDE if slide else mujoco.mjtJoint.mjJNT_HINGE,
+            type=kinds.get(joint.kind, mujoco.mjtJoint.mjJNT_HINGE),
             pos=joint.position,
             axis=joint.axis,
             frictionloss=joint.friction,
@@ -158,15 +224,19 @@ class _ModelCompiler:
         added.limited = mujoco.mjtLimited.mjLIMITED_FALSE
         if math.isfinite(joint.lower) or math.isfinite(joint.upper):
             added.limited = mujoco.mjtLimited.mjLIMITED_TRUE
-            added.range = [max(joint.lower, -_FAR), min(joint.upper, _FAR)]
+            slack = _SLACK if joint.lower == joint.upper else 0.0
+            added.range = [max(joint.lower - slack, -_FAR), min(joint.upper + slack, _FAR)]
+        if joint.second is not None:
+            self._add_joint(body, joint.second)
 
     def _add_collision(self, body: mujoco.MjsBody, link: Link, collision: Collision) -> None:
         if collision.geometry.kind == "plane" and not self._model.static:
             raise link.element.error(f"collision {collision.name!r} is a plane; planes must be static")
-        own = self._mask if self._model.self_collide else 0
         geom = self._add_geom(body, link, collision.name, collision.pose, collision.geometry)
-        geom.contype = self._mask
-        geom.conaffinity = 0x7FFFFFFF & ~self._mask | own
+        geom.contype, geom.conaffinity = self._mask or (collision.bits, collision.bits)
+        geom.density = link.density or 1000.0
+        if link.density is not None and collision.density is not None:
+            geom.density = collision.density
         geom.friction[0] = collision.friction
         geom.priority = self._ranks[collision.friction]
         geom.condim = 3 if collision.friction > 0 else 1
@@ -181,6 +251,7 @@ class _ModelCompiler:
     def _add_visual(self, body: mujoco.MjsBody, link: Link, visual: Visual) -> None:
         geom = self._add_geom(body, link, visual.name, visual.pose, visual.geometry)
         geom.contype = geom.conaffinity = 0
+        geom.density = 0.0
         geom.group = VISUAL_GROUP
         geom.rgba = visual.colour
         if visual.geometry.kind == "plane":
@@ -189,15 +260,28 @@ class _ModelCompiler:
     def _add_geom(self, body: mujoco.MjsBody, link: Link, name: str, pose: Pose, shape: Geometry) -> mujoco.MjsGeom:
         if shape.kind == "plane":
             pose = pose @ Pose(rotation=_towards(shape.size))
+        if shape.kind == "heightmap":
+            pose = pose @ Pose(shape.shift)
         geom = body.add_geom(
-            name=f"{self._model.name}::{link.name}::{name}",
+            name=self._free_name(link, name),
             type=_SHAPES[shape.kind],
             pos=pose.position,
             quat=pose.quaternion,
         )
-        sizes = {"box": shape.size / 2, "plane": [0.0, 0.0, 1.0], "sphere": [*shape.size, 0.0, 0.0]}
-        geom.size = sizes[shape.kind] if shape.kind in sizes else [shape.size[0], shape.size[1] / 2, 0.0]
+        if shape.kind in ("mesh", "cone"):
+            geom.meshname = _mesh(self._spec, shape, link)
+        elif shape.kind == "heightmap":
+            geom.hfieldname = _height_field(self._spec, shape, link)
+        else:
+            geom.size = _SIZES.get(shape.kind, lambda size: [size[0], size[1] / 2, 0.0])(shape.size)
         return geom
+
+    def _free_name(self, link: Link, name: str) -> str:
+        """Name of a collision or visual; collisions come first, and a visual may be called as one of them."""
+        full = f"{self._model.name}::{link.name}::{name}"
+        while self._spec.geom(full) is not None:
+            full += "_visual"
+        return full
 
     def _add_sensor(self, body: mujoco.MjsBody, sensor: Sensor) -> None:
         name = f"{self._model.name}/{sensor.name}"
@@ -221,9 +305,10 @@ class _ModelCompiler:
 
     def _add_actuators(self) -> None:
         drive, controller = self._model.drive, self._model.controller
+        gain = self._wheel_gain()
         for joint in (*drive.left, *drive.right) if drive else ():
             limit = self._model.joints[joint].velocity
-            self._add_actuator(joint, gain=WHEEL_GAIN, velocity=-WHEEL_GAIN, control=limit)
+            self._add_actuator(joint, gain=gain, velocity=-gain, control=limit)
         for joint, stiffness, damping in (
             zip(controller.joints, controller.stiffness, controller.damping, strict=True) if controller else ()
         ):
@@ -231,6 +316,20 @@ class _ModelCompiler:
                 self._add_actuator(joint, gain=stiffness, position=-stiffness, velocity=-damping)
             else:
                 self._add_actuator(joint, gain=1.0, control=self._model.joints[joint].effort)
+
+    def _wheel_gain(self) -> float:
+        """N m s/rad: `WHEEL_GAIN`, or less where the wheels are strong and the robot is light.
+
+        MuJoCo solves contacts with the torque at the start of a step, however much of it is left at its end. A drive
+        that could throw the robot off within a step is softened to one that brings it to speed in one.
+        """
+        drive, step = self._model.drive, self._spec.option.timestep
+        if drive is None:
+            return 0.0
+        wheels = [self._model.joints[name] for name in (*drive.left, *drive.right)]
+        mass = sum(link.mass for link in self._model.links.values())
+        kick = sum(joint.effort for joint in wheels) / (drive.radius * mass) * step
+        return WHEEL_GAIN if kick < MAX_KICK else float(min(WHEEL_GAIN, mass * drive.radius**2 / len(wheels) / step))
 
     def _add_actuator(
         self, joint: str, gain: float, position: float = 0.0, velocity: float = 0.0, control: float = math.inf
@@ -249,6 +348,50 @@ class _ModelCompiler:
             setattr(actuator, f"{what}limited", limited)
             if limited:
                 setattr(actuator, f"{what}range", [-limit, limit])
+
+
+_SIZES: dict[str, Callable[[np.ndarray], object]] = {
+    "box": lambda size: size / 2,
+    "ellipsoid": lambda size: size,
+    "plane": lambda size: [0.0, 0.0, 1.0],
+    "sphere": lambda size: [*size, 0.0, 0.0],
+}
+
+
+def _mesh(spec: mujoco.MjSpec, shape: Geometry, link: Link) -> str:
+    """Name of the mesh of a shape, which shapes of the same file, part and scale share."""
+    key = f"{shape.file or shape.kind} {shape.size.tolist()}"
+    if spec.mesh(key) is None:
+        surface = shape.triangles()
+        if len(surface.vertices) < 4 or _flat(surface.vertices):
+            raise link.element.error(f"its mesh {shape.file.path.name if shape.file else ''} is flat, and has no hull")
+        mesh = spec.add_mesh(name=key, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
+        mesh.uservert, mesh.userface = surface.vertices.ravel().tolist(), surface.faces.ravel().tolist()
+    return key
+
+
+def _flat(vertices: np.ndarray) -> bool:
+    """Whether points lie in a plane."""
+    spread = np.linalg.eigvalsh(np.cov(vertices.T))
+    return bool(spread[0] <= 1e-12 * spread[2])
+
+
+def _height_field(spec: mujoco.MjSpec, shape: Geometry, link: Link) -> str:
+    """Name of the height field of a heightmap: a picture whose white is as high as the map."""
+    assert shape.file is not None
+    key = f"{shape.file} {shape.size.tolist()}"
+    if spec.hfield(key) is None:
+        try:
+            with Image.open(shape.file.path) as picture:
+                heights = np.asarray(picture.convert("F"), dtype=np.float64)
+        except (OSError, ValueError) as error:
+            raise link.element.error(f"heightmap {shape.file.path.name} cannot be read ({error})") from None
+        most = heights.max() or 1.0
+        white = 255.0 if most <= 255.0 else 65535.0
+        scale = [shape.size[0] / 2, shape.size[1] / 2, shape.size[2] * most / white, _BASE]
+        field = spec.add_hfield(name=key, nrow=heights.shape[0], ncol=heights.shape[1], size=scale)
+        field.userdata = (heights[::-1] / most).ravel().tolist()  # the picture's top row is the far end of y
+    return key
 
 
 def _towards(normal: np.ndarray) -> np.ndarray:

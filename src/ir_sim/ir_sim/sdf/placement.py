@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
-from ir_sim.sdf.model import Geometry, Model
+from ir_sim.sdf.model import Model
 from ir_sim.sdf.poses import Pose
 
 CLEARANCE = 0.3  #: m, free space around a robot that is placed
+_SUNK = 0.002  #: m, that a model may stand in a floor
 RINGS = 40  #: how many rings around its model's start are tried
 
 
@@ -34,8 +35,8 @@ def free_pose(model: Model, start: Pose, placed: Mapping[str, _Placed], file: Pa
     Raises:
         ConfigError: there is no room.
     """
-    boxes = [box for item in placed.values() for box in _boxes(item.model, item.pose)]
-    radius = max((_reach(low, high) for low, high in _boxes(model, Pose())), default=0.1) + CLEARANCE
+    boxes = [(low[:2], high[:2]) for item in placed.values() for low, high in _boxes(item.model, item.pose)]
+    radius = max((_reach(low[:2], high[:2]) for low, high in _boxes(model, Pose())), default=0.1) + CLEARANCE
     for ring in range(RINGS + 1):
         for angle in np.pi * np.array([0.5, -0.5, 1.0, 0.25, -0.25, 0.75, -0.75, 0.0]):
             offset = ring * radius * np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -45,24 +46,23 @@ def free_pose(model: Model, start: Pose, placed: Mapping[str, _Placed], file: Pa
     raise ConfigError(f"{file}: no room for robot {model.name!r} near {start.position.tolist()}; choose fewer robots")
 
 
+def standing_pose(model: Model) -> Pose:
+    """The origin, or as far above it as a model needs that would be in a floor at height zero."""
+    low = min((box[0][2] for box in _boxes(model, Pose())), default=0.0)
+    return Pose(np.array([0.0, 0.0, max(0.0, -low) if low < -_SUNK else 0.0]))
+
+
 def _boxes(model: Model, pose: Pose) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Boxes (low [2], high [2]) in the horizontal plane around a model's collisions; planes are floors."""
+    """Boxes (low [3], high [3]) around a model's collisions; planes, heightmaps are floors."""
     boxes = []
     for link in model.links.values():
         for collision in link.collisions:
-            if collision.geometry.kind != "plane":
+            if collision.geometry.kind not in ("plane", "heightmap"):
                 at = pose @ link.pose @ collision.pose
-                half = np.abs(at.rotation) @ _half_extents(collision.geometry)
-                boxes.append((at.position[:2] - half[:2], at.position[:2] + half[:2]))
+                middle, edges = collision.geometry.box()
+                place, half = at.position + at.rotation @ middle, np.abs(at.rotation) @ edges / 2
+                boxes.append((place - half, place + half))
     return boxes
-
-
-def _half_extents(geometry: Geometry) -> NDArray[np.float64]:
-    if geometry.kind == "box":
-        return geometry.size / 2
-    radius, length = geometry.size[0], geometry.size[-1] if len(geometry.size) == 2 else 0.0
-    along = {"cylinder": length / 2, "capsule": length / 2 + radius, "sphere": radius}[geometry.kind]
-    return np.array([radius, radius, along])
 
 
 def _reach(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:

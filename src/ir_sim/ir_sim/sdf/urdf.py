@@ -16,8 +16,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_sim.sdf.model import Geometry, Joint, Link, Model
+from ir_sim.sdf.joints import Joint
+from ir_sim.sdf.model import Link, Model
 from ir_sim.sdf.poses import Pose
+from ir_sim.sdf.shapes import Geometry
 from ir_sim.sdf.world import GROUND, World
 
 BASE = "base_link"
@@ -69,7 +71,7 @@ def tree(name: str, model: Model) -> tuple[Branch, ...]:
             shift[joint.child] = Pose(joint.position)
             here = model.links[parent].pose @ shift[parent]
             origin = here.inverse() @ child.pose @ shift[joint.child]
-            moved = joint if joint.kind != "fixed" else None
+            moved = joint if joint.single else None
             branches.append(Branch(f"{name}/{parent}", f"{name}/{joint.child}", origin, moved, child))
             order.append(joint.child)
     taken = {base, *(branch.child for branch in branches)}
@@ -137,7 +139,13 @@ def _add_link(root: ElementTree.Element, name: str, link: Link | None, shift: Po
 
 
 def _shapes(geometry: Geometry) -> Iterator[tuple[Pose, ElementTree.Element]]:
-    """The URDF shapes of a shape, each at its pose; a plane has none."""
+    """The URDF shapes of a shape, each at its pose; a plane has none, an ellipsoid or a cone is its box."""
+    if geometry.kind == "mesh" and geometry.file:
+        scale = " ".join(_text(value) for value in geometry.size)
+        yield Pose(), ElementTree.Element("mesh", filename=geometry.file.path.as_uri(), scale=scale)
+    elif geometry.kind in ("ellipsoid", "cone"):
+        middle, edges = geometry.box()
+        yield Pose(middle), ElementTree.Element("box", size=" ".join(_text(value) for value in edges))
     size = [_text(value) for value in geometry.size]
     if geometry.kind == "box":
         yield Pose(), ElementTree.Element("box", size=" ".join(size))

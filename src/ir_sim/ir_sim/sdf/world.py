@@ -4,21 +4,23 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
-from ir_sim.sdf import grammar
+from ir_sim.sdf import grammar, resources, topics
 from ir_sim.sdf.elements import Element, parse
+from ir_sim.sdf.grammar import Notes
+from ir_sim.sdf.includes import expand, include, load_model, rename
 from ir_sim.sdf.model import Model, read_model
-from ir_sim.sdf.placement import free_pose
-from ir_sim.sdf.poses import Pose, read_pose
+from ir_sim.sdf.placement import free_pose, standing_pose
+from ir_sim.sdf.poses import Frames, Pose
+from ir_sim.sdf.versions import upgrade
 
 GROUND = "ground"  #: name of the model that is the ground of a world
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -40,6 +42,12 @@ class Robot:
     name: str
     model: str  #: name of the model, which its task goes by
     placed: Placed
+    source: str = ""  #: model's name, or the path of its file or folder, by which `compose` finds it again
+
+    @property
+    def wish(self) -> str:
+        """The word by which `compose` chooses this robot again: NAME or NAME:MODEL."""
+        return f"{self.name}:{self.source}" if self.source else self.name
 
     @property
     def description(self) -> Model:
@@ -53,8 +61,13 @@ class Robot:
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """Names of its movable joints."""
-        return tuple(joint.name for joint in self.description.joints.values() if joint.kind != "fixed")
+        """Names of its movable joints, but for those that no single number describes (ball, universal)."""
+        return tuple(joint.name for joint in self.description.joints.values() if joint.single)
+
+    @property
+    def folder(self) -> Path:
+        """Where the file stands that describes it."""
+        return self.description.element.file.parent
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ class World:
         scenery: everything that is not a robot, by name.
         robots: by name, in the order chosen.
         element: <world> as it was read, for the Gazebo export.
+        notes: what the files say and this simulator passes over, one line each with file and line.
     """
 
     name: str
@@ -78,6 +92,7 @@ class World:
     scenery: dict[str, Placed]
     robots: dict[str, Robot]
     element: Element
+    notes: tuple[str, ...] = ()
 
     def goals(self, robot: str) -> NDArray[np.float64]:
         """Goals of a robot in order, [n, 2] m; an extra instance without goals of its own has its model's.
@@ -103,32 +118,41 @@ def compose(file: str | Path, robots: Sequence[str] = ()) -> World:
 
     Args:
         file: SDFormat world. Models that it includes by `model://NAME` are looked for in `models` beside it, then in
-            the folders of GZ_SIM_RESOURCE_PATH.
-        robots: `NAME` of a robot of the world, or `NAME:MODEL` for one that may not be in it: it is placed where there
-            is room. Empty: all robots of the world.
+            the folders of GZ_SIM_RESOURCE_PATH and its likes (`resources`).
+        robots: `NAME` of a robot of the world, or `NAME:MODEL` for one that may not be in it, where MODEL is a model's
+            name, its folder, or an SDFormat or URDF file: it is placed where there is room. Empty: all robots of the
+            world.
 
     Raises:
         ConfigError: missing or malformed file, unsupported element (with file and line), unknown robot or model.
     """
     file = Path(file).resolve()
-    root = parse(file)
+    root, notes = parse(file), Notes()
     if root.tag != "sdf" or root.find("world") is None:
         raise root.error("is not an SDFormat world: expected <sdf> with a <world>")
-    grammar.check(root)
-    element = root.require("world")
+    upgrade(root)
+    grammar.check(root, notes)
+    worlds = list(root.all("world"))
+    if len(worlds) > 1:
+        notes.add(
+            worlds[1], f"is passed over: only the file's first world, {worlds[0].attribute('name')!r}, is simulated"
+        )
+    element = worlds[0]
     physics = element.find("physics")
     gravity = element.find("gravity")
-    placed = _read_placed(element, file)
+    placed = _read_placed(element, notes)
     present = {name: item for name, item in placed.items() if is_robot(item.model)}
     scenery = {name: item for name, item in placed.items() if name not in present}
+    chosen = _choose(robots, present, scenery, file, notes)
     return World(
         name=element.attribute("name"),
         file=file,
         time_step=physics.positive("max_step_size", 0.001) if physics else 0.001,
         gravity=gravity.vector(3) if gravity else np.array([0.0, 0.0, -9.8]),
         scenery=scenery,
-        robots=_choose(robots, present, scenery, file),
+        robots=chosen,
         element=element,
+        notes=notes.lines,
     )
 
 
@@ -137,69 +161,35 @@ def is_robot(model: Model) -> bool:
     return not model.static and (model.drive is not None or model.controller is not None)
 
 
-def _read_placed(world: Element, file: Path) -> dict[str, Placed]:
-    placed: dict[str, Placed] = {}
+def _read_placed(world: Element, notes: Notes) -> dict[str, Placed]:
+    frames = Frames(world, "world")
+    models: dict[str, Model] = {}
     for element in world.children:
         if element.tag not in ("model", "include"):
             continue
-        source = _included(element, file) if element.tag == "include" else element
-        name = element.string("name", "") if element.tag == "include" else ""
-        name = name or source.attribute("name")
-        if name in placed:
+        if element.attributes.get("merge", "false").lower() in ("true", "1"):
+            raise element.error('merge="true" is for models that include; a world cannot')
+        source = include(element, notes) if element.tag == "include" else expand(element, notes)
+        if source is None:
+            continue
+        name = source.attribute("name")
+        if name in models:
             raise element.error(f"the name {name!r} is taken; give this one a <name> of its own")
-        pose, relative_to = read_pose(element if element.find("pose") else source)
-        if relative_to not in ("", "world"):
-            raise element.require("pose").error("only relative_to the world is supported here")
-        placed[name] = Placed(read_model(rename(source, name), name), pose)
-    return placed
+        own = copy.deepcopy(source)
+        if topics.takes_commands(own) and not own.boolean("static", False):
+            topics.complete(own, name, apart=False)
+        models[name] = read_model(own, name, notes)
+        frames.add_model(name, own, models[name].frames, own.attributes.get("placement_frame", ""))
+    return {name: Placed(model, frames.pose(name, model.element)) for name, model in models.items()}
 
 
-def _included(include: Element, file: Path) -> Element:
-    uri = include.string("uri")
-    if not uri.startswith("model://"):
-        raise include.require("uri").error(f"only model://NAME is supported, got {uri!r}")
-    model = load_model(uri.removeprefix("model://"), file)
-    if model is None:
-        folders = ", ".join(str(folder) for folder in _model_folders(file))
-        raise include.require("uri").error(f"no {uri.removeprefix('model://')}/model.sdf in {folders}")
-    static = include.find("static")
-    if static is not None:
-        model.children = [child for child in model.children if child.tag != "static"] + [static]
-    return model
-
-
-def _model_folders(file: Path) -> list[Path]:
-    path = os.environ.get("GZ_SIM_RESOURCE_PATH", "")
-    return [file.parent / "models", *(Path(folder) for folder in path.split(os.pathsep) if folder)]
-
-
-def load_model(name: str, world_file: Path) -> Element | None:
-    """The checked <model> of a model folder, or None where there is no such folder."""
-    for folder in _model_folders(world_file):
-        path = folder / name / "model.sdf"
-        if path.is_file():
-            root = parse(path)
-            grammar.check(root)
-            return root.require("model")
-    return None
-
-
-def rename(model: Element, instance: str) -> Element:
-    """A copy of a <model> under another name: topics and frames that begin with its name begin with the new one."""
-    old = model.attribute("name")
-    renamed = copy.deepcopy(model)
-    renamed.attributes["name"] = instance
-    pending = [renamed]
-    while pending:
-        element = pending.pop()
-        if element.text.startswith((f"/{old}/", f"{old}/")):
-            element.text = element.text.replace(f"{old}/", f"{instance}/", 1)
-        pending.extend(element.children)
-    return renamed
+def _file_name(model: Element) -> str:
+    """Name of the model folder that a <model> was read from, which its topics begin with; "": it is in the world."""
+    return model.file.parent.name if model.file.name == "model.sdf" else ""
 
 
 def _choose(
-    chosen: Sequence[str], present: dict[str, Placed], scenery: dict[str, Placed], file: Path
+    chosen: Sequence[str], present: dict[str, Placed], scenery: dict[str, Placed], file: Path, notes: Notes
 ) -> dict[str, Robot]:
     wishes = [word.strip() for entry in chosen for word in entry.split(",") if word.strip()]
     robots: dict[str, Robot] = {}
@@ -216,31 +206,50 @@ def _choose(
         elif name in present or name in scenery or not _NAME.fullmatch(name):
             raise ConfigError(f"{wish!r}: the name must be free in {file.name} and be lower-case letters, digits and _")
         else:
+            description = _robot_model(model, name, file, notes)
+            source = str(Path(model).expanduser().resolve()) if Path(model).expanduser().exists() else model
+            model = _short_name(model)
             extra.append((name, model))
-            robots[name] = Robot(name, model, Placed(_robot_model(model, name, file), Pose()))
+            robots[name] = Robot(name, model, Placed(description, Pose()), source)
     placed = {**scenery, **{name: robot.placed for name, robot in robots.items() if (name, robot.model) not in extra}}
     for name, model in extra:
-        start = next((item.pose for item in present.values() if _model_name(item) == model), Pose())
+        likes = [item.pose for item in present.values() if _model_name(item) == model]
+        start = likes[0] if likes else standing_pose(robots[name].description)
         item = Placed(robots[name].description, free_pose(robots[name].description, start, placed, file))
         placed[name] = item
-        robots[name] = Robot(name, model, item)
+        robots[name] = replace(robots[name], placed=item)
     return robots
 
 
 def _model_name(placed: Placed) -> str:
     """Name of the model that an instance was made from: that of its folder, or its own when it stands in the world."""
-    path = placed.model.element.file
-    return path.parent.name if path.name == "model.sdf" else placed.model.name
+    return _file_name(placed.model.element) or placed.model.name
 
 
-def _robot_model(model: str, name: str, file: Path) -> Model:
-    element = load_model(model, file)
-    known = sorted({path.parent.name for folder in _model_folders(file) for path in folder.glob("*/model.sdf")})
-    if element is None:
-        raise ConfigError(f"unknown robot model {model!r}; known models: {', '.join(known)}")
-    description = read_model(rename(element, name), name)
-    if not is_robot(description):
+def _short_name(model: str) -> str:
+    """Name of the model that a wish names: of a file that is not `model.sdf` its stem, of a folder its name."""
+    path = Path(model)
+    return path.parent.name if path.name == "model.sdf" else path.name.partition(".")[0]
+
+
+def _robot_model(model: str, name: str, file: Path, notes: Notes) -> Model:
+    named = Path(model).expanduser()
+    folders = [named, *(folder / model for folder in resources.model_folders(file))]
+    path = next((found for folder in folders if folder.is_dir() and (found := resources.model_file(folder))), None)
+    if named.is_file():
+        path = named
+    if path is None:
+        known = {p.parent.name for folder in resources.model_folders(file) for p in folder.glob("*/model.sdf")}
         raise ConfigError(
-            f"model {model!r} takes no commands, so it cannot be a robot; known models: {', '.join(known)}"
+            f"unknown robot model {model!r}; known models: {', '.join(sorted(known))}; or give the path of a model's"
+            " folder, or of its SDFormat or URDF file"
         )
-    return description
+    element = load_model(path.resolve(), notes)
+    own = rename(element, name)
+    if not topics.takes_commands(own):
+        raise ConfigError(
+            f"{path}: model {model!r} takes no commands, so it cannot be a robot; it needs a plugin DiffDrive or"
+            " JointTrajectoryController"
+        )
+    topics.complete(own, name, apart=True)
+    return read_model(own, name, notes)

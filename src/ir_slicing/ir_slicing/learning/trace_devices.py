@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measured traffic as devices of a slice; the files are read by `ir_radio.model.link_traces`."""
+"""Measured traffic as devices of a slice; the files are read by `ir_radio.model.trace_files`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
-from ir_radio.model.link_traces import Trace, load
+from ir_radio.model.trace_files import Trace, load
 
 __all__ = ["Trace", "device_matrix", "load"]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic.fields import FieldInfo
 from ir_common import stack_namespace
 from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
-from ir_sim.tasks import Task, make_task
+from ir_sim.tasks import FreeTask, Task, robot_task
 from ir_twin.bringup import start_checks
 from ir_twin.twin_config import TwinSettings
 
@@ -192,7 +193,9 @@ def check(arguments: BringupArguments, part: str = "") -> BringupArguments:
         }
     )
     if part != "radio" or not resolved.robots:  # a radio carries topics of robots that are in no world, too
-        resolved = resolved.model_copy(update={"robots": _robots(resolved)})
+        words, undriven = _robots(resolved)
+        external = tuple(dict.fromkeys((*resolved.external, *(n for n in undriven if n not in resolved.policies))))
+        resolved = resolved.model_copy(update={"robots": words, "external": external})
     for argument, robots in (("policies", resolved.policies), ("external", resolved.external)):
         for robot in robots:
             if robot not in resolved.names:
@@ -208,27 +211,34 @@ def check(arguments: BringupArguments, part: str = "") -> BringupArguments:
     return resolved
 
 
-def _robots(arguments: BringupArguments) -> tuple[str, ...]:
-    """The robots as words that every node understands: name, or name:model.
+def _robots(arguments: BringupArguments) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The robots as words that every node understands: name, or name:model; and names of those that have no task.
+
+    What the world's files say and no simulator here obeys is told on the standard error output.
 
     Raises:
         ConfigError: the world is wrong, has no robots, or no goals for a robot whose task is to drive to some.
     """
     world = compose(arguments.world, arguments.robots)
     said = f"world:={arguments.world.stem}"
+    for note in world.notes:
+        print(f"note: {note}", file=sys.stderr)
     if not world.robots:
         known = ", ".join(sorted(file.parent.name for file in (share() / "worlds" / "models").glob("*/model.sdf")))
         raise ConfigError(f"{said}: has no robots; add some by robots:=NAME:MODEL (models of the stack: {known})")
-    for name, robot in world.robots.items():
-        has_goals = type(make_task(robot.model, world)).reached is not Task.reached
+    tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
+    for name, task in tasks.items():
+        has_goals = type(task).reached is not Task.reached
         if has_goals and not len(world.goals(name)):
             text = f"{said}: has no goals for '{name}', which drives from one to the next; add models goal_{name}_1, …"
             raise ConfigError(text)
     given = set(arguments.robots)
-    return tuple(
-        r.name if r.name == r.model and f"{r.name}:{r.model}" not in given else f"{r.name}:{r.model}"
+    words = tuple(
+        r.wish if r.source else r.name if r.name == r.model and f"{r.name}:{r.model}" not in given
+        else f"{r.name}:{r.model}"
         for r in world.robots.values()
-    )
+    )  # fmt: skip
+    return words, tuple(name for name, task in tasks.items() if isinstance(task, FreeTask))
 
 
 def _policy(path: Path) -> Path:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SDFormat files of older versions, rewritten as the present one says the same."""
+
+from __future__ import annotations
+
+from ir_sim.sdf.elements import Element
+
+OLDEST, NEWEST = (1, 3), (1, 12)
+_AXES = ("axis", "axis2")
+
+
+def upgrade(root: Element) -> tuple[int, int]:
+    """Rewrites a file's <sdf> in place, and returns its version.
+
+    Up to 1.4 a joint's axis is in the model's frame, and in 1.5 and 1.6 it is with <use_parent_model_frame>; from 1.5
+    on it is in the joint's. Up to 1.6 <pose frame="…"> says what relative_to says from 1.7 on.
+
+    Raises:
+        ConfigError: no version, or one that nobody here knows the meaning of.
+    """
+    version = _version(root)
+    for element in root.walk():
+        for child in element.children:
+            if child.tag in _AXES and element.tag == "joint":
+                _upgrade_axis(child, version)
+            if child.tag == "pose" and version < (1, 7):
+                frame = child.attributes.pop("frame", "")
+                child.attributes |= {"relative_to": frame} if frame else {}
+    return version
+
+
+def _version(root: Element) -> tuple[int, int]:
+    text = root.attributes.get("version")
+    if text is None:
+        raise root.error('lacks version="…"; the meaning of a file depends on it (the newest is 1.12)')
+    try:
+        major, minor = (int(word) for word in text.strip().split("."))
+    except ValueError:
+        raise root.error(f"version {text!r} is none; versions look like 1.9") from None
+    if not OLDEST <= (major, minor) <= NEWEST:
+        raise root.error(f"version {text} is not known; 1.{OLDEST[1]} to 1.{NEWEST[1]} are")
+    return major, minor
+
+
+def _upgrade_axis(axis: Element, version: tuple[int, int]) -> None:
+    if version >= (1, 7):
+        return
+    in_model = version < (1, 5) or axis.boolean("use_parent_model_frame", False)
+    axis.children = [child for child in axis.children if child.tag != "use_parent_model_frame"]
+    if in_model:
+        if axis.find("xyz") is None:
+            axis.children.append(axis.leaf("xyz", "0 0 1"))
+        axis.require("xyz").attributes["expressed_in"] = "__model__"
