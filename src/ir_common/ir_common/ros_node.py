@@ -206,6 +206,8 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
         signal.signal(number, lambda received, _frame: told_to_end.append(received))
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+        if told_to_end:  # before rclpy heard signals: nobody would end the context
+            return 0
         node = factory()
         _refuse_idle_overrides(node)
         defer_middleware()
