@@ -108,6 +108,38 @@ def test_gazebo_gets_a_world_and_a_bridge_for_the_chosen_robots(tmp_path: Path) 
     assert any("/cart/scan" in note for note in stack.notes)
 
 
+def test_everything_of_a_stack_is_below_its_namespace(tmp_path: Path) -> None:
+    plain, inside = described(tmp_path).nodes, described(tmp_path, "namespace:=lab1").nodes
+    assert [spec.full_name for spec in inside] == [f"/lab1{spec.full_name}" for spec in plain]
+    assert {spec.environment["IR_NAMESPACE"] for spec in inside} == {"/lab1"}
+    assert {spec.environment["IR_NAMESPACE"] for spec in plain} == {""}  # whatever the user's environment says
+
+
+def test_the_bridge_of_gazebo_has_its_names_below_the_namespace(tmp_path: Path) -> None:
+    nodes = described(tmp_path, "sim:=gz", "robots:=cart", "namespace:=lab1").nodes
+    bridge = next(spec for spec in nodes if spec.executable == "parameter_bridge")
+    names = {row["ros_topic_name"] for row in yaml.safe_load((tmp_path / "gz_topics.yaml").read_text())}
+    names.add("/world/robot_field/set_pose")
+    assert {"/clock", "/cart/odom"} <= names
+    assert bridge.remaps == {name: f"/lab1{name}" for name in names}
+    rest = described(tmp_path, "sim:=gz", "robots:=cart").nodes
+    assert not any(spec.remaps for spec in rest)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("1", "namespace: '1' is no namespace: give letters"),
+        ("a b", "'a b' is no namespace"),
+        ("slicing", "names of the stack itself begin with 'slicing'"),
+        ("cart/x", "namespace:=cart: is the name of a robot"),
+    ],
+)
+def test_a_namespace_that_is_none_is_told(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse([f"namespace:={given}", "robots:=cart"])
+
+
 def test_no_file_that_a_run_makes_has_the_name_of_a_node(tmp_path: Path) -> None:
     stack = described(tmp_path, "sim:=gz", "headless:=true")
     made = {path.name for path in tmp_path.iterdir()}

@@ -85,6 +85,22 @@ def test_parts_can_be_included_together(load: Callable[[str], Any]) -> None:
     assert {"simulator", "radio", "slicing_manager", "edge_twin"} <= set(found)
 
 
+def test_stacks_of_different_namespaces_are_launched_side_by_side(
+    load: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {
+        space: processes(doubles.run(load("bringup"), dashboard="off", robots="cart", namespace=space))
+        for space in ("lab1", "/site/lab2", "")
+    }
+    for space, prefix in (("lab1", "lab1_"), ("/site/lab2", "site_lab2_"), ("", "")):
+        assert {f"{prefix}radio", f"{prefix}edge_cart_controller", f"{prefix}slicing_manager"} <= found[space].keys()
+    controller = found["lab1"]["lab1_edge_cart_controller"].kwargs
+    assert controller["namespace"] == "/lab1/edge/cart" and controller["additional_env"]["IR_NAMESPACE"] == "/lab1"
+    line = refusal(capsys, load("radio"), robots="cart", namespace="/lab1")
+    assert "below /lab1 on this machine" in line
+    assert refusal(capsys, load("radio"), robots="cart", namespace="1").endswith("such as lab1 (given: '1')")
+
+
 def refusal(capsys: pytest.CaptureFixture[str], description: Any, **given: str) -> str:
     with pytest.raises(SystemExit) as ended:
         doubles.run(description, **given)

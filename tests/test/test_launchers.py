@@ -58,14 +58,19 @@ def gazebo(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("namespace", ["", "/lab1"])
 def test_gazebo_gets_its_world_and_the_bridge_its_topics(
-    ros_domain: int, tmp_path: Path, gazebo: dict[str, str]
+    ros_domain: int, tmp_path: Path, gazebo: dict[str, str], namespace: str
 ) -> None:
     rows = yaml.safe_load((share() / "config" / "bridge.yaml").read_text())
     bridge = tmp_path / "mine.yaml"  # contacts need a message type of ros_gz, which has no stand-in
     bridge.write_text(yaml.safe_dump([row for row in rows if "Contacts" not in row["ros_type_name"]]))
     seen = Path(gazebo["IR_TEST_DOUBLES"])
-    stack = Stack([*SMALL, "sim:=gz", "headless:=true", f"bridge:={bridge}"], tmp_path, variables=gazebo)
+    stack = Stack(
+        [*SMALL, "sim:=gz", "headless:=true", f"bridge:={bridge}", f"namespace:={namespace}"],
+        tmp_path,
+        variables=gazebo,
+    )
     try:
         until(lambda: (seen / "gz.json").exists() and (seen / "bridge.json").exists(), 60, stack.text())
         words = json.loads((seen / "gz.json").read_text())
@@ -73,7 +78,9 @@ def test_gazebo_gets_its_world_and_the_bridge_its_topics(
         words = json.loads((seen / "bridge.json").read_text())
         assert words[0] == "/world/robot_field/set_pose@ros_gz_interfaces/srv/SetEntityPose"
         parameters = yaml.safe_load(Path(words[words.index("--params-file") + 1]).read_text())
-        topics = yaml.safe_load(Path(parameters["/bridge"]["ros__parameters"]["config_file"]).read_text())
+        rules = dict(word.split(":=") for word in words if ":=" in word)
+        assert rules.get("/cart/odom", "") == (namespace and f"{namespace}/cart/odom")
+        topics = yaml.safe_load(Path(parameters[f"{namespace}/bridge"]["ros__parameters"]["config_file"]).read_text())
         assert {"/clock", "/cart/odom", "/cart/cmd_vel"} <= {row["ros_topic_name"] for row in topics}
         assert stack.process.poll() is None
         assert stack.interrupt(20)[0] == 0 and stack.processes() == []

@@ -90,6 +90,18 @@ def test_a_stack_on_this_machine_is_seen_by_its_claim(ros_domain: int) -> None:
         pass
 
 
+def test_stacks_of_different_namespaces_do_not_see_each_other(ros_domain: int) -> None:
+    environ = {"ROS_DOMAIN_ID": str(ros_domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    with (
+        start_checks.alone(["radio"], [], environ, "/a"),
+        start_checks.alone(["radio"], [], environ, "/b"),
+        start_checks.alone(["radio"], [], environ),
+        pytest.raises(ConfigError, match=f"ROS domain {ros_domain} below /a on this machine; .* namespace:="),
+        start_checks.alone(["radio"], [], environ, "/a"),
+    ):
+        pass
+
+
 def test_a_stack_elsewhere_is_seen_by_its_nodes(ros: RosHarness, ros_domain: int) -> None:
     ros.node("radio")
     environ = {"ROS_DOMAIN_ID": str(ros_domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}

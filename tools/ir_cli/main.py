@@ -45,6 +45,7 @@ or later with venv, a C++ compiler and a network. A sourced ROS 2 Jazzy or Kilte
 environment variables
   IR_ROS_DISTRO=kilted             another ROS distribution than jazzy
   ROS_AUTOMATIC_DISCOVERY_RANGE    default LOCALHOST: nothing is sent to the network
+  IR_NAMESPACE                     namespace of the stack that slice, run and shell are to reach; up has an argument
   PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, …
                                    pip's own; point one at CPU builds of PyTorch, as PyPI's bring several GB of CUDA
 """

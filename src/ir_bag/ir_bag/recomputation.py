@@ -7,7 +7,7 @@ A statement is a message of a node that follows from the calls to its engine alo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
@@ -103,6 +103,7 @@ class Recomputation:
             if call != "begin" or len(given) != 1:
                 raise ConfigError(f"{segment.topic}: begins with '{call}'; the bag is of another version of the stack")
             begin = given[0]
+            self._refuse_second_stack(segment)
             self.journals[segment.topic] = journal = RecordedJournal(
                 segment.engine, self._engine(segment, begin), 0, starts
             )
@@ -117,6 +118,13 @@ class Recomputation:
             journal.lines += 1
             if call != "begin":
                 self._apply(segment.topic, journal, call, arguments)
+
+    def _refuse_second_stack(self, segment: JournalSegment) -> None:
+        for topic, journal in self.journals.items():
+            if topic != segment.topic and journal.engine_name == segment.engine:
+                raise ConfigError(
+                    f"{topic} and {segment.topic} are of two stacks; choose one by its namespace (--namespace NAME)"
+                )
 
     def _engine(self, segment: JournalSegment, begin: dict[str, Any]) -> ReplayEngine:
         make = self.engines.get(segment.engine)
@@ -148,13 +156,15 @@ class Recomputation:
         return report
 
     def compare(self, recorded: Iterable[RecordedStatement]) -> dict[str, StatementComparison]:
-        """Compares recorded with recomputed statements; by topic."""
+        """Compares recorded with recomputed statements; by topic, without the namespace of the recorded stack."""
+        known = {topic for topic, _, _ in self.statements}
         checks: dict[str, StatementComparison] = {}
         starts: dict[str, int] = {}
         last: dict[str, int] = {}
         first: dict[tuple[str, int], int] = {}
         left = dict(self.statements)
-        for topic, key, content in recorded:
+        for recorded_topic, key, content in recorded:
+            topic = _known_ending(recorded_topic, known)
             if key < last.get(topic, key):
                 starts[topic] = starts.get(topic, 1) + 1
             last[topic] = key
@@ -181,6 +191,13 @@ class Recomputation:
 def installed_engines() -> dict[str, Callable[..., ReplayEngine]]:
     """The engines that the installed packages register."""
     return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+
+
+def _known_ending(topic: str, known: Container[str]) -> str:
+    """The longest ending of a topic's name, of whole parts, that is known; the topic, where none is."""
+    parts = topic.split("/")
+    endings = ("/" + "/".join(parts[first:]) for first in range(1, len(parts)))
+    return next((ending for ending in endings if ending in known), topic)
 
 
 def _parsed(line: str, segment: JournalSegment) -> list[Any]:

@@ -19,6 +19,7 @@ from ir_bag.reader import BagReader
 from ir_bag.recomputation import Recomputation, StatementComparison, installed_engines
 from ir_bag.ros_statements import journal_segments, recorded_statements
 from ir_common.config import ConfigError
+from ir_common.stack_namespace import normalised
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         prog="ir bag replay", description="Compute a recorded run again, from the journals of its nodes, and compare."
     )
     made.add_argument("bag", type=Path, help="folder of the bag, or one file of it")
+    made.add_argument("--namespace", default="", metavar="NAME", help="of the stack, where the bag holds several")
     made.add_argument("--report", type=Path, metavar="FILE", help="write the run's report there, as JSON")
     made.add_argument(
         "--against", type=Path, metavar="FILE", help="also compare with the report that the run left (report:=FILE)"
@@ -49,11 +51,11 @@ def replay(arguments: list[str]) -> int:
         ConfigError: the bag cannot be read, or has no whole journal.
     """
     options = parser().parse_args(arguments)
-    bag = BagReader(options.bag)
+    bag, namespace = BagReader(options.bag), normalised(options.namespace)
     run = Recomputation(installed_engines())
-    for segment in journal_segments(bag):
+    for segment in journal_segments(bag, namespace):
         run.read(segment)
-    checks = run.compare(recorded_statements(bag))
+    checks = run.compare(recorded_statements(bag, namespace))
     report = document(run, checks)
     if options.against:
         report["against"] = differences(_read_report(options.against), run.statements)

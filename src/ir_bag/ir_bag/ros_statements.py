@@ -8,6 +8,7 @@ from typing import Any
 
 from rclpy.serialization import deserialize_message
 
+from ir_bag.contents import Topic
 from ir_bag.reader import BagReader
 from ir_bag.recomputation import JournalSegment, RecordedStatement
 from ir_common.config import ConfigError
@@ -18,27 +19,34 @@ _JOURNAL = "ir_interfaces/msg/Journal"
 _DIRECTIONS = {FlowReport.UPLINK: "uplink", FlowReport.DOWNLINK: "downlink"}
 
 
-def journal_segments(bag: BagReader) -> Iterator[JournalSegment]:
-    """The segments of all journals in a bag, in the order of recording.
+def journal_segments(bag: BagReader, namespace: str = "") -> Iterator[JournalSegment]:
+    """The segments of all journals in a bag, or of those below a namespace, in the order of recording.
 
     Raises:
         ConfigError: there are none.
     """
-    topics = [topic.name for topic in bag.summary.topics.values() if topic.type == _JOURNAL]
+    topics = [topic.name for topic in _topics(bag, namespace) if topic.type == _JOURNAL]
     if not topics:
-        raise ConfigError(f"{bag.path}: holds no journals (topics of type {_JOURNAL}); record with -a, or name them")
+        where = f" below {namespace}" if namespace else ""
+        what = f"no journals{where} (topics of type {_JOURNAL})"
+        raise ConfigError(f"{bag.path}: holds {what}; record with -a, or name them")
     for message in bag.messages(topics):
         segment = deserialize_message(message.data, Journal)
         yield JournalSegment(message.topic, segment.engine, segment.first, segment.lines)
 
 
-def recorded_statements(bag: BagReader) -> Iterator[RecordedStatement]:
-    """The statements in a bag, of the types that engines repeat, in the order of recording."""
-    kinds = {topic.name: topic.type for topic in bag.summary.topics.values() if topic.type in _READERS}
+def recorded_statements(bag: BagReader, namespace: str = "") -> Iterator[RecordedStatement]:
+    """The statements in a bag, or below a namespace, of the types that engines repeat, in the order of recording."""
+    kinds = {topic.name: topic.type for topic in _topics(bag, namespace) if topic.type in _READERS}
     for message in bag.messages(kinds.keys()):
         kind, read = _READERS[kinds[message.topic]]
         key, content = read(deserialize_message(message.data, kind))
         yield RecordedStatement(message.topic, key, content)
+
+
+def _topics(bag: BagReader, namespace: str) -> list[Topic]:
+    """The topics below a namespace."""
+    return [topic for topic in bag.summary.topics.values() if topic.name.startswith(f"{namespace}/")]
 
 
 def _report(message: CellReport) -> tuple[int, dict[str, Any]]:

@@ -49,6 +49,20 @@ def test_statements_are_compared_one_by_one():
     assert run.totals() == {"sum": 17}
 
 
+def test_the_namespace_of_the_recorded_stack_does_not_matter():
+    run = Recomputation({"adder": Adder})
+    run.read(segment(0, ["begin", {"start": 0}], ["add", 1, 1])._replace(topic="/site/lab1/adder/journal"))
+    checks = run.compare([said(1, 1)._replace(topic="/site/lab1/sum"), said(1, 5)._replace(topic="/lab2/other")])
+    assert checks["/sum"].equal == 1 and checks["/lab2/other"].beyond == 1 and len(checks) == 2
+
+
+def test_journals_of_two_stacks_are_told_apart_by_the_user():
+    run = Recomputation({"adder": Adder})
+    run.read(segment(0, ["begin", {"start": 0}])._replace(topic="/a/adder/journal"))
+    with pytest.raises(ConfigError, match="/a/adder/journal and /b/adder/journal are of two stacks; .*--namespace"):
+        run.read(segment(0, ["begin", {"start": 0}])._replace(topic="/b/adder/journal"))
+
+
 def test_what_was_said_before_the_recording_is_told_from_what_was_lost():
     run = Recomputation({"adder": Adder})
     run.read(segment(0, ["begin", {"start": 0}], *(["add", 1, key] for key in range(1, 7))))

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.client import Client
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.service import Service
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from ir_common import process_start
+from ir_common import process_start, stack_namespace
 from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
 from ir_common.damage import first_line
 from ir_common.ros_executor import LeanExecutor
@@ -46,7 +49,79 @@ RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 """Messages that are counted."""
 
 
-class LeanNode(Node):
+class StackNode(Node):
+    """A node of the stack: each of its absolute names is below the namespace of the whole stack, where there is one.
+
+    That holds for topics and services, also for those of rclpy itself (/clock), for look-ups by name, and for the
+    node's own namespace. /rosout and /parameter_events stay: they are those of the ROS domain. Actions, of which the
+    stack has none, are not covered: rclpy makes them past the node.
+
+    Args:
+        name, namespace: as of `Node`.
+        stack: namespace of the whole stack; None: what the environment says (`stack_namespace.VARIABLE`).
+        options: of `Node`.
+    """
+
+    def __init__(self, name: str, *, namespace: str | None = None, stack: str | None = None, **options: Any) -> None:
+        told = stack_namespace.told(os.environ)
+        self.stack_namespace = told if stack is None else stack_namespace.normalised(stack)  # Node makes topics already
+        if self.stack_namespace:
+            namespace = self._below(f"/{(namespace or '').strip('/')}")
+        super().__init__(name, namespace=namespace, **options)
+
+    def _below(self, name: str) -> str:
+        return stack_namespace.below(self.stack_namespace, name)
+
+    def create_subscription(self, msg_type: Any, topic: str, *args: Any, **kwargs: Any) -> Subscription:
+        """As `Node.create_subscription`."""
+        return super().create_subscription(msg_type, self._below(topic), *args, **kwargs)
+
+    def create_publisher(self, msg_type: Any, topic: str, *args: Any, **kwargs: Any) -> Publisher:
+        """As `Node.create_publisher`."""
+        return super().create_publisher(msg_type, self._below(topic), *args, **kwargs)
+
+    def create_client(self, srv_type: Any, srv_name: str, *args: Any, **kwargs: Any) -> Client:
+        """As `Node.create_client`."""
+        return super().create_client(srv_type, self._below(srv_name), *args, **kwargs)
+
+    def create_service(self, srv_type: Any, srv_name: str, *args: Any, **kwargs: Any) -> Service:
+        """As `Node.create_service`."""
+        return super().create_service(srv_type, self._below(srv_name), *args, **kwargs)
+
+    def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
+        """As `Node.resolve_topic_name`."""
+        return super().resolve_topic_name(self._below(topic), only_expand=only_expand)
+
+    def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
+        """As `Node.resolve_service_name`."""
+        return super().resolve_service_name(self._below(service), only_expand=only_expand)
+
+    def count_publishers(self, topic_name: str) -> int:
+        """As `Node.count_publishers`."""
+        return super().count_publishers(self._below(topic_name))
+
+    def count_subscribers(self, topic_name: str) -> int:
+        """As `Node.count_subscribers`."""
+        return super().count_subscribers(self._below(topic_name))
+
+    def count_clients(self, service_name: str) -> int:
+        """As `Node.count_clients`."""
+        return super().count_clients(self._below(service_name))
+
+    def count_services(self, service_name: str) -> int:
+        """As `Node.count_services`."""
+        return super().count_services(self._below(service_name))
+
+    def get_publishers_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+        """As `Node.get_publishers_info_by_topic`."""
+        return super().get_publishers_info_by_topic(self._below(topic_name), no_mangle)
+
+    def get_subscriptions_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+        """As `Node.get_subscriptions_info_by_topic`."""
+        return super().get_subscriptions_info_by_topic(self._below(topic_name), no_mangle)
+
+
+class LeanNode(StackNode):
     """A node whose topics have no QoS event handlers unless they are asked for.
 
     rclpy gives each subscription and publisher handlers that only log mismatched QoS. They stand in the executor's wait
@@ -131,6 +206,8 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:
         signal.signal(number, lambda received, _frame: told_to_end.append(received))
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+        if told_to_end:  # before rclpy heard signals: nobody would end the context
+            return 0
         node = factory()
         _refuse_idle_overrides(node)
         defer_middleware()

@@ -123,6 +123,22 @@ def test_signals_end_a_process_in_good_order(ros_domain: int, number: int) -> No
     assert process.returncode == 0 and rest == "closed\n"
 
 
+EARLY = """
+import os, signal, rclpy
+from ir_common.ros_node import run
+init = rclpy.init
+def told_first(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGTERM)
+    init(*args, **kwargs)
+rclpy.init = told_first
+run(lambda: rclpy.create_node("program"))
+"""
+
+
+def test_a_signal_before_the_middleware_listens_ends_a_process(ros_domain: int) -> None:
+    assert subprocess.run([sys.executable, "-c", EARLY], timeout=30).returncode == 0
+
+
 def test_threads_of_the_middleware_interrupt_nobody(ros: RosHarness) -> None:
     def threads() -> dict[str, set[int]]:
         policies: dict[str, set[int]] = {"dds": set(), "own": set()}

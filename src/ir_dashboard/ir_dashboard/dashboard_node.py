@@ -10,11 +10,10 @@ from typing import Any
 
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, JointState
 
-from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM, run
+from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM, StackNode, run
 from ir_common.ros_params import declare
 from ir_common.ros_poll import BUFFERED, NEWEST, Poll
 from ir_common.ros_time import to_seconds
@@ -42,7 +41,7 @@ from ir_interfaces.msg import (
 from ir_sim.tasks import Task, read_tasks
 
 
-class DashboardNode(Node):
+class DashboardNode(StackNode):
     """Reads what all nodes say at the rate of the page, and serves it; topics and parameters are in the README."""
 
     def __init__(self, **options: Any) -> None:

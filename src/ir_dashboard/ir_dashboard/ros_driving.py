@@ -28,7 +28,7 @@ class DrivingPort:
 
     def __init__(self, node: Node, edge: str, robots: list[str]) -> None:
         self._node = node
-        self._controllers = {f"{edge}/{robot}/controller": robot for robot in robots}
+        self._controllers = {node.resolve_service_name(f"{edge}/{r}/controller"): r for r in robots}  # full names
         self._commands = {r: node.create_publisher(Twist, f"{edge}/{r}/cmd_vel_proposed", RELIABLE) for r in robots}
         self._set = {r: node.create_client(SetParameters, f"{c}/set_parameters") for c, r in self._controllers.items()}
         self._get = {r: node.create_client(GetParameters, f"{c}/get_parameters") for c, r in self._controllers.items()}

@@ -10,12 +10,11 @@ from collections import Counter
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from PIL import Image, ImageDraw
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, JointState
 
-from ir_common.ros_node import LATCHED, NODE_STATUS_TOPIC, RELIABLE
+from ir_common.ros_node import LATCHED, NODE_STATUS_TOPIC, RELIABLE, StackNode
 from ir_common.ros_time import to_stamp
 from ir_common.slice_kinds import SliceKind
 from ir_common.verdict_kinds import Reason, VerdictMode, kind_of, verdict_counts
@@ -73,7 +72,7 @@ def reason_of(step):
     return Reason.ACCEPTED
 
 
-class FakeStack(Node):
+class FakeStack(StackNode):
     """Publishes at the rates of the real stack times `rate`; the cart obeys what is proposed, after `delay` s."""
 
     def __init__(self, robots=("cart", "spider", "hopper"), rate=1.0, delay=0.04):
@@ -274,7 +273,7 @@ def spec(name, rate, latency, kind, priority):
                      queue_limit=1_000_000, flows=flows, differentiator=1)  # fmt: skip
 
 
-class FakeController(Node):
+class FakeController(StackNode):
     """A controller that can be held."""
 
     def __init__(self, robot="cart"):

@@ -11,8 +11,11 @@ import sys
 import httpx
 import psutil
 import pytest
+from conftest import Live
+from rclpy.parameter import Parameter
 from websockets.sync.client import connect
 
+from ir_common.stack_namespace import VARIABLE
 from ir_common.testing_browser import crowd
 
 BEARER = {"Authorization": "Bearer secret"}
@@ -118,6 +121,28 @@ def test_a_driver_holds_the_controller_drives_and_stops_when_the_socket_dies(liv
     with viewer(live) as socket:
         socket.send(json.dumps({"release": "cart"}))
         live.until(lambda: controller.enabled, what="released controller")
+
+
+@pytest.fixture
+def live_below_lab1(ros_domain, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "lab1")
+    live = Live()
+    yield live
+    live.close()
+
+
+def test_a_stack_with_a_namespace_is_seen_and_driven(live_below_lab1):
+    live, name = live_below_lab1, "/lab1/edge/cart/controller"
+    with httpx.Client(base_url=f"{live.address}/api/v1", headers=BEARER, timeout=10) as http:
+        live.until(lambda: name in http.get("/status").json()["nodes"], what="the controller's full name")
+        live.until(lambda: http.get("/status").json()["robots"]["hopper"]["steps"] > 0, what="robots")
+        live.until(lambda: http.get("/slices").status_code == 200, what="slice manager")
+    with viewer(live) as socket:
+        socket.send(json.dumps({"take": "cart"}))
+        live.until(lambda: not live.controller.enabled, what="held controller")
+        live.controller.set_parameters([Parameter("enabled", value=True)])
+        live.controller.announce(os.getpid() + 1)  # started again, it would drive by itself
+        live.until(lambda: not live.controller.enabled, what="controller held again")
 
 
 def test_ten_viewers_at_once(live):

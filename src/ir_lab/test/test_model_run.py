@@ -141,6 +141,7 @@ def test_a_bag_of_the_run_is_computed_again_to_the_last_count(tmp_path):
     [
         (["sim:=gz"], "the embedded simulator only"),
         (["external:=cart"], "by the wall clock"),
+        (["namespace:=lab1"], "namespace:=/lab1: a run in the model's time is in no ROS graph"),
         (["side:=edge"], "is one process"),
         (["compute:=-1"], "compute"),
         (["durtion:=1"], "did you mean 'duration:='"),

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError
-from ir_common.ros_node import STREAM
+from ir_common.ros_node import STREAM, StackNode
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import Contacts
 from ir_sim.bridge import GZ_CONTACTS, IMAGE, Row, load_rows, rows_for
@@ -46,7 +45,7 @@ class AdapterConfig(Config):
     contact_rate: float = Field(10.0, gt=0.0, le=1000.0, description="rate of the contacts topics, Hz")
 
 
-class GzAdapterNode(Node):
+class GzAdapterNode(StackNode):
     """The node `gz_adapter`; README.md lists its topics and parameters."""
 
     def __init__(self) -> None:

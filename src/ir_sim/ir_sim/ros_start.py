@@ -20,12 +20,12 @@ class StartGate:
 
     Args:
         node: to subscribe with.
-        names: full names of the nodes that are waited for.
+        names: full names of the nodes that are waited for, as without a namespace of the stack.
         patience: s of wall time after which the run begins without those who are missing.
     """
 
     def __init__(self, node: Node, names: Iterable[str], patience: float) -> None:
-        self._missing, self._patience = set(names), patience
+        self._missing, self._patience = set(map(node.resolve_topic_name, names)), patience
         self._began, self._complete = time.monotonic(), 0.0
         self._node = node
         node.create_subscription(NodeStatus, NODE_STATUS_TOPIC, self._on_status, ANNOUNCEMENTS)

@@ -60,10 +60,12 @@ def test_adapter_makes_jpegs_of_images(ros, monkeypatch):
     monkeypatch.setattr(gz_adapter_node, "_contact_type", lambda: Contacts)
     values = {"world": str(WORLD), "bridge_file": str(BRIDGE), "robots": ["cart"]}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    original = gz_adapter_node.Node.__init__
+    original = gz_adapter_node.StackNode.__init__
     with monkeypatch.context() as patch:
         patch.setattr(
-            gz_adapter_node.Node, "__init__", lambda self, name: original(self, name, parameter_overrides=overrides)
+            gz_adapter_node.StackNode,
+            "__init__",
+            lambda self, name: original(self, name, parameter_overrides=overrides),
         )
         ros.add(gz_adapter_node.GzAdapterNode())
     got, empty = [], []

@@ -92,7 +92,9 @@ class MonitorNode(LeanNode):
         self._diagnostics.publish(message)
 
     def _log(self, log: Log) -> None:
-        if log.level >= Log.WARN and log.name != self.get_name():
+        own = log.name == self.get_logger().name
+        ours = f"/{log.name.replace('.', '/')}".startswith(f"{self.stack_namespace}/")  # /rosout is the whole domain's
+        if log.level >= Log.WARN and ours and not own:
             self._warnings.append(f"{log.name}: {log.msg}")
 
     def _wall(self) -> float:

@@ -28,15 +28,17 @@ class SliceClient:
 
     Args:
         timeout: how long to wait for the manager, and for its answer, s.
+        namespace: of the stack; None: what the environment says.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, namespace: str | None = None) -> None:
         self._timeout = timeout
         self._context = Context()
         rclpy.init(args=[], context=self._context)
         self._node = LeanNode(
             f"slice_cli_{os.getpid()}",
             context=self._context,
+            stack=namespace,
             use_global_arguments=False,
             enable_rosout=False,
             start_parameter_services=False,
@@ -78,8 +80,8 @@ class SliceClient:
         newest: list[SliceList] = []
         reports: list[CellReport] = []
         self._node.create_subscription(SliceList, "/slicing/slices", newest.append, LATCHED)
-        self._node.create_subscription(CellReport, "/radio/report", reports.append, STREAM)
-        silence = f"no report on /radio/report within {self._timeout:g} s; is the stack up with its radio? (./ir up)"
+        topic = self._node.create_subscription(CellReport, "/radio/report", reports.append, STREAM).topic_name
+        silence = f"no report on {topic} within {self._timeout:g} s; is the stack up with its radio? (./ir up)"
         while True:
             self._wait(lambda: reports and newest, silence)
             del newest[:-1]

@@ -17,6 +17,7 @@ from rich.live import Live
 from ir_common.config import ConfigError, load_yaml, validate
 from ir_common.ros_time import to_seconds
 from ir_common.slice_kinds import KEYS
+from ir_common.stack_namespace import VARIABLE
 from ir_interfaces.msg import CellReport, SliceList, SliceStatus
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
@@ -57,13 +58,14 @@ def add_arguments(verb: Verb, parser: ArgumentParser) -> None:
     """All arguments of a verb."""
     verb.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, in the form of the REST interface")
+    parser.add_argument("--namespace", help=f"of the stack, where it has one (namespace:=) [${VARIABLE}]")
     parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for the slice manager [5]")
 
 
 def run(verb: Verb, arguments: Namespace) -> int:
     """Runs a verb; returns the exit status. A failure is one line on standard error."""
     try:
-        with SliceClient(arguments.timeout) as client:
+        with SliceClient(arguments.timeout, arguments.namespace) as client:
             verb.run(client, arguments)
     except (Failed, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import threading
@@ -12,17 +13,18 @@ import pytest
 from ament_index_python.packages import get_package_prefix
 
 from ir_common.ros_node import RELIABLE
+from ir_common.stack_namespace import VARIABLE
 from ir_interfaces.msg import Books, CellReport, DelayStats, DropCount, SliceReport, SliceSpec
 from ros2slice import cli
 
 CONFIG = Path(__file__).parents[3] / "config" / "slices.yaml"
+PROGRAM = Path(get_package_prefix("ir_slicing")) / "lib" / "ir_slicing" / "manager"
 SHIPPED = ["video", "spider", "cart", "control"]
 
 
 @pytest.fixture(scope="module")
 def manager(ros_domain):
-    program = Path(get_package_prefix("ir_slicing")) / "lib" / "ir_slicing" / "manager"
-    process = subprocess.Popen([program, "--ros-args", "-r", "__ns:=/slicing", "-p", f"slices_file:={CONFIG}"])
+    process = subprocess.Popen([PROGRAM, "--ros-args", "-r", "__ns:=/slicing", "-p", f"slices_file:={CONFIG}"])
     with pytest.raises(SystemExit) as end:
         cli.main(["list", "--timeout", "60"])
     assert end.value.code == 0, "the manager is there"
@@ -58,6 +60,26 @@ def test_list_shows_slices_and_templates_as_table_and_json(call):
     assert found["slices"][3]["spec"]["max_latency"] == 0.01 and found["slices"][3]["resource_blocks"] > 0
     assert [template["name"] for template in found["templates"]] == SHIPPED
     assert call("list", "--templates")[1].splitlines()[1].split()[3] == "–"  # a template has no blocks
+
+
+def test_a_stack_with_a_namespace_is_asked_by_option_or_variable(call, monkeypatch):
+    asked = ["list", "--timeout", "0.5"]
+    words = ["--ros-args", "-r", "__ns:=/lab1/slicing", "-p", f"slices_file:={CONFIG}"]
+    process = subprocess.Popen([PROGRAM, *words], env={**os.environ, VARIABLE: "lab1"})
+    try:
+        assert call("list", "--timeout", "60", "--namespace", "lab1")[0] == 0
+        assert call("delete", "video", "--namespace", "/lab1")[0] == 0
+        monkeypatch.setenv(VARIABLE, "lab1")
+        assert names(call) == SHIPPED[1:]
+        assert call(*asked, "--namespace", "")[0] == 0
+        status, _, said = call(*asked, "--namespace", "lab2")
+        assert status == 1 and "(/lab2/slicing/list_slices)" in said
+        assert "is no namespace" in call(*asked, "--namespace", "2")[2]
+    finally:
+        process.kill()
+        process.wait(10)
+    monkeypatch.setenv(VARIABLE, "")
+    assert names(call) == SHIPPED  # the other stack has all of its slices
 
 
 def test_a_slice_lives_its_life(call, tmp_path):

@@ -101,6 +101,11 @@ def _refuse(stack: BringupArguments) -> None:
         raise ConfigError(
             f"sim:={stack.sim}: the model's time has the embedded simulator only; use ./ir up sim:={stack.sim}"
         )
+    if stack.namespace:
+        raise ConfigError(
+            f"namespace:={stack.namespace}: a run in the model's time is in no ROS graph, where it would need one; "
+            "leave it out"
+        )
     if stack.side != "all":
         raise ConfigError(
             f"side:={stack.side}: a run in the model's time is one process; use ./ir up side:={stack.side}"

@@ -58,7 +58,7 @@ class BridgeNode(RelayBase):
     """
 
     def __init__(self, file: RadioFile, folder: Path, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(stack="", **kwargs)  # the names are those of the file, of whatever system
         self._file = file
         self._contexts: list[Context] = []
         self._sides: dict[Side, Node] = {"robot": self._side("robot"), "edge": self._side("edge")}

@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from ir_common.ros_journal import JournalPublisher
-from ir_common.ros_node import RELIABLE
+from ir_common.ros_node import RELIABLE, StackNode
 from ir_common.ros_poll import Unexecuted
 from ir_interfaces.msg import CellReport
 from ir_radio.engine.relay_engine import RelayEngine
@@ -33,7 +33,7 @@ _DISCOVERY_PERIOD = 0.5
 _DIAGNOSTICS_PERIOD = 1.0
 
 
-class RelayBase(Node):
+class RelayBase(StackNode):
     """A node that carries messages through a `RelayEngine` and tells what became of them; subclasses say which."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -14,6 +14,7 @@ from ament_index_python.packages import get_package_share_directory
 from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 
+from ir_common import stack_namespace
 from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
 from ir_sim.tasks import FreeTask, Task, robot_task
@@ -83,6 +84,9 @@ class BringupArguments(Config):
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = Field(
         "info", description="least severity that the nodes log"
     )
+    namespace: str = Field(
+        "", description="ROS namespace, such as lab1, of all that the stack has: several stacks fit into one ROS domain"
+    )
 
     @field_validator("robots", "external", mode="before")
     @classmethod
@@ -110,13 +114,18 @@ class BringupArguments(Config):
     def _none(cls, value: Any) -> Any:
         return value or None
 
+    @field_validator("namespace")
+    @classmethod
+    def _with_its_slash(cls, value: str) -> str:
+        return stack_namespace.normalised(value)
+
     @property
     def names(self) -> list[str]:
         """Names of the robots, without their models."""
         return [robot.partition(":")[0] for robot in self.robots]
 
 
-_COMMON = ("use_sim_time", "params_file", "log_level")
+_COMMON = ("use_sim_time", "params_file", "log_level", "namespace")
 ARGUMENTS_OF = {
     "sim": ("sim", "world", "robots", "bridge", "headless", "seed", "rendering", "real_time_factor", *_COMMON),
     "radio": ("world", "robots", "slices", "slicing", "seed", *_COMMON),
@@ -198,6 +207,8 @@ def check(arguments: BringupArguments, part: str = "") -> BringupArguments:
         for robot in robots:
             if robot not in resolved.names:
                 raise ConfigError(f"{argument}:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
+    if (first := resolved.namespace[1:].partition("/")[0]) in resolved.names:
+        raise ConfigError(f"namespace:={first}: is the name of a robot; give another, such as lab1")
     if resolved.report:
         start_checks.report(resolved.report)
     twin_parameters(resolved)

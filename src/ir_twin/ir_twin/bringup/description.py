@@ -15,7 +15,9 @@ from typing import Any
 
 import yaml
 
+from ir_common import stack_namespace
 from ir_common.config import ConfigError
+from ir_sim.bridge import load_rows
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import rendered_topics
 from ir_twin.bringup.arguments import BringupArguments, twin_parameters
@@ -64,11 +66,18 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
         stack.nodes = [spec for spec in stack.nodes if spec.part == part]
     if not arguments.use_sim_time and any(spec.part == "sim" for spec in stack.nodes):
         raise ConfigError("use_sim_time:=false: the simulator makes the time here; start side:=edge, or radio or twin")
+    stack.nodes = [_below(arguments.namespace, spec) for spec in stack.nodes]
     if arguments.params_file:
         stack.nodes = with_parameters(stack.nodes, arguments.params_file)
     if arguments.log_level != "info":
         stack.nodes = [replace(spec, log_level=arguments.log_level) for spec in stack.nodes]
     return stack
+
+
+def _below(namespace: str, spec: NodeSpec) -> NodeSpec:
+    """A process below the stack's namespace; it is told that there is none, too, as a user's variable may say other."""
+    environment = {**spec.environment, stack_namespace.VARIABLE: namespace}
+    return replace(spec, namespace=stack_namespace.below(namespace, spec.namespace), environment=environment)
 
 
 def _edge(arguments: BringupArguments) -> str:
@@ -221,7 +230,8 @@ def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_dir
     embedded = {**environment, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
     command = ("sim", "-r", *(("-s",) if arguments.headless else ()), "--seed", str(arguments.seed), str(world_file))
     adapter = {"use_sim_time": True, **fleet, "bridge_file": str(bridge_file)}
-    set_pose = f"/world/{world.name}/set_pose@ros_gz_interfaces/srv/SetEntityPose"
+    set_pose = f"/world/{world.name}/set_pose"
+    bridged = [set_pose, *(row.ros_topic_name for row in load_rows(bridge_file))] if arguments.namespace else []
     stack.nodes += [
         NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter, part="sim"),
         NodeSpec(
@@ -229,8 +239,9 @@ def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_dir
             "parameter_bridge",
             "bridge",
             parameters={"config_file": str(bridge_file)},
-            arguments=(set_pose,),
+            arguments=(f"{set_pose}@ros_gz_interfaces/srv/SetEntityPose",),
             environment=environment,
+            remaps={name: stack_namespace.below(arguments.namespace, name) for name in bridged},
             part="sim",
         ),
         NodeSpec("", "gz", "gz_sim", arguments=command, environment=embedded, required=True, part="sim"),

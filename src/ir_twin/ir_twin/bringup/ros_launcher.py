@@ -69,7 +69,8 @@ def _described(context: LaunchContext, part: str) -> tuple[StackDescription, Pat
     for spec in stack.nodes:
         installed(spec)
     names = [spec.full_name for spec in stack.nodes]
-    _CLAIMS.enter_context(start_checks.alone({spec.part for spec in stack.nodes}, names, os.environ))
+    parts = {spec.part for spec in stack.nodes}
+    _CLAIMS.enter_context(start_checks.alone(parts, names, os.environ, arguments.namespace))
     return stack, directory
 
 

@@ -30,6 +30,7 @@ class NodeSpec:
         required: the stack ends, in good order, when this process ends with status 0.
         part: what it belongs to, one of `PARTS`.
         log_level: of the node; empty: the middleware's own.
+        remaps: names in the ROS graph by those that a program which is not ours has for them.
     """
 
     package: str
@@ -44,6 +45,7 @@ class NodeSpec:
     required: bool = False
     part: str = "monitor"
     log_level: str = ""
+    remaps: dict[str, str] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:

@@ -86,8 +86,10 @@ def _write_and_remove(path: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def alone(parts: Iterable[str], names: Iterable[str], environ: Mapping[str, str]) -> Iterator[None]:
-    """Holds the claim of this process on parts of the stack in its ROS domain.
+def alone(
+    parts: Iterable[str], names: Iterable[str], environ: Mapping[str, str], namespace: str = ""
+) -> Iterator[None]:
+    """Holds the claim of this process on parts of the stack in its ROS domain, or in a namespace of that.
 
     Another stack on this machine is seen by its claim, a file that is locked while its launcher lives; one on another
     machine by its nodes, where the middleware looks further than this machine.
@@ -96,19 +98,21 @@ def alone(parts: Iterable[str], names: Iterable[str], environ: Mapping[str, str]
         parts: of the stack, `spec.PARTS`.
         names: full names of the nodes that will be started.
         environ: for the domain and the range of discovery.
+        namespace: of the stack; one with another namespace is no other of this one.
 
     Raises:
         ConfigError: there is another stack with one of the parts, or nodes.
     """
     number = domain(environ)
-    mend = "end it, or give this one another ROS_DOMAIN_ID"
+    mend = "end it, or give this one another namespace:= or ROS_DOMAIN_ID"
+    where = f"ROS domain {number}{f' below {namespace}' if namespace else ''}"
     with contextlib.ExitStack() as held:
         for part in sorted(set(parts) - {"monitor"}):
-            file = held.enter_context(open(_claim_file(number, part), "rb"))
+            file = held.enter_context(open(_claim_file(number, part, namespace), "rb"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConfigError(f"another stack runs in ROS domain {number} on this machine; {mend}") from None
+                raise ConfigError(f"another stack runs in {where} on this machine; {mend}") from None
         if environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET") not in ("LOCALHOST", "OFF"):
             there = sorted(set(names) & _nodes_in_graph(set(names)))
             if there:
@@ -116,9 +120,9 @@ def alone(parts: Iterable[str], names: Iterable[str], environ: Mapping[str, str]
         yield
 
 
-def _claim_file(number: int, part: str) -> Path:
+def _claim_file(number: int, part: str, namespace: str) -> Path:
     """The file that is locked; one that another user made serves as well."""
-    path = Path(tempfile.gettempdir()) / f"ir-stack-domain-{number}-{part}.lock"
+    path = Path(tempfile.gettempdir()) / f"ir-stack-domain-{number}-{part}{namespace.replace('/', '.')}.lock"
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o644))
     return path

@@ -199,7 +199,8 @@ def command(spec: NodeSpec, run_directory: Path) -> list[str]:
         file.write_text(yaml.safe_dump({spec.full_name: {"ros__parameters": spec.parameters}}))
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; set ROS_LOG_DIR to a folder with room") from None
-    names = ["-r", f"__node:={spec.name}", "-r", f"__ns:={spec.namespace}"]
+    rules = {"__node": spec.name, "__ns": spec.namespace, **spec.remaps}
+    names = [word for old, new in rules.items() for word in ("-r", f"{old}:={new}")]
     level = ["--log-level", spec.log_level] if spec.log_level else []
     return [*guarded, installed(spec), *spec.arguments, "--ros-args", *names, "--params-file", str(file), *level]
 

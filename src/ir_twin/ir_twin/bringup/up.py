@@ -52,7 +52,7 @@ def _run(words: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
     parts, names = {spec.part for spec in stack.nodes}, [spec.full_name for spec in stack.nodes]
-    with start_checks.alone(parts, names, os.environ):
+    with start_checks.alone(parts, names, os.environ, arguments.namespace):
         print("\n".join([f"logs: {directory}", *stack.notes]), file=sys.stderr, flush=True)
         return supervisor.run()
 
