@@ -95,6 +95,7 @@ class Simulation:
         for view in self.views.values():
             view.seed(self.seed)
         self._streams = self._make_streams()
+        self._next_due = self._first_due()
         self._contact_streams = [stream for stream in self._streams if stream.kind == "contact"]
         self._bumped: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
         for name in self.views:
@@ -152,16 +153,15 @@ class Simulation:
     def next_output_step(self) -> int:
         """The next step at whose end something may be reported; before it nothing is."""
         check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
-        return min(check, min((stream.due for stream in self._streams), default=check))
+        return min(check, self._next_due)
 
     def step(self, count: int, sink: Sink | None = None) -> None:
         """Runs physics steps; what sensors report meanwhile goes to `sink`."""
         end = self.steps + count
         while self.steps < end:
-            event = min((stream.due for stream in self._streams), default=end)
             check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
-            self._run(min(end, event, check) - self.steps)
-            if self.steps == event or self.steps == check:
+            self._run(min(end, self._next_due, check) - self.steps)
+            if self.steps in (self._next_due, check):
                 self._report(sink)
 
     def sensors(self, name: str) -> Sensors:
@@ -259,6 +259,7 @@ class Simulation:
         if sink is None:
             for stream in due:
                 stream.advance()
+            self._next_due = self._first_due()
             return
         bumped = self._bumps()
         for stream in self._contact_streams:
@@ -272,6 +273,11 @@ class Simulation:
             stream.advance()
             if stream.kind != "contact":
                 self._emit(stream, self._value(stream), sink)
+        self._next_due = self._first_due()
+
+    def _first_due(self) -> int:
+        """The step of the next periodic reading of any sensor."""
+        return min((stream.due for stream in self._streams), default=_NEVER)
 
     def _bumps(self) -> dict[str, set[tuple[int, int]]]:
         """By robot, the pairs of geoms by which it touches anything but the ground."""
@@ -300,4 +306,5 @@ class Simulation:
         sink(Reading(*names, self.nanoseconds, value))
 
 
+_NEVER = 2**63 - 1
 _BAD = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
