@@ -12,7 +12,7 @@ import base64
 from typing import Any
 
 import numpy as np
-from _slicing_runs import kept
+from _kept_pieces import kept
 from numpy.typing import NDArray
 
 from ir_slicing.learning.agents import rules

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _slicing_runs import kept
+from _kept_pieces import kept
 from _slicing_worlds import AGENT_SOURCES, PAPER_LOAD, bound, learn, sizes, world
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _slicing_runs import kept
+from _kept_pieces import kept
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _slicing_runs import kept
+from _kept_pieces import kept
 from _slicing_worlds import AGENT_SOURCES, CONFIG, LEARNT, PAPER_LOAD, learn, sizes, without_forecast, world
 from harness import Axis, Goal, Options, Result, interval, main
 

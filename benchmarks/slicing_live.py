@@ -1,30 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A load step on one slice of the live stack: time to recover its latency bound, and what the other slices lost.
+"""A load step on one slice of the stack: time to recover its latency bound, and what the other slices lost.
 
+Radio, slice manager and, for the learned policy, the slice agents are those of a run in the model's time, so a run
+repeats to the last digit; agents learn one update a report, as there.
+Traffic has random arrivals; everything is read from the radio's reports.
 Runs that are done are kept, so that one which was stopped goes on where it was.
-
-Relay, slice manager and, for the learned policy, the slice agents run as processes, as in the bringup; traffic comes
-from publishers of random arrivals through the real topics. Everything is read from the radio's reports.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 import yaml
-from _slicing_runs import kept
+from _kept_pieces import kept
 from harness import Axis, Goal, Options, Result, interval, main
 from numpy.typing import NDArray
+from rclpy.serialization import serialize_message
+from std_msgs.msg import UInt8MultiArray
 
+from ir_lab.model_time.agenda import NANOSECONDS, Agenda
+from ir_lab.model_time.bus import Bus
+from ir_lab.model_time.radio_side import RadioPart
+from ir_lab.model_time.ros_samples import CellReportSample
+from ir_lab.model_time.ros_slicing_side import AgentsPart, ManagerPart
+from ir_radio.engine.relay_config import RelayConfig, load_radio
+from ir_radio.engine.relay_engine import RelayEngine
+from ir_slicing.allocation.slice_loads import LoadReader
 from ir_slicing.learning.agent_weights import TRAINED, digest, load
+from ir_slicing.live.agents_engine import AgentsEngine
+from ir_slicing.live.slice_agent_config import SliceAgentsConfig
+from ir_slicing.manager.manager_config import ManagerConfig
+from ir_slicing.manager.manager_engine import ManagerEngine
 
 POLICIES = ("learned", "proportional", "static")
 ROBOTS = {"near": 8.0, "middle": 12.0, "far": 16.0}
@@ -40,15 +52,13 @@ SLICES = {
 """Guaranteed rate bit/s, bound s, offered bit/s, message B."""
 CARRIER = {"bandwidth": 5e6, "resource_blocks": 25, "tx_power": 0.0}
 REPORT_PERIOD = 0.2
-SOURCES = ("agents", "federation", "forecaster", "../allocation", "../live", "../manager", "../ros")
+SOURCES = (
+    "agents", "federation", "forecaster", "../allocation", "../live", "../manager", "../orchestration",
+    "../../../ir_radio/ir_radio", "../../../ir_lab/ir_lab/model_time",
+)  # fmt: skip
 LATER = "others' delay after"
 HELD = 5
 """Reports in a row within the bound that count as recovered."""
-MODULES = {
-    "manager": "ir_slicing.ros.manager_node",
-    "relay": "ir_radio.ros.relay_node",
-    "agents": "ir_slicing.ros.slice_agents_node",
-}
 
 
 @dataclass
@@ -56,7 +66,7 @@ class Record:
     """Reports of one run; lists have one entry for each report.
 
     Attributes:
-        time: s of the wall clock.
+        time: s of simulated time.
         delay: slice -> p99 of the report period, s; NaN where nothing was delivered.
         met: slice -> the bound was met and nothing was dropped.
         blocks: slice -> RB.
@@ -81,125 +91,109 @@ def slices_file(folder: Path) -> Path:
     return path
 
 
-def processes(policy: str, seed: int, folder: Path) -> list[subprocess.Popen[bytes]]:
-    """Relay, manager and agents of one run."""
-    file = slices_file(folder)
-    parameters: dict[str, dict[str, Any]] = {
-        "relay": {"slices_file": file, "robots": f"[{', '.join(ROBOTS)}]"},
-        "manager": {"slices_file": file, "policy": policy, "federation_period": 5.0},
-    }
-    if policy == "learned":
-        parameters["agents"] = {"seed": seed}
-    started = []
-    for name, given in parameters.items():
-        words = [word for key, value in given.items() for word in ("-p", f"{key}:={value}")]
-        code = f"from {MODULES[name]} import main; main()"
-        log = (folder / f"{name}.log").open("wb")
-        started.append(subprocess.Popen([sys.executable, "-c", code, "--ros-args", *words], stdout=log, stderr=log))
-    return started
+class Payload(NamedTuple):
+    """A message of which only the size counts."""
+
+    bytes_: int
+
+    def message(self) -> Any:
+        """The ROS message of that size: nobody asks for it."""
+        raise NotImplementedError
+
+    def size(self) -> int:
+        """B on the wire."""
+        return self.bytes_
 
 
 class Load:
     """Publishes messages of random arrivals (exponential, seeded) on the robots' side.
 
     Args:
-        node: owner of the publishers.
+        agenda, bus: of the run.
         seed: of the arrivals.
+
+    Attributes:
+        offered: bit/s of each slice over its robots; a change holds from the next arrival on.
     """
 
-    def __init__(self, node: Any, seed: int) -> None:
-        from nav_msgs.msg import Odometry
-        from rclpy.serialization import serialize_message
-        from std_msgs.msg import UInt8MultiArray
-
+    def __init__(self, agenda: Agenda, bus: Bus, seed: int) -> None:
+        self._agenda, self._bus = agenda, bus
         self._rng = np.random.default_rng(seed)
-        self._poses = []
-        for robot, distance in ROBOTS.items():
-            pose = Odometry()
-            pose.pose.pose.position.x = distance
-            self._poses.append((node.create_publisher(Odometry, f"/{robot}/odom", 5), pose))
-        self._flows = {
-            (robot, name): (
-                node.create_publisher(UInt8MultiArray, f"/{robot}/{name}", 100),
-                serialize_message(UInt8MultiArray(data=bytes(int(one["size"])))),
-            )
-            for robot in ROBOTS
-            for name, one in SLICES.items()
-        }
-        now = time.monotonic()
-        self._due = dict.fromkeys(self._flows, now)
-        self._pose_due = now
         self.offered = {name: one["offered"] for name, one in SLICES.items()}
+        for robot in ROBOTS:
+            for name, one in SLICES.items():
+                message = UInt8MultiArray(data=bytes(int(one["size"])))
+                self._next(robot, name, Payload(len(serialize_message(message))))
 
-    def publish(self) -> None:
-        """Everything that is due by now."""
-        now = time.monotonic()
-        if now >= self._pose_due:
-            self._pose_due = now + 0.1
-            for publisher, pose in self._poses:
-                publisher.publish(pose)
-        for (robot, name), (publisher, data) in self._flows.items():
-            while self._due[robot, name] <= now:
-                publisher.publish(data)
-                mean = 8.0 * SLICES[name]["size"] * len(ROBOTS) / self.offered[name]
-                self._due[robot, name] += self._rng.exponential(mean)
+    def _next(self, robot: str, name: str, payload: Payload) -> None:
+        mean = 8.0 * SLICES[name]["size"] * len(ROBOTS) / self.offered[name]
+        wait = max(round(self._rng.exponential(mean) * NANOSECONDS), 1)
+        self._agenda.at(self._agenda.now + wait, self._arrive, robot, name, payload)
+
+    def _arrive(self, robot: str, name: str, payload: Payload) -> None:
+        self._bus.publish(f"/{robot}/{name}", payload)
+        self._next(robot, name, payload)
+
+
+class Stack:
+    """Radio, slice manager and, for the learned policy, the slices' agents, as a run in the model's time has them.
+
+    Args:
+        policy: of the manager.
+        seed: of the arrivals, the agents and the radio.
+        slices: file of the slices.
+    """
+
+    def __init__(self, policy: str, seed: int, slices: Path) -> None:
+        self.agenda = Agenda()
+        self.bus = Bus(self.agenda)
+        config = RelayConfig(slices_file=str(slices), robots=tuple(ROBOTS), seed=seed)
+        carrier, links = load_radio(config)
+        relay = RelayEngine(carrier, config.robots, links, seed=seed, edge_namespace=config.edge_namespace)
+        starts = {robot: (distance, 0.0, 0.0) for robot, distance in ROBOTS.items()}
+        radio = RadioPart(
+            self.agenda, self.bus, relay, config.pose_topic, config.pose_rate, 1.0 / REPORT_PERIOD, starts
+        )
+        managed = ManagerConfig(slices_file=slices, policy=policy, federation_period=5.0)  # type: ignore[arg-type]
+        manager = ManagerPart(self.agenda, self.bus, ManagerEngine(managed, 0), radio, say)
+        if policy == "learned":
+            agents = AgentsEngine(SliceAgentsConfig(seed=seed))
+            AgentsPart(self.bus, agents, manager, carrier.resource_blocks, say)
+        self.load = Load(self.agenda, self.bus, seed)
+
+    def run_to(self, seconds: float) -> None:
+        """Simulated time goes on to an instant."""
+        while self.agenda.next <= seconds * NANOSECONDS:
+            self.agenda.run_next()
+
+
+def say(line: str) -> None:
+    """Tells what the parts warn of."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def measure(policy: str, seed: int, before: float, after: float) -> tuple[Record, float]:
     """One run: the reports, and the time of the step."""
-    import rclpy
-
-    from ir_common.ros_executor import LeanExecutor
-    from ir_common.ros_node import LATCHED, RELIABLE
-    from ir_interfaces.msg import Allocation, CellReport
-    from ir_slicing.allocation.slice_loads import LoadReader
-    from ir_slicing.ros.ros_cell_reports import report_from_message
-
-    record, reader, decided = Record(), LoadReader(), set()
+    torch.set_num_threads(1)  # more would make sums whose order depends on the host
+    record, reader = Record(), LoadReader()
     bounds = {name: one["max_latency"] for name, one in SLICES.items()}
 
-    def on_report(report: CellReport) -> None:
-        loads = reader.read(report_from_message(report), bounds)
+    def on_report(sample: CellReportSample) -> None:
+        loads = reader.read(sample.report, bounds)
         if loads.keys() >= SLICES.keys():
-            record.time.append(time.monotonic())
-            for row in report.slices:
+            record.time.append(sample.report.time / NANOSECONDS)
+            for row in sample.report.slices:
                 record.delay[row.slice].append(row.recent_delay.p99)
                 record.met[row.slice].append(not loads[row.slice].missed)
                 record.blocks[row.slice].append(row.resource_blocks)
 
     with tempfile.TemporaryDirectory() as folder:
-        children = processes(policy, seed, Path(folder))
-        rclpy.init()
-        node, executor = rclpy.create_node("load"), LeanExecutor()
-        executor.add_node(node)
-        try:
-            node.create_subscription(CellReport, "/radio/report", on_report, RELIABLE)
-            node.create_subscription(Allocation, "/slicing/allocation", lambda m: decided.update(m.policies), LATCHED)
-            load = Load(node, seed)
-
-            def go_on(until: float) -> None:
-                while time.monotonic() < until:
-                    load.publish()
-                    executor.spin_once(0.002)
-
-            patience = time.monotonic() + 120.0
-            while not (record.time and policy in decided):
-                go_on(time.monotonic() + 0.1)
-                if time.monotonic() > patience or any(child.poll() is not None for child in children):
-                    logs = "\n".join(path.read_text()[-500:] for path in Path(folder).glob("*.log"))
-                    raise RuntimeError(f"the stack did not come up with policy {policy}:\n{logs}")
-            go_on(time.monotonic() + before)
-            step = time.monotonic()
-            load.offered[STEPPED] = STEP[1]
-            go_on(step + after)
-        finally:
-            for child in children:
-                child.terminate()
-            for child in children:
-                child.wait()
-            executor.shutdown()
-            node.destroy_node()
-            rclpy.try_shutdown()
+        stack = Stack(policy, seed, slices_file(Path(folder)))
+        stack.bus.listen("/radio/report", on_report)
+        step = before + REPORT_PERIOD / 2  # the radio does not report at the very instant
+        stack.run_to(step)
+        stack.load.offered[STEPPED] = STEP[1]
+        stack.run_to(step + after)
     return record, step
 
 
@@ -255,7 +249,6 @@ def piece(policy: str, seed: int, before: float, after: float, grid: NDArray[np.
 
 def run(options: Options) -> Result:
     """All policies on the same arrivals, seed by seed."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)  # not that of a stack which runs beside it
     before, after = (3.0, 5.0) if options.quick else (12.0, 10.0)
     grid = np.arange(-2.0, after - 0.5, REPORT_PERIOD)
     about = {"slices": SLICES, "carrier": CARRIER, "robots": ROBOTS, "step": STEP, "times": [before, after]}
@@ -322,4 +315,4 @@ def summary(found: dict[str, dict[str, list[Any]]], grid: NDArray[np.float64], b
 
 
 if __name__ == "__main__":
-    main("slicing-live", run, quick_seeds=1)
+    main("slicing-live", run, seeds=10, quick_seeds=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from _slicing_runs import kept
+from _kept_pieces import kept
 from harness import Axis, Goal, Options, Result, interval, main
 
 from ir_slicing.learning.agents import rules

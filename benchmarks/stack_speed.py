@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy, as `ir_lab` has it in a run of its own
+
 import tempfile
 from pathlib import Path
 

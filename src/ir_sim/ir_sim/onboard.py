@@ -7,7 +7,8 @@ The live node (`robots_node`) and a simulation in one process feed the same obje
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class OnBoard:
     def _clear(self) -> None:
         self._odometry: Odometry | None = None
         self._odometry_at = 0
-        self._sensors = Sensors()
+        self._sensed: dict[str, Any] = {}  # fields of `Sensors`; those of a control step are made then
         self._touched: frozenset[str] = frozenset()
 
     @property
@@ -145,7 +146,7 @@ class OnBoard:
             self._take_joint_states(value)
         elif isinstance(value, Scan):
             bearings = value.low + value.step * np.arange(len(value.ranges), dtype=np.float64)
-            self._sensors = replace(self._sensors, ranges=value.ranges, bearings=bearings)
+            self._sensed.update(ranges=value.ranges, bearings=bearings)
         elif isinstance(value, tuple):
             self._take_contacts(nanoseconds, value)
 
@@ -156,8 +157,7 @@ class OnBoard:
         if self._odometry is not None and not self.idle and nanoseconds > self._odometry_at:
             self.counters.distance += float(np.linalg.norm(value.position - self._odometry.position))
         self._odometry, self._odometry_at = value, nanoseconds
-        self._sensors = replace(
-            self._sensors,
+        self._sensed.update(
             position=value.position,
             orientation=value.orientation,
             linear_velocity=value.linear,
@@ -177,9 +177,7 @@ class OnBoard:
         if missing:
             raise ValueError(f"joint states lack {sorted(missing)}")
         order = [value.names.index(joint) for joint in self.task.joint_names]
-        self._sensors = replace(
-            self._sensors, joint_positions=value.positions[order], joint_velocities=value.velocities[order]
-        )
+        self._sensed.update(joint_positions=value.positions[order], joint_velocities=value.velocities[order])
 
     def _take_contacts(self, nanoseconds: int, touches: tuple[Touch, ...]) -> None:
         """Takes all present contacts; counts those with a body that was not touched before, the ground excluded."""
@@ -193,7 +191,7 @@ class OnBoard:
         self.counters.collisions += len(others.keys() - self._touched)
         self._touched = frozenset(others)
         bearings = [self._bearing(touch.position) for touch in others.values()]
-        self._sensors = replace(self._sensors, bumps=np.array(bearings))
+        self._sensed["bumps"] = np.array(bearings)
 
     def _bearing(self, position: Array) -> float:
         if self._odometry is None:
@@ -215,7 +213,7 @@ class OnBoard:
         self._due = (nanoseconds // self._period + 1) * self._period
         if not self._episode.running:
             return (self._begin(),)
-        step = self._episode.advance(self._sensors, self._action)
+        step = self._episode.advance(Sensors(**self._sensed), self._action)
         self._count(step)
         if step.ended and not self.needs_reset:
             return step, self._begin()
@@ -232,7 +230,7 @@ class OnBoard:
 
     def _begin(self) -> Step:
         self.counters.episodes += 1
-        return self._episode.begin(self._sensors)
+        return self._episode.begin(Sensors(**self._sensed))
 
     def _count(self, step: Step) -> None:
         self.counters.steps += 1

@@ -109,13 +109,14 @@ class RobotView:
         description, drive = self.robot.description.drive, self.drive
         if description is None or drive is None:
             return
-        wanted = np.clip(drive.wanted, description.velocity_low, description.velocity_high)
-        drive.wanted = wanted
-        low, high = description.acceleration_low * time_step, description.acceleration_high * time_step
-        drive.given = np.where(
-            np.abs(wanted - drive.given) <= np.abs(high), wanted, drive.given + np.clip(wanted - drive.given, low, high)
-        )
-        forward, turn = drive.given
+        wanted, given = drive.wanted.tolist(), drive.given.tolist()
+        for i in range(2):  # two numbers each: faster as such than as arrays
+            wanted[i] = min(max(wanted[i], float(description.velocity_low[i])), float(description.velocity_high[i]))
+            change, most = wanted[i] - given[i], float(description.acceleration_high[i]) * time_step
+            least = float(description.acceleration_low[i]) * time_step
+            given[i] = wanted[i] if abs(change) <= abs(most) else given[i] + min(max(change, least), most)
+        drive.wanted, drive.given = np.array(wanted), np.array(given)
+        forward, turn = given
         for joints, side in ((description.left, -1.0), (description.right, 1.0)):
             speed = (forward + side * turn * description.separation / 2) / description.radius
             for joint in joints:

@@ -96,6 +96,7 @@ class Simulation:
         for view in self.views.values():
             view.seed(self.seed)
         self._streams = self._make_streams()
+        self._next_due = self._first_due()
         self._contact_streams = [stream for stream in self._streams if stream.kind == "contact"]
         self._bumped: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
         self._half_done = False
@@ -153,7 +154,7 @@ class Simulation:
     def next_report(self) -> int:
         """The step before which no reading is made."""
         check = (self.steps // CONTACT_CHECK + 1) * CONTACT_CHECK
-        return min([check, *(stream.due for stream in self._streams)])
+        return min(check, self._next_due)
 
     def step(self, count: int, sink: Sink | None = None) -> None:
         """Runs physics steps; what sensors report meanwhile goes to `sink`."""
@@ -265,6 +266,7 @@ class Simulation:
         if sink is None:
             for stream in due:
                 stream.advance()
+            self._next_due = self._first_due()
             return
         bumped = self._bumps()
         for stream in self._contact_streams:
@@ -278,6 +280,11 @@ class Simulation:
             stream.advance()
             if stream.kind != "contact":
                 self._emit(stream, self._value(stream), sink)
+        self._next_due = self._first_due()
+
+    def _first_due(self) -> int:
+        """The step of the next periodic reading of any sensor."""
+        return min((stream.due for stream in self._streams), default=_NEVER)
 
     def _bumps(self) -> dict[str, set[tuple[int, int]]]:
         """By robot, the pairs of geoms by which it touches anything but the ground."""
@@ -306,4 +313,5 @@ class Simulation:
         sink(Reading(*names, self.nanoseconds, value))
 
 
+_NEVER = 2**63 - 1
 _BAD = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)

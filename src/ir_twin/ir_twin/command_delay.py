@@ -30,28 +30,34 @@ class CommandDelay:
     def __init__(self) -> None:
         self.steps = 0
         self._sent: OrderedDict[int, Array] = OrderedDict()
+        self._numbers: dict[int, list[float]] = {}  # of each of them: a few numbers are compared faster than arrays
         self._late: deque[int] = deque(maxlen=WINDOW)
         self._episode = -1
 
     def sent(self, step: int, action: Array) -> None:
         """Takes in what was sent last in answer to the state of ``step`` [num_action], clipped to its bounds."""
-        self._sent[step] = action
+        self._sent[step], self._numbers[step] = action, action.tolist()
         self._sent.move_to_end(step)
         if len(self._sent) > KEPT:
-            self._sent.popitem(last=False)
+            oldest, _ = self._sent.popitem(last=False)
+            del self._numbers[oldest]
 
     def arrived(self, episode: int, step: int, action: Array) -> None:
         """Takes in the action [num_action] that a state reports; nothing is learnt from one that was sent twice."""
         if episode != self._episode:
             self._episode = episode
             self._sent.clear()
+            self._numbers.clear()
         if step == 0:
             return
-        matches = [j for j, sent in self._sent.items() if np.abs(sent - action).max() < _SAME]
+        numbers = action.tolist()
+        first = numbers[0]
+        matches = [j for j, sent in self._numbers.items() if abs(sent[0] - first) < _SAME and _same(sent, numbers)]
         if len(matches) == 1 and matches[0] < step:
             self._late.append(step - 1 - matches[0])
             if len(self._late) == WINDOW:
-                self.steps = int(np.median(self._late))
+                ordered = sorted(self._late)
+                self.steps = (ordered[WINDOW // 2 - 1] + ordered[WINDOW // 2]) // 2  # the median, rounded down
 
     def on_their_way(self, step: int) -> list[Array] | None:
         """The actions in force in the `steps` control steps after the state of ``step``, as far as can be known.
@@ -65,6 +71,10 @@ class CommandDelay:
                 return None
             actions.append(self._sent[max(earlier)])
         return actions
+
+
+def _same(one: list[float], other: list[float]) -> bool:
+    return all(abs(a - b) < _SAME for a, b in zip(one, other, strict=True))
 
 
 class Trial:

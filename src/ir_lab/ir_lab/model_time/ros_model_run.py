@@ -216,7 +216,7 @@ class ModelRun:
     def _follow(self) -> None:
         """Keeps the totals up to date, as the monitor does."""
         totals, bus = self.totals, self._bus
-        bus.listen("/radio/report", lambda sample: totals.update_cell(sample.message()))
+        bus.listen("/radio/report", lambda sample: totals.update_cell(sample.summary()))
         bus.listen("/slicing/allocation", lambda sample: totals.update_allocation(sample.content))
         bus.listen("/slicing/federation", lambda sample: totals.update_federation(sample.content))
         self._agenda.every(round(STATUS_PERIOD * NANOSECONDS), self._take_stock)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.serialization import serialize_message
@@ -125,6 +125,10 @@ class CellReportSample:
     def message(self) -> Any:
         """See `ir_lab.model_time.bus.BusSample`."""
         return report_to_message(self.report, self.carrier, self.sequence)
+
+    def summary(self) -> Any:
+        """The message without its flows and links, which are many: what totals are made of."""
+        return report_to_message(replace(self.report, flows=(), links=()), self.carrier, self.sequence)
 
     def size(self) -> int:
         """See `ir_lab.model_time.bus.BusSample`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pieces of the slicing benchmarks that are kept, so that a long run goes on where it was stopped."""
+"""Pieces of long benchmarks that are kept, so that a run goes on where it was stopped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ def kept(name: str, about: dict[str, Any], sources: tuple[str, ...], make: Calla
         sources: files and folders in `learning` whose text decides, too.
         make: gives plain data.
     """
-    text = json.dumps(about, sort_keys=True, default=str)
-    for source in sources:
-        path = LEARNING / source
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            text += file.read_text()
-    place = KEPT / name / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    return kept_at(place_of(name, about, sources), f"{name} {about.get('piece', '')}", make)
+
+
+def kept_at(place: Path, piece: str, make: Callable[[], Any]) -> Any:
+    """What is in the file of a piece, or what ``make`` gives, which is kept there; ``piece``: what it is called."""
     if place.exists():
         return json.loads(place.read_text())
     began = time.perf_counter()
@@ -40,5 +39,15 @@ def kept(name: str, about: dict[str, Any], sources: tuple[str, ...], make: Calla
     part = place.with_suffix(f".{os.getpid()}")
     part.write_text(json.dumps(made))
     part.replace(place)
-    print(f"{name} {about.get('piece', '')}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    print(f"{piece}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return made
+
+
+def place_of(name: str, about: dict[str, Any], sources: tuple[str, ...]) -> Path:
+    """The file of a piece; arguments as of `kept`."""
+    text = json.dumps(about, sort_keys=True, default=str)
+    for source in sources:
+        path = LEARNING / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            text += file.read_text()
+    return KEPT / name / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
