@@ -176,9 +176,11 @@ class HostTotals:
 
     Attributes:
         message: its `HostReport`; none: no simulator of ours, or none yet.
+        model_time: the run is in the model's time: there is no host in it.
     """
 
     message: Any = None
+    model_time: bool = False
 
     MODELS = 1e-3
     """s of simulated time; commands that are no later than this (p99) took effect when the model says."""
@@ -192,6 +194,8 @@ class HostTotals:
     @property
     def models(self) -> bool | None:
         """Whether commands took effect when the model says; None: not known."""
+        if self.model_time:
+            return True
         if self.message is None or not self.message.commands:
             return None
         return bool(self.message.late_p99 < self.MODELS and not self.message.silent)
@@ -200,6 +204,8 @@ class HostTotals:
     def line(self) -> str:
         """Whether the run's numbers are the model's or the host's, in one line."""
         one = self.message
+        if self.model_time:
+            return "the model's numbers: nothing depends on the host"
         if one is None:
             return "not known whether these are the model's numbers or the host's: no simulator says so"
         if not one.commands:
@@ -214,6 +220,8 @@ class HostTotals:
     def as_dict(self) -> dict[str, Any] | None:
         """The host's part of the report."""
         one = self.message
+        if self.model_time:
+            return {"line": self.line, "models_numbers": self.models}
         if one is None:
             return None
         late = {"p50": one.late_p50, "p99": one.late_p99, "max": one.late_max}

@@ -74,6 +74,7 @@ class ModelRun:
         torch.set_num_threads(1)  # more would make sums whose order depends on the host
         self._arguments = arguments
         self.totals = RunTotals(arguments.stack.names)
+        self.totals.host.model_time = True
         self.warnings: dict[str, None] = {}
         self._agenda = Agenda()
         self._bus = Bus(self._agenda)
@@ -291,7 +292,6 @@ class ModelRun:
         self._count()
         report = self.totals.as_dict(0.0, {"words": list(self._arguments.words)})
         report["wall_seconds"] = None
-        report["host"] = {"time": "model", "about": "the model's numbers: nothing depends on the host"}
         return report
 
 
