@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ir_radio.books.flow_counters import FlowKey
@@ -239,7 +239,15 @@ def test_lines_account_for_every_byte_and_repeat_from_their_journal(way, calls, 
     same(LineReplay(**json.loads(text[0])[1]), text, reports)
 
 
+_OVERTAKEN = [
+    ("slice", "b", 0.0078125), ("offer", "b", "s", 2521), ("offer", "b", "s", 1), ("slice", "a", 0.0625),
+    *[("offer", "a", "r", 1)] * 4,
+]  # fmt: skip
+"""The first message expires at once, as it cannot make its bound, and the small one behind it leaves at once."""
+
+
 @settings(max_examples=40, deadline=None)
+@example(_OVERTAKEN, [0, 1, *[0] * 6, 253_000])
 @given(steps, st.lists(st.integers(0, 60 * MS), min_size=61, max_size=61))
 def test_delayed_cells_account_for_every_byte_and_repeat_from_their_journal(calls, waits) -> None:
     trace = DelayTrace(np.array([0.0, 0.01, 0.02]), np.array([0.02, 0.001, 0.04]))

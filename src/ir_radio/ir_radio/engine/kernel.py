@@ -270,8 +270,10 @@ def next_event(t: Tables) -> int:
                 best = cell[0].bandwidth * cell[0].efficiency if cell[0].coherence > 0 else links[queue.link].rate
                 blocks = float(cell[0].blocks) if whole else max(slices[s].blocks, queue.granted)
                 start = cell[0].next if slices[s].urllc or queue.block > 0.0 else next_slot
+                # the first of several urllc messages may expire at once, and the next one be of any size
+                left = 0.0 if slices[s].urllc and queue.unsent != queue.tail else queue.left
                 if blocks * best > 0.0:
-                    end = start + 1 + int(min(queue.left / (blocks * best) * 1e9, 1e17))
+                    end = start + 1 + int(min(left / (blocks * best) * 1e9, 1e17))
                     soonest = min(soonest, (-(-end // slot) * slot if whole else end) + cell[0].latency)
             q = queue.next
     return max(min(soonest, _through(t)), cell[0].now + 1)
