@@ -1,27 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Falls and collisions of the live fleet, the twin off and enforcing, at three qualities of the radio.
+"""Falls and collisions of a fleet that explores, the twin off and enforcing, at three qualities of the radio.
 
-The fleet explores: its trained policies hardly ever fall, but robots that still learn try other actions, too. The twin
-has learnt from the same fleet beforehand, in sessions of its own at each quality, and learns on in every run.
+The whole stack runs in the model's time, so a run repeats to the last digit.
+The trained policies hardly ever fall; `exploration` adds noise to their actions, as of robots that still learn.
+The twin has learnt from the same fleet beforehand, in sessions of its own at each quality, on other seeds.
+In the runs that are measured it judges as practice left it and learns nothing, so that one network is behind all seeds.
+The rule that is shipped (`config/twin/risk_to_go.yaml`) is held against no twin at each exploration, and the other
+rules at the largest.
+Runs that are done are kept, so that one which was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import hashlib
 import shutil
-import subprocess
 import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from ament_index_python.packages import get_package_prefix
+from _kept_pieces import ROOT, kept_at, place_of
+from _stack_runs import simulate
 from harness import Axis, Goal, Options, Result, interval, main
 
-ROOT = Path(__file__).resolve().parents[1]
-TWINS = ("off", "enforce")
+NAME = "twin-fleet"
+JOBS = 2
 QUALITIES: dict[str, dict[str, Any]] = {
     "good": {},
     "loaded": {"bandwidth": 1.08e6, "resource_blocks": 6, "air": {"scheduler": "fifo"}},
@@ -32,137 +41,235 @@ narrow carrier; poor: a weak, fading signal and LTE's wait for a grant, so that 
 GUARANTEED = {"good": 1.0, "loaded": 0.025, "poor": 0.02}
 """Part of the slices' rates that is guaranteed then: more would not be admitted."""
 ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
+EXPLORATIONS = (0.0, 0.1, 0.3)
+SHIPPED = "risk_to_go"
+RULES: dict[str, dict[str, Any]] = {
+    SHIPPED: yaml.safe_load((ROOT / "config" / "twin" / "risk_to_go.yaml").read_text()),
+    "risk": yaml.safe_load((ROOT / "config" / "twin" / "risk.yaml").read_text()),
+    "reward": {"rule": "reward", "preset": "live"},
+}
+"""Settings of the twin by rule."""
+PRACTISED = {SHIPPED: SHIPPED, "risk": SHIPPED, "reward": "reward"}
+"""Rule under which the networks of a rule have practised: those of a preset are the same whoever judges by them."""
 DURATION, QUICK_DURATION = 60, 4
-"""Simulated seconds of a run."""
-EXPLORATION = 0.3
+"""Simulated seconds of a run and of a session of practice."""
 PRACTICE = [(quality, twin) for twin in ("shadow", "enforce") for quality in QUALITIES]
-"""Quality and twin of the sessions, each of a run's duration, in which the twin learns before anything is measured."""
-PRACTICE_SEED = 100
+PRACTICE_SEED, PRACTICE_EXPLORATION = 100, 0.3
+LEARNING = {"practice": 50, "measured": 0}
+"""Gradient steps of the twin's learner for a simulated second; 50 is the default of `./ir simulate`."""
+FEWER = 0.6
+"""Part of the falls and collisions that the twin should prevent where robots explore."""
+PACKAGES = ("ir_common", "ir_sim", "ir_radio", "ir_dynamics", "ir_slicing", "ir_twin")
+PARTS = ("ir_lab/ir_lab/model_time", "ir_drl/ir_drl/policies", "ir_drl/ir_drl/controller.py")
+SOURCES = tuple(f"../../../{path}" for path in (*(f"{package}/{package}" for package in PACKAGES), *PARTS))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run that is measured; `rule` is off where there is no twin."""
+
+    quality: str
+    exploration: float
+    rule: str
+    seed: int
+    duration: int
 
 
 def run(options: Options) -> Result:
-    """Every quality, twin and seed in turn, so that a slow hour meets all of them alike."""
+    """Practice first, then all runs, seed by seed, so that one which is stopped has whole seeds."""
     duration = QUICK_DURATION if options.quick else DURATION
-    qualities = ["good"] if options.quick else list(QUALITIES)
-    runs = [(quality, twin) for quality in qualities for twin in TWINS]
-    reports: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in runs}
-    calm: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in runs}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        practised = practise(folder, PRACTICE[:1] if options.quick else PRACTICE, duration)
-        for seed in options.seed_list:
-            for quality, twin in runs:
-                reports[quality, twin].append(measure(folder, quality, twin, seed, duration, EXPLORATION))
-        if not options.quick:
-            for quality, twin in runs:
-                calm[quality, twin].append(measure(folder, quality, twin, options.seed_list[0], duration, 0.0))
-    counts = {key: [mishaps(report) for report in reports[key]] for key in runs}
-    series = {
-        f"twin {twin}": interval([[sum(counts[q, twin][s]) for q in qualities] for s in range(options.seeds)])
-        for twin in TWINS
-    }
-    return Result(
-        x=Axis("radio", "", qualities),
-        y=f"falls and collisions of the fleet in {duration} s",
-        series=series,
-        parameters={
-            "duration_seconds": duration,
-            "twin_settings": "risk_to_go.yaml",
-            "exploration": EXPLORATION,
-            "practice": {"sessions": PRACTICE, "hopper_falls": practised},
-            "carriers": {quality: QUALITIES[quality] for quality in qualities},
-            "guaranteed": GUARANTEED,
-        },
-        goals=[_goal(quality, counts) for quality in qualities],
-        tables={
-            f"{quality}, twin {twin}{without}": _table(of[quality, twin])
-            for of, without in ((reports, ""), (calm, ", without exploration"))
-            for quality, twin in runs
-            if of[quality, twin]
-        },
-    )
+    sessions = PRACTICE[:1] if options.quick else PRACTICE
+    asked = cases(options.seed_list, duration, options.quick)
+    practice = sorted({PRACTISED[case.rule] for case in asked if case.rule != "off"})
+    # all places before anything runs: what they are named after must be the code that runs
+    places = {rule: place_of(NAME, about_practice(rule, sessions, duration), SOURCES) for rule in practice}
+    runs = [(case, place_of(NAME, about_case(case, sessions), SOURCES), folder_of(case, places)) for case in asked]
+    with ProcessPoolExecutor(JOBS, mp_context=get_context("spawn")) as pool:
+        given = [(rule, sessions, duration, place) for rule, place in places.items()]
+        practised = dict(zip(places, pool.map(practise, given), strict=True))
+        found = dict(zip(asked, pool.map(measure, runs), strict=True))
+    by: dict[tuple[str, float, str], list[dict[str, Any]]] = {}
+    for case, one in found.items():
+        by.setdefault((case.quality, case.exploration, case.rule), []).append(one)
+    return result(by, practised, duration)
 
 
-def practise(folder: Path, sessions: list[tuple[str, str]], duration: float) -> list[int]:
-    """The twin learns from the exploring fleet; returns the hopper's falls in each session."""
-    falls = []
-    for session, (quality, twin) in enumerate(sessions):
-        report = live(folder, folder / "practised", quality, twin, PRACTICE_SEED + session, duration, EXPLORATION)
-        falls.append(report["robots"]["hopper"]["falls"])
-        print(f"practice {session + 1}, {quality}, {twin}: hopper falls {falls[-1]}", flush=True)
+def folder_of(case: Case, places: dict[str, Path]) -> Path | None:
+    """The checkpoints that a run begins with; None without a twin."""
+    return checkpoints_of(places[PRACTISED[case.rule]]) if case.rule in PRACTISED else None
+
+
+def cases(seeds: Iterable[int], duration: int, quick: bool) -> list[Case]:
+    """Every run that is measured."""
+    qualities = ["good"] if quick else list(QUALITIES)
+    explorations = EXPLORATIONS[-1:] if quick else EXPLORATIONS
+    return [
+        Case(quality, exploration, rule, seed, duration)
+        for seed in seeds
+        for quality in qualities
+        for exploration in explorations
+        for rule in ("off", *RULES)
+        if exploration == EXPLORATIONS[-1] or rule in ("off", SHIPPED)
+    ]
+
+
+def practise(given: tuple[str, list[tuple[str, str]], int, Path]) -> list[int]:
+    """The twin learns from the exploring fleet under a rule; returns the hopper's falls in each session."""
+    rule, sessions, duration, place = given
+
+    def made() -> list[int]:
+        shutil.rmtree(checkpoints_of(place), ignore_errors=True)
+        falls = []
+        for number, (quality, twin) in enumerate(sessions):
+            words = [f"twin:={twin}", f"learning_steps:={LEARNING['practice']}", f"duration:={duration}"]
+            words += [f"seed:={PRACTICE_SEED + number}", f"exploration:={PRACTICE_EXPLORATION}"]
+            report = simulated(quality, rule, words, checkpoints_of(place))
+            falls.append(report["robots"]["hopper"]["falls"])
+        return falls
+
+    falls: list[int] = kept_at(place, f"{NAME} practice {rule}", made)
     return falls
 
 
-def measure(folder: Path, quality: str, twin: str, seed: int, duration: float, exploration: float) -> dict[str, Any]:
-    """The report of one run, for which the twin is as it was after practice."""
-    shutil.rmtree(folder / "measured", ignore_errors=True)
-    shutil.copytree(folder / "practised", folder / "measured")
-    report = live(folder, folder / "measured", quality, twin, seed, duration, exploration)
-    said = dict(zip(ROBOTS, mishaps(report), strict=True))
-    print(f"{quality:7s} twin {twin:8s} seed {seed} exploration {exploration:g}: {said}", flush=True)
-    return report
+def checkpoints_of(place: Path) -> Path:
+    """The folder with what was learnt, beside the file of a practice."""
+    return place.with_suffix(".checkpoints")
 
 
-def mishaps(report: dict[str, Any]) -> list[int]:
-    """Collisions or falls of each robot."""
-    return [report["robots"][robot][kind] for robot, kind in ROBOTS.items()]
+def about_practice(rule: str, sessions: list[tuple[str, str]], duration: int) -> dict[str, Any]:
+    """All that practice rests on besides the code."""
+    return {
+        "settings": RULES[rule], "sessions": sessions, "duration": duration, "exploration": PRACTICE_EXPLORATION,
+        "seed": PRACTICE_SEED, "learning": LEARNING["practice"], **world(),
+    }  # fmt: skip
 
 
-def live(
-    folder: Path, checkpoints: Path, quality: str, twin: str, seed: int, duration: float, exploration: float
-) -> dict[str, Any]:
-    """The report of one run of the whole stack."""
-    settings = (ROOT / "config" / "twin" / "risk_to_go.yaml").read_text()
-    (folder / "twin.yaml").write_text(f"{settings}checkpoints: {checkpoints}\n")
-    checkpoints.mkdir(exist_ok=True)
+def about_case(case: Case, sessions: list[tuple[str, str]]) -> dict[str, Any]:
+    """All that a run rests on besides the code."""
+    rule = PRACTISED.get(case.rule)
+    practice = about_practice(rule, sessions, case.duration) if rule else None
+    settings = RULES.get(case.rule)
+    return {**vars(case), "settings": settings, "practice": practice, "learning": LEARNING["measured"], **world()}
+
+
+@cache
+def world() -> dict[str, Any]:
+    """What all runs have in common: carriers, and hashes of worlds, models, policies and slices."""
+    files = [*(ROOT / "worlds").rglob("*.sdf"), *(ROOT / "src" / "ir_drl").rglob("*.npz"), ROOT / "config/slices.yaml"]
+    hashes = {str(file.relative_to(ROOT)): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in sorted(files)}
+    return {"qualities": QUALITIES, "guaranteed": GUARANTEED, "files": hashes}
+
+
+def measure(given: tuple[Case, Path, Path | None]) -> dict[str, Any]:
+    """What is kept of one run, for which the twin is as practice left it; without a folder there is no twin."""
+    case, place, practised = given
+
+    def made() -> dict[str, Any]:
+        words = [f"seed:={case.seed}", f"exploration:={case.exploration}", f"duration:={case.duration}"]
+        words += [f"twin:={'enforce' if practised else 'off'}", f"learning_steps:={LEARNING['measured']}"]
+        with tempfile.TemporaryDirectory() as name:
+            checkpoints = Path(name) / "practised"
+            if practised:
+                shutil.copytree(practised, checkpoints)
+            return shortened(simulated(case.quality, case.rule, words, checkpoints))
+
+    one: dict[str, Any] = kept_at(place, f"{NAME} {' '.join(map(str, vars(case).values()))}", made)
+    return one
+
+
+def simulated(quality: str, rule: str, words: list[str], checkpoints: Path) -> dict[str, Any]:
+    """The report of one run of the whole stack at a quality of the radio."""
     slices = yaml.safe_load((ROOT / "config" / "slices.yaml").read_text())
     slices["carrier"] |= QUALITIES[quality]
     for template in slices["templates"]:
         template["rate"] *= GUARANTEED[quality]
-    (folder / "slices.yaml").write_text(yaml.safe_dump(slices))
-    words = {
-        "slices": folder / "slices.yaml", "twin": twin, "twin_settings": folder / "twin.yaml",
-        "seed": seed, "exploration": exploration,
-        "duration": duration, "report": folder / "report.json", "dashboard": "off", "rendering": "false",
-    }  # fmt: skip
-    up = Path(get_package_prefix("ir_twin")) / "lib" / "ir_twin" / "up"
-    environment = os.environ | {"ROS_DOMAIN_ID": str(20 + seed % 60)}
-    command = [str(up), *(f"{name}:={value}" for name, value in words.items())]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120 + 5 * duration)
-    if done.returncode:
-        raise SystemExit(
-            f"{' '.join(command)}: ended with {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-        )
-    return dict(json.loads((folder / "report.json").read_text()))
+    with tempfile.TemporaryDirectory() as name:
+        files = {"slices": Path(name) / "slices.yaml"}
+        files["slices"].write_text(yaml.safe_dump(slices))
+        if rule in RULES:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            files["twin_settings"] = Path(name) / "twin.yaml"
+            files["twin_settings"].write_text(yaml.safe_dump({**RULES[rule], "checkpoints": str(checkpoints)}))
+        return simulate([*words, *(f"{argument}:={file}" for argument, file in files.items())])[0]
 
 
-def _goal(quality: str, counts: dict[tuple[str, str], list[list[int]]]) -> Goal:
-    off, enforced = (int(np.sum(counts[quality, twin])) for twin in TWINS)
-    return Goal(
-        f"{quality}: falls and collisions with the twin", f"under {off}, those without", enforced, enforced < off
+def shortened(report: dict[str, Any]) -> dict[str, Any]:
+    """Mishaps, reward and verdicts of each robot, and how the radio carried control."""
+    made: dict[str, Any] = {}
+    for robot, kind in ROBOTS.items():
+        one = report["robots"][robot]
+        verdicts = {name: one["verdicts"][name] for name in ("proposals", "vetoed", "untested")}
+        made[robot] = {"mishaps": one[kind], "reward": round(one["reward"], 1), **verdicts}
+    control = report["slices"]["control"]
+    made["control"] = {
+        "delay_p50_seconds": control["delay_seconds"]["p50"],
+        "delay_p99_seconds": control["delay_seconds"]["p99"],
+        "delivered_share": control["delivered"]["messages"] / max(control["offered"]["messages"], 1),
+    }
+    return made
+
+
+def mishaps(one: dict[str, Any]) -> int:
+    """Falls and collisions of the fleet in a run."""
+    return int(sum(one[robot]["mishaps"] for robot in ROBOTS))
+
+
+def result(
+    by: dict[tuple[str, float, str], list[dict[str, Any]]], practised: dict[str, list[int]], duration: int
+) -> Result:
+    """The result's form."""
+    places = list(dict.fromkeys((quality, exploration) for quality, exploration, _ in by))
+    series = {}
+    for rule in ("off", *RULES):
+        columns = [[mishaps(one) for one in by.get((*place, rule), [])] for place in places]
+        found = [interval(np.array(column, float)[:, None]) if column else None for column in columns]
+        name = "no twin" if rule == "off" else f"twin, rule {rule}"
+        series[name] = {key: [one[key][0] if one else np.nan for one in found] for key in ("mean", "ci95")}
+    return Result(
+        Axis("radio, exploration", "", [f"{quality}, {exploration:g}" for quality, exploration in places]),
+        f"falls and collisions of the fleet in {duration} s",
+        series,
+        {
+            "simulated seconds": duration,
+            "rules": RULES,
+            "practice": {
+                "sessions": PRACTICE,
+                "exploration": PRACTICE_EXPLORATION,
+                "rule under which a rule's networks practised": PRACTISED,
+                "hopper's falls by rule and session": practised,
+            },
+            "gradient steps a simulated second": LEARNING,
+            "carriers": QUALITIES,
+            "guaranteed": GUARANTEED,
+        },
+        {},
+        [goal(*place, by) for place in places],
+        {
+            f"{quality}, exploration {exploration:g}, {'no twin' if rule == 'off' else rule}": table(found)
+            for (quality, exploration, rule), found in by.items()
+        },
+        draw,
     )
 
 
-def _table(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of each seed: mishaps, way and verdicts of each robot, and how the radio carried control."""
-    table: dict[str, Any] = {}
-    for robot, kind in ROBOTS.items():
-        of_robot = [report["robots"][robot] for report in reports]
-        table[robot] = {
-            kind: [one[kind] for one in of_robot],
-            "reward": [round(one["reward"], 1) for one in of_robot],
-            "vetoed": [one["verdicts"]["vetoed"] for one in of_robot],
-            "proposals": [one["verdicts"]["proposals"] for one in of_robot],
-            "verdict_p99_seconds": [one["verdicts"]["latency_seconds"]["p99"] for one in of_robot],
-        }
-    control = [report["slices"]["control"] for report in reports]
-    table["control"] = {
-        "delay_p50_seconds": [one["delay_seconds"]["p50"] for one in control],
-        "delay_p99_seconds": [one["delay_seconds"]["p99"] for one in control],
-        "delivered_share": [one["delivered"]["messages"] / max(one["offered"]["messages"], 1) for one in control],
-    }
-    return table
+def goal(quality: str, exploration: float, by: dict[tuple[str, float, str], list[dict[str, Any]]]) -> Goal:
+    """What is promised of the shipped rule: with exploration 60 % fewer mishaps, and not one more without."""
+    off, enforced = (sum(map(mishaps, by[quality, exploration, rule])) for rule in ("off", SHIPPED))
+    most = int((1.0 - FEWER) * off + 1e-9) if exploration else off
+    asked = f"at most {most}: {FEWER:.0%} fewer than the {off} without" if exploration else f"at most {off}, as without"
+    what = f"{quality} radio, exploration {exploration:g}: falls and collisions with the twin"
+    return Goal(what, asked, enforced, enforced <= most)
+
+
+def table(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Each number over the seeds, as lists."""
+    return {part: {name: [one[part][name] for one in found] for name in numbers} for part, numbers in found[0].items()}
+
+
+def draw(axes: Any) -> None:
+    """Nine labels side by side."""
+    axes.tick_params(axis="x", labelsize=7)
 
 
 if __name__ == "__main__":
-    main("twin-fleet", run, seeds=5, quick_seeds=1)
+    main(NAME, run, seeds=10, quick_seeds=1)
