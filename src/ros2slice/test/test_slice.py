@@ -71,7 +71,7 @@ def test_a_stack_with_a_namespace_is_asked_by_option_or_variable(call, monkeypat
         assert call("delete", "video", "--namespace", "/lab1")[0] == 0
         monkeypatch.setenv(VARIABLE, "lab1")
         assert names(call) == SHIPPED[1:]
-        assert call(*asked, "--namespace", "")[0] == 0
+        assert call("list", "--timeout", "60", "--namespace", "")[0] == 0
         status, _, said = call(*asked, "--namespace", "lab2")
         assert status == 1 and "(/lab2/slicing/list_slices)" in said
         assert "is no namespace" in call(*asked, "--namespace", "2")[2]
