@@ -113,6 +113,7 @@ def _input(state: TaskState) -> Input:
         episode=state.episode,
         observation=np.array(state.observation, dtype=np.float64),
         terminated=state.terminated,
+        action=np.array(state.action, dtype=np.float64),
     )
 
 

@@ -40,7 +40,7 @@ class RobotsConfig(Config):
     sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator that puts fallen robots back")
     simulator: str = Field("/simulator", description="name of the MuJoCo simulator node")
     sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
-    command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which the safe action is sent")
+    command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which a robot acts on its own")
 
 
 class RobotsNode(LeanNode):
@@ -116,15 +116,18 @@ class _RobotTopics:
         if output is not NOTHING:
             self._carry_out(output)
         if topic == self.task.trigger and self._node.done is not None:
-            done = ControlStepDone(answers=len(output.steps) + output.stop)
+            done = ControlStepDone(answers=len(output.steps) + (output.command is not None))
             done.header.stamp, done.header.frame_id = message.header.stamp, self._name
             self._node.done.publish(done)
 
     def _on_command(self, message: Any) -> None:
         try:
-            self.onboard.command(command_to_action(self.task, message))
+            own = self.onboard.command(command_to_action(self.task, message))
         except ValueError as error:
             self._ignore("command", error)
+            return
+        if own is not None:
+            self._command.publish(action_to_command(self.task, own, to_stamp(self.onboard.now)))
 
     def _ignore(self, what: str, error: ValueError) -> None:
         self._ignored += 1
@@ -135,9 +138,10 @@ class _RobotTopics:
         stamp = to_stamp(self.onboard.now)
         for step in output.steps:
             self._state.publish(step_to_state(self.task, step, self._name, stamp))
+        if output.command is not None:
+            self._command.publish(action_to_command(self.task, output.command, stamp))
         if output.stop:
-            self._command.publish(action_to_command(self.task, self.task.safe_action, stamp))
-            text = f"no command for {self._name}: safe action sent"
+            text = f"no command for {self._name}: it acts on its own"
             self._node.get_logger().warning(text, throttle_duration_sec=5.0)
         if output.reset:
             self.publish_status()

@@ -80,7 +80,9 @@ class ControllerPart:
 def as_input(sample: StateSample) -> Input:
     """What a controller is told of a state."""
     step = sample.step
-    return Input(sample.stamp / NANOSECONDS, sample.task.name, step.episode, step.observation, step.terminated)
+    return Input(
+        sample.stamp / NANOSECONDS, sample.task.name, step.episode, step.observation, step.terminated, step.action
+    )  # fmt: skip
 
 
 class TwinPart:
