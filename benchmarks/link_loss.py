@@ -32,6 +32,10 @@ STOPPING = 2.0
 """s within which a robot has to be at rest; what it moves after them is drift."""
 AFTER = 2.0
 """s in which a fall still counts as one of the link's loss."""
+LOOK = 0.1
+"""s between looks at where the robots are."""
+FASTEST = 5.0
+"""m/s; who is faster was put back."""
 DRIFT = 0.1
 """m of drift that are allowed."""
 KINDS = ("on board", "safe action")
@@ -82,25 +86,41 @@ def lose(seed: int, cuts: tuple[float, ...]) -> dict[str, dict[str, float]]:
     stack = ModelRun(parse(words, faults))
     told = {robot: {"failures": 0.0, "drift": 0.0, "way": 0.0} for robot in ROBOTS}
     for at in cuts:
-        before, places = state_at(stack, at)
-        _, rest = state_at(stack, at + STOPPING)
-        _, end = state_at(stack, at + LASTS)
-        after, _ = state_at(stack, at + LASTS + AFTER)
+        before, _ = moved(stack, at)
+        _, way = moved(stack, at + STOPPING)
+        _, drift = moved(stack, at + LASTS)
+        after, _ = moved(stack, at + LASTS + AFTER)
         for robot, one in told.items():
             one["failures"] += after[robot] - before[robot]
-            one["way"] = max(one["way"], round(float(np.linalg.norm(rest[robot] - places[robot])), 3))
-            one["drift"] = max(one["drift"], round(float(np.linalg.norm(end[robot] - rest[robot])), 3))
+            one["way"] = max(one["way"], round(float(np.linalg.norm(way[robot])), 3))
+            one["drift"] = max(one["drift"], round(float(np.linalg.norm(drift[robot])), 3))
     stack.close()
     return told
 
 
-def state_at(stack: ModelRun, seconds: float) -> tuple[dict[str, int], dict[str, Any]]:
-    """Falls and collisions until an instant, and where each robot is then, [2] m."""
-    while stack.go_on(seconds):
-        pass
-    report = stack.report()["robots"]
-    failures = {robot: report[robot]["falls"] + report[robot]["collisions"] for robot in ROBOTS}
-    return failures, {robot: stack.simulation.views[robot].odometry().position[:2] for robot in ROBOTS}
+def moved(stack: ModelRun, until: float) -> tuple[dict[str, int], dict[str, Any]]:
+    """Falls and collisions until an instant, and how far each robot moved from now to then, [2] m.
+
+    An interval in which a robot was put back is left out, as the hopper is by its time limit.
+    """
+    ways = {robot: np.zeros(2) for robot in ROBOTS}
+    report, places = look(stack)
+    while stack.seconds < until - LOOK / 2:
+        end = min(stack.seconds + LOOK, until)
+        while stack.go_on(end):
+            pass
+        now, there = look(stack)
+        for robot in ROBOTS:
+            way = there[robot] - places[robot]
+            ways[robot] += way if np.linalg.norm(way) < FASTEST * LOOK else 0.0
+        report, places = now, there
+    return {robot: report[robot]["falls"] + report[robot]["collisions"] for robot in ROBOTS}, ways
+
+
+def look(stack: ModelRun) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The counters of all robots, and where they are, [2] m."""
+    places = {robot: stack.simulation.views[robot].odometry().position[:2].copy() for robot in ROBOTS}
+    return stack.report()["robots"], places
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from ir_drl.environments.task_env import Array, TaskEnv
 from ir_drl.policies import make_policy
 
 LONGEST_RUN = 300  #: control steps that the robot hops before it is left alone
+LONGEST_HOLD = 5  #: control steps, somewhat over `Task.command_age`
 LENGTH = 300  #: control steps of an episode
 EXPLORATION = 0.1  #: standard deviation of the noise while it hops, so that it is left alone in other states, too
 
 
 class StandEnv(TaskEnv):
-    """A hopping robot is left alone: its last command stays in force for up to `Task.command_age`, then the agent acts.
+    """A hopping robot is left alone: its last command stays in force for up to `LONGEST_HOLD`, then the agent acts.
 
     Reward: 1 + max(0, 1 - |v|) - 0.02 |a|^2 with v the forward velocity, m/s, and a the action; 0 for the step by which
     it falls. A step acts at once: what runs on board has no radio.
@@ -31,7 +32,6 @@ class StandEnv(TaskEnv):
     def __init__(self, start: str = "trained", **settings: Any) -> None:
         super().__init__("hopper", **settings)
         self._hops = make_policy(self.task, Path(start))
-        self._longest_hold = round(self.task.command_age / self.task.control_period)
         self._left = LENGTH
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -47,7 +47,7 @@ class StandEnv(TaskEnv):
         self._hops.reset(int(self.np_random.integers(2**31)))
         hops = int(self.np_random.integers(LONGEST_RUN))
         action = self.task.safe_action
-        for number in range(hops + int(self.np_random.integers(self._longest_hold + 1))):
+        for number in range(hops + int(self.np_random.integers(LONGEST_HOLD + 1))):
             if number < hops:
                 action = self._hops.act(observation) + self.np_random.normal(0.0, EXPLORATION, len(action))
             observation, _, failed, ended, _ = super().step(action.astype(np.float32))

@@ -45,7 +45,7 @@ class HopperHop(Task):
     action_high = constants(1.0, 1.0, 1.0)
     action_scale = constants(TORQUE, TORQUE, TORQUE)
     safe_action = constants(0.0, 0.0, 0.0)
-    command_age = 0.04
+    command_age = 0.024
 
     stand_height = 1.25  #: m, height of the torso where the joint rootz reads 0
     min_height = 0.7  #: m
