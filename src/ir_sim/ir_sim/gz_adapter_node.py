@@ -48,8 +48,8 @@ class AdapterConfig(Config):
 class GzAdapterNode(StackNode):
     """The node `gz_adapter`; README.md lists its topics and parameters."""
 
-    def __init__(self) -> None:
-        super().__init__("gz_adapter")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("gz_adapter", **options)
         config = ros_params.declare(self, AdapterConfig).config
         world = compose(config.world, config.robots)
         rows = rows_for(load_rows(config.bridge_file), world)
