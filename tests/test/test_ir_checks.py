@@ -69,7 +69,11 @@ def test_plugins_of_a_ros_installation_that_pytest_refuses_keep_no_package_from_
     for options, status in (([], 0), (["-o", "addopts="], 1)):
         command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", *options]
         run = subprocess.run(
-            [*command, "test/test_config.py"], cwd=ROOT / "src" / "ir_common", env=environ, capture_output=True, text=True
+            [*command, "test/test_config.py"],
+            cwd=ROOT / "src" / "ir_common",
+            env=environ,
+            capture_output=True,
+            text=True,
         )
         assert (run.returncode == 0) is (status == 0), run.stdout + run.stderr
         assert ("PluginValidationError" in run.stdout + run.stderr) is bool(status)
