@@ -14,6 +14,7 @@ from typing import Any, Literal
 from nav_msgs.msg import Odometry
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 from std_srvs.srv import SetBool
@@ -21,7 +22,7 @@ from std_srvs.srv import SetBool
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
 from ir_common.ros_executor import LeanExecutor
-from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
+from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_poll import NEWEST, Unexecuted, drain_until
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import HostReport
@@ -36,7 +37,7 @@ from ir_sim.ros_gz_sensors import SensorWatch
 from ir_sim.ros_gz_stepping import Stepping
 from ir_sim.ros_gz_world import GazeboWorld
 from ir_sim.ros_start import StartGate, StartPlaces
-from ir_sim.ros_task_messages import COMMAND_TYPES, command_numbers
+from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, command_numbers
 from ir_sim.sdf import Robot, compose
 from ir_sim.sdf.gazebo import gz_model
 from ir_sim.simulator_node import MAX_COMMAND_WAIT, REPORT_PERIOD, START_LOOK
@@ -77,12 +78,14 @@ class GzSimulatorNode(LeanNode):
         self._respawns = Respawns(silence, self.gazebo.remove, self._create, self._tell_down)
         self._schedule = CommandSchedule(self._step)
         self._in_force: dict[str, list[float]] = {}
+        self._obeyed: dict[str, Publisher] = {}  # of what each robot obeys, with sync
         self._commands = {name: self._follow(robot) for name, robot in world.robots.items()}
         self._odometry = [self._watch_odometry(robot) for robot in world.robots.values()]
         self._wait = self._make_wait(config)
         self._stepping: Stepping | None = None
         if config.sync != "off":
-            self._stepping = Stepping(self, self.gazebo, self._wait, self._schedule, world, self._between_blocks)
+            meanwhile, obey = self._between_blocks, self._obey
+            self._stepping = Stepping(self, self.gazebo, self._wait, self._schedule, world, meanwhile, obey)
         self._gate: StartGate | None = StartGate(self, config.wait_for, config.start_patience)
         self._places = StartPlaces(self, world) if config.sync == "radio" else None
         self._sensors = SensorWatch(self, world, rows_for(load_rows(config.bridge_file), world), config.without)
@@ -116,6 +119,8 @@ class GzSimulatorNode(LeanNode):
         """Listens to a robot's commands, which the bridge takes to Gazebo."""
         topic, kind = COMMAND_TYPES[robot_task(robot, self._world).command]
         handle = partial(self._on_command, robot.name)
+        if self._config.sync != "off":
+            self._obeyed[robot.name] = self.create_publisher(kind, f"/{robot.name}/{topic}{IN_FORCE}", RELIABLE)
         return self.create_subscription(kind, f"/{robot.name}/{topic}", handle, STREAM, callback_group=Unexecuted())
 
     def _on_command(self, robot: str, message: Any) -> None:
@@ -124,9 +129,15 @@ class GzSimulatorNode(LeanNode):
         self._in_force[robot] = numbers
         scheduled = self._schedule.copy_of(robot, numbers)
         if scheduled is None:
+            self._obey(robot, message)
             self._wait.obeyed(robot, steps)
         elif self._stepping is None:
             self._schedule.lateness.obeyed(steps, scheduled.due)
+
+    def _obey(self, robot: str, message: Any) -> None:
+        """With sync, says which command a robot obeys from now on."""
+        if robot in self._obeyed:
+            self._obeyed[robot].publish(message)
 
     def _take_commands(self) -> None:
         for subscription in self._commands.values():

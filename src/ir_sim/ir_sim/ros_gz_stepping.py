@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.node import Node
 
@@ -42,14 +43,16 @@ class Stepping:
         schedule: counts how late they were.
         world: composed world, for the robots' control periods.
         meanwhile: called between two blocks.
+        obeyed: called for each command that takes effect now, with its robot and message.
     """
 
     def __init__(
         self, node: Node, gazebo: GazeboWorld, wait: CommandWait, schedule: CommandSchedule, world: World,
-        meanwhile: Callable[[], None],
+        meanwhile: Callable[[], None], obeyed: Callable[[str, Any], None],
     ) -> None:  # fmt: skip
         self._node, self._gazebo, self._wait, self._schedule = node, gazebo, wait, schedule
         self._step, self._meanwhile = round(world.time_step * NANOSECONDS), meanwhile
+        self._obeyed = obeyed
         tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
         self._instants = ControlInstants({n: round(task.control_period * NANOSECONDS) for n, task in tasks.items()})
         self._done = node.create_subscription(
@@ -89,4 +92,5 @@ class Stepping:
                 self._instants.forget(robot)
         self._wait.tell(now, now + 1, self._instants.read_at(now))
         self._wait.meet()
-        self._schedule.take(now // self._step)
+        for command in self._schedule.take(now // self._step):
+            self._obeyed(command.robot, command.message)
