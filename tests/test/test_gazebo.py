@@ -134,12 +134,13 @@ def test_with_rays_the_cart_drives_and_a_gazebo_that_is_killed_is_counted(
     assert all(one["balanced"] for one in report["slices"].values())
 
 
-@pytest.mark.parametrize("lose", ["0", "3"])
+@pytest.mark.parametrize(("lose", "radio"), [("0", "on"), ("3", "on"), ("0", "off")])
 def test_a_stepped_gazebo_waits_for_the_commands_that_are_on_their_way(
-    ros_domain: int, tmp_path: Path, gazebo: Any, lose: str
+    ros_domain: int, tmp_path: Path, gazebo: Any, lose: str, radio: str
 ) -> None:
     """Also where some requests to step are accepted and nothing follows."""
-    report, _ = report_of(tmp_path, gazebo, "robots:=hopper", "sync:=on", "duration:=4", IR_TEST_LOSE=lose)
+    words = ("robots:=hopper", "sync:=on", f"radio:={radio}", "duration:=4")
+    report, _ = report_of(tmp_path, gazebo, *words, IR_TEST_LOSE=lose)
     host = report["host"]
     assert host["sync"] and host["commands"] > 0.9 * 125 * 4
     assert host["late_seconds"]["p99"] < 1e-3 and host["models_numbers"] is True, host

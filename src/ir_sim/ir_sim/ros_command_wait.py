@@ -228,6 +228,7 @@ class DirectWait(CommandWait):
         self._asked: dict[str, int] = {}
         self._done_at: dict[str, int] = {}
         self._early: dict[str, int] = {}  # answers that came before the note about their states
+        self._expected = False  # answers may come before the note about their instant, too
         self._commands = topics
         self._heard: set[str] = set()  # robots whose states somebody hears
 
@@ -253,10 +254,11 @@ class DirectWait(CommandWait):
             if self._done_at.get(robot) == now:
                 self._onboard.heard(robot)
             else:
-                self._early[robot] = 0
+                self._early[robot] = self._early.get(robot, 0) if self._expected else 0
 
     def expect(self, robots: Iterable[str]) -> None:
         """As `CommandWait.expect`."""
+        self._expected = True
         for robot in robots:
             self._early.setdefault(robot, 0)
 
