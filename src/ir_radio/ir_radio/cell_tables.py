@@ -56,6 +56,7 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # `puncturing`; threshold: 1/1000; exponent; retransmissions: of a block; blocks: of the carrier; processing: messages
 # in the computing; shared: of the computing, 1/1000, what urllc may use; idle: what embb may use while no urllc is
 # there; drop_after: euad, ns.
+# apart: a slice has dedicated blocks or a ceiling under puncturing.
 # access: 1: the air is that of `access_air`; header: bytes that each message is longer on the air.
 # bandwidth: of a resource block, what reaches the user, Hz; efficiency: greatest log2(1 + SNR), bit/s/Hz;
 # coverage: least SNR, linear; symbols: of a block in a mini-slot; quantile: Q^-1(epsilon); block_error: probability
@@ -67,7 +68,7 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # tables of their own, since every further table makes every call of a compiled function slower.
 _CELL = _table(
     "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
-    "retransmissions blocks processing shared idle drop_after access header configured sr first_grant keep k1 k2 "
+    "retransmissions blocks processing shared idle drop_after apart access header configured sr first_grant keep k1 k2 "
     "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps",
     "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight",
 )
@@ -86,11 +87,14 @@ LINK = _table("era station", "snr faded rate")
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
 # go in a slot, but had to be sent again.
 # owed_down, owed_up: blocks that repetitions take from the next slots.
+# dedicated, ceiling: blocks that nobody else uses, and that it never exceeds (else its allocation says all);
+# own_first, own_last: the dedicated ones of the slot; taken: urllc, blocks of the mini-slot; uplink: fraction of its
+# blocks that uplink has a right to, -1: the directions are not apart.
 # police: bit/s that a URLLC slice may take from others' blocks, 0: any; tokens: bits that it may take now, at most
 # depth; refilled: when they were counted, ns.
 SLICE = _table(
-    "active urllc station lifespan bound limit first punctured refilled",
-    "blocks used lost owed_down owed_up police tokens depth",
+    "active urllc station lifespan bound limit first punctured refilled own_first own_last taken",
+    "blocks used lost owed_down owed_up police tokens depth dedicated ceiling uplink",
 )
 # downlink: it passes the computing; bytes: of whole messages that have not left; later: bytes behind the unsent
 # message; next: waiting queue of the same slice; fails: of its block in a row; punctured: blocks times mini-slots of
@@ -126,8 +130,8 @@ Row = Any
 class Tables(NamedTuple):
     """All that the compiled functions work on.
 
-    `grid` [2 x stations + 1, blocks]: of each station the queue that was given each block, then the blocks that urllc
-    takes in its mini-slot; at last all blocks in order.
+    `grid` [2 x stations + 2, blocks]: of each station the queue that was given each block, then the blocks that urllc
+    takes in its mini-slot; then all blocks in order; at last those that it may choose from where some are dedicated.
     """
 
     cell: Any

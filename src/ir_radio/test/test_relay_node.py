@@ -263,7 +263,9 @@ def test_report_rate_can_be_changed_and_nonsense_is_refused(bench):
 
 
 def test_messages_of_a_slice_survive_the_trip_through_ros():
-    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25})):
+    ratios = {"dedicated_share": 0.1, "max_share": 0.6}
+    apart = VIDEO.model_dump(exclude={"rate"}) | {"uplink_rate": 3e6, "downlink_rate": 1e6} | ratios
+    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25}), type(VIDEO).model_validate(apart)):
         assert spec_from_message(spec_to_message(spec)) == spec
     message = spec_to_message(VIDEO)
     message.type = 9

@@ -77,8 +77,8 @@ class Cell:
         self._stations = np.zeros(count, cell_tables.STATION)
         for name in ("first", "last", "embb_first", "embb_last"):
             self._stations[name] = NONE
-        self._grid = np.full((2 * count + 1, carrier.resource_blocks), NONE)
-        self._grid[-1] = np.arange(carrier.resource_blocks)
+        self._grid = np.full((2 * count + 2, carrier.resource_blocks), NONE)
+        self._grid[2 * count] = np.arange(carrier.resource_blocks)
         self._pool = np.zeros(0, cell_tables.MESSAGE)
         self._events = np.zeros(64, cell_tables.EVENT)
         self._arrival = np.zeros(1, cell_tables.ARRIVAL)
@@ -121,7 +121,14 @@ class Cell:
     # --- slices, allocation, links ---
 
     def set_slice(self, spec: SliceSpec) -> None:
-        """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued."""
+        """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued.
+
+        Blocks over its ceiling are taken from it; `fifo` has one line for all slices, and knows neither ceilings nor
+        dedicated blocks.
+        """
+        blocks, scheduler = self.carrier.resource_blocks, self.carrier.air.scheduler
+        ceiling = math.inf if spec.max_share == 1.0 or scheduler == "fifo" else spec.max_share * blocks
+        self._reports.count_allocated(self.now)
         if spec.name not in self._slice_rows:
             self._slice_rows[spec.name] = [self._slices.add() for _ in self._stations]
             for station, row in enumerate(self._slice_rows[spec.name]):
@@ -133,7 +140,17 @@ class Cell:
             policed = self.carrier.air.police and record["urllc"]
             record["police"], record["depth"] = spec.rate if policed else 0.0, spec.rate * spec.max_latency
             record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
+            record["dedicated"], record["ceiling"] = spec.dedicated_share * blocks, ceiling
+            record["blocks"] = min(record["blocks"], ceiling)
+            record["uplink"] = -1.0 if spec.uplink_part is None else spec.uplink_part
         self.specs[spec.name], self._types[spec.name] = spec, spec.type
+        self._set_apart()
+
+    def _set_apart(self) -> None:
+        """Notes whether some blocks are not everybody's, which only schedulers ask that puncture."""
+        punctures = self.carrier.air.scheduler not in ("reserved", "fifo")
+        held = any(spec.dedicated_share > 0.0 or spec.max_share < 1.0 for spec in self.specs.values())
+        self._cell["apart"] = punctures and held
 
     def remove_slice(self, name: str) -> list[CellEvent]:
         """Removes a slice now: its queued messages are dropped (slice_deleted), its flows closed.
@@ -151,6 +168,7 @@ class Cell:
         self._reports.count_allocated(self.now)
         for row in rows:
             self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
+        self._set_apart()
         self._counters.close(name)
         self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
         retired = [name for name in self._slice_rows if name not in self.specs]
@@ -170,6 +188,8 @@ class Cell:
     def set_allocation(self, blocks: Mapping[str, float]) -> None:
         """Gives each slice its resource blocks, at every station, from its next slot (mini-slot) on; others get none.
 
+        Nor does a slice get more than its ceiling.
+
         Raises:
             ValueError: a slice is unknown, a number is negative or not finite, or the sum is more than the carrier's.
         """
@@ -185,7 +205,8 @@ class Cell:
         self._reports.count_allocated(self.now)
         for name in self.specs:
             for row in self._slice_rows[name]:
-                self._slices.rows[row]["blocks"] = blocks.get(name, 0.0)
+                record = self._slices.rows[row]
+                record["blocks"] = min(blocks.get(name, 0.0), record["ceiling"])
 
     def add_link(self, robot: str) -> int:
         """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""

@@ -78,6 +78,9 @@ def _serve_air(t: Tables, start: int, slot_starts: bool) -> None:
     """URLLC takes blocks of eMBB; eMBB is planned at the start of a slot and delivered at its end."""
     cell, stations, slices = t.cell, t.stations, t.slices
     slot = start // cell[0].slot
+    if cell[0].apart:
+        for s in range(len(slices)):
+            slices[s].taken = 0
     for k in range(len(stations)):
         if slot_starts and cell[0].scheduler == FIFO:
             plan_fifo(t, k, start)

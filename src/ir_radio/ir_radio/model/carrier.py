@@ -82,6 +82,17 @@ class Carrier(Config):
         """Share of time in which the carrier serves the direction that has less of it: guarantees rest on that."""
         return min(self.access.shares) if self.access else 1.0
 
+    def both_ways(self, uplink: float, downlink: float) -> float:
+        """The rate by which a need is counted whose directions are apart, in rates of `channel.block_rate`, bit/s.
+
+        The idealised carrier divides its blocks between the directions: the sum. With `access` a block carries both,
+        each in its share of time: what the direction that needs more blocks would need if it had the lesser share.
+        """
+        if not self.access:
+            return uplink + downlink
+        down, up = self.access.shares
+        return self.least_share * max(uplink / up, downlink / down)
+
     @property
     def least_latency(self) -> float:
         """What access alone adds to every message, s."""

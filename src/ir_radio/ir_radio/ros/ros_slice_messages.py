@@ -51,6 +51,10 @@ def spec_to_message(spec: SliceSpec) -> SliceSpecMessage:
             )
             for flow in spec.flows
         ],
+        dedicated_share=spec.dedicated_share,
+        max_share=spec.max_share,
+        uplink_rate=spec.uplink_rate,
+        downlink_rate=spec.downlink_rate,
     )
 
 
@@ -81,6 +85,10 @@ def spec_from_message(message: SliceSpecMessage) -> SliceSpec:
             }
             for flow in message.flows
         ],
+        "dedicated_share": message.dedicated_share,
+        "max_share": message.max_share or 1.0,
+        "uplink_rate": message.uplink_rate,
+        "downlink_rate": message.downlink_rate,
     }
     return validate(SliceSpec, values, f"slice '{message.name}'")
 
