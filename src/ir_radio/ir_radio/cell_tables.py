@@ -69,19 +69,25 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 _CELL = _table(
     "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
     "retransmissions blocks processing shared idle drop_after apart access header configured sr first_grant keep k1 k2 "
-    "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps",
-    "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight",
+    "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps "
+    "contends backoff_slot sifs preamble acknowledgement packet packet_header aggregated txop burst",
+    "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight packet_error",
 )
 CELL = np.dtype([
     *_CELL.descr, ("spans", np.float64, (MOST_SLOTS, 2)), ("ladder", np.float64, (MOST_STEPS, 4)),
+    ("windows", np.float64, (2, 3)),
 ])  # fmt: skip
+# Keys of `wifi_contention`, times in ns: contends to burst; windows [2: embb, urllc; 3]: AIFSN, least and greatest
+# window, slots.
 # rotation: where puncturing goes on; slot: number of the slot that is planned; taken: blocks that urllc took in the
 # mini-slot served last; busy: ns until which urllc is in the computing; first, last: its messages; embb_first,
-# embb_last: those of embb; clock: ns up to which embb was served; left: work of its first, ns / 1000.
-STATION = _table("rotation slot taken busy first last embb_first embb_last clock left")
+# embb_last: those of embb; clock: ns up to which embb was served; left: work of its first, ns / 1000. medium: ns up to
+# which contention was played; idle: slots for which the medium was idle then.
+STATION = _table("rotation slot taken busy first last embb_first embb_last clock left medium idle")
 # era: coherence time for which the rate holds, MEASURED: it does not fade; station: that serves it; snr: mean, linear,
-# NaN: no pose; faded: of the era; rate: of a resource block, bit/s.
-LINK = _table("era station", "snr faded rate")
+# NaN: no pose; faded: of the era; rate: of a resource block, bit/s. barred: ns until which nothing crosses, after a
+# handover or a failure; 0: it does.
+LINK = _table("era station barred", "snr faded rate")
 # One row per slice and station. urllc: served at every mini-slot, else at every slot; lifespan: ns, 0 none; bound: of
 # latency, ns; limit: bytes per queue; first: of its waiting queues; punctured: blocks times mini-slots that urllc took
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
@@ -105,14 +111,17 @@ SLICE = _table(
 # report, -1: none do; report_at, newer_at: when two buffer reports are granted, 0: none; turn: start of its last block;
 # arrived, departed: greatest so far, of blocks decoded and messages delivered, ns; visible: bits that are granted;
 # report, newer: of the two reports; mean: rate of late, bit/s.
+# With contention: backoff: slots that are left, -1: not drawn; sends: it does now.
 QUEUE = _table(
     "slice link downlink head unsent tail bytes later next waiting fails punctured cursor open until report_at "
-    "newer_at turn arrived departed",
+    "newer_at turn arrived departed backoff sends",
     "left granted block capacity visible report newer mean",
 )
-# late: delivered after the slice's latency bound; retransmissions: blocks, led by a message of it, that were sent again
+# bound: delay beyond which a message is late, ns; late: such messages; retransmissions: blocks, led by a message of it,
+# that were sent again
 FLOW = _table(
-    "queue active offered offered_bytes delivered delivered_bytes queued queued_bytes delay_max late retransmissions",
+    "queue active offered offered_bytes delivered delivered_bytes queued queued_bytes delay_max late retransmissions "
+    "bound",
     "delay_sum",
 )
 # departure: of its last bit, ns; before that: when it was ready for the air.

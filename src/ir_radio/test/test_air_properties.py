@@ -57,6 +57,17 @@ accesses = st.fixed_dictionaries(
         "sharing": st.sampled_from(["max_min", "round_robin", "proportional_fair"]),
     }
 )
+contentions = st.fixed_dictionaries(
+    {
+        "embb": st.sampled_from([{"aifsn": 3, "cw_min": 15, "cw_max": 63}, {"aifsn": 1, "cw_min": 0, "cw_max": 3}]),
+        "retries": st.integers(0, 3),
+        "packet": st.sampled_from([64, 700, 1500]),
+        "aggregated": st.sampled_from([1, 3, 64]),
+        "txop": st.sampled_from([2e-4, 2.528e-3]),
+        "packet_error": st.sampled_from([0.0, 0.3, 0.9]),
+        "burst": st.sampled_from([0.0, 2e-3, 0.1]),
+    }
+)
 computings = st.none() | st.builds(dict, rate=st.floats(1e5, 1e8), shared=st.integers(1, 999))
 carriers = st.fixed_dictionaries(
     {
@@ -81,6 +92,10 @@ schemes = st.one_of(
     st.tuples(carriers, airs.map(lambda air: air | {"block_error": 0.0} if air["scheduler"] == "reserved" else air)),
     st.tuples(
         st.tuples(carriers, accesses).map(lambda both: both[0] | {"access": both[1]}),
+        airs.map(lambda air: air | {"scheduler": "reserved", "block_error": 0.0}),
+    ),
+    st.tuples(
+        st.tuples(carriers, contentions).map(lambda both: both[0] | {"contention": both[1]}),
         airs.map(lambda air: air | {"scheduler": "reserved", "block_error": 0.0}),
     ),
 )

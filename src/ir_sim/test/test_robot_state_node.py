@@ -84,10 +84,11 @@ def test_the_edge_has_the_frames_that_crossed_the_radio(ros):
         TFMessage, "/edge/tf_static", lambda m: fixed.update({t.child_frame_id: t for t in m.transforms}), TF_STATIC_QOS
     )
     for side, found in heard.items():
-        peer.create_subscription(
-            TFMessage, f"{side}/tf", lambda m, found=found: found.extend(t.transform.translation.x for t in m.transforms),
-            TF_QOS,
-        )  # fmt: skip
+
+        def hear(message, found=found):
+            found.extend(one.transform.translation.x for one in message.transforms)
+
+        peer.create_subscription(TFMessage, f"{side}/tf", hear, TF_QOS)
     here, there = (peer.create_publisher(Odometry, f"{side}/cart/odom", 10) for side in heard)
     ros.until(lambda: fixed, what="static frames")
     assert fixed["cart/odom"].header.frame_id == "map"

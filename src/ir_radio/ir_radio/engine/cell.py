@@ -116,6 +116,7 @@ class Cell:
         mini = int(self._cell["mini"][0])
         self._now[0], self._cell["next"] = time, -(-time // mini) * mini
         self._stations["slot"], self._stations["busy"], self._stations["clock"] = NONE, 0, time
+        self._stations["medium"] = 0
         self._reports.begin(time)
 
     # --- slices, allocation, links ---
@@ -144,6 +145,9 @@ class Cell:
             record["blocks"] = min(record["blocks"], ceiling)
             record["uplink"] = -1.0 if spec.uplink_part is None else spec.uplink_part
         self.specs[spec.name], self._types[spec.name] = spec, spec.type
+        for key, row in self._counters.rows.items():
+            if key.slice == spec.name:
+                self._counters.flows.rows[row]["bound"] = self._bound(key)
         self._set_apart()
 
     def _set_apart(self) -> None:
@@ -212,7 +216,7 @@ class Cell:
         """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (-1, 0, math.nan, math.nan, math.nan)
+            self._links.rows[row] = (-1, 0, 0, math.nan, math.nan, math.nan)
             self._places[robot] = Place()
         return self.links[robot]
 
@@ -236,11 +240,13 @@ class Cell:
                 "the last one holds"
             )
         snr = self._mobility.move(place, position, self.now)
-        if place.station != record["station"]:
+        if place.station != record["station"] or place.barred > max(self.now, record["barred"]):
+            record["barred"] = place.barred
             self._hand_over(robot, place.station)
         linear = 10.0 ** (snr / 10.0)
         if not self._cell["coherence"][0] or math.isnan(record["rate"]):
             record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
+        record["barred"] = place.barred if place.barred > self.now else 0
         record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
 
     def _hand_over(self, robot: str, station: int) -> None:
@@ -281,7 +287,12 @@ class Cell:
         _ = self.specs[key.slice]
         row = self._counters.open(key, self._queue(key))
         self._keys[row] = key
+        self._counters.flows.rows[row]["bound"] = self._bound(key)
         return row
+
+    def _bound(self, key: FlowKey) -> int:
+        """Delay beyond which messages of a flow count as late, ns."""
+        return round(self.specs[key.slice].budget(*key[1:]) * _NS)
 
     def key(self, flow: int) -> FlowKey:
         """What a flow's number stands for."""
@@ -300,6 +311,7 @@ class Cell:
             record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
             record["downlink"] = key.direction == "downlink"
             record["head"] = record["unsent"] = record["tail"] = record["next"] = record["until"] = NONE
+            record["backoff"] = NONE
         return self._queue_rows[queue_key]
 
     # --- time ---

@@ -21,6 +21,7 @@ from pydantic import (
 
 from ir_common.config import Config
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.five_qi import BUDGETS
 from ir_radio.model.profiles import load_profile
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -55,6 +56,13 @@ def _check_topic(topic: str) -> str:
     return topic
 
 
+def _check_five_qi(five_qi: int) -> int:
+    if five_qi and five_qi not in BUDGETS:
+        known = ", ".join(map(str, sorted(BUDGETS)))
+        raise ValueError(f"{five_qi} is no standardised 5QI with a delay budget; there are: {known}; 0: none")
+    return five_qi
+
+
 def _carrier_of_profile(value: object) -> object:
     return load_profile(value) if isinstance(value, str) else value
 
@@ -78,6 +86,9 @@ class FlowSpec(Config):
         "", description="e.g. sensor_msgs/msg/Imu; empty: found out from the first publisher"
     )
     direction: Direction = Field(description="uplink: robot to edge; downlink: edge to robot")
+    five_qi: Annotated[int, AfterValidator(_check_five_qi)] = Field(
+        0, description="5QI whose delay budget its messages are held against; 0: the latency bound of the slice"
+    )
 
     def carries(self, robot: str) -> bool:
         """Is the topic of this robot meant?"""
@@ -152,6 +163,13 @@ class SliceSpec(Config):
         """Fraction of what is guaranteed that uplink has a right to; none: the directions are not apart."""
         apart = self.uplink_rate + self.downlink_rate
         return self.uplink_rate / apart if apart > 0.0 else None
+
+    def budget(self, robot: str, topic: str, direction: str) -> float:
+        """Delay beyond which a message of a flow counts as late, s: of its 5QI, else the latency bound."""
+        for flow in self.flows:
+            if flow.five_qi and (flow.topic, flow.direction) == (topic, direction) and flow.carries(robot):
+                return BUDGETS[flow.five_qi]
+        return self.max_latency
 
     @property
     def lifespan(self) -> float:
