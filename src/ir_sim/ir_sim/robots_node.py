@@ -17,13 +17,13 @@ from sensor_msgs.msg import JointState, LaserScan
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
 from ir_common.ros_executor import LeanExecutor
-from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
+from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
 from ir_sim.ros_resets import GzResets, MujocoResets
 from ir_sim.ros_sensors import message_to_reading
-from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
+from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, action_to_command, command_to_action, step_to_state
 from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import robot_task
 
@@ -58,6 +58,7 @@ class RobotsNode(LeanNode):
     def _on_timer(self) -> None:
         for robot in self._robots:
             robot.publish_status()
+            robot.say_heard()
         self._resets.check([robot.onboard for robot in self._robots])
 
     def ask_reset(self, onboard: OnBoard) -> None:
@@ -85,12 +86,15 @@ class _RobotTopics:
         self._command = node.create_publisher(command_type, prefix + self._command_topic, STATE_QOS)
         self._ignored = 0
         self._needed: list[Subscription] = []
+        # with sync as the simulator obeyed it: by itself a command may arrive after the readings that it led to
+        obeyed = self._command_topic + IN_FORCE if config.sync else self._command_topic
         # made in this order: at one instant the executor serves what a control step needs before what triggers it
         for message_type, topic, handle in (
-            (command_type, self._command_topic, self._on_command),
+            (command_type, obeyed, self._on_command),
             *((kind, topic, partial(self._on_reading, topic)) for kind, topic in self._sensors()),
         ):
-            subscription = node.create_subscription(message_type, prefix + topic, handle, STREAM)
+            qos = RELIABLE if topic == obeyed and config.sync else STREAM
+            subscription = node.create_subscription(message_type, prefix + topic, handle, qos)
             if topic != self.task.trigger:
                 self._needed.append(subscription)
 
@@ -115,10 +119,20 @@ class _RobotTopics:
             self._ignore(topic, error)
         if output is not NOTHING:
             self._carry_out(output)
-        if topic == self.task.trigger and self._node.done is not None:
-            done = ControlStepDone(answers=len(output.steps) + output.stop)
-            done.header.stamp, done.header.frame_id = message.header.stamp, self._name
+        if topic == self.task.trigger:
+            self._say_done(message.header.stamp, len(output.steps) + output.stop)
+
+    def _say_done(self, stamp: Any, answers: int) -> None:
+        if self._node.done is not None:
+            done = ControlStepDone(answers=answers)
+            done.header.stamp, done.header.frame_id = stamp, self._name
             self._node.done.publish(done)
+
+    def say_heard(self) -> None:
+        """Before the first reading: says that the robot's states are heard and its commands come, once that is so."""
+        heard = self._state.get_subscription_count() and self._needed[0].get_publisher_count()
+        if self.onboard.now == 0 and heard:
+            self._say_done(to_stamp(0), 0)
 
     def _on_command(self, message: Any) -> None:
         try:

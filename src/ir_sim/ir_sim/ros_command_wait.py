@@ -215,6 +215,14 @@ class DirectWait(CommandWait):
         self._asked: dict[str, int] = {}
         self._done_at: dict[str, int] = {}
         self._early: dict[str, int] = {}  # answers that came before the note about their states
+        self._commands = topics
+        self._heard: set[str] = set()  # robots whose states somebody hears
+
+    @property
+    def ready(self) -> bool:
+        """Whether each robot's states are heard and somebody besides its watchdog is there to command it."""
+        self.catch_up()
+        return all(t.robot in self._heard and t.subscription.get_publisher_count() > 1 for t in self._commands)
 
     @property
     def silent(self) -> list[str]:
@@ -264,6 +272,7 @@ class DirectWait(CommandWait):
 
     def _on_done(self, message: ControlStepDone) -> None:
         robot, stamp = message.header.frame_id, to_nanoseconds(message.header.stamp)
+        self._heard.add(robot)
         self._done_at[robot] = stamp
         self._onboard.heard(robot)
         early = self._early.pop(robot, 0)

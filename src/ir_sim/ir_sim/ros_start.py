@@ -41,7 +41,7 @@ class StartGate:
         """
         now, log = time.monotonic(), self._node.get_logger()
         if now - self._began > self._patience:
-            missing = ", ".join(sorted(self._missing)) or "the radio, with all its flows open"
+            missing = ", ".join(sorted(self._missing)) or "all ways open from the robots to who commands them"
             log.warning(f"the run begins after {self._patience:g} s without {missing}")
             return True
         if self._missing or not ready:
