@@ -87,6 +87,7 @@ class Cell:
         self._types: dict[str, str] = {}
         self._slice_rows: dict[str, list[int]] = {}
         self._queue_rows: dict[tuple[str, str, Direction], int] = {}
+        self._queues_of: dict[str, dict[int, str]] = {}  # robot: row of a queue: its slice
         self._keys: dict[int, FlowKey] = {}
         self.links: dict[str, int] = {}
         self._mobility = Mobility(carrier, seed)
@@ -183,7 +184,9 @@ class Cell:
     def _forget(self, name: str) -> None:
         self._counters.forget(name)
         for key in [key for key in self._queue_rows if key[0] == name]:
-            self._queues.release(self._queue_rows.pop(key))
+            row = self._queue_rows.pop(key)
+            self._queues.release(row)
+            del self._queues_of[key[1]][row]
         for row in self._slice_rows.pop(name):
             self._slices.release(row)
             self._slices.rows[row]["first"] = NONE
@@ -252,9 +255,8 @@ class Cell:
     def _hand_over(self, robot: str, station: int) -> None:
         """The queues of a robot go on at another station, with what they hold."""
         self._links.rows[self.links[robot]]["station"] = station
-        for (name, owner, _), queue in self._queue_rows.items():
-            if owner == robot:
-                self._loops.move(self._tables(), queue, self._slice_rows[name][station])
+        for queue, name in self._queues_of.get(robot, {}).items():
+            self._loops.move(self._tables(), queue, self._slice_rows[name][station])
 
     def set_measured(self, robot: str, snr: float, rate: float) -> None:
         """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
@@ -306,6 +308,7 @@ class Cell:
         queue_key = (key.slice, key.robot, key.direction)
         if queue_key not in self._queue_rows:
             row = self._queue_rows[queue_key] = self._queues.add()
+            self._queues_of.setdefault(key.robot, {})[row] = key.slice
             record = self._queues.rows[row]
             record["link"] = link = self.add_link(key.robot)
             record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
