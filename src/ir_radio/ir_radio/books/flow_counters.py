@@ -40,7 +40,6 @@ class SliceSums(NamedTuple):
     delays: NDArray[np.int64]
 
 
-# in the order of FlowCounters
 _COUNTS = ("offered", "offered_bytes", "delivered", "delivered_bytes", "queued", "queued_bytes")
 NOTHING = SliceSums(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
 
@@ -138,7 +137,7 @@ class CounterTable:
         return [
             FlowRow(
                 key.slice, key.robot, key.topic, key.direction,
-                FlowCounters(*values, dropped=lost), delay, *count,
+                FlowCounters(**dict(zip(_COUNTS, values, strict=True)), dropped=lost), delay, *count,
             )
             for key, values, lost, delay, count in zip(self.rows, counted, dropped, delays, counts, strict=True)
         ]  # fmt: skip
