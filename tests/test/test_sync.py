@@ -51,32 +51,50 @@ def busy(count: int) -> Iterator[None]:
 
 
 def driven(folder: Path, late: float, states: int, *arguments: str) -> list[tuple[Any, ...]]:
-    """The hopper's first states when a controller of the test's answers each of them, `late` s of wall time later."""
+    """The hopper's first states when a controller of the test's answers each of them, `late` s of wall time later.
+
+    The stack does not wait until it has found a controller that is not its own: a run whose first state or answer went
+    unheard for that reason says nothing about late answers, and is begun anew.
+    """
+    for _ in range(3):
+        rows = _driven(folder, late, states, *arguments)
+        if rows and rows[0][2:4] == (1, 0):
+            return rows
+    pytest.fail("in three runs the controller was found only after the first state")
+
+
+def _driven(folder: Path, late: float, states: int, *arguments: str) -> list[tuple[Any, ...]]:
+    """As `driven`, of one run; nothing where the controller had not been found when the run began."""
     harness = RosHarness()
     node, task = harness.node("slow_controller"), make_task("hopper")
     side = "" if "radio:=off" in arguments else "/edge"
     topic, kind = COMMAND_TYPES[task.command]
     publisher = node.create_publisher(kind, f"{side}/hopper/{topic}_proposed", RELIABLE)
     seen: list[TaskState] = []
+    unheard: list[int] = []
 
     def answer(state: TaskState) -> None:
+        seen.append(state)
         if late:
             time.sleep(late)  # that is what it is slow by
+        if not publisher.get_subscription_count():
+            unheard.append(state.step)
         action = np.sin(0.37 * (state.step + 1) + np.arange(len(task.action_names)) + state.observation[1])
         publisher.publish(action_to_command(task, task.clip(action), state.header.stamp))
 
     node.create_subscription(TaskState, f"{side}/hopper/state", answer, MANY)
-    node.create_subscription(TaskState, "/hopper/state", seen.append, MANY)
-    try:
-        with started(folder, "robots:=hopper", "external:=hopper", *arguments):
+    with started(folder, "robots:=hopper", "external:=hopper", *arguments):
+        try:
             harness.until(lambda: len(seen) >= states, 60.0 + 2.0 * states * late, f"{states} states")
-    finally:
-        harness.close()
+        finally:
+            harness.close()
+    if unheard:
+        return []
     return [(s.header.stamp.sec, s.header.stamp.nanosec, s.episode, s.step, *s.observation, *s.action, s.reward)
             for s in seen[:states]]  # fmt: skip
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("radio", ["on", "off"])
 def test_a_late_controller_leads_the_robot_along_the_same_path(ros_domain: int, tmp_path: Path, radio: str) -> None:
     """Falls and the way back to the start are on that path, too."""

@@ -5,20 +5,22 @@ import math
 import threading
 import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 
 from geometry_msgs.msg import Twist
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from rclpy.serialization import deserialize_message, serialize_message
 from relay_bench import BEST_EFFORT, CONTROL, VIDEO
 from sensor_msgs.msg import CompressedImage
 
+from ir_common import ros_node
 from ir_common.config import ConfigError
-from ir_common.ros_node import RELIABLE
+from ir_common.ros_node import LATCHED, RELIABLE
 from ir_interfaces.msg import Allocation, SliceList, SliceStatus, TaskState
 from ir_radio.model.slice_specs import FlowSpec
 from ir_radio.ros.ros_pump import RosTime
@@ -63,6 +65,24 @@ def test_messages_of_several_types_cross_both_ways_unchanged(bench):
     for row in report.flows:
         books = row.books
         assert books.offered_bytes == books.delivered_bytes > 0 and books.queued_messages == 0
+
+
+def test_topics_and_flows_take_qos_overrides(bench):
+    """Those of the start, and those that are opened later; one for a topic that never comes is left alone."""
+    overrides = {"/radio/report.publisher.depth": 7, "/edge/cart/state.publisher.depth": 3, "/x.publisher.depth": 2}
+    b = bench(**{f"qos_overrides.{name}": value for name, value in overrides.items()})
+    ros_node._refuse_idle_overrides(b.relay)
+    b.ready(CONTROL)
+    b.pipe(TaskState, "/cart/state", "/edge/cart/state", RELIABLE)
+    depths = {publisher.topic_name: publisher.qos_profile.depth for publisher in b.relay.publishers}
+    assert depths["/radio/report"] == 7 and depths["/edge/cart/state"] == 3
+    assert depths["/diagnostics"] == RELIABLE.depth, "of the same profile, but not overridden"
+
+
+def test_an_override_that_no_topic_can_take_is_refused(bench):
+    b = bench(**{"qos_overrides./cart/state.publisher.deadline": 7})
+    with pytest.raises(ConfigError, match="no such topic here"):
+        ros_node._refuse_idle_overrides(b.relay)
 
 
 def test_relayed_delay_is_the_engines(bench):
@@ -262,8 +282,21 @@ def test_report_rate_can_be_changed_and_nonsense_is_refused(bench):
     assert time.monotonic() - start < 2.0
 
 
+def test_the_map_of_the_radio_is_published_for_late_readers(bench):
+    b, maps = bench(map_size=40.0, map_cell=4.0, slices="carrier: {min_snr: 25.0, position: [10.0, 0.0, 3.0]}\n"), []
+    b.node.create_subscription(OccupancyGrid, "/radio/map", maps.append, LATCHED)
+    b.ros.until(lambda: maps, what="a map")
+    info = maps[0].info
+    assert (info.width, info.height, info.resolution) == (10, 10, 4.0)
+    assert (info.origin.position.x, info.origin.position.y, maps[0].header.frame_id) == (-10.0, -20.0, "map")
+    cells = np.array(maps[0].data).reshape(10, 10)
+    assert cells[4:6, 4:6].min() == 100 and cells[0, 0] == 0
+
+
 def test_messages_of_a_slice_survive_the_trip_through_ros():
-    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25})):
+    ratios = {"dedicated_share": 0.1, "max_share": 0.6}
+    apart = VIDEO.model_dump(exclude={"rate"}) | {"uplink_rate": 3e6, "downlink_rate": 1e6} | ratios
+    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25}), type(VIDEO).model_validate(apart)):
         assert spec_from_message(spec_to_message(spec)) == spec
     message = spec_to_message(VIDEO)
     message.type = 9

@@ -150,7 +150,8 @@ class OnBoard:
         if self._watchdog.is_echo(action):
             return None
         self._action = self.task.clip(action)
-        self._watchdog.heard(self.now)
+        if not self.needs_reset:  # one that lies where it fell is not owed any
+            self._watchdog.heard(self.now)
         self._alone = bool((action == self.task.safe_action).all())
         return self._act_alone() if self._alone and not self.idle else None
 
@@ -243,7 +244,7 @@ class OnBoard:
         if self._triggered and nanoseconds <= self.now:
             if self._repeats and nanoseconds == self.now:
                 return ()
-            self._start_over()
+            self._start_over(nanoseconds)
         self.now, self._triggered = nanoseconds, True
         if self.idle or nanoseconds < max(self._due, self._since) or self._odometry is None:
             return ()
@@ -257,13 +258,15 @@ class OnBoard:
             return step, self._begin()
         return (step,)
 
-    def _start_over(self) -> None:
+    def _start_over(self, nanoseconds: int) -> None:
         """Time was set back, maybe by one reading: the simulation was reset, and the robot with it."""
         self._episode.abandon()
         self._due, self._since = 0, 0
         self.needs_reset = self._returning = False
         self._touched = frozenset()
         self._be_alone()
+        if self._repeats and self._odometry_at > nanoseconds:  # Gazebo's may come later than the first control step
+            self._odometry = None
 
     def _begin(self) -> Step:
         self.counters.episodes += 1

@@ -17,13 +17,13 @@ from sensor_msgs.msg import JointState, LaserScan
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
 from ir_common.ros_executor import LeanExecutor
-from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
+from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
-from ir_sim.ros_resets import GzResets, MujocoResets
+from ir_sim.ros_resets import Resets
 from ir_sim.ros_sensors import message_to_reading
-from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
+from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, action_to_command, command_to_action, step_to_state
 from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import robot_task
 
@@ -37,8 +37,8 @@ class RobotsConfig(Config):
 
     world: str = Field(description="SDFormat world file")
     robots: tuple[str, ...] = Field((), description="robots: NAME or NAME:MODEL; empty: all of the world")
-    sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator that puts fallen robots back")
-    simulator: str = Field("/simulator", description="name of the MuJoCo simulator node")
+    sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator: in Gazebo a reading may come twice")
+    simulator: str = Field("/simulator", description="name of the simulator's node, which puts fallen robots back")
     sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which a robot acts on its own")
 
@@ -51,13 +51,14 @@ class RobotsNode(LeanNode):
         config = ros_params.declare(self, RobotsConfig).config
         world = compose(config.world, config.robots)
         self.done = self.create_publisher(ControlStepDone, "/robots/done", DONE_QOS) if config.sync else None
-        self._resets = GzResets(self, world) if config.sim == "gz" else MujocoResets(self, config.simulator)
+        self._resets = Resets(self, config.simulator)
         self._robots = [_RobotTopics(self, world, robot, config) for robot in world.robots.values()]
         self._timer = self.create_timer(STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_timer(self) -> None:
         for robot in self._robots:
             robot.publish_status()
+            robot.say_heard()
         self._resets.check([robot.onboard for robot in self._robots])
 
     def ask_reset(self, onboard: OnBoard) -> None:
@@ -83,14 +84,17 @@ class _RobotTopics:
         self._state = node.create_publisher(TaskState, prefix + "state", STATE_QOS)
         self._status = node.create_publisher(TaskStatus, prefix + "task_status", LATCHED)
         self._command = node.create_publisher(command_type, prefix + self._command_topic, STATE_QOS)
-        self._ignored = 0
+        self._ignored, self._repeats, self._done_at = 0, repeats, None
         self._needed: list[Subscription] = []
+        # with sync as the simulator obeyed it: by itself a command may arrive after the readings that it led to
+        obeyed = self._command_topic + IN_FORCE if config.sync else self._command_topic
         # made in this order: at one instant the executor serves what a control step needs before what triggers it
         for message_type, topic, handle in (
-            (command_type, self._command_topic, self._on_command),
+            (command_type, obeyed, self._on_command),
             *((kind, topic, partial(self._on_reading, topic)) for kind, topic in self._sensors()),
         ):
-            subscription = node.create_subscription(message_type, prefix + topic, handle, STREAM)
+            qos = RELIABLE if topic == obeyed and config.sync else STREAM
+            subscription = node.create_subscription(message_type, prefix + topic, handle, qos)
             if topic != self.task.trigger:
                 self._needed.append(subscription)
 
@@ -115,10 +119,22 @@ class _RobotTopics:
             self._ignore(topic, error)
         if output is not NOTHING:
             self._carry_out(output)
-        if topic == self.task.trigger and self._node.done is not None:
-            done = ControlStepDone(answers=len(output.steps) + (output.command is not None))
-            done.header.stamp, done.header.frame_id = message.header.stamp, self._name
+        again = self._repeats and output is NOTHING and message.header.stamp == self._done_at  # Gazebo stands
+        if topic == self.task.trigger and not again:
+            self._done_at = message.header.stamp
+            self._say_done(message.header.stamp, len(output.steps) + (output.command is not None))
+
+    def _say_done(self, stamp: Any, answers: int) -> None:
+        if self._node.done is not None:
+            done = ControlStepDone(answers=answers)
+            done.header.stamp, done.header.frame_id = stamp, self._name
             self._node.done.publish(done)
+
+    def say_heard(self) -> None:
+        """Before the first reading: says that the robot's states are heard and its commands come, once that is so."""
+        heard = self._state.get_subscription_count() and self._needed[0].get_publisher_count()
+        if self.onboard.now == 0 and heard:
+            self._say_done(to_stamp(0), 0)
 
     def _on_command(self, message: Any) -> None:
         try:

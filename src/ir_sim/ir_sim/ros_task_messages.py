@@ -21,6 +21,9 @@ COMMAND_TYPES: dict[str, tuple[str, type[Any]]] = {
     "joint_effort": ("joint_commands", JointTrajectory),
 }
 
+IN_FORCE = "_in_force"
+"""What a command topic's name ends with where a simulator that waits for commands says which one a robot obeys now."""
+
 
 def action_to_command(task: Task, action: Array, stamp: Time) -> Twist | JointTrajectory:
     """The command message of an action.

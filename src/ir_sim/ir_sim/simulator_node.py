@@ -19,9 +19,9 @@ from trajectory_msgs.msg import JointTrajectory
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError, live
 from ir_common.ros_executor import LeanExecutor
-from ir_common.ros_node import LATCHED, STREAM, LeanNode, drain
+from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_poll import Unexecuted, drain_until
-from ir_common.ros_time import to_stamp
+from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
@@ -32,10 +32,10 @@ from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
 from ir_sim.ros_start import StartGate
-from ir_sim.ros_task_messages import command_numbers
+from ir_sim.ros_task_messages import IN_FORCE, command_numbers
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
-from ir_sim.tasks import TASKS
+from ir_sim.tasks import robot_task
 
 SENSOR_QOS = QoSProfile(depth=10)
 """As ros_gz_bridge publishes: reliable, so that readers of either kind and recorders get it; little is kept."""
@@ -90,6 +90,7 @@ class SimulatorNode(LeanNode):
         self._due: list[str] = []  # robots with a reading of now that may make a control step
         self._in_force: dict[str, list[float]] = {}  # command of each robot since it was put back
         self._commands: dict[str, Subscription] = {}
+        self._obeyed: dict[str, Any] = {}  # publishers of what each robot obeyed, with sync
         self._schedule = CommandSchedule(self.simulation.step_nanoseconds)
         self._apply: dict[str, Callable[[str, Any], None]] = {}
         self._outputs: dict[str, Any] = {}
@@ -97,7 +98,7 @@ class SimulatorNode(LeanNode):
         self._clock_publisher = None
         self._connect(rows, world)
         self._triggers = {
-            name: _TRIGGER_KINDS[task.trigger] for name, r in world.robots.items() if (task := TASKS.get(r.model))
+            name: _TRIGGER_KINDS[robot_task(world.robots[name], world).trigger] for name in self._commands
         }
         self._wait = self._make_wait(config)
         self._gate = StartGate(self, config.wait_for, config.start_patience) if config.wait_for else None
@@ -158,6 +159,8 @@ class SimulatorNode(LeanNode):
                 self._commands[robot] = self.create_subscription(
                     kind, row.ros_topic_name, handle, STREAM, callback_group=group
                 )
+                if self._synced:
+                    self._obeyed[robot] = self.create_publisher(kind, row.ros_topic_name + IN_FORCE, RELIABLE)
             elif self._settings.config.cameras or row.ros_type_name != "sensor_msgs/msg/Image":
                 self.get_logger().warning(f"bridge file: nothing in world {world.name} is at {row.gz_topic_name}")
         if self._clock_publisher is None:
@@ -192,6 +195,8 @@ class SimulatorNode(LeanNode):
         try:
             self._apply[robot](robot, message)
             self._in_force[robot] = command_numbers(message)
+            if robot in self._obeyed:
+                self._obeyed[robot].publish(message)
         except ValueError as error:
             self._ignored[robot] = self._ignored.get(robot, 0) + 1
             text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
@@ -355,7 +360,8 @@ class SimulatorNode(LeanNode):
         if unknown:
             response.message = f"unknown robots {unknown}; known: {', '.join(self.simulation.views)}"
             return response
-        for name in request.robots or list(self.simulation.views):
+        outdated = to_nanoseconds(request.stamp) > self.simulation.nanoseconds  # from before a reset of the world
+        for name in () if outdated else request.robots or list(self.simulation.views):
             self.simulation.reset_robot(name)
             self._in_force.pop(name, None)
         response.success, response.message = True, f"put back: {', '.join(request.robots or self.simulation.views)}"

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from conftest import BRIDGE, WORLD
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, Vector3
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
@@ -134,3 +134,39 @@ def test_cart_that_hits_a_wall_is_counted_and_put_back(ros, start):
     ros.until(lambda: status and status[-1].collisions >= 1 and status[-1].episodes >= 2, timeout=20)
     assert status[-1].distance < 4.0, "the way back to the start is not counted"
     assert simulator.simulation.divergences == 0
+
+
+def test_with_sync_a_command_counts_when_the_simulator_says_that_it_is_in_force(ros, start):
+    """A copy of it that is early, or late, on the way to the on-board part changes no record of what a robot did."""
+    _, robots = start(["cart"], sync=True)
+    node = ros.node()
+    told = node.create_publisher(Twist, "/cart/cmd_vel", MANY)
+    obeyed = node.create_publisher(Twist, "/cart/cmd_vel_in_force", MANY)
+    ros.until(lambda: obeyed.get_subscription_count() == 1 and told.get_subscription_count() == 1)
+    onboard = robots._robots[0].onboard
+    told.publish(Twist(linear=Vector3(x=0.5)))
+    obeyed.publish(Twist(linear=Vector3(x=0.25)))
+    ros.until(lambda: onboard._action[0] != 0.0)
+    assert onboard._action.tolist() == [0.25, 0.0]
+
+
+def test_with_sync_the_simulator_says_what_it_obeyed(ros, start, monkeypatch):
+    original = simulator_node.LeanNode.__init__
+    overrides = [
+        Parameter(name, value=value)
+        for name, value in {"world": str(WORLD), "robots": ["cart"], "bridge_file": str(BRIDGE), "cameras": False,
+                            "paused": True, "sync": "direct"}.items()
+    ]  # fmt: skip
+    monkeypatch.setattr(
+        simulator_node.LeanNode, "__init__", lambda self, name: original(self, name, parameter_overrides=overrides)
+    )
+    simulator = ros.add(simulator_node.SimulatorNode())
+    node, seen = ros.node(), []
+    subscription = node.create_subscription(Twist, "/cart/cmd_vel_in_force", seen.append, MANY)
+    publisher = node.create_publisher(Twist, "/cart/cmd_vel", MANY)
+    ros.until(lambda: subscription.get_publisher_count() == 1 and publisher.get_subscription_count() == 1)
+    for speed in (0.25, float("nan")):
+        publisher.publish(Twist(linear=Vector3(x=speed)))
+    ros.until(lambda: simulator._take_commands() or simulator._ignored.get("cart"))
+    ros.until(lambda: seen)
+    assert [m.linear.x for m in seen] == [0.25], "what cannot be obeyed is not"
