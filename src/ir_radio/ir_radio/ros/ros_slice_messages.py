@@ -171,6 +171,8 @@ def _link_to_message(row: cell_report.LinkRow) -> LinkReport:
         cell=row.station,
         handovers=row.handovers,
         dropped_poses=row.bad_poses,
+        failures=row.failures,
+        uplink_snr=row.uplink_snr,
     )
 
 
