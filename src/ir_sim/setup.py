@@ -31,9 +31,13 @@ setup(
             "robots = ir_sim.robots_node:main",
             "robot_state = ir_sim.robot_state_node:main",
             "gz_adapter = ir_sim.gz_adapter_node:main",
+            "gz_simulator = ir_sim.gz_simulator_node:main",
+            "raycast_lidar = ir_sim.raycast_lidar_node:main",
         ],
         "ir_twin.parameters": [
             "gz_adapter = ir_sim.gz_adapter_node:AdapterConfig",
+            "gz_simulator = ir_sim.gz_simulator_node:GzSimulatorConfig",
+            "raycast_lidar = ir_sim.raycast_lidar_node:RaycastConfig",
             "robot_state = ir_sim.robot_state_node:RobotStateConfig",
             "robots = ir_sim.robots_node:RobotsConfig",
             "simulator = ir_sim.simulator_node:SimulatorConfig",

@@ -105,7 +105,26 @@ def test_gazebo_gets_a_world_and_a_bridge_for_the_chosen_robots(tmp_path: Path) 
     assert list(compose(tmp_path / "world.sdf").robots) == ["cart", "cart_2"]
     topics = {row["ros_topic_name"] for row in yaml.safe_load((tmp_path / "gz_topics.yaml").read_text())}
     assert {"/clock", "/cart/odom", "/cart_2/odom", "/cart_2/cmd_vel"} <= topics and "/hopper/odom" not in topics
-    assert any("/cart/scan" in note for note in stack.notes)
+    assert "cart does not act: its task waits for /cart/scan" in "\n".join(stack.notes)
+    assert "-r" not in gz.arguments, "it stands until all are there"
+    simulator = next(spec for spec in stack.nodes if spec.executable == "gz_simulator")
+    others = {spec.full_name for spec in stack.nodes if spec.ours and spec is not simulator}
+    assert simulator.full_name == "/simulator" and set(simulator.parameters["wait_for"]) == others
+    bridge = next(spec for spec in stack.nodes if spec.executable == "parameter_bridge")
+    names = {word.split("@")[0].removeprefix("/world/robot_field/") for word in bridge.arguments}
+    assert names == {"control", "create", "remove"}
+
+
+def test_rays_stand_in_for_lidars_that_cannot_be_rendered(tmp_path: Path) -> None:
+    words = ("sim:=gz", "robots:=cart,spider", "lidar:=raycast")
+    stack = described(tmp_path, *words, "rendering:=false")
+    assert any(spec.executable == "raycast_lidar" for spec in stack.nodes)
+    assert not any("does not act" in note or "/cart/scan" in note for note in stack.notes)
+    topics = {row["ros_topic_name"] for row in yaml.safe_load((tmp_path / "gz_topics.yaml").read_text())}
+    assert "/cart/scan" not in topics, "one publisher"
+    stack = described(tmp_path, *words)
+    assert 'type="camera"' in (tmp_path / "world.sdf").read_text()
+    assert not any("needs rendering" in note for note in stack.notes)
 
 
 def test_everything_of_a_stack_is_below_its_namespace(tmp_path: Path) -> None:
@@ -119,7 +138,7 @@ def test_the_bridge_of_gazebo_has_its_names_below_the_namespace(tmp_path: Path) 
     nodes = described(tmp_path, "sim:=gz", "robots:=cart", "namespace:=lab1").nodes
     bridge = next(spec for spec in nodes if spec.executable == "parameter_bridge")
     names = {row["ros_topic_name"] for row in yaml.safe_load((tmp_path / "gz_topics.yaml").read_text())}
-    names.add("/world/robot_field/set_pose")
+    names |= {f"/world/robot_field/{service}" for service in ("control", "create", "remove")}
     assert {"/clock", "/cart/odom"} <= names
     assert bridge.remaps == {name: f"/lab1{name}" for name in names}
     rest = described(tmp_path, "sim:=gz", "robots:=cart").nodes
@@ -288,8 +307,15 @@ def test_simulator_on_board_part_and_radio_go_in_step_where_all_are_known(tmp_pa
             assert set(given["wait_for"]) == names and given["sync_patience"] == 2.5
         if "relay" in by_name:
             assert (by_name["relay"]["sync"], by_name["relay"]["sync_patience"]) == (others, 2.5)
-    for words, why in ((("sim:=gz",), "Gazebo waits for nobody"), (("side:=edge",), "does not know the other side")):
-        stack = described(tmp_path, *words)
-        assert any(note.startswith("sync: ") and why in note for note in stack.notes)
-        assert not any(spec.parameters.get("sync") for spec in stack.nodes)
-    assert not any(note.startswith("sync: ") for note in described(tmp_path, "sim:=gz", "sync:=off").notes)
+    stack = described(tmp_path, "side:=edge")
+    assert any(note.startswith("sync: ") and "does not know the other side" in note for note in stack.notes)
+    assert not any(spec.parameters.get("sync") for spec in stack.nodes)
+
+
+def test_gazebo_is_stepped_when_it_is_asked_for(tmp_path: Path) -> None:
+    for words, simulator in (((), "off"), (("sync:=on",), "radio"), (("sync:=on", "radio:=off"), "direct")):
+        stack = described(tmp_path, "sim:=gz", *words)
+        by_name = {spec.executable: spec.parameters for spec in stack.nodes}
+        assert by_name["gz_simulator"]["sync"] == simulator
+        assert {by_name[name]["sync"] for name in ("robots", "relay") if name in by_name} == {simulator != "off"}
+        assert not any(note.startswith("sync: ") for note in stack.notes)

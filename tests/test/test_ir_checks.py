@@ -2,6 +2,8 @@
 """`./ir test` and `./ir build`: programs run with a log, counted results, what was selected."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +46,37 @@ def test_progress_of_a_build_is_read_from_its_output():
     log = "Starting >>> a\n[3/9] x\nFinished <<< a [1s]\nStarting >>> b\n[4/9] y\n"
     assert environment.build_progress(log) == "1 finished, at b, compiled 4/9"
     assert environment.build_progress("") == "0 finished, at …"
+
+
+# --- in a sourced ROS installation
+
+ROOT = Path(__file__).resolve().parents[2]
+HOOKS = """
+def pytest_pycollect_makemodule(path, parent):
+    raise AssertionError("used")
+"""
+
+
+@pytest.mark.parametrize("plugin", ["launch_testing", "launch_testing_ros_pytest_entrypoint"])
+def test_plugins_of_a_ros_installation_that_pytest_refuses_keep_no_package_from_its_tests(tmp_path, plugin):
+    """A hook with an argument that pytest no longer has, as launch_testing of Jazzy brings it for every Python."""
+    (tmp_path / f"{plugin}_hooks.py").write_text(HOOKS)
+    told = tmp_path / f"{plugin}-3.4.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {plugin}\nVersion: 3.4.0\n")
+    (told / "entry_points.txt").write_text(f"[pytest11]\n{plugin} = {plugin}_hooks\n")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    for options, status in (([], 0), (["-o", "addopts="], 1)):
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", *options]
+        run = subprocess.run(
+            [*command, "test/test_config.py"],
+            cwd=ROOT / "src" / "ir_common",
+            env=environ,
+            capture_output=True,
+            text=True,
+        )
+        assert (run.returncode == 0) is (status == 0), run.stdout + run.stderr
+        assert ("PluginValidationError" in run.stdout + run.stderr) is bool(status)
 
 
 # --- results

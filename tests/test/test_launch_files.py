@@ -16,6 +16,7 @@ from ir_common.config import EXIT_CONFIG
 from ir_twin.bringup import start_checks
 from ir_twin.bringup.arguments import ARGUMENTS_OF, arguments_of, parse, share
 from ir_twin.bringup.description import describe
+from ir_twin.bringup.restart_counts import FILE, read_counts
 from ir_twin.bringup.spec import MAX_RESTARTS
 
 Launch = Callable[..., list[Any]]
@@ -140,12 +141,14 @@ def handlers(actions: list[Any]) -> dict[str, Callable[[int], list[Any]]]:
     return {one.target_action.process_name: handler(one) for one in found}
 
 
-def test_a_node_that_dies_too_often_ends_the_launch_with_the_reason(load: Callable[[str], Any]) -> None:
+def test_a_node_that_dies_too_often_ends_the_launch_with_the_reason(load: Callable[[str], Any], tmp_path: Path) -> None:
     ended = handlers(doubles.run(load("bringup"), dashboard="off", robots="cart"))
     for _ in range(MAX_RESTARTS):
         assert ended["radio"](1) == []
     with pytest.raises(RuntimeError, match=rf"/radio ended with status 1 after {MAX_RESTARTS} restarts"):
         ended["radio"](1)  # the launcher then ends everything, and itself with status 1
+    (counts,) = tmp_path.glob(f"ir-*/{FILE}")
+    assert read_counts(counts) == {"/radio": MAX_RESTARTS}, "as by the other launcher"
     with pytest.raises(RuntimeError, match="/edge/twin: wrong configuration"):
         ended["edge_twin"](EXIT_CONFIG)
     (event,) = ended["monitor"](0)

@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole starts by `./ir up`: with stand-ins for Gazebo, beside another stack, with a full disk, killed."""
+"""Whole starts by `./ir up`: beside another stack, with a full disk, killed."""
 
 import contextlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from stack import Stack
 
 from ir_common.config import EXIT_CONFIG
-from ir_sim.sdf import compose
-from ir_twin.bringup.arguments import share
 
 SMALL = ["robots:=cart", "rendering:=false", "dashboard:=off", "twin:=off"]
 
@@ -28,65 +24,6 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, what
         threading.Event().wait(0.05)
-
-
-DOUBLE = """#!{python}
-import json, os, signal, sys
-# what it was started with, for the test to read; then it runs until it is told to end
-open(os.environ["IR_TEST_DOUBLES"] + "/{name}.part", "w").write(json.dumps(sys.argv[1:]))
-os.rename(os.environ["IR_TEST_DOUBLES"] + "/{name}.part", os.environ["IR_TEST_DOUBLES"] + "/{name}.json")
-signal.sigwait([signal.SIGINT, signal.SIGTERM])
-"""
-
-
-@pytest.fixture
-def gazebo(tmp_path: Path) -> dict[str, str]:
-    """Variables with which the bringup finds stand-ins of gz and ros_gz_bridge."""
-    prefix, programs, seen = tmp_path / "prefix", tmp_path / "bin", tmp_path / "seen"
-    folder = prefix / "lib" / "ros_gz_bridge"
-    marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "ros_gz_bridge"
-    for one in (folder, programs, seen, marker.parent):
-        one.mkdir(parents=True)
-    marker.touch()
-    for file, name in ((programs / "gz", "gz"), (folder / "parameter_bridge", "bridge")):
-        file.write_text(DOUBLE.format(python=sys.executable, name=name))
-        file.chmod(0o755)
-    return {
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "AMENT_PREFIX_PATH": f"{prefix}:{os.environ['AMENT_PREFIX_PATH']}",
-        "IR_TEST_DOUBLES": str(seen),
-    }
-
-
-@pytest.mark.parametrize("namespace", ["", "/lab1"])
-def test_gazebo_gets_its_world_and_the_bridge_its_topics(
-    ros_domain: int, tmp_path: Path, gazebo: dict[str, str], namespace: str
-) -> None:
-    rows = yaml.safe_load((share() / "config" / "bridge.yaml").read_text())
-    bridge = tmp_path / "mine.yaml"  # contacts need a message type of ros_gz, which has no stand-in
-    bridge.write_text(yaml.safe_dump([row for row in rows if "Contacts" not in row["ros_type_name"]]))
-    seen = Path(gazebo["IR_TEST_DOUBLES"])
-    stack = Stack(
-        [*SMALL, "sim:=gz", "headless:=true", f"bridge:={bridge}", f"namespace:={namespace}"],
-        tmp_path,
-        variables=gazebo,
-    )
-    try:
-        until(lambda: (seen / "gz.json").exists() and (seen / "bridge.json").exists(), 60, stack.text())
-        words = json.loads((seen / "gz.json").read_text())
-        assert words[:3] == ["sim", "-r", "-s"] and list(compose(words[-1]).robots) == ["cart"]
-        words = json.loads((seen / "bridge.json").read_text())
-        assert words[0] == "/world/robot_field/set_pose@ros_gz_interfaces/srv/SetEntityPose"
-        parameters = yaml.safe_load(Path(words[words.index("--params-file") + 1]).read_text())
-        rules = dict(word.split(":=") for word in words if ":=" in word)
-        assert rules.get("/cart/odom", "") == (namespace and f"{namespace}/cart/odom")
-        topics = yaml.safe_load(Path(parameters[f"{namespace}/bridge"]["ros__parameters"]["config_file"]).read_text())
-        assert {"/clock", "/cart/odom", "/cart/cmd_vel"} <= {row["ros_topic_name"] for row in topics}
-        assert stack.process.poll() is None
-        assert stack.interrupt(20)[0] == 0 and stack.processes() == []
-        assert "starting it again" not in stack.text()
-    finally:
-        stack.close()
 
 
 def test_a_second_stack_in_the_domain_is_refused_and_the_first_runs_on(ros_domain: int, tmp_path: Path) -> None:

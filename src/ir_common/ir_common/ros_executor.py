@@ -15,6 +15,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 
 _LONGEST_WAIT = 0.5
 """s; then the context is looked at again, should the signal that ended it have come at a bad moment."""
@@ -33,6 +34,8 @@ class LeanExecutor(SingleThreadedExecutor):
     task of its own, and wakes itself twice for each. Here the entities are gathered when they change, and what is ready
     is taken and called at once: one message of each ready subscription in turn, in the order in which the subscriptions
     were made, until none is left. Callback groups that refuse an entity keep it out for good, not for a while.
+
+    A service's callback may return a future: its answer is sent when that is done.
 
     Answers of services reach clients that ask in the moment in which they find the service: its writer may find their
     reader later, and the stock executor's answer is lost then (ros2/ros2#1253).
@@ -230,7 +233,11 @@ class LeanExecutor(SingleThreadedExecutor):
         request, header = service.handle.service_take_request(service.srv_type.Request)
         if header is None:
             return False
-        self._answer(1, service, service.callback(request, service.srv_type.Response()), header)
+        answer = service.callback(request, service.srv_type.Response())
+        if isinstance(answer, Future):
+            answer.add_done_callback(lambda done: self._answer(1, service, done.result(), header))
+        else:
+            self._answer(1, service, answer, header)
         return True
 
     def _answer(self, count: int, service: Any, answer: Any, header: Any) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import rclpy
 from rclpy.client import Client
@@ -56,11 +58,16 @@ class StackNode(Node):
     node's own namespace. /rosout and /parameter_events stay: they are those of the ROS domain. Actions, of which the
     stack has none, are not covered: rclpy makes them past the node.
 
+    Where the parameters of the node hold ``qos_overrides``, its topics take them.
+
     Args:
         name, namespace: as of `Node`.
         stack: namespace of the whole stack; None: what the environment says (`stack_namespace.VARIABLE`).
         options: of `Node`.
     """
+
+    opens_topics: ClassVar[bool] = False
+    """Whether it makes topics after its start, for which its ``qos_overrides`` may stand, too."""
 
     def __init__(self, name: str, *, namespace: str | None = None, stack: str | None = None, **options: Any) -> None:
         told = stack_namespace.told(os.environ)
@@ -72,13 +79,17 @@ class StackNode(Node):
     def _below(self, name: str) -> str:
         return stack_namespace.below(self.stack_namespace, name)
 
-    def create_subscription(self, msg_type: Any, topic: str, *args: Any, **kwargs: Any) -> Subscription:
+    def create_subscription(
+        self, msg_type: Any, topic: str, callback: Any, qos_profile: QoSProfile | int, **kwargs: Any
+    ) -> Subscription:
         """As `Node.create_subscription`."""
-        return super().create_subscription(msg_type, self._below(topic), *args, **kwargs)
+        with _told_overrides(self, kwargs):
+            return super().create_subscription(msg_type, self._below(topic), callback, _own(qos_profile), **kwargs)
 
-    def create_publisher(self, msg_type: Any, topic: str, *args: Any, **kwargs: Any) -> Publisher:
+    def create_publisher(self, msg_type: Any, topic: str, qos_profile: QoSProfile | int, **kwargs: Any) -> Publisher:
         """As `Node.create_publisher`."""
-        return super().create_publisher(msg_type, self._below(topic), *args, **kwargs)
+        with _told_overrides(self, kwargs):
+            return super().create_publisher(msg_type, self._below(topic), _own(qos_profile), **kwargs)
 
     def create_client(self, srv_type: Any, srv_name: str, *args: Any, **kwargs: Any) -> Client:
         """As `Node.create_client`."""
@@ -126,26 +137,28 @@ class LeanNode(StackNode):
 
     rclpy gives each subscription and publisher handlers that only log mismatched QoS. They stand in the executor's wait
     set, which is built anew at every wake-up: in a node with a dozen topics that is most of its processor time.
-
-    Where the parameters of the node hold ``qos_overrides``, its topics take them.
     """
 
     def create_subscription(self, *args: Any, **kwargs: Any) -> Subscription:
         """Makes a subscription as `Node.create_subscription` does, without QoS event handlers."""
         kwargs.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
-        with _told_overrides(self, kwargs):
-            return super().create_subscription(*args, **kwargs)
+        return super().create_subscription(*args, **kwargs)
 
     def create_publisher(self, *args: Any, **kwargs: Any) -> Publisher:
         """Makes a publisher as `Node.create_publisher` does, without QoS event handlers."""
         kwargs.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
-        with _told_overrides(self, kwargs):
-            return super().create_publisher(*args, **kwargs)
+        return super().create_publisher(*args, **kwargs)
 
 
 _OVERRIDABLE = QoSOverridingOptions(
     [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY]
 )
+_OVERRIDE = re.compile(r"qos_overrides\./.+\.(publisher|subscription)\.(history|depth|reliability|durability)")
+
+
+def _own(qos_profile: QoSProfile | int) -> QoSProfile | int:
+    """A copy, as rclpy writes overrides into the profile that it is given, which other topics have as well."""
+    return copy(qos_profile)
 
 
 def _overrides(node: Node) -> list[str]:
@@ -168,8 +181,9 @@ def _told_overrides(node: Node, kwargs: dict[str, Any]) -> Iterator[None]:
 
 def _refuse_idle_overrides(node: Node) -> None:
     """Raises ConfigError where one is for a topic that the node does not have, or for what it cannot change."""
+    later = getattr(node, "opens_topics", False)
     for name in _overrides(node):
-        if not node.has_parameter(name):
+        if not node.has_parameter(name) and not (later and _OVERRIDE.fullmatch(name)):
             policies = "history, depth, reliability, durability"
             text = f"{name}: no such topic here; qos_overrides./TOPIC.publisher or .subscription, and one of {policies}"
             raise ConfigError(f"parameters of {node.get_fully_qualified_name()}: {text}")

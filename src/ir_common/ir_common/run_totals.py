@@ -217,6 +217,11 @@ class HostTotals:
         cure = "it is too slow" if one.sync else "sync:=on waits for them"
         return f"the host's numbers: commands took effect up to {one.late_p99 * 1e3:.0f} ms late (p99); {cure}"
 
+    @property
+    def lacks(self) -> list[str]:
+        """What is missing in the simulator, and which robots do not act for it, one line each."""
+        return list(self.message.lacks) if self.message else []
+
     def as_dict(self) -> dict[str, Any] | None:
         """The host's part of the report."""
         one = self.message
@@ -234,6 +239,7 @@ class HostTotals:
             "late_seconds": {name: _finite(value) for name, value in late.items()},
             "waits": {"count": int(one.waits), "wall_seconds": float(one.waited), "given_up": int(one.given_up)},
             "silent": list(one.silent),
+            "lacks": self.lacks,
         }
 
 
@@ -296,7 +302,13 @@ class RunTotals:
         process = (status.host, int(status.process_id))
         if process not in known:
             known.append(process)
-            self._restarts[status.name] = max(len(known) - 1, status.restarts)  # one that died young told nothing
+            counted = self._restarts.get(status.name, 0)  # one that died young told nothing
+            self._restarts[status.name] = max(counted, len(known) - 1, status.restarts)
+
+    def update_restarts(self, counts: dict[str, int]) -> None:
+        """Takes what the launcher has counted; it knows of programs that are no nodes of the stack, too."""
+        for name, count in counts.items():
+            self._restarts[name] = max(self._restarts.get(name, 0), count)
 
     def restarts(self) -> dict[str, int]:
         """How often each node was started again, nodes that never were included."""

@@ -8,6 +8,7 @@ import pytest
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
+from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from ir_common import ros_executor
@@ -226,3 +227,25 @@ def test_a_node_that_comes_later_is_served(ros: RosHarness) -> None:
     executor.shutdown()
     for node in (first, late):
         node.destroy_node()
+
+
+def test_a_service_may_answer_later(ros: RosHarness) -> None:
+    """Its callback gives a future; what else comes meanwhile is served."""
+    server, client = ros.node("server"), ros.node("client")
+    promised: list[Future] = []
+
+    def later(_request: object, _response: object) -> Future:
+        promised.append(Future())
+        return promised[-1]
+
+    server.create_service(SetBool, "later", later)
+    other = server.create_service(SetBool, "other", lambda _, response: response)
+    asking = client.create_client(SetBool, "later")
+    ros.until(asking.service_is_ready)
+    answer = asking.call_async(SetBool.Request())
+    ros.until(lambda: promised)
+    ros.call(client, SetBool, other.srv_name, SetBool.Request())
+    assert not answer.done()
+    promised[0].set_result(SetBool.Response(success=True, message="now"))
+    ros.until(answer.done)
+    assert answer.result().message == "now"

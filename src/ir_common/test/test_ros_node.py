@@ -162,14 +162,16 @@ def test_stamps_survive_the_round_trip() -> None:
 
 OVERRIDDEN = """
 from std_msgs.msg import Empty
-from ir_common.ros_node import Finished, LeanNode, run
+from ir_common.ros_node import RELIABLE, Finished, StackNode, run
 
-class Overridden(LeanNode):
+class Overridden(StackNode):
     def __init__(self):
         super().__init__("overridden")
-        self.keep = self.create_publisher(Empty, "/out", 1), self.create_subscription(Empty, "/in", print, 1)
-        (found,) = self.get_publishers_info_by_topic("/out")
-        print(found.qos_profile.reliability.name)
+        self.keep = self.create_publisher(Empty, "/out", RELIABLE), self.create_subscription(Empty, "/in", print, 1)
+        self.other = self.create_publisher(Empty, "/other", RELIABLE)
+        for topic in ("/out", "/other"):
+            (found,) = self.get_publishers_info_by_topic(topic)
+            print(topic, found.qos_profile.reliability.name)
         self.create_timer(0.01, self.finish)
 
     def finish(self):
@@ -182,8 +184,8 @@ run(Overridden)
 @pytest.mark.parametrize(
     ("parameter", "status", "words"),
     [
-        ("qos_overrides./out.publisher.reliability:=best_effort", 0, "BEST_EFFORT"),
-        ("qos_overrides./in.subscription.depth:=7", 0, "RELIABLE"),
+        ("qos_overrides./out.publisher.reliability:=best_effort", 0, "/out BEST_EFFORT\n/other RELIABLE"),
+        ("qos_overrides./in.subscription.depth:=7", 0, "/out RELIABLE"),
         ("qos_overrides./nowhere.publisher.depth:=7", EXIT_CONFIG, "/nowhere.publisher.depth: no such topic"),
         ("qos_overrides./out.publisher.deadline:=7", EXIT_CONFIG, "one of history, depth, reliability, durability"),
         ("qos_overrides./out.publisher.reliability:=maybe", EXIT_CONFIG, "maybe"),

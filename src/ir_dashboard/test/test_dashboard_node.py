@@ -34,6 +34,15 @@ def viewer(live):
         yield socket
 
 
+def test_topics_of_the_page_take_qos_overrides(ros_domain):
+    live = Live(**{"qos_overrides./cart/odom.subscription.depth": 9})
+    try:
+        depths = {one.topic_name: one.qos_profile.depth for one in live.dashboard.subscriptions}
+        assert depths["/cart/odom"] == 9 and depths["/spider/odom"] == 1
+    finally:
+        live.close()
+
+
 def test_the_whole_stack_is_in_the_status(live, http):
     def whole():
         status = http.get("/status").json()

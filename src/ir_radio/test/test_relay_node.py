@@ -18,6 +18,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from relay_bench import BEST_EFFORT, CONTROL, VIDEO
 from sensor_msgs.msg import CompressedImage
 
+from ir_common import ros_node
 from ir_common.config import ConfigError
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_interfaces.msg import Allocation, SliceList, SliceStatus, TaskState
@@ -64,6 +65,24 @@ def test_messages_of_several_types_cross_both_ways_unchanged(bench):
     for row in report.flows:
         books = row.books
         assert books.offered_bytes == books.delivered_bytes > 0 and books.queued_messages == 0
+
+
+def test_topics_and_flows_take_qos_overrides(bench):
+    """Those of the start, and those that are opened later; one for a topic that never comes is left alone."""
+    overrides = {"/radio/report.publisher.depth": 7, "/edge/cart/state.publisher.depth": 3, "/x.publisher.depth": 2}
+    b = bench(**{f"qos_overrides.{name}": value for name, value in overrides.items()})
+    ros_node._refuse_idle_overrides(b.relay)
+    b.ready(CONTROL)
+    b.pipe(TaskState, "/cart/state", "/edge/cart/state", RELIABLE)
+    depths = {publisher.topic_name: publisher.qos_profile.depth for publisher in b.relay.publishers}
+    assert depths["/radio/report"] == 7 and depths["/edge/cart/state"] == 3
+    assert depths["/diagnostics"] == RELIABLE.depth, "of the same profile, but not overridden"
+
+
+def test_an_override_that_no_topic_can_take_is_refused(bench):
+    b = bench(**{"qos_overrides./cart/state.publisher.deadline": 7})
+    with pytest.raises(ConfigError, match="no such topic here"):
+        ros_node._refuse_idle_overrides(b.relay)
 
 
 def test_relayed_delay_is_the_engines(bench):

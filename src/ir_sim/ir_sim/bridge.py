@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 IMAGE = "sensor_msgs/msg/Image"
 GZ_CONTACTS = "ros_gz_interfaces/msg/Contacts"
+GZ_SERVICES = {"control": "ControlWorld", "create": "SpawnEntity", "remove": "DeleteEntity"}
+"""Type in ros_gz_interfaces/srv of each service of a world that is bridged, by the last part of its name."""
 _TOPIC = r"^/[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$"
 
 
@@ -51,6 +53,11 @@ class Row(Config):
 
 class _Rows(RootModel[tuple[Row, ...]]):
     pass
+
+
+def gz_service_names(world: str) -> dict[str, str]:
+    """Full name of each service of a world that has to be bridged, and its type."""
+    return {f"/world/{world}/{name}": f"ros_gz_interfaces/srv/{kind}" for name, kind in GZ_SERVICES.items()}
 
 
 def load_rows(path: str | Path) -> tuple[Row, ...]:

@@ -22,6 +22,7 @@ from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import Contacts
 from ir_sim.bridge import GZ_CONTACTS, IMAGE, Row, load_rows, rows_for
 from ir_sim.camera import to_jpeg
+from ir_sim.gazebo_words import INSTALL, MISSING_INTERFACES
 from ir_sim.readings import Touch
 from ir_sim.ros_sensors import touches_to_message
 from ir_sim.sdf import GROUND, compose
@@ -48,8 +49,8 @@ class AdapterConfig(Config):
 class GzAdapterNode(StackNode):
     """The node `gz_adapter`; README.md lists its topics and parameters."""
 
-    def __init__(self) -> None:
-        super().__init__("gz_adapter")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("gz_adapter", **options)
         config = ros_params.declare(self, AdapterConfig).config
         world = compose(config.world, config.robots)
         rows = rows_for(load_rows(config.bridge_file), world)
@@ -121,9 +122,7 @@ def _contact_type() -> Any:
     try:
         from ros_gz_interfaces.msg import Contacts as GzContacts  # type: ignore[import-not-found]
     except ImportError:
-        raise ConfigError(
-            "the Python package ros_gz_interfaces is missing; install ros-jazzy-ros-gz (or -kilted-) and source ROS"
-        ) from None
+        raise ConfigError(f"{MISSING_INTERFACES}; {INSTALL}") from None
     return GzContacts
 
 

@@ -129,7 +129,8 @@ class OnBoard:
         """Takes an action [n_act] from the robot's command topic, on which the watchdog's own comes back, too."""
         if not self._watchdog.is_echo(bool((action == self.task.safe_action).all())):
             self._action = self.task.clip(action)
-            self._watchdog.heard(self.now)
+            if not self.needs_reset:  # one that lies where it fell is not owed any
+                self._watchdog.heard(self.now)
 
     def resume(self) -> None:
         """The robot was put back: the next episode begins once odometry shows it there; older readings may come."""
@@ -205,7 +206,7 @@ class OnBoard:
         if self._triggered and nanoseconds <= self.now:
             if self._repeats and nanoseconds == self.now:
                 return ()
-            self._start_over()
+            self._start_over(nanoseconds)
         self.now, self._triggered = nanoseconds, True
         if self.idle or nanoseconds < max(self._due, self._since) or self._odometry is None:
             return ()
@@ -219,7 +220,7 @@ class OnBoard:
             return step, self._begin()
         return (step,)
 
-    def _start_over(self) -> None:
+    def _start_over(self, nanoseconds: int) -> None:
         """Time was set back, maybe by one reading: the simulation was reset, and the robot with it."""
         self._episode.abandon()
         self._due, self._since = 0, 0
@@ -227,6 +228,8 @@ class OnBoard:
         self.needs_reset = self._returning = False
         self._touched = frozenset()
         self._action = self.task.safe_action
+        if self._repeats and self._odometry_at > nanoseconds:  # Gazebo's may come later than the first control step
+            self._odometry = None
 
     def _begin(self) -> Step:
         self.counters.episodes += 1

@@ -21,7 +21,7 @@ from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
-from ir_sim.ros_resets import GzResets, MujocoResets
+from ir_sim.ros_resets import Resets
 from ir_sim.ros_sensors import message_to_reading
 from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, action_to_command, command_to_action, step_to_state
 from ir_sim.sdf import Robot, World, compose
@@ -37,8 +37,8 @@ class RobotsConfig(Config):
 
     world: str = Field(description="SDFormat world file")
     robots: tuple[str, ...] = Field((), description="robots: NAME or NAME:MODEL; empty: all of the world")
-    sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator that puts fallen robots back")
-    simulator: str = Field("/simulator", description="name of the MuJoCo simulator node")
+    sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator: in Gazebo a reading may come twice")
+    simulator: str = Field("/simulator", description="name of the simulator's node, which puts fallen robots back")
     sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which the safe action is sent")
 
@@ -51,7 +51,7 @@ class RobotsNode(LeanNode):
         config = ros_params.declare(self, RobotsConfig).config
         world = compose(config.world, config.robots)
         self.done = self.create_publisher(ControlStepDone, "/robots/done", DONE_QOS) if config.sync else None
-        self._resets = GzResets(self, world) if config.sim == "gz" else MujocoResets(self, config.simulator)
+        self._resets = Resets(self, config.simulator)
         self._robots = [_RobotTopics(self, world, robot, config) for robot in world.robots.values()]
         self._timer = self.create_timer(STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -84,7 +84,7 @@ class _RobotTopics:
         self._state = node.create_publisher(TaskState, prefix + "state", STATE_QOS)
         self._status = node.create_publisher(TaskStatus, prefix + "task_status", LATCHED)
         self._command = node.create_publisher(command_type, prefix + self._command_topic, STATE_QOS)
-        self._ignored = 0
+        self._ignored, self._repeats, self._done_at = 0, repeats, None
         self._needed: list[Subscription] = []
         # with sync as the simulator obeyed it: by itself a command may arrive after the readings that it led to
         obeyed = self._command_topic + IN_FORCE if config.sync else self._command_topic
@@ -119,7 +119,9 @@ class _RobotTopics:
             self._ignore(topic, error)
         if output is not NOTHING:
             self._carry_out(output)
-        if topic == self.task.trigger:
+        again = self._repeats and output is NOTHING and message.header.stamp == self._done_at  # Gazebo stands
+        if topic == self.task.trigger and not again:
+            self._done_at = message.header.stamp
             self._say_done(message.header.stamp, len(output.steps) + output.stop)
 
     def _say_done(self, stamp: Any, answers: int) -> None:

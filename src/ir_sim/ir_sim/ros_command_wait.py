@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
@@ -60,8 +60,16 @@ class CommandWait:
         """Whether what carries the commands is there."""
         return True
 
+    @property
+    def owed(self) -> bool:
+        """Whether a command may be on its way that is not there yet, once `meet` has let the simulation go on."""
+        return False
+
     def tell(self, now: int, after: int, due: Sequence[str]) -> None:
         """Says how far the simulation is: ns of now and of the next reading, robots whose control step is due."""
+
+    def expect(self, robots: Iterable[str]) -> None:
+        """The simulation goes on, and these robots may make a control step that is heard of after its command."""
 
     def catch_up(self) -> None:
         """Takes what was said about commands until now."""
@@ -132,6 +140,11 @@ class RadioWait(CommandWait):
         """Whether the radio has all its flows open."""
         self.catch_up()
         return self._told >= 0
+
+    @property
+    def owed(self) -> bool:
+        """As `CommandWait.owed`."""
+        return not self._alone and 0 <= self._until <= self._next
 
     def tell(self, now: int, after: int, due: Sequence[str]) -> None:
         """As `CommandWait.tell`."""
@@ -215,6 +228,7 @@ class DirectWait(CommandWait):
         self._asked: dict[str, int] = {}
         self._done_at: dict[str, int] = {}
         self._early: dict[str, int] = {}  # answers that came before the note about their states
+        self._expected = False  # answers may come before the note about their instant, too
         self._commands = topics
         self._heard: set[str] = set()  # robots whose states somebody hears
 
@@ -240,7 +254,13 @@ class DirectWait(CommandWait):
             if self._done_at.get(robot) == now:
                 self._onboard.heard(robot)
             else:
-                self._early[robot] = 0
+                self._early[robot] = self._early.get(robot, 0) if self._expected else 0
+
+    def expect(self, robots: Iterable[str]) -> None:
+        """As `CommandWait.expect`."""
+        self._expected = True
+        for robot in robots:
+            self._early.setdefault(robot, 0)
 
     def catch_up(self) -> None:
         """As `CommandWait.catch_up`."""

@@ -21,7 +21,7 @@ from ir_common.config import Config, ConfigError, live
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_poll import Unexecuted, drain_until
-from ir_common.ros_time import to_stamp
+from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
@@ -360,7 +360,8 @@ class SimulatorNode(LeanNode):
         if unknown:
             response.message = f"unknown robots {unknown}; known: {', '.join(self.simulation.views)}"
             return response
-        for name in request.robots or list(self.simulation.views):
+        outdated = to_nanoseconds(request.stamp) > self.simulation.nanoseconds  # from before a reset of the world
+        for name in () if outdated else request.robots or list(self.simulation.views):
             self.simulation.reset_robot(name)
             self._in_force.pop(name, None)
         response.success, response.message = True, f"put back: {', '.join(request.robots or self.simulation.views)}"

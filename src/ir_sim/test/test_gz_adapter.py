@@ -5,9 +5,11 @@ from types import SimpleNamespace as Thing
 import numpy as np
 import pytest
 from conftest import BRIDGE, WORLD
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from ir_common.config import ConfigError
+from ir_common.ros_node import STREAM
 from ir_sim import gz_adapter_node
 from ir_sim.gz_adapter_node import image_to_picture
 
@@ -58,19 +60,15 @@ def test_adapter_makes_jpegs_of_images(ros, monkeypatch):
     from ir_interfaces.msg import Contacts
 
     monkeypatch.setattr(gz_adapter_node, "_contact_type", lambda: Contacts)
-    values = {"world": str(WORLD), "bridge_file": str(BRIDGE), "robots": ["cart"]}
+    values = {
+        "world": str(WORLD), "bridge_file": str(BRIDGE), "robots": ["cart"],
+        "qos_overrides./cart/camera/image_raw/compressed.publisher.reliability": "best_effort",
+    }  # fmt: skip
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    original = gz_adapter_node.StackNode.__init__
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            gz_adapter_node.StackNode,
-            "__init__",
-            lambda self, name: original(self, name, parameter_overrides=overrides),
-        )
-        ros.add(gz_adapter_node.GzAdapterNode())
+    ros.add(gz_adapter_node.GzAdapterNode(parameter_overrides=overrides))
     got, empty = [], []
     test = ros.node()
-    test.create_subscription(CompressedImage, "/cart/camera/image_raw/compressed", got.append, 10)
+    test.create_subscription(CompressedImage, "/cart/camera/image_raw/compressed", got.append, STREAM)
     test.create_subscription(Contacts, "/cart/contacts", empty.append, 10)
     publisher = test.create_publisher(Image, "/cart/camera/image_raw", 10)
     picture = np.full((8, 8, 3), 200, np.uint8)
@@ -82,3 +80,7 @@ def test_adapter_makes_jpegs_of_images(ros, monkeypatch):
     ros.until(arrived, what="a picture and contacts")
     assert got[0].format == "jpeg" and bytes(got[0].data[:2]) == b"\xff\xd8"
     assert not empty[0].contacts
+    (jpegs,) = test.get_publishers_info_by_topic("/cart/camera/image_raw/compressed")
+    (contacts,) = test.get_publishers_info_by_topic("/cart/contacts")
+    assert jpegs.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT, "as overridden"
+    assert contacts.qos_profile.reliability == ReliabilityPolicy.RELIABLE

@@ -126,6 +126,34 @@ def test_watchdog_speaks_once_for_each_silence(cart):
     assert hear(9700) and cart.counters.stops == 2
 
 
+def test_a_robot_that_lies_where_it_fell_is_stopped_once_however_long_it_is_commanded(cart):
+    cart.scan(100 * MS, clear())
+    cart.command(np.array([0.5, 0.0]))
+    cart.contacts(150 * MS, (touch("cart::base_link::body", "crate::link::c"),))
+    assert cart.put(200 * MS, clear()).reset
+    stops = []
+    for milliseconds in range(300, 10_000, 100):
+        if milliseconds % 1000 == 0:  # somebody at the edge goes on
+            cart.command(np.array([0.5, 0.0]))
+        stops.append(cart.put(milliseconds * MS, clear()).stop)
+    assert sum(stops) == cart.counters.stops == 1
+    cart.resume()
+    cart.odometry(10_000 * MS, at(-6.0))
+    cart.scan(10_000 * MS, clear())
+    cart.command(np.array([0.5, 0.0]))
+    assert cart.put(10_600 * MS, clear()).stop, "watched again when it is back"
+
+
+def test_odometry_of_before_time_was_set_back_begins_no_episode(cart):
+    """Gazebo's comes later than the first control step, and shows where the robot lay."""
+    cart.odometry(4990 * MS, at(3.0))
+    cart.scan(5000 * MS, clear())
+    assert cart.scan(8 * MS, clear()) == () and cart.scan(16 * MS, clear()) == ()
+    cart.odometry(50 * MS, at(-6.0))
+    (first,) = cart.scan(56 * MS, clear())
+    assert first.step == 0 and first.observation[0] == pytest.approx(16.0)
+
+
 def test_time_set_back_starts_a_new_episode(cart):
     cart.odometry(4990 * MS, at(0.0))
     cart.scan(5000 * MS, clear())

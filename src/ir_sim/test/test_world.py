@@ -9,8 +9,9 @@ from conftest import BRIDGE, FLOOR, ROOT, WORLD
 
 from ir_common.config import ConfigError
 from ir_sim.bridge import load_rows, rows_for
+from ir_sim.gazebo_words import lacks
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
-from ir_sim.sdf.gazebo import rendered_topics
+from ir_sim.sdf.gazebo import RENDERED, gz_model
 from ir_sim.sdf.mujoco_compiler import compile_world
 
 
@@ -84,9 +85,31 @@ def test_gazebo_world_is_the_same_world(tmp_path):
 
 def test_gazebo_world_without_rendering_lacks_what_needs_it(tmp_path):
     world = compose(WORLD, ["cart"])
-    text = write_gz_world(world, tmp_path / "gz.sdf", rendering=False).read_text()
+    text = write_gz_world(world, tmp_path / "gz.sdf", RENDERED).read_text()
     assert "gpu_lidar" not in text and "systems::Sensors" not in text and 'type="imu"' in text
-    assert rendered_topics(world) == ["/cart/scan", "/cart/camera/image_raw"]
+    camera = write_gz_world(world, tmp_path / "gz.sdf", ["lidar"]).read_text()
+    assert "gpu_lidar" not in camera and "systems::Sensors" in camera and 'type="camera"' in camera
+    assert lacks(world, RENDERED) == [
+        "no /cart/scan: it needs rendering",
+        "no /cart/camera/image_raw: it needs rendering",
+        "cart does not act: its task waits for /cart/scan; lidar:=raycast casts the lidars' rays without rendering",
+    ]
+    assert lacks(world, ["camera"]) == ["no /cart/camera/image_raw: it needs rendering"]
+    left = load_rows(write_gz_bridge(world, BRIDGE, tmp_path / "b.yaml", ["/cart/scan"]))
+    assert {row.ros_topic_name for row in rows_for(load_rows(BRIDGE), world)} - {
+        row.ros_topic_name for row in left
+    } == {"/cart/scan"}
+
+
+def test_a_robot_alone_is_what_stands_in_the_world(tmp_path):
+    """With which it is put into Gazebo again: the same bodies, on its rail, at its start."""
+    world = compose(WORLD, ["hopper", "cart"])
+    text = gz_model(world, "hopper", RENDERED)
+    whole = write_gz_world(world, tmp_path / "gz.sdf", RENDERED).read_text()
+    model = text[text.index("<model") : text.rindex("</model>")]
+    assert 'name="hopper"' in model and "<parent>world</parent>" in model
+    assert "".join(model.split()) in "".join(whole.split())
+    assert "gpu_lidar" in gz_model(world, "cart") and "gpu_lidar" not in gz_model(world, "cart", ["lidar"])
 
 
 def test_bridge_rows_follow_the_instances(tmp_path):

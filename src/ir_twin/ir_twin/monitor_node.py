@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pydantic import Field
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from ir_common.config import Config
@@ -22,6 +22,7 @@ from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIAB
 from ir_common.ros_params import declare
 from ir_common.run_totals import RunTotals
 from ir_interfaces.msg import Allocation, CellReport, FederationStatus, HostReport, NodeStatus, TaskStatus, TwinStatus
+from ir_twin.bringup.restart_counts import read_counts
 from ir_twin.monitor.health import Health, Status
 from ir_twin.monitor.table import render
 
@@ -34,6 +35,7 @@ class MonitorConfig(Config):
     duration: float = Field(0.0, ge=0, description="end after so many simulated seconds, 0: never")
     report: str = Field("", description="JSON file for the report, empty: none")
     spare_report: str = Field("", description="where the report goes when it cannot be written there, empty: nowhere")
+    restarts_file: str = Field("", description="file in which the launcher counts restarts, empty: none")
     started: float = Field(0.0, ge=0, description="start of the run, seconds since the epoch, 0: start of this node")
     arguments: str = Field("{}", description="arguments of the bringup as YAML, copied into the report")
     period: float = Field(0.5, gt=0, le=60, description="time between two tables on a terminal, s")
@@ -100,14 +102,19 @@ class MonitorNode(LeanNode):
     def _wall(self) -> float:
         return time.time() - self._started
 
+    def _rendered(self) -> RenderableType:
+        if self._config.restarts_file:
+            self._totals.update_restarts(read_counts(Path(self._config.restarts_file)))
+        return render(self._totals, self._wall(), self._warnings)
+
     def _redraw(self) -> None:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        self._live.update(render(self._totals, self._wall(), self._warnings), refresh=True)
+        self._live.update(self._rendered(), refresh=True)
 
     def _print(self) -> None:
-        self._console.print(render(self._totals, self._wall(), self._warnings))
+        self._console.print(self._rendered())
 
     def close(self) -> None:
         """Shows the table a last time and writes the report."""

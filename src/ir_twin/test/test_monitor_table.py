@@ -48,6 +48,21 @@ def test_the_second_line_says_whose_numbers_these_are() -> None:
     assert "pace 0.75" in head and line.startswith("the model's numbers") and "waited 1.2 s" in line
 
 
+def test_what_is_missing_in_the_simulator_stands_above_the_robots() -> None:
+    totals = RunTotals(["cart"])
+    totals.update_host(
+        HostReport(lacks=["no /cart/scan: it needs rendering", "cart does not act: its task waits for it"])
+    )
+    lines = shown(totals).splitlines()
+    assert lines[2].startswith("no /cart/scan") and lines[3].startswith("cart does not act")
+
+
+def test_restarts_that_only_the_launcher_knows_of_are_shown() -> None:
+    totals = RunTotals([])
+    totals.update_restarts({"/gz_sim": 2, "/radio": 1})
+    assert "restarts /gz_sim ×2, /radio ×1" in shown(totals)
+
+
 def test_the_federation_is_one_line() -> None:
     totals = RunTotals([])
     totals.update_federation(

@@ -15,6 +15,7 @@ import pytest
 
 from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_twin.bringup import supervisor as module
+from ir_twin.bringup.restart_counts import FILE, add_restart, read_counts
 from ir_twin.bringup.spec import NodeSpec
 from ir_twin.bringup.supervisor import Supervisor, command
 
@@ -65,6 +66,20 @@ def test_a_dead_process_comes_back_and_it_is_said(tmp_path: Path) -> None:
     assert marks.read_text().split() == [str(count) for count in range(1 + module.MAX_RESTARTS)]
     assert "/radio ended by signal SIGKILL; starting it again (1 of" in said[0]
     assert "after 10 restarts" in said[-2]
+    assert read_counts(tmp_path / FILE) == {"/radio": 10}, "for the report and the table"
+
+
+def test_restarts_are_counted_whatever_stands_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    assert read_counts(file) == {}
+    for text in ("", "[1]", '{"a": "b"}', "null"):
+        file.write_text(text)
+        assert read_counts(file) == {}
+    for _ in range(3):
+        add_restart(file, "/gz_sim")
+    add_restart(file, "/bridge")
+    assert read_counts(file) == {"/gz_sim": 3, "/bridge": 1}
+    add_restart(tmp_path / "nowhere" / FILE, "/bridge")  # as on a full disk
 
 
 def test_scheduling_is_as_described_where_it_is_permitted(tmp_path: Path) -> None:

@@ -103,10 +103,15 @@ link.addEventListener("pong", ({ detail }) => { by("ping").textContent = millise
 link.addEventListener("closed", ({ detail }) => pill("live", detail || "no connection", "bad"));
 link.addEventListener("refused", ({ detail }) => toast(detail));
 
-function showHost({ pace, models_numbers, line }) {
+function showHost({ pace, models_numbers, line, lacks = [] }) {
   const whose = models_numbers === null ? "" : models_numbers ? ", the model's" : ", the host's";
   pill("host", `pace ${pace === null ? "–" : pace.toFixed(2)}${whose}`, models_numbers === false ? "bad" : "");
   by("host").title = line;
+  const missing = by("lacks");
+  if (missing.hidden && lacks.length) toast(lacks.join("; "));
+  missing.hidden = !lacks.length;
+  missing.textContent = `${lacks.length} missing`;
+  missing.title = lacks.join("\n");
 }
 
 function look() { cameras.only(windscreen, by("driven").value); }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import gymnasium
@@ -20,8 +20,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
 from ir_common.ros_node import LeanNode
+from ir_common.ros_time import to_nanoseconds
 from ir_drl.environments.onlooker import Mirror, checked_render_mode
-from ir_drl.environments.ros_lockstep import GzLockstep, Lockstep, MujocoLockstep, Peer
+from ir_drl.environments.ros_lockstep import Lockstep, Peer
 from ir_drl.environments.spaces import spaces
 from ir_drl.environments.task_env import default_world
 from ir_interfaces.msg import TaskState
@@ -33,7 +34,8 @@ from ir_sim.tasks import robot_task
 
 MAX_SEED = 2**31
 STATES = QoSProfile(depth=100)
-GRACE = 0.05  #: s of wall time that a first state may be on its way before the simulation is run on for it
+FIRST_GRACE, GRACE = 0.5, 0.05
+"""s of wall time that a first state may be on its way, after the first control period and each further one."""
 BEGIN_PERIODS = 400  #: control periods within which an episode begins
 Array = NDArray[np.float64]
 
@@ -61,14 +63,13 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         model: robot model.
         robot: the robot's name; None: its model's.
         world: the SDF world that the simulator runs; None: the one that comes with the stack.
-        sim: simulator: `mujoco`, the embedded one, or `gz`.
-        simulator: name of the embedded simulator's node.
+        simulator: name of the simulator's node, the embedded one's or that which stands for Gazebo.
         timeout: s of wall time after which a peer that does not answer is given up.
         render_mode: rgb_array: `render` gives pictures [height, width, 3] of the robot as its sensors report it.
 
     Raises:
         TimeoutError: nobody answers.
-        ConfigError: the world has no such robot model, or ``sim="gz"`` lacks its interfaces.
+        ConfigError: the world has no such robot model.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 25}
@@ -78,7 +79,6 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         model: str,
         robot: str | None = None,
         world: str | Path | None = None,
-        sim: Literal["mujoco", "gz"] = "mujoco",
         simulator: str = "/simulator",
         timeout: float = 10.0,
         render_mode: str | None = None,
@@ -106,11 +106,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._states: deque[TaskState] = deque()
         self._shared = _ROBOTS.setdefault(self.robot, _Robot())
         self._last: TaskState | None = None
-        self._lockstep: Lockstep = (
-            MujocoLockstep(self._peer, simulator, self.robot)
-            if sim == "mujoco"
-            else GzLockstep(self._peer, described.name, nanoseconds)
-        )
+        self._lockstep = Lockstep(self._peer, simulator, self.robot)
         who = f"the simulator and `robots` for {self.robot}"
         self._peer.wait(lambda: self._commands.get_subscription_count() >= 2, who)
         self._peer.wait(lambda: node.count_publishers(f"/{self.robot}/state") >= 1, who)
@@ -130,29 +126,32 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Resets the whole simulation; the same seed gives the same start."""
         super().reset(seed=seed)
-        last = self._shared.last
-        if last is None or last.terminated or last.truncated:
-            # so that `robots` has had its sensors' first readings, and the robot is not put back once more by it later
-            self._run_until_begun()
         self._states.clear()
         before = self._shared.newest
         self._lockstep.reset(int(self.np_random.integers(MAX_SEED)))
-        self._lockstep.step(self._count)
-        self._peer.wait(lambda: self._begun(before), f"the first state of {self.robot}")
-        self._last = self._shared.last = self._states.popleft()
+        self._last = self._shared.last = self._first_state(before)
         return np.array(self._last.observation), {"cause": ""}
 
-    def _run_until_begun(self) -> None:
-        """Runs the simulation on until an episode begins."""
-        before = self._shared.last.episode if self._shared.last else 0
-        for _ in range(BEGIN_PERIODS):
-            self._lockstep.step(self._count)
+    def _first_state(self, before: int) -> TaskState:
+        """Runs the simulation on until an episode after number ``before`` is there; returns its state of now.
+
+        Gazebo's sensors may report some control periods after its begin, and their readings are on their way when it
+        stands already: the episode's state is the one that is less than a control period old.
+        """
+        for period in range(BEGIN_PERIODS):
+            grace = GRACE if period else FIRST_GRACE
+            now = self._lockstep.step(self._count)
             try:
-                self._peer.wait(lambda: self._begun(before), "state", GRACE)
+                self._peer.wait(lambda now=now: self._begun(before) and self._is_of(now), "state", grace)  # type: ignore[misc]
             except TimeoutError:
                 continue
-            return
+            newest = self._states.pop()
+            self._states.clear()
+            return newest
         raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
+
+    def _is_of(self, now: int) -> bool:
+        return to_nanoseconds(self._states[-1].header.stamp) > now - round(self.task.control_period * 1e9)
 
     def _begun(self, before: int) -> bool:
         """Whether a state of a later episode than ``before`` has come; drops those of earlier ones."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from rclpy.client import Client
 from rclpy.node import Node
 from std_srvs.srv import SetBool
 
-from ir_common.config import ConfigError
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.srv import ResetSimulation, StepSimulation
@@ -66,24 +65,14 @@ class Peer:
         self.node.destroy_node()
 
 
-class Lockstep(Protocol):
-    """A paused simulator that runs when it is told to."""
+class Lockstep:
+    """A simulator, MuJoCo or Gazebo, that stands and runs when it is told to, by the services of its node.
 
-    def reset(self, seed: int) -> None:
-        """The world as at its start, time at zero."""
-
-    def step(self, count: int, command: Sequence[float] = ()) -> None:
-        """Runs physics steps and returns when they are done.
-
-        Args:
-            count: how many.
-            command: numbers of the command (`ir_sim.ros_task_messages.command_numbers`), published already, that the
-                steps must be run with; empty: whichever is in force.
-        """
-
-
-class MujocoLockstep:
-    """The embedded simulator's services."""
+    Args:
+        peer: asks.
+        simulator: name of the node.
+        robot: whose commands are waited for.
+    """
 
     def __init__(self, peer: Peer, simulator: str, robot: str) -> None:
         self._peer, self._robot = peer, robot
@@ -93,61 +82,27 @@ class MujocoLockstep:
         _check(peer.call(pause, SetBool.Request(data=True)))
 
     def reset(self, seed: int) -> None:
-        """See `Lockstep`."""
+        """The world as at its start, time at zero."""
         _check(self._peer.call(self._reset, ResetSimulation.Request(seed=seed)))
 
-    def step(self, count: int, command: Sequence[float] = ()) -> None:
-        """See `Lockstep`; a topic and a service have no common order, so the simulator is told what to wait for."""
+    def step(self, count: int, command: Sequence[float] = ()) -> int:
+        """Runs physics steps, and returns when they are done.
+
+        Args:
+            count: how many.
+            command: numbers of the command (`ir_sim.ros_task_messages.command_numbers`), published already, that the
+                steps must be run with; empty: whichever is in force. A topic and a service have no common order, so the
+                simulator is told what to wait for.
+
+        Returns:
+            Simulated time after them, ns.
+        """
         request = StepSimulation.Request(steps=count)
         if command:
             request.robot, request.command, request.timeout = self._robot, list(command), self._peer.timeout / 2
-        _check(self._peer.call(self._step, request))
-
-
-class GzLockstep:
-    """Gazebo's world control through ros_gz_bridge. It answers when it accepts, so the clock tells when it is done.
-
-    Gazebo resets nothing that is random in the models, so the seed has no effect there. Its world control knows no
-    commands: one that is late on its way through the bridge acts a step later, which `RosTaskEnv.step` cannot see.
-    """
-
-    def __init__(self, peer: Peer, world: str, step_nanoseconds: int) -> None:
-        try:
-            from ros_gz_interfaces.srv import ControlWorld  # type: ignore[import-not-found]
-        except ImportError:
-            raise ConfigError(
-                'sim="gz" needs ros_gz_interfaces; install it, or use the embedded simulator: sim="mujoco"'
-            ) from None
-        from rosgraph_msgs.msg import Clock
-
-        self._peer, self._type, self._period = peer, ControlWorld, step_nanoseconds
-        self._now = -1
-        peer.node.create_subscription(Clock, "/clock", self._tick, 10)
-        self._client = peer.node.create_client(ControlWorld, f"/world/{world}/control")
-        self._control(pause=True)
-
-    def _tick(self, message: Any) -> None:
-        self._now = to_nanoseconds(message.clock)
-
-    def _control(self, **fields: Any) -> None:
-        request = self._type.Request()
-        for name, value in fields.items():
-            setattr(request.world_control, name, value)
-        _check(self._peer.call(self._client, request))
-
-    def reset(self, seed: int) -> None:
-        """See `Lockstep`."""
-        request = self._type.Request()
-        request.world_control.pause, request.world_control.reset.all = True, True
-        _check(self._peer.call(self._client, request))
-        self._now = -1
-        self.step(1)
-
-    def step(self, count: int, command: Sequence[float] = ()) -> None:
-        """See `Lockstep`."""
-        target = max(self._now, 0) + count * self._period
-        self._control(pause=True, multi_step=count)
-        self._peer.wait(lambda: self._now >= target, f"/clock at {target * 1e-9:g} s")
+        answer = self._peer.call(self._step, request)
+        _check(answer)
+        return to_nanoseconds(answer.time)
 
 
 def _check(answer: Any) -> None:

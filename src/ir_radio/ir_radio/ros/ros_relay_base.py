@@ -36,6 +36,8 @@ _DIAGNOSTICS_PERIOD = 1.0
 class RelayBase(StackNode):
     """A node that carries messages through a `RelayEngine` and tells what became of them; subclasses say which."""
 
+    opens_topics = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("radio", **kwargs)
         self._retired: list[Publisher] = []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -13,78 +14,94 @@ from ir_common.config import ConfigError
 from ir_sim.bridge import load_rows, rows_for
 from ir_sim.sdf import resources
 from ir_sim.sdf.elements import Element
+from ir_sim.sdf.sensors import KINDS
 from ir_sim.sdf.world import Placed, World
 
-_RENDERED = ("gpu_lidar", "camera")
+RENDERED = ("lidar", "camera")  #: kinds of sensors that Gazebo needs a rendering engine for
 _LATER = ("cone", "mimic", "density")  # elements of SDFormat 1.10 and 1.11
 _SENSORS_SYSTEM = "gz::sim::systems::Sensors"
 
 
-def write_gz_world(world: World, path: str | Path, rendering: bool = True) -> Path:
+def write_gz_world(world: World, path: str | Path, without: Collection[str] = ()) -> Path:
     """Writes the world with its chosen robots as one file: models stand in it whole, under their instances' names.
 
     Args:
         world: composed world.
         path: file to write.
-        rendering: False leaves out the sensors that need a rendering engine (see `rendered_topics`), and its system.
+        without: kinds of sensors to leave out, of `RENDERED`; without all of them the system that renders is, too.
 
     Returns:
         The path.
     """
+    renders = not set(RENDERED) <= set(without)
     kept = [
         child
         for child in world.element.children
-        if child.tag not in ("model", "include") and (rendering or child.attributes.get("name") != _SENSORS_SYSTEM)
+        if child.tag not in ("model", "include") and (renders or child.attributes.get("name") != _SENSORS_SYSTEM)
     ]
-    models = [_placed(item) for item in (*world.scenery.values(), *(robot.placed for robot in world.robots.values()))]
-    if not rendering:
-        for model in models:
-            model.children = [_without_rendered(child) for child in model.children]
+    models = [_placed(item, without) for item in _all_placed(world)]
     element = Element("world", world.element.attributes, world.file, 1, children=[*kept, *models])
-    newest = any(part.tag in _LATER for part in element.walk())
-    attributes = {"version": "1.11" if newest else "1.9", "xmlns:mujoco": "http://mujoco.org"}
-    root = Element("sdf", attributes, world.file, 1, children=[element])
     path = Path(path)
-    path.write_text('<?xml version="1.0"?>\n' + "\n".join(_lines(root)) + "\n", encoding="utf-8")
+    path.write_text(_document(element), encoding="utf-8")
     return path
 
 
-def rendered_topics(world: World) -> list[str]:
-    """Topics of the sensors that Gazebo cannot run without a rendering engine."""
-    return [
-        sensor.topic
-        for robot in world.robots.values()
-        for link in robot.description.links.values()
-        for sensor in link.sensors
-        if sensor.kind in ("lidar", "camera")
-    ]
+def gz_model(world: World, robot: str, without: Collection[str] = ()) -> str:
+    """A robot of a world as an SDFormat document, with which Gazebo can be asked to put it in again.
+
+    Args:
+        world: composed world.
+        robot: its name.
+        without: as of `write_gz_world`.
+    """
+    return _document(_placed(world.robots[robot].placed, without))
 
 
-def write_gz_bridge(world: World, rows_file: str | Path, path: str | Path) -> Path:
+def _all_placed(world: World) -> list[Placed]:
+    return [*world.scenery.values(), *(robot.placed for robot in world.robots.values())]
+
+
+def _document(element: Element) -> str:
+    newest = any(part.tag in _LATER for part in element.walk())
+    attributes = {"version": "1.11" if newest else "1.9", "xmlns:mujoco": "http://mujoco.org"}
+    root = Element("sdf", attributes, element.file, 1, children=[element])
+    return '<?xml version="1.0"?>\n' + "\n".join(_lines(root)) + "\n"
+
+
+def write_gz_bridge(world: World, rows_file: str | Path, path: str | Path, leave: Collection[str] = ()) -> Path:
     """Writes the configuration of ros_gz_bridge for the robots of a world; returns the path.
+
+    Args:
+        world: composed world.
+        rows_file: bridge file.
+        path: file to write.
+        leave: topics of Gazebo that are not bridged.
 
     Raises:
         ConfigError: `rows_file` is not a list of bridge rows.
     """
-    rows = [row.model_dump(exclude_none=True) for row in rows_for(load_rows(rows_file), world)]
+    wanted = [row for row in rows_for(load_rows(rows_file), world) if row.gz_topic_name not in leave]
+    rows = [row.model_dump(exclude_none=True) for row in wanted]
     path = Path(path)
     path.write_text(yaml.safe_dump(rows, sort_keys=False), encoding="utf-8")
     return path
 
 
-def _without_rendered(element: Element) -> Element:
-    """A link without its cameras and lidars; anything else as it is."""
+def _without_sensors(element: Element, kinds: Collection[str]) -> Element:
+    """A link without its sensors of some kinds; anything else as it is."""
     if element.tag != "link":
         return element
-    children = [c for c in element.children if c.tag != "sensor" or c.attributes.get("type") not in _RENDERED]
+    children = [
+        c for c in element.children if c.tag != "sensor" or KINDS.get(c.attributes.get("type", "")) not in kinds
+    ]
     return Element(element.tag, element.attributes, element.file, element.line, element.text, children)
 
 
-def _placed(item: Placed) -> Element:
-    """The <model> of an instance with its pose in the world."""
+def _placed(item: Placed, without: Collection[str]) -> Element:
+    """The <model> of an instance with its pose in the world, without its sensors of some kinds."""
     source = item.model.element
     pose = Element("pose", {}, source.file, source.line, text=item.pose.text)
-    children = [_resolved(child) for child in source.children if child.tag != "pose"]
+    children = [_without_sensors(_resolved(child), without) for child in source.children if child.tag != "pose"]
     attributes = {name: value for name, value in source.attributes.items() if name != "placement_frame"}
     return Element("model", attributes, source.file, source.line, children=[pose, *children])
 

@@ -65,9 +65,14 @@ class BringupArguments(Config):
         True, description="false: without the sensors that need rendering (cameras; in Gazebo the lidar too)"
     )
     real_time_factor: float = Field(1.0, ge=0, le=100, description="simulated seconds per second, 0: as fast as it can")
-    sync: Literal["on", "off"] = Field(
-        "on",
-        description="on: the embedded simulator waits for commands that are on their way; off: as the host's time goes",
+    lidar: Literal["sensor", "raycast"] = Field(
+        "sensor",
+        description="raycast: Gazebo's lidars are left out, and their rays cast in the same world without rendering",
+    )
+    sync: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="on: the simulator waits for commands that are on their way; off: as the host's time goes; "
+        "auto: on with MuJoCo, off with Gazebo, which is stepped for it",
     )
     sync_patience: float = Field(
         1.0, gt=0, le=600, description="s of wall time that a command is waited for, before it is told and given up"
@@ -127,7 +132,7 @@ class BringupArguments(Config):
 
 _COMMON = ("use_sim_time", "params_file", "log_level", "namespace")
 ARGUMENTS_OF = {
-    "sim": ("sim", "world", "robots", "bridge", "headless", "seed", "rendering", "real_time_factor", *_COMMON),
+    "sim": ("sim", "world", "robots", "bridge", "headless", "seed", "rendering", "lidar", "real_time_factor", *_COMMON),
     "radio": ("world", "robots", "slices", "slicing", "seed", *_COMMON),
     "twin": ("world", "robots", "radio", "twin", "twin_settings", "seed", *_COMMON),
 }

@@ -17,11 +17,13 @@ import yaml
 
 from ir_common import stack_namespace
 from ir_common.config import ConfigError
-from ir_sim.bridge import load_rows
+from ir_sim import gazebo_words
+from ir_sim.bridge import gz_service_names, load_rows
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
-from ir_sim.sdf.gazebo import rendered_topics
+from ir_sim.sdf.gazebo import RENDERED
 from ir_twin.bringup.arguments import BringupArguments, twin_parameters
 from ir_twin.bringup.parameter_file import with_parameters
+from ir_twin.bringup.restart_counts import FILE
 from ir_twin.bringup.spec import NodeSpec
 
 
@@ -49,8 +51,9 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
     Raises:
         ConfigError: two arguments do not fit together, or the parameter file is wrong.
     """
-    if part:  # it does not know what else there is
-        arguments = arguments.model_copy(update={"sync": "off"})
+    if part or arguments.sync == "auto":  # a part does not know what else there is; Gazebo is stepped when asked to
+        known = not part and arguments.sim == "mujoco"
+        arguments = arguments.model_copy(update={"sync": "on" if known else "off"})
     stack = StackDescription([_monitor(arguments, run_directory)])
     if arguments.side != "robot":
         if arguments.dashboard == "on" and not part:
@@ -59,7 +62,7 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
     if arguments.side != "edge":
         stack.nodes += _robot_side(arguments)
         if part in ("", "sim"):
-            _add_simulator(stack, arguments, run_directory)
+            _add_simulator(stack, arguments, run_directory, part)
     if arguments.sync == "on" and (why := _unsynced(arguments)):
         stack.notes.append(f"sync: {why}: commands take effect when they arrive, as with sync:=off")
     if part:
@@ -92,8 +95,6 @@ def _synced(arguments: BringupArguments) -> bool:
 
 def _unsynced(arguments: BringupArguments) -> str:
     """Why they cannot, where that is so."""
-    if arguments.sim == "gz":
-        return "Gazebo waits for nobody"
     return "" if arguments.side == "all" else f"side:={arguments.side} does not know the other side"
 
 
@@ -190,6 +191,7 @@ def _monitor(arguments: BringupArguments, run_directory: Path) -> NodeSpec:
         "duration": arguments.duration,
         "report": str(arguments.report or ""),
         "spare_report": str(run_directory / "report.json"),
+        "restarts_file": str(run_directory / FILE),
         "started": time.time(),
         "edge_namespace": _edge(arguments),
         "arguments": yaml.safe_dump(shown, default_flow_style=True, width=10**6).strip(),
@@ -198,8 +200,13 @@ def _monitor(arguments: BringupArguments, run_directory: Path) -> NodeSpec:
     return NodeSpec("ir_twin", "monitor", name, parameters=parameters, nice=10, required=True)
 
 
-def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_directory: Path) -> None:
+def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_directory: Path, part: str) -> None:
     fleet = _fleet(arguments)
+    waits = {
+        "sync": ("radio" if arguments.radio == "on" else "direct") if _synced(arguments) else "off",
+        "sync_patience": arguments.sync_patience,
+        "wait_for": sorted(spec.full_name for spec in stack.nodes if part in ("", spec.part)),
+    }
     if arguments.sim == "mujoco":
         parameters = {
             **fleet,
@@ -209,38 +216,59 @@ def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_dir
             "bridge_file": str(arguments.bridge),
         }
         if _synced(arguments):
-            parameters |= {
-                "sync": "radio" if arguments.radio == "on" else "direct",
-                "sync_patience": arguments.sync_patience,
-                "wait_for": sorted(spec.full_name for spec in stack.nodes),
-            }
+            parameters |= waits
         stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3, part="sim"))
         return
     if arguments.real_time_factor != 1.0:
-        raise ConfigError("real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz")
+        raise ConfigError(gazebo_words.PACE)
+    _add_gazebo(stack, arguments, run_directory, {**fleet, **waits})
+
+
+def _add_gazebo(
+    stack: StackDescription, arguments: BringupArguments, run_directory: Path, simulator: dict[str, Any]
+) -> None:
+    """Gazebo, its bridge, and the nodes of ours beside it.
+
+    Args:
+        stack: gets them.
+        arguments: of the bringup.
+        run_directory: for the world and the list of topics as Gazebo and its bridge read them.
+        simulator: parameters of the node that stands for Gazebo, as far as they are those of any simulator.
+    """
     world = compose(arguments.world, list(arguments.robots))
-    world_file = write_gz_world(world, run_directory / "world.sdf", arguments.rendering)
-    bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "gz_topics.yaml")
-    if not arguments.rendering:
-        stack.notes += [f"rendering:=false: no {topic}" for topic in rendered_topics(world)]
+    raycast = arguments.lidar == "raycast"
+    without = list(RENDERED) if not arguments.rendering else ["lidar"] if raycast else []
+    replaced = ["lidar"] if raycast else []
+    world_file = write_gz_world(world, run_directory / "world.sdf", without)
+    left = gazebo_words.sensor_topics(world, without)
+    bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "gz_topics.yaml", left)
+    stack.notes += gazebo_words.lacks(world, set(without) - set(replaced))
     environment = {
         "GZ_SIM_RESOURCE_PATH": str(arguments.world.parent / "models"),
         "GZ_PARTITION": os.environ.get("GZ_PARTITION", run_directory.name),
     }
     # gz embeds Python, which must not start itself again where ROS comes as wheels.
     embedded = {**environment, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
-    command = ("sim", "-r", *(("-s",) if arguments.headless else ()), "--seed", str(arguments.seed), str(world_file))
-    adapter = {"use_sim_time": True, **fleet, "bridge_file": str(bridge_file)}
-    set_pose = f"/world/{world.name}/set_pose"
-    bridged = [set_pose, *(row.ros_topic_name for row in load_rows(bridge_file))] if arguments.namespace else []
+    command = ("sim", *(("-s",) if arguments.headless else ()), "--seed", str(arguments.seed), str(world_file))
+    fleet, services = _fleet(arguments), gz_service_names(world.name)
+    bridged = [*services, *(row.ros_topic_name for row in load_rows(bridge_file))] if arguments.namespace else []
+    sensors = {"without": without, "replaced": replaced}
+    topics = {**fleet, "bridge_file": str(bridge_file)}
+    if raycast:
+        rays = {"use_sim_time": True, **fleet, "bridge_file": str(arguments.bridge), "seed": arguments.seed}
+        stack.nodes.append(NodeSpec("ir_sim", "raycast_lidar", "raycast_lidar", parameters=rays, nice=3, part="sim"))
+    adapter = {"use_sim_time": True, **topics}
+    stack.nodes.append(NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter, part="sim"))
+    beside = {spec.full_name for spec in stack.nodes if spec.executable in ("gz_adapter", "raycast_lidar")}
+    simulator = {**simulator, **topics, **sensors, "wait_for": sorted({*simulator["wait_for"], *beside})}
     stack.nodes += [
-        NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter, part="sim"),
+        NodeSpec("ir_sim", "gz_simulator", "simulator", parameters=simulator, part="sim"),
         NodeSpec(
             "ros_gz_bridge",
             "parameter_bridge",
             "bridge",
             parameters={"config_file": str(bridge_file)},
-            arguments=(f"{set_pose}@ros_gz_interfaces/srv/SetEntityPose",),
+            arguments=tuple(f"{name}@{kind}" for name, kind in services.items()),
             environment=environment,
             remaps={name: stack_namespace.below(arguments.namespace, name) for name in bridged},
             part="sim",

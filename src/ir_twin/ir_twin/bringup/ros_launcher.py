@@ -29,6 +29,7 @@ from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_twin.bringup import start_checks
 from ir_twin.bringup.arguments import arguments_of, choices_of, default_of, parse
 from ir_twin.bringup.description import StackDescription, describe
+from ir_twin.bringup.restart_counts import FILE, add_restart
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
 from ir_twin.bringup.supervisor import command, installed
 
@@ -97,11 +98,13 @@ def _actions(spec: NodeSpec, directory: Path) -> list[Any]:
         )
     else:
         process = ExecuteProcess(cmd=command(spec, directory), name=spec.label, **how)
-    return [process, RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_watch(spec)))]
+    return [process, RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_watch(spec, directory / FILE)))]
 
 
-def _watch(spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Any]]:
+def _watch(spec: NodeSpec, counts: Path) -> Callable[[Any, LaunchContext], list[Any]]:
     """What ends the launch: a required process that is done ends it well, a node that cannot run ends it with status 1.
+
+    What starts again is counted in the file `counts`, as by the other launcher.
 
     The launcher has no action that fails; an exception in a handler ends everything in good order, with that status.
     """
@@ -118,6 +121,7 @@ def _watch(spec: NodeSpec) -> Callable[[Any, LaunchContext], list[Any]]:
             raise RuntimeError(f"{spec.full_name}: wrong configuration; its last line says which")
         if deaths > MAX_RESTARTS:
             raise RuntimeError(f"{spec.full_name} ended with status {event.returncode} after {MAX_RESTARTS} restarts")
+        add_restart(counts, spec.full_name)
         return []
 
     return ended

@@ -21,13 +21,14 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 from ir_common import process_start
 from ir_common.config import EXIT_CONFIG, RESTARTS_VARIABLE, ConfigError
+from ir_sim import gazebo_words
+from ir_twin.bringup.restart_counts import FILE, add_restart
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
 
 STOP_SECONDS = 4.0
 """From the first signal to the last process's end; what is left then is killed."""
 _LAST_LINES = 15
-_GAZEBO = "install ros-jazzy-ros-gz (or -kilted-) and source ROS, or leave out sim:=gz"
-_MISSING = {"gz": _GAZEBO, "ros_gz_bridge": _GAZEBO}
+_MISSING = {"gz": gazebo_words.INSTALL, "ros_gz_bridge": gazebo_words.INSTALL}
 
 
 class Supervisor:
@@ -43,6 +44,7 @@ class Supervisor:
         self._say = say
         self._commands = {spec.full_name: command(spec, run_directory) for spec in nodes}
         self._processes = {spec.full_name: _Process(spec, run_directory) for spec in nodes}
+        self._counts = run_directory / FILE
         self._woken = threading.Event()
         self._stop_asked = False
 
@@ -100,6 +102,7 @@ class Supervisor:
                 return 1
             self._say(f"{name} ended {how}; starting it again ({process.restarts + 1} of {MAX_RESTARTS})")
             process.restarts += 1
+            add_restart(self._counts, name)
             process.restart_at = time.monotonic() + RESTART_DELAY
         return None
 

@@ -21,7 +21,8 @@ def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ())
     head = Text(
         f"simulated {totals.simulated_seconds:.1f} s   wall {wall_seconds:.1f} s   pace {pace:.2f}", style="bold"
     )
-    parts: list[RenderableType] = [head, _host(totals.host), _robots(totals)]
+    lacks = [Text(line, style="red", overflow="ellipsis", no_wrap=True) for line in totals.host.lacks]
+    parts: list[RenderableType] = [head, _host(totals.host), *lacks, _robots(totals)]
     if totals.slices:
         parts.append(_slices(totals))
     if totals.federation:

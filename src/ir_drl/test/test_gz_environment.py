@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task over ROS topics in lockstep with Gazebo: on a stand-in that behaves as a real gz-sim 8 was seen to."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from ir_drl.environments import environment_id
+from ir_sim.bridge import gz_service_names
+from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
+from ir_sim.sdf.gazebo import RENDERED
+
+ROOT = Path(__file__).resolve().parents[3]
+WORLD, BRIDGE = ROOT / "worlds" / "robot_field.sdf", ROOT / "config" / "bridge.yaml"
+GAZEBO = ROOT / "tests" / "gazebo"
+interfaces = runpy.run_path(str(GAZEBO / "gz_stand_in.py"))["interfaces"]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def gazebo(ros_domain, tmp_path_factory):
+    """The stand-in of Gazebo, the node that stands for it in the stack, and the robots' on-board part."""
+    found, folder = interfaces(), tmp_path_factory.mktemp("gz")
+    world = compose(WORLD, ["hopper", "spider"])
+    file = write_gz_world(world, folder / "world.sdf", RENDERED)
+    topics = write_gz_bridge(world, BRIDGE, folder / "gz_topics.yaml")
+    services = [f"{name}@{kind}" for name, kind in gz_service_names(world.name).items()]
+    (folder / "bridge.json").write_text(json.dumps(services))
+    path = found.get("PYTHONPATH", "")
+    environment = {
+        **os.environ, **found, "IR_TEST_DOUBLES": str(folder),
+        "PYTHONPATH": os.pathsep.join(p for p in (path, *sys.path) if p),
+    }  # fmt: skip
+    common = ["--ros-args", "-p", f"world:={WORLD}", "-p", "robots:=['hopper','spider']"]
+    stands_for = [*common, "-p", f"bridge_file:={topics}", "-p", "paused:=true", "-p", "without:=['lidar','camera']"]
+    commands = [
+        [str(GAZEBO / "gz_double.py"), "sim", str(file)],
+        ["-m", "ir_sim.gz_simulator_node", *stands_for],
+        ["-m", "ir_sim.robots_node", *common, "-p", "sim:=gz", "-p", "use_sim_time:=true"],
+    ]
+    processes = [subprocess.Popen([sys.executable, *command], env=environment) for command in commands]
+    yield
+    for process in processes:
+        process.terminate()
+    assert [process.wait(10) for process in processes[1:]] == [0, 0]
+
+
+def make(model: str):
+    return gymnasium.make(environment_id(model, ros=True), world=WORLD, timeout=30.0).unwrapped
+
+
+@pytest.mark.parametrize(("model", "episodes", "steps"), [("hopper", 12, 60), ("spider", 5, 12)])
+def test_episodes_follow_each_other_whether_the_robot_fell_or_not(gazebo, model, episodes, steps) -> None:
+    environment = make(model)
+    environment.action_space.seed(1)
+    falls, begins = 0, []
+    for _ in range(episodes):
+        observation, _ = environment.reset(seed=1)
+        begins.append(observation)
+        for _ in range(steps):
+            observation, _, terminated, _, info = environment.step(environment.action_space.sample())
+            if terminated:
+                falls += info["cause"] == "fall"
+                break
+    assert falls >= episodes // 2 if model == "hopper" else falls == 0
+    height = {"hopper": 0, "spider": 2}[model]
+    at_start = {"hopper": 1.25, "spider": 0.14}[model]
+    assert [float(one[height]) for one in begins] == pytest.approx([at_start] * episodes, abs=0.08)
+    environment.close()
+
+
+def test_gymnasium_finds_nothing_wrong(gazebo) -> None:
+    environment = make("hopper")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*(infinity|recommend|render|deterministic).*")
+        check_env(environment, skip_render_check=True)
+    environment.close()
+
+
+def test_what_is_asked_amiss_is_told(gazebo) -> None:
+    environment = make("hopper")
+    environment.reset(seed=1)
+    environment._last.step += 1  # as if a state had been lost
+    with pytest.raises(RuntimeError, match="follows on step"):
+        environment.step(np.zeros(3, np.float32))
+    environment.close()
