@@ -63,6 +63,7 @@ setup(
         ],
         "console_scripts": [
             "radio = ir_radio.ros.bridge_node:main",
+            "radio_map = ir_radio.engine.map_command:main",
             "relay = ir_radio.ros.relay_node:main",
         ],
         "ir_twin.parameters": [

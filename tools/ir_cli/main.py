@@ -27,6 +27,7 @@ usage: ./ir COMMAND [arguments]
   experiment FILE [--seeds N …]    variants of such runs times seeds, compared
   run PACKAGE EXECUTABLE [args]    run one program of a package
   radio FILE                       put any ROS 2 system behind the radio, as the file says
+  radio-map FILE [--out PNG …]     draw how good the radio is over the floor
   slice VERB [arguments]           list, create, modify, delete or watch network slices
   bag record|play|info|replay …    record topics into a rosbag2 bag, play it, compute a run again
   test [PACKAGE …] [-- pytest …]   run the tests, of all packages or of some
@@ -104,6 +105,10 @@ def _radio(layout: ProjectLayout, rest: list[str]) -> int:
         return 0
     _require_logs()
     return _run(layout, ["ir_radio", "radio", *rest])
+
+
+def _radio_map(layout: ProjectLayout, rest: list[str]) -> int:
+    return _run(layout, ["ir_radio", "radio_map", *rest])
 
 
 def _simulate(layout: ProjectLayout, rest: list[str]) -> int:
@@ -211,6 +216,7 @@ COMMANDS = {
     "experiment": _experiment,
     "run": _run,
     "radio": _radio,
+    "radio-map": _radio_map,
     "slice": _slice,
     "bag": _bag,
     "test": _test,

@@ -35,6 +35,10 @@ class Agreement(Config):
     queue_limit: int = Field(1_000_000, gt=0, lt=2**53, description="B per link and direction")
     share: float | None = Field(None, gt=0, le=1, description="fraction of the carrier held for it; null: by its rate")
     flows: Annotated[tuple[FlowSpec, ...], Field(max_length=200)] = Field((), description="the topics that it carries")
+    dedicated_share: float = Field(0.0, ge=0, le=1, description="fraction of the carrier that is its own, never lent")
+    max_share: float = Field(1.0, gt=0, le=1, description="fraction of the carrier that it never exceeds")
+    uplink_rate: float = Field(0.0, ge=0, le=1e12, description="guaranteed rate of uplink apart, bit/s; 0 both: rate")
+    downlink_rate: float = Field(0.0, ge=0, le=1e12, description="guaranteed rate of downlink apart, bit/s")
 
 
 class FromTemplate(Config):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir_drl.policies import Policy, episode_seed
+from ir_drl.policies import NetworkPolicy, Policy, episode_seed
 from ir_drl.policies.policy import FloatArray
 from ir_sim.tasks import Task
 
@@ -39,6 +39,8 @@ class Input:
     """[n_obs], units by the task."""
     terminated: bool = False
     """The task has ended with this observation."""
+    action: FloatArray | None = None
+    """[n_act], in force in the control step that ended with the observation; None or empty at an episode's first."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class ControlDecision:
     """[n_act], units by the task, within its bounds."""
     fault: str = ""
     """What was wrong with the input; empty where it was good."""
+    noise_free: FloatArray | None = None
+    """[n_act] the policy's own action, where exploration was added to it; None: nothing was."""
 
 
 class Controller:
@@ -88,6 +92,7 @@ class Controller:
         self._deadline = math.inf
         self.heard: tuple[int, int] | None = None
         self._expected = (-1, -1)  # as heard: of the last that was expected
+        self._remembers = policy if isinstance(policy, NetworkPolicy) and policy.memory.length else None
         self.faults: Counter[str] = Counter()
 
     def on_state(self, given: Input, step: int, now: float) -> ControlDecision | None:
@@ -99,10 +104,14 @@ class Controller:
             now: s, by the clock of its stamp.
         """
         before, self.heard = self.heard, (given.episode, step)
+        if self._remembers is not None and before is not None and before[0] == given.episode:
+            self._remembers.memory.repeat(step - before[1] - 1)
         return None if self._expected in (before, self.heard) else self._answer(given, now)
 
     def on_expected(self, given: Input, step: int, now: float) -> ControlDecision | None:
         """Answers what a state will be when the answer takes effect, as the twin predicts it. Args as `on_state`."""
+        if self._remembers is not None:
+            return None
         self._expected = (given.episode, step)
         return self._answer(given, now)
 
@@ -155,10 +164,20 @@ class Controller:
             seed = episode_seed(self._seed, self._robot, given.episode)
             self.policy.reset(seed)
             self._noise = np.random.default_rng([seed, 1])  # not the draws of a random policy over again
-        action = self.policy.act(given.observation)
+        action = self._ask(given)
         if not np.all(np.isfinite(action)):
             return self._fault("policy", "policy gave an action that is not finite")
-        return ControlDecision(self._explore(self.task.clip(action)))
+        noise_free = self.task.clip(action)
+        action = self._explore(noise_free)
+        if self._remembers is not None:
+            self._remembers.memory.correct(action)
+        return ControlDecision(action, noise_free=noise_free if self.exploration else None)
+
+    def _ask(self, given: Input) -> FloatArray:
+        if self._remembers is None:
+            return self.policy.act(given.observation)
+        known = given.action is not None and given.action.shape == self.task.safe_action.shape
+        return self._remembers.act(given.observation, given.action if known else None)
 
     def stale(self) -> ControlDecision:
         """The safe action, counted as sent for want of input."""

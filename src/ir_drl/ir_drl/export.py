@@ -15,7 +15,7 @@ import numpy as np
 from ir_common.atomic_file import replace_text
 from ir_common.config import ConfigError
 from ir_common.provenance import commit_of
-from ir_drl.policies import NetworkPolicy, save_policy
+from ir_drl.policies import ActionMemory, NetworkPolicy, save_policy
 from ir_drl.sac.agent_trainer import AgentTrainer
 from ir_sim.tasks import Task
 
@@ -61,13 +61,14 @@ class Export:
         """Called after each epoch: keeps its policy if none did better."""
         # ReLU layers, then mid + half * tanh: what the agent's actor computes, and what the file's format says
         layers = self.trainer.agent.policy_layers()
-        ends = self._evaluate(NetworkPolicy(self.task, layers, "relu"))
+        memory = getattr(self.environment.unwrapped, "memory", ActionMemory(self.task, 0)).length
+        ends = self._evaluate(NetworkPolicy(self.task, layers, "relu", memory))
         limit = self.task.time_limit * getattr(self.environment.unwrapped, "goals", 1)
         mean = float(np.mean([score(limit, *end) for end in ends]))
         if mean <= self.best:
             return
         self.best = mean
-        save_policy(self.folder / POLICY, self.task, layers, "relu")
+        save_policy(self.folder / POLICY, self.task, layers, "relu", memory)
         replace_text(self.folder / ABOUT, json.dumps(self._about(ends), indent=1) + "\n")
 
     def _evaluate(self, policy: NetworkPolicy) -> list[tuple[float, int, str]]:
@@ -77,7 +78,7 @@ class Export:
             observation, _ = self.environment.reset(seed=episode)
             total, steps, ended = 0.0, 0, False
             while not ended:
-                action = policy.act(observation).astype(np.float32)
+                action = policy.answer(observation).astype(np.float32)
                 observation, reward, terminated, truncated, information = self.environment.step(action)
                 total, steps, ended = total + float(reward), steps + 1, terminated or truncated
             ends.append((total, steps, str(information["cause"])))

@@ -9,7 +9,7 @@ import pytest
 
 from ir_common.config import ConfigError
 from ir_drl.controller import Controller, Input
-from ir_drl.policies import make_policy
+from ir_drl.policies import NetworkPolicy, make_policy
 from ir_drl.policy_checks import check
 from ir_sim.tasks import make_task
 
@@ -258,3 +258,65 @@ def test_preflight_names_the_wrong_policy_file(tmp_path, worlds):
     Arguments.policies = {"hopper": tmp_path / "p.npz"}
     with pytest.raises(ConfigError, match="unknown robot 'hopper'; robots are: cart, legs"):
         check(Arguments())
+
+
+class Remembering(NetworkPolicy):
+    """A network of a memory of two that tells what it saw, and proposes 0.1, 0.2, …."""
+
+    def __init__(self):
+        super().__init__(TASK, [(np.zeros((3, 11 + 9)), np.zeros(3))], "relu", memory=2)
+        self.seen, self._count = [], 0
+
+    def answer(self, extended):
+        self.seen.append(extended[11::3].tolist())  # of each action the first number
+        self._count += 1
+        return np.full(3, self._count / 10)
+
+
+def ask(controller, step, in_force=None, episode=1):
+    action = None if in_force is None else np.full(3, in_force)
+    return controller.on_state(Input(10.0, "hopper_hop", episode, GOOD, action=action), step, 10.0)
+
+
+def test_a_policy_with_memory_is_told_what_is_in_force_and_what_it_proposed():
+    policy = Remembering()
+    controller = make(policy)
+    ask(controller, 0)
+    ask(controller, 1, 0.0)
+    ask(controller, 2, 0.1)
+    assert policy.seen == [[0.0, 0.0, 0.0], [0.0, 0.1, 0.0], pytest.approx([0.1, 0.2, 0.1])]
+
+
+def test_a_state_that_was_lost_counts_as_a_step_with_the_same_proposal():
+    policy = Remembering()
+    controller = make(policy)
+    ask(controller, 0)
+    ask(controller, 2, 0.1)
+    ask(controller, 3, 0.1)
+    assert policy.seen[1:] == [pytest.approx([0.1, 0.1, 0.1]), pytest.approx([0.1, 0.2, 0.1])]
+
+
+def test_an_episode_begins_without_memory_and_without_a_word_on_the_action_in_force():
+    policy = Remembering()
+    controller = make(policy)
+    for step in range(3):
+        ask(controller, step, 0.5)
+    controller.on_state(Input(10.0, "hopper_hop", 2, GOOD, action=np.empty(0)), 0, 10.0)
+    assert policy.seen[-1] == [0.0, 0.0, 0.0]
+
+
+def test_what_exploration_made_of_a_proposal_is_remembered():
+    policy = Remembering()
+    controller = make(policy, exploration=0.3)
+    first = ask(controller, 0).action[0]
+    ask(controller, 1, 0.0)
+    assert first != 0.1 and policy.seen[1] == pytest.approx([0.0, first, 0.0])
+
+
+def test_a_policy_with_memory_is_asked_about_the_state_as_it_came_and_not_about_a_forecast():
+    policy = Remembering()
+    controller = make(policy)
+    state = Input(10.0, "hopper_hop", 1, GOOD)
+    assert controller.on_state(state, 0, 10.0) is not None
+    assert controller.on_expected(state, 0, 10.0) is None
+    assert controller.on_state(state, 1, 10.0) is not None, "it does not wait for a forecast"

@@ -105,8 +105,6 @@ def test_a_late_action_moves_the_robot_less() -> None:
         environment.reset(seed=4)
         speeds.append(np.mean([environment.step(np.array([1.0, 0.0], np.float32))[0][2] for _ in range(2)]))
     assert speeds[1] < speeds[0]
-    with pytest.raises(ConfigError, match="latency"):
-        gymnasium.make(environment_id("cart"), world=WORLD, latency=0.1)
 
 
 def test_bad_input_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -68,7 +68,14 @@ def test_output_is_scaled_to_the_bounds_of_the_task(path):
     ("changes", "reason"),
     [
         ({"task": "cart_navigation"}, "for task 'cart_navigation', the robot's task is 'hopper_hop'"),
-        ({"version": 2}, "version is 2, this program reads version 1"),
+        ({"version": 3}, "version is 3, this program reads versions 1 and 2"),
+        ({"version": 2}, "key 'memory' is missing"),
+        ({"version": 2, "memory": 0}, "memory is 0, expected 1 to 64"),
+        (
+            {"version": 2, "memory": 2},
+            r"weight_0 has shape \(8, 11\), expected \(8, 20\): .* and 2 actions are remembered",
+        ),
+        ({"memory": 2}, "layers must be weight_0, bias_0"),
         ({"version": 1.5}, "key 'version' must be one whole number"),
         ({"activation": "gelu"}, "'gelu' is not known; expected one of tanh, relu"),
         ({"weight_0": np.zeros((8, 12))}, r"weight_0 has shape \(8, 12\), expected \(8, 11\): .* 11 observations"),
@@ -124,3 +131,26 @@ def test_missing_folder_and_text_files_are_refused(tmp_path, path):
     np.save(tmp_path / "array.npy", np.zeros(3))
     with pytest.raises(ConfigError, match="no undamaged .npz archive"):
         load_policy(tmp_path / "array.npy", TASK)
+
+
+def test_a_policy_with_memory_sees_what_it_proposed_and_what_is_in_force(path):
+    """One layer whose first output is 1 x oldest + 10 x newest + 100 x in force of the first action, small numbers."""
+    weight = np.zeros((3, 11 + 3 * 3))
+    weight[0, [11, 14, 17]] = 1.0, 10.0, 100.0
+    save_policy(path, TASK, [(weight, np.array([1e-6, 0.0, 0.0]))], "relu", memory=2)
+    policy, seen = load_policy(path, TASK), np.zeros(11)
+    policy.reset(0)
+    first = policy.act(seen)[0]  # nothing was proposed, and the safe action, zero, is in force
+    assert first == pytest.approx(1e-6)
+    second = policy.act(seen)[0]  # without a word, the newest one is in force
+    assert second == pytest.approx(1e-6 + 110 * first)
+    third = policy.act(seen, np.array([3e-6, 0.0, 0.0]))[0]
+    assert third == pytest.approx(1e-6 + first + 10 * second + 3e-4)
+    policy.reset(0)
+    assert policy.act(seen)[0] == first
+
+
+def test_without_a_memory_files_stay_of_version_1(path):
+    save_policy(path, TASK, layers(11, 4, 3), "tanh")
+    with np.load(path) as archive:
+        assert archive["version"] == 1 and "memory" not in archive

@@ -56,6 +56,7 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # `puncturing`; threshold: 1/1000; exponent; retransmissions: of a block; blocks: of the carrier; processing: messages
 # in the computing; shared: of the computing, 1/1000, what urllc may use; idle: what embb may use while no urllc is
 # there; drop_after: euad, ns.
+# apart: a slice has dedicated blocks or a ceiling under puncturing.
 # access: 1: the air is that of `access_air`; header: bytes that each message is longer on the air.
 # bandwidth: of a resource block, what reaches the user, Hz; efficiency: greatest log2(1 + SNR), bit/s/Hz;
 # coverage: least SNR, linear; symbols: of a block in a mini-slot; quantile: Q^-1(epsilon); block_error: probability
@@ -67,30 +68,39 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # tables of their own, since every further table makes every call of a compiled function slower.
 _CELL = _table(
     "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
-    "retransmissions blocks processing shared idle drop_after access header configured sr first_grant keep k1 k2 "
-    "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps",
-    "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight",
+    "retransmissions blocks processing shared idle drop_after apart access header configured sr first_grant keep k1 k2 "
+    "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps "
+    "contends backoff_slot sifs preamble acknowledgement packet packet_header aggregated txop burst",
+    "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight packet_error",
 )
 CELL = np.dtype([
     *_CELL.descr, ("spans", np.float64, (MOST_SLOTS, 2)), ("ladder", np.float64, (MOST_STEPS, 4)),
+    ("windows", np.float64, (2, 3)),
 ])  # fmt: skip
+# Keys of `wifi_contention`, times in ns: contends to burst; windows [2: embb, urllc; 3]: AIFSN, least and greatest
+# window, slots.
 # rotation: where puncturing goes on; slot: number of the slot that is planned; taken: blocks that urllc took in the
 # mini-slot served last; busy: ns until which urllc is in the computing; first, last: its messages; embb_first,
-# embb_last: those of embb; clock: ns up to which embb was served; left: work of its first, ns / 1000.
-STATION = _table("rotation slot taken busy first last embb_first embb_last clock left")
+# embb_last: those of embb; clock: ns up to which embb was served; left: work of its first, ns / 1000. medium: ns up to
+# which contention was played; idle: slots for which the medium was idle then.
+STATION = _table("rotation slot taken busy first last embb_first embb_last clock left medium idle")
 # era: coherence time for which the rate holds, MEASURED: it does not fade; station: that serves it; snr: mean, linear,
-# NaN: no pose; faded: of the era; rate: of a resource block, bit/s.
-LINK = _table("era station", "snr faded rate")
+# NaN: no pose; faded: of the era; rate: of a resource block, bit/s. barred: ns until which nothing crosses, after a
+# handover or a failure; 0: it does.
+LINK = _table("era station barred", "snr faded rate")
 # One row per slice and station. urllc: served at every mini-slot, else at every slot; lifespan: ns, 0 none; bound: of
 # latency, ns; limit: bytes per queue; first: of its waiting queues; punctured: blocks times mini-slots that urllc took
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to
 # go in a slot, but had to be sent again.
 # owed_down, owed_up: blocks that repetitions take from the next slots.
+# dedicated, ceiling: blocks that nobody else uses, and that it never exceeds (else its allocation says all);
+# own_first, own_last: the dedicated ones of the slot; taken: urllc, blocks of the mini-slot; uplink: fraction of its
+# blocks that uplink has a right to, -1: the directions are not apart.
 # police: bit/s that a URLLC slice may take from others' blocks, 0: any; tokens: bits that it may take now, at most
 # depth; refilled: when they were counted, ns.
 SLICE = _table(
-    "active urllc station lifespan bound limit first punctured refilled",
-    "blocks used lost owed_down owed_up police tokens depth",
+    "active urllc station lifespan bound limit first punctured refilled own_first own_last taken",
+    "blocks used lost owed_down owed_up police tokens depth dedicated ceiling uplink",
 )
 # downlink: it passes the computing; bytes: of whole messages that have not left; later: bytes behind the unsent
 # message; next: waiting queue of the same slice; fails: of its block in a row; punctured: blocks times mini-slots of
@@ -101,14 +111,17 @@ SLICE = _table(
 # report, -1: none do; report_at, newer_at: when two buffer reports are granted, 0: none; turn: start of its last block;
 # arrived, departed: greatest so far, of blocks decoded and messages delivered, ns; visible: bits that are granted;
 # report, newer: of the two reports; mean: rate of late, bit/s.
+# With contention: backoff: slots that are left, -1: not drawn; sends: it does now.
 QUEUE = _table(
     "slice link downlink head unsent tail bytes later next waiting fails punctured cursor open until report_at "
-    "newer_at turn arrived departed",
+    "newer_at turn arrived departed backoff sends",
     "left granted block capacity visible report newer mean",
 )
-# late: delivered after the slice's latency bound; retransmissions: blocks, led by a message of it, that were sent again
+# bound: delay beyond which a message is late, ns; late: such messages; retransmissions: blocks, led by a message of it,
+# that were sent again
 FLOW = _table(
-    "queue active offered offered_bytes delivered delivered_bytes queued queued_bytes delay_max late retransmissions",
+    "queue active offered offered_bytes delivered delivered_bytes queued queued_bytes delay_max late retransmissions "
+    "bound",
     "delay_sum",
 )
 # departure: of its last bit, ns; before that: when it was ready for the air.
@@ -126,8 +139,8 @@ Row = Any
 class Tables(NamedTuple):
     """All that the compiled functions work on.
 
-    `grid` [2 x stations + 1, blocks]: of each station the queue that was given each block, then the blocks that urllc
-    takes in its mini-slot; at last all blocks in order.
+    `grid` [2 x stations + 2, blocks]: of each station the queue that was given each block, then the blocks that urllc
+    takes in its mini-slot; then all blocks in order; at last those that it may choose from where some are dedicated.
     """
 
     cell: Any

@@ -94,15 +94,18 @@ def mark_complete() -> None:
     _mark().touch()
 
 
-def jit(function: Callable[..., Any]) -> Any:
-    """Compiles a function that allocates nothing: no reference counting, which would double the time of a loop."""
+def jit(function: Callable[..., Any], fastmath: bool = False) -> Any:
+    """Compiles a function that allocates nothing: no reference counting, which would double the time of a loop.
+
+    With `fastmath` sums are added in any order, so that several terms are computed at once.
+    """
     code = function.__code__
     # Numba keeps a cache for each path; a package that is installed by links has more than one
     function.__code__ = code.replace(co_filename=str(Path(code.co_filename).resolve()))
     before = config.CACHE_DIR
     config.CACHE_DIR = str(FOLDER)
     try:
-        return njit(cache=True, error_model="numpy", _nrt=False)(function)
+        return njit(cache=True, error_model="numpy", _nrt=False, fastmath=fastmath)(function)
     finally:
         config.CACHE_DIR = before
 

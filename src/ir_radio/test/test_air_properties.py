@@ -57,6 +57,17 @@ accesses = st.fixed_dictionaries(
         "sharing": st.sampled_from(["max_min", "round_robin", "proportional_fair"]),
     }
 )
+contentions = st.fixed_dictionaries(
+    {
+        "embb": st.sampled_from([{"aifsn": 3, "cw_min": 15, "cw_max": 63}, {"aifsn": 1, "cw_min": 0, "cw_max": 3}]),
+        "retries": st.integers(0, 3),
+        "packet": st.sampled_from([64, 700, 1500]),
+        "aggregated": st.sampled_from([1, 3, 64]),
+        "txop": st.sampled_from([2e-4, 2.528e-3]),
+        "packet_error": st.sampled_from([0.0, 0.3, 0.9]),
+        "burst": st.sampled_from([0.0, 2e-3, 0.1]),
+    }
+)
 computings = st.none() | st.builds(dict, rate=st.floats(1e5, 1e8), shared=st.integers(1, 999))
 carriers = st.fixed_dictionaries(
     {
@@ -64,12 +75,27 @@ carriers = st.fixed_dictionaries(
         "fading": st.sampled_from(["none", "rayleigh"]),
         "scheduling_latency": st.sampled_from([0.0, 0.3e-3]),
         "neighbours": st.sampled_from([(), ((50.0, 0.0, 3.0),)]),
+        "ratios": st.dictionaries(
+            st.sampled_from(NAMES),
+            st.fixed_dictionaries(
+                {
+                    "dedicated_share": st.sampled_from([0.0, 0.03, 0.11, 0.2]),
+                    "max_share": st.sampled_from([0.3, 0.61, 1]),
+                },
+                optional={"uplink_rate": st.sampled_from([0.3, 1.0]), "downlink_rate": st.just(0.7)},
+            ),
+            max_size=3,
+        ),
     }
 )
 schemes = st.one_of(
     st.tuples(carriers, airs.map(lambda air: air | {"block_error": 0.0} if air["scheduler"] == "reserved" else air)),
     st.tuples(
         st.tuples(carriers, accesses).map(lambda both: both[0] | {"access": both[1]}),
+        airs.map(lambda air: air | {"scheduler": "reserved", "block_error": 0.0}),
+    ),
+    st.tuples(
+        st.tuples(carriers, contentions).map(lambda both: both[0] | {"contention": both[1]}),
         airs.map(lambda air: air | {"scheduler": "reserved", "block_error": 0.0}),
     ),
 )
@@ -87,12 +113,16 @@ arrival_lists = st.lists(
 
 
 def prepare(keys, air, computing, arrivals, seed=0):
+    keys, ratios = keys | {}, keys.get("ratios", {})
+    keys.pop("ratios", None)
     cell = Cell(Carrier(**keys, air=Air(**air), computing=computing and Computing(**computing)), seed=seed)
     for name in NAMES:
         kind = "urllc" if name in "uv" else "embb"
         latency = {"u": 0.004, "v": 0.0021}.get(name, 0.01)
+        values = ratios.get(name, {})
+        values = values if {"uplink_rate", "downlink_rate"} & values.keys() else values | {"rate": 1.0}
         cell.set_slice(
-            SliceSpec(name=name, type=kind, rate=1.0, max_latency=latency, reliability=0.9, queue_limit=9000)
+            SliceSpec(name=name, type=kind, max_latency=latency, reliability=0.9, queue_limit=9000, **values)
         )
     cell.set_allocation({"e": 0.4 * keys["resource_blocks"], "f": 1.3, "u": 1.0})
     for robot, position in ROBOTS.items():
@@ -205,6 +235,22 @@ def test_urllc_never_waits_behind_embb(keys, air, computing, arrivals):
     assert outcomes(cell, flows, alone) == [both[i] for i in mine]
 
 
+def check_ratios(cell, station, owners, taken, keys):
+    """Dedicated blocks carry their own slice only; no URLLC slice takes more than its ceiling in a mini-slot."""
+    if not cell._cell["apart"][0]:
+        return
+    rows = [cell._slices.rows[cell._slice_rows[name][station]] for name in NAMES]
+    slice_of = cell._queues.rows["slice"]
+    for row, name in zip(rows, NAMES, strict=True):
+        own = set(range(row["own_first"], row["own_last"]))
+        used = own & {block for block in own if owners[block] >= 0}
+        assert all(slice_of[owners[block]] == cell._slice_rows[name][station] for block in used)
+        assert len(own & set(taken.tolist())) <= row["taken"] * row["urllc"]
+        most = keys["ratios"].get(name, {}).get("max_share", 1.0) * keys["resource_blocks"]
+        assert row["taken"] <= most + 1e-9 and row["blocks"] <= most + 1e-9
+    assert sum(row["taken"] for row in rows) == len(taken)
+
+
 @settings(deadline=None, max_examples=30)
 @given(carriers, airs.filter(lambda air: air["scheduler"] != "reserved"), computings, arrival_lists)
 def test_no_block_is_given_or_taken_twice(keys, air, computing, arrivals):
@@ -225,6 +271,7 @@ def test_no_block_is_given_or_taken_twice(keys, air, computing, arrivals):
             punctured += int(np.sum(owners[station][blocks] >= 0))
             if air["scheduler"] != "fifo":
                 assert np.sum(owners[station] >= 0) <= share
+                check_ratios(cell, station, owners[station], blocks, keys)
     report = cell.report()
     assert sum(row.punctured_blocks for row in report.slices) == punctured
     for row in report.slices:

@@ -85,7 +85,8 @@ def test_a_repeated_cell_reports_the_same(calls, waits, start, seed):
 
 LINES = """["add_link",7,"cart"]
 ["set_slice",7,{"name":"control","template_name":"","type":"urllc","differentiator":0,"rate":1000000.0,\
-"max_latency":0.005,"reliability":0.9,"priority":1,"lifetime":0.0,"queue_limit":2000,"share":null,"flows":[]}]
+"max_latency":0.005,"reliability":0.9,"priority":1,"lifetime":0.0,"queue_limit":2000,"share":null,"flows":[],\
+"dedicated_share":0.0,"max_share":1.0,"uplink_rate":0.0,"downlink_rate":0.0}]
 ["set_allocation",7,{"control":2.5}]
 ["set_pose",7,"cart",[1.0,2.0,0.5]]
 ["flow",7,["control","cart","x","uplink"]]
@@ -129,6 +130,16 @@ def test_lines_are_byte_for_byte_those_of_bags_and_a_refused_call_is_refused_aga
         list(replay.apply(*json.loads(line)))
     assert replay.cell.now == 9 and replay.cell.report().links[0].bad_poses == 1
     assert replay.totals()["slices"]["control"]["dropped"] == {"slice_deleted": {"messages": 3, "bytes": 60}}
+
+
+def test_a_journal_without_the_newer_keys_of_a_slice_is_repeated():
+    begin = {"carrier": Carrier().model_dump(mode="json", exclude={"contention", "propagation"}), "mini_slots": None}
+    replay = CellReplay(**begin, start=7)
+    older = LINES.replace(',"dedicated_share":0.0,"max_share":1.0,"uplink_rate":0.0,"downlink_rate":0.0', "")
+    assert older != LINES
+    for line in older.split("\n"):
+        list(replay.apply(*json.loads(line)))
+    assert replay.cell.now == 9
 
 
 def test_a_call_that_a_cell_does_not_have_is_refused():

@@ -18,10 +18,10 @@ from ir_radio.model.slice_specs import SliceSpec
 MS = 1_000_000
 
 
-def make(hysteresis=3.0, time_to_trigger=0.16, scheduler="puncturing", **keys):
+def make(hysteresis=3.0, time_to_trigger=0.16, scheduler="puncturing", failure_after=0.0, **keys):
     carrier = Carrier(
         position=(0.0, 0.0, 3.0), neighbours=((100.0, 0.0, 3.0),), air=Air(scheduler=scheduler),
-        handover=Handover(hysteresis=hysteresis, time_to_trigger=time_to_trigger), **keys,
+        handover=Handover(hysteresis=hysteresis, time_to_trigger=time_to_trigger, failure_after=failure_after), **keys,
     )  # fmt: skip
     cell = Cell(carrier)
     for name, kind in (("e", "embb"), ("u", "urllc")):
@@ -51,6 +51,62 @@ def test_handover_where_the_other_is_stronger_by_the_hysteresis_for_the_time_to_
     row = cell.report().links[0]
     assert row.handovers == 1 and row.distance == pytest.approx(100.0 - path[-1])
     assert row.snr == pytest.approx(float(channel.snr(cell.carrier, 1.0)))
+
+
+@pytest.mark.parametrize("fading", ["none", "rayleigh"])
+@pytest.mark.parametrize("scheduler", ["reserved", "puncturing"])
+def test_nothing_crosses_while_a_handover_interrupts(scheduler, fading):
+    """50 ms without service; what was queued goes on after that, and the books balance."""
+    carrier = Carrier(
+        neighbours=((100.0, 0.0, 3.0),), air=Air(scheduler=scheduler), fading=fading, min_snr=-300.0,
+        handover=Handover(hysteresis=0.0, time_to_trigger=0.0, interruption=0.05),
+    )  # fmt: skip
+    cell = Cell(carrier)
+    cell.set_slice(SliceSpec(name="e", type="embb", rate=1e6, max_latency=1.0, reliability=0.9, queue_limit=10**8))
+    cell.set_allocation({"e": 100.0})
+    cell.set_pose("cart", (1.0, 0.0, 3.0))
+    flow, times = cell.flow(FlowKey("e", "cart", "x", "uplink")), []
+    for ms in range(200):
+        cell.offer(flow, 200, ms * MS)
+        if ms == 80:
+            cell.set_pose("cart", (99.0, 0.0, 3.0))
+        if ms == 100:
+            cell.set_pose("cart", (98.9, 0.0, 3.0))  # a pose ends no interruption
+        times += [event.time for event in cell.advance(min(cell.next_event(), (ms + 1) * MS))]
+    times += [event.time for event in cell.advance(300 * MS)]
+    assert cell.report().links[0].handovers == 1 and len(times) == 200 and cell.counters().balance() == (0, 0)
+    gap = max(np.diff(times))
+    assert 50 * MS <= gap <= 53 * MS and max(t for t in times if t <= 80 * MS + MS) >= 78 * MS
+
+
+def test_a_link_that_fails_is_re_established():
+    """Out of reach for longer than 100 ms; back in reach, 200 ms pass until something crosses."""
+    handover = Handover(time_to_trigger=10.0, failure_after=0.1, reestablishment=0.2)
+    carrier = Carrier(neighbours=((300.0, 0.0, 3.0),), handover=handover, min_snr=20.0)
+    cell = Cell(carrier)
+    cell.set_slice(SliceSpec(name="e", type="embb", rate=1e6, max_latency=1.0, reliability=0.9))
+    cell.set_allocation({"e": 100.0})
+    cell.set_pose("cart", (1.0, 0.0, 3.0))
+    flow, fates = cell.flow(FlowKey("e", "cart", "x", "uplink")), []
+    for ms in range(0, 600, 10):
+        x = 1.0 if ms < 50 else 150.0 if ms < 200 else 299.0
+        cell.set_pose("cart", (x, 0.0, 3.0))
+        _, fate = cell.offer(flow, 200, ms * MS)
+        fates.append((ms, fate))
+        cell.advance((ms + 10) * MS)
+    assert [ms for ms, fate in fates if fate == Fate.OUT_OF_COVERAGE] == list(range(50, 200, 10))
+    row = cell.report().links[0]
+    assert (row.station, row.handovers) == (1, 1) and cell._places["cart"].failures == 1
+    assert cell.counters().queued == 0 and cell.report().slices[0].delay.max == pytest.approx(0.2, abs=2e-3)
+
+
+def test_a_short_fade_is_no_failure():
+    cell = make(failure_after=0.1)
+    cell.set_pose("cart", (1.0, 0.0, 3.0))
+    for ms, x in enumerate([1e5, 1e5, 1.0, 1e5, 1.0], 1):
+        cell.advance(ms * 50 * MS)
+        cell.set_pose("cart", (x, 0.0, 3.0))
+    assert cell._places["cart"].failures == 0
 
 
 def test_hysteresis_keeps_a_robot_at_the_border_from_going_to_and_fro():

@@ -21,11 +21,17 @@ def rate(profile, distance):
 
 def test_the_profiles():
     """Those of the papers are idealised, and stay so; the others have access as it is."""
-    assert profile_names() == ["lte", "lte-campus", "nr", "nr-campus", "nr-urllc", "wifi"]
-    assert {name for name in profile_names() if not load_profile(name).access} == {"lte", "nr", "wifi"}
+    assert profile_names() == [
+        "lte", "lte-campus", "nr", "nr-campus", "nr-factory", "nr-urllc", "wifi", "wifi6",
+    ]  # fmt: skip
+    profiles = {name: load_profile(name) for name in profile_names()}
+    assert {name for name in profiles if not profiles[name].access} == {"lte", "nr", "wifi", "wifi6"}
+    assert [name for name in profiles if profiles[name].contention] == ["wifi6"]
+    assert [name for name in profiles if profiles[name].propagation] == ["nr-factory"]
+    assert profiles["nr-factory"].access == profiles["nr-campus"].access
 
 
-@pytest.mark.parametrize("name", ["lte-campus", "nr-campus", "nr-urllc"])
+@pytest.mark.parametrize("name", ["lte-campus", "nr-campus", "nr-factory", "nr-urllc", "wifi6"])
 def test_a_profile_with_access_keeps_nearly_all_messages(name):
     """Slow enough not to queue, in coverage: what is lost is at most what the profile's own HARQ gives up."""
     cell = Cell(load_profile(name), seed=3)

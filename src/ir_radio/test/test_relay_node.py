@@ -5,12 +5,13 @@ import math
 import threading
 import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 
 from geometry_msgs.msg import Twist
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from rclpy.serialization import deserialize_message, serialize_message
@@ -19,7 +20,7 @@ from sensor_msgs.msg import CompressedImage
 
 from ir_common import ros_node
 from ir_common.config import ConfigError
-from ir_common.ros_node import RELIABLE
+from ir_common.ros_node import LATCHED, RELIABLE
 from ir_interfaces.msg import Allocation, SliceList, SliceStatus, TaskState
 from ir_radio.model.slice_specs import FlowSpec
 from ir_radio.ros.ros_pump import RosTime
@@ -281,8 +282,21 @@ def test_report_rate_can_be_changed_and_nonsense_is_refused(bench):
     assert time.monotonic() - start < 2.0
 
 
+def test_the_map_of_the_radio_is_published_for_late_readers(bench):
+    b, maps = bench(map_size=40.0, map_cell=4.0, slices="carrier: {min_snr: 25.0, position: [10.0, 0.0, 3.0]}\n"), []
+    b.node.create_subscription(OccupancyGrid, "/radio/map", maps.append, LATCHED)
+    b.ros.until(lambda: maps, what="a map")
+    info = maps[0].info
+    assert (info.width, info.height, info.resolution) == (10, 10, 4.0)
+    assert (info.origin.position.x, info.origin.position.y, maps[0].header.frame_id) == (-10.0, -20.0, "map")
+    cells = np.array(maps[0].data).reshape(10, 10)
+    assert cells[4:6, 4:6].min() == 100 and cells[0, 0] == 0
+
+
 def test_messages_of_a_slice_survive_the_trip_through_ros():
-    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25})):
+    ratios = {"dedicated_share": 0.1, "max_share": 0.6}
+    apart = VIDEO.model_dump(exclude={"rate"}) | {"uplink_rate": 3e6, "downlink_rate": 1e6} | ratios
+    for spec in (VIDEO, CONTROL, VIDEO.model_copy(update={"share": 0.25}), type(VIDEO).model_validate(apart)):
         assert spec_from_message(spec_to_message(spec)) == spec
     message = spec_to_message(VIDEO)
     message.type = 9

@@ -2,8 +2,11 @@
 """The models of slices.yaml: what they take, and the one line they say about what they do not."""
 
 import pytest
+from pydantic import ValidationError
 
 from ir_common.config import ConfigError, load_yaml
+from ir_radio.engine.cell import Cell, FlowKey
+from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import FlowSpec, SlicesFile, SliceSpec
 
 GOOD = """\
@@ -116,3 +119,29 @@ def test_a_radio_that_cannot_be_is_refused_in_one_line(tmp_path, line, words):
     with pytest.raises(ConfigError) as error:
         load_yaml(str(file), SlicesFile)
     assert words in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_a_flow_has_the_budget_of_its_5qi():
+    """5QI 82: 10 ms; without one, and for other topics, the latency bound of the slice."""
+    flows = ({"topic": "a", "direction": "uplink", "five_qi": 82}, {"topic": "b", "direction": "uplink"})
+    spec = SliceSpec(name="x", type="embb", rate=1e6, max_latency=0.5, reliability=0.9, flows=flows)
+    assert (spec.budget("r", "a", "uplink"), spec.budget("r", "a", "downlink")) == (0.01, 0.5)
+    assert spec.budget("r", "b", "uplink") == 0.5
+    with pytest.raises(ValidationError, match="81 is no standardised 5QI with a delay budget"):
+        FlowSpec(topic="a", direction="uplink", five_qi=81)
+
+
+def test_messages_over_the_budget_of_their_flow_are_late():
+    """12 kB over 2.4 Mb/s or less take 40 ms or more: late for 5QI 82, not for the slice; a change counts at once."""
+    cell = Cell(Carrier())
+    for five_qi, late in ((82, 3), (0, 3), (82, 6)):
+        flow = {"topic": "a", "direction": "uplink", "five_qi": five_qi}
+        spec = SliceSpec(name="x", type="embb", rate=1e6, max_latency=0.5, reliability=0.9, flows=(flow,))
+        cell.set_slice(spec)
+        cell.set_allocation({"x": 1.0})
+        cell.set_pose("r", (1.0, 0.0, 3.0))
+        number = cell.flow(FlowKey("x", "r", "a", "uplink"))
+        for _ in range(3):
+            cell.offer(number, 12_000, cell.now)
+        cell.advance(cell.now + 10**9)
+        assert cell.report().flows[0].deadline_missed == late

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a robot decides on board: control steps from its sensors' readings, counters, the watchdog, asking for a reset.
+"""What a robot decides on board: control steps from its sensors' readings, what it does alone, asking for a reset.
 
 The live node (`robots_node`) and a simulation in one process feed the same object.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ir_sim.behaviours import behaviour_of
 from ir_sim.readings import NANOSECONDS, JointStates, Odometry, Reading, Scan, Touch, Value
 from ir_sim.sdf.poses import Pose
 from ir_sim.sdf.world import GROUND
@@ -43,12 +44,14 @@ class OnBoardOutput:
 
     Attributes:
         steps: control steps that it made, none or one; two where an episode ends and the next begins.
-        stop: the safe action has to be sent as the robot's command.
+        stop: commands have stayed away for too long; from here on the robot acts on its own.
+        command: [n_act], what the robot commands itself; None: nothing.
         reset: the robot asks to be put back to its start; `OnBoard.resume` has to follow.
     """
 
     steps: tuple[Step, ...] = ()
     stop: bool = False
+    command: Array | None = None
     reset: bool = False
 
 
@@ -62,12 +65,18 @@ class OnBoard:
     that ends at a goal or by its time limit is followed by the next one's first step at the same instant. After an
     episode that ends with the robot in need of a reset, `needs_reset` is true and nothing more happens until `resume`.
 
+    While nobody tells it anything valid, the robot acts on its own (`ir_sim.behaviours`): from an episode's begin to
+    the first command, after a command that is the task's safe action, which says just that (so does a twin that vetoes
+    and a controller that sees nothing), and once commands have stayed away for too long. It then commands itself at
+    each control step what its behaviour wants, where that is not in force already, until a command comes.
+
     Args:
         name: of the robot.
         task: its task.
         start: where a reset puts its base link.
         goals: [n, 2] m.
-        command_timeout: s of simulated time without a command after which the safe action is due.
+        command_timeout: s of simulated time without a command after which the robot acts on its own; the task may know
+            a shorter one.
         repeats: readings may come twice, as a paused Gazebo repeats joint states: an equal stamp is the same reading.
             False: each comes once, and an equal stamp says that the simulation was reset meanwhile.
 
@@ -88,7 +97,10 @@ class OnBoard:
         self._returning = False  # put back, but no reading has shown it yet
         self._since = 0  # ns, readings before it are of an earlier life
         self._episode = Episode(task, goals)
-        self._watchdog = CommandWatchdog(command_timeout)
+        self._watchdog = CommandWatchdog(min(command_timeout, task.command_age))
+        self._behaviour = behaviour_of(task)
+        self._alone = True
+        self._observation: Array | None = None  # of the newest control step
         self._repeats = repeats
         self._period = round(task.control_period * NANOSECONDS)
         self._action = task.safe_action
@@ -119,24 +131,50 @@ class OnBoard:
         if not isinstance(value, Scan if self.task.trigger == "scan" else JointStates):
             return NOTHING
         steps = self._control(reading.nanoseconds)
+        if steps:
+            self._observation = steps[-1].observation
         stop = self._watchdog.overdue(self.now)
         if stop:
-            self._action = self.task.safe_action
-            self.counters.stops = self._watchdog.stops
-        return OnBoardOutput(steps, stop, bool(steps) and self.needs_reset) if steps or stop else NOTHING
+            self._alone, self.counters.stops = True, self._watchdog.stops
+        if not steps and not stop:
+            return NOTHING
+        own = self._act_alone(always=stop) if self._alone and not self.idle else None
+        return OnBoardOutput(steps, stop, own, bool(steps) and self.needs_reset)
 
-    def command(self, action: Array) -> None:
-        """Takes an action [n_act] from the robot's command topic, on which the watchdog's own comes back, too."""
-        if not self._watchdog.is_echo(bool((action == self.task.safe_action).all())):
-            self._action = self.task.clip(action)
-            if not self.needs_reset:  # one that lies where it fell is not owed any
-                self._watchdog.heard(self.now)
+    def command(self, action: Array) -> Array | None:
+        """Takes an action [n_act] from the robot's command topic, on which its own commands come back, too.
+
+        Returns:
+            What the robot commands itself in the place of the safe action; None: nothing.
+        """
+        if self._watchdog.is_echo(action):
+            return None
+        self._action = self.task.clip(action)
+        if not self.needs_reset:  # one that lies where it fell is not owed any
+            self._watchdog.heard(self.now)
+        self._alone = bool((action == self.task.safe_action).all())
+        return self._act_alone() if self._alone and not self.idle else None
 
     def resume(self) -> None:
         """The robot was put back: the next episode begins once odometry shows it there; older readings may come."""
         self.needs_reset, self._returning, self._resumed_at = False, True, self.now
-        self._action = self.task.safe_action
+        self._be_alone()
+
+    def _be_alone(self) -> None:
+        """As at the start: nobody has told the robot anything."""
+        self._action, self._alone, self._observation = self.task.safe_action, True, None
         self._watchdog.disarm()
+
+    def _act_alone(self, always: bool = False) -> Array | None:
+        """What the robot commands itself; None: what it wants is in force already, and it is not to be sent always."""
+        wanted = self.task.safe_action
+        if self._observation is not None:
+            wanted = self.task.clip(self._behaviour.act(self._observation))
+        if not always and np.array_equal(wanted, self._action):
+            return None
+        self._action = wanted
+        self._watchdog.sent(wanted)
+        return wanted
 
     # ------------------------------------------------------------------ readings
 
@@ -224,10 +262,9 @@ class OnBoard:
         """Time was set back, maybe by one reading: the simulation was reset, and the robot with it."""
         self._episode.abandon()
         self._due, self._since = 0, 0
-        self._watchdog.disarm()
         self.needs_reset = self._returning = False
         self._touched = frozenset()
-        self._action = self.task.safe_action
+        self._be_alone()
         if self._repeats and self._odometry_at > nanoseconds:  # Gazebo's may come later than the first control step
             self._odometry = None
 

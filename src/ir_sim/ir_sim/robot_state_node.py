@@ -34,6 +34,9 @@ class RobotStateConfig(Config):
     world: str = Field(description="SDFormat world file")
     robots: tuple[str, ...] = Field((), description="robots: NAME or NAME:MODEL; empty: all of the world")
     map_frame: str = Field("map", min_length=1, description="frame in which odometry is measured")
+    edge_namespace: str = Field(
+        "", description="namespace of the edge behind the radio, which has a tf of its own; empty: none"
+    )
     rate: float = Field(20.0, gt=0, le=200, description="transforms of each robot that moves, Hz of wall time")
 
 
@@ -44,29 +47,49 @@ class RobotStateNode(LeanNode):
         super().__init__("robot_state", **options)
         config = ros_params.declare(self, RobotStateConfig).config
         world = compose(config.world, config.robots)
-        self._poll = Poll(self)
-        self._tf = self.create_publisher(TFMessage, "/tf", TF_QOS)
-        static = self.create_publisher(TFMessage, "/tf_static", TF_STATIC_QOS)
-        self._robots = [_RobotFrames(robot, config.map_frame) for robot in world.robots.values()]
-        static.publish(TFMessage(transforms=[one for robot in self._robots for one in robot.fixed]))
         self._describe("/world_description", scenery_to_urdf(world, config.map_frame))
-        for frames in self._robots:
-            name = frames.name
-            self._describe(f"/{name}/robot_description", to_urdf(name, world.robots[name].description))
-            self._poll.add(Odometry, f"/{name}/odom", NEWEST, frames.take_odometry)
-            self._poll.add(JointState, f"/{name}/joint_states", NEWEST, frames.take_joints)
+        for name, robot in world.robots.items():
+            self._describe(f"/{name}/robot_description", to_urdf(name, robot.description))
+        places = ["", config.edge_namespace.rstrip("/")] if config.edge_namespace.strip("/") else [""]
+        robots = list(world.robots.values())
+        self._sides = [_Side(self, place, [_RobotFrames(one, config.map_frame) for one in robots]) for place in places]
         self.create_timer(1.0 / config.rate, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _describe(self, topic: str, urdf: str) -> None:
         self.create_publisher(String, topic, LATCHED).publish(String(data=urdf))
 
     def _tick(self) -> None:
+        for side in self._sides:
+            side.tick()
+
+
+class _Side:
+    """The transforms on one side of the radio, from the topics there; its topics are read while somebody looks."""
+
+    def __init__(self, node: LeanNode, namespace: str, robots: list[_RobotFrames]) -> None:
+        self._node, self._namespace, self._robots = node, namespace, robots
+        self._tf = node.create_publisher(TFMessage, f"{namespace}/tf", TF_QOS)
+        self._static = node.create_publisher(TFMessage, f"{namespace}/tf_static", TF_STATIC_QOS)
+        self._static.publish(TFMessage(transforms=[one for robot in robots for one in robot.fixed]))
+        self._poll: Poll | None = None
+
+    def tick(self) -> None:
         if not self._tf.get_subscription_count():  # nobody looks
             return
+        if self._poll is None:
+            self._poll = self._subscribe()
         self._poll.take()
         transforms = [one for robot in self._robots for one in robot.news()]
         if transforms:
             self._tf.publish(TFMessage(transforms=transforms))
+
+    def _subscribe(self) -> Poll:
+        poll = Poll(self._node)
+        for frames in self._robots:
+            place = f"{self._namespace}/{frames.name}"
+            poll.add(Odometry, f"{place}/odom", NEWEST, frames.take_odometry)
+            poll.add(JointState, f"{place}/joint_states", NEWEST, frames.take_joints)
+        return poll
 
 
 class _RobotFrames:

@@ -45,8 +45,9 @@ class RobotView:
         self._model, self._data = model, data
         description = robot.description
         self.base = model.body(f"{self.name}/{description.base}").id
-        bodies = {model.body(f"{self.name}/{link}").id for link in description.links}
-        joints = [j for j in range(model.njnt) if model.jnt_bodyid[j] in bodies]
+        self.bodies = np.array(sorted({model.body(f"{self.name}/{link}").id for link in description.links}))
+        self.geoms = np.flatnonzero(np.isin(model.geom_bodyid, self.bodies))
+        joints = [j for j in range(model.njnt) if model.jnt_bodyid[j] in self.bodies]
         self.qpos = _addresses(model, joints, model.jnt_qposadr, _POSITIONS)
         self.dofs = _addresses(model, joints, model.jnt_dofadr, _VELOCITIES)
         self.joint_names = description.joint_states.joints if description.joint_states else robot.joints

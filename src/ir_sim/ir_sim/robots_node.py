@@ -40,7 +40,7 @@ class RobotsConfig(Config):
     sim: Literal["mujoco", "gz"] = Field("mujoco", description="simulator: in Gazebo a reading may come twice")
     simulator: str = Field("/simulator", description="name of the simulator's node, which puts fallen robots back")
     sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
-    command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which the safe action is sent")
+    command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which a robot acts on its own")
 
 
 class RobotsNode(LeanNode):
@@ -122,7 +122,7 @@ class _RobotTopics:
         again = self._repeats and output is NOTHING and message.header.stamp == self._done_at  # Gazebo stands
         if topic == self.task.trigger and not again:
             self._done_at = message.header.stamp
-            self._say_done(message.header.stamp, len(output.steps) + output.stop)
+            self._say_done(message.header.stamp, len(output.steps) + (output.command is not None))
 
     def _say_done(self, stamp: Any, answers: int) -> None:
         if self._node.done is not None:
@@ -138,9 +138,12 @@ class _RobotTopics:
 
     def _on_command(self, message: Any) -> None:
         try:
-            self.onboard.command(command_to_action(self.task, message))
+            own = self.onboard.command(command_to_action(self.task, message))
         except ValueError as error:
             self._ignore("command", error)
+            return
+        if own is not None:
+            self._command.publish(action_to_command(self.task, own, to_stamp(self.onboard.now)))
 
     def _ignore(self, what: str, error: ValueError) -> None:
         self._ignored += 1
@@ -151,9 +154,10 @@ class _RobotTopics:
         stamp = to_stamp(self.onboard.now)
         for step in output.steps:
             self._state.publish(step_to_state(self.task, step, self._name, stamp))
+        if output.command is not None:
+            self._command.publish(action_to_command(self.task, output.command, stamp))
         if output.stop:
-            self._command.publish(action_to_command(self.task, self.task.safe_action, stamp))
-            text = f"no command for {self._name}: safe action sent"
+            text = f"no command for {self._name}: it acts on its own"
             self._node.get_logger().warning(text, throttle_duration_sec=5.0)
         if output.reset:
             self.publish_status()

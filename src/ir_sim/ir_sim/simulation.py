@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -67,6 +68,7 @@ class Simulation:
     def __init__(self, world: World, seed: int = 0, cameras: bool = True) -> None:
         self.world = world
         self.model = compile_world(world)
+        self._described = copy(self.model)
         self.data = mujoco.MjData(self.model)
         self._tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
         self.views = {name: RobotView(self.model, self.data, robot) for name, robot in world.robots.items()}
@@ -112,6 +114,24 @@ class Simulation:
         """
         self.views[name].place(self._start, self._tasks[name].reset_noise)
         self._half_done = False
+
+    def vary(self, name: str, mass: float, friction: float) -> None:
+        """Makes one robot's body another: all its masses and inertias, and all its friction, times a positive factor.
+
+        Factors refer to the robot as described, not as varied before. Ends with `reset`.
+
+        Raises:
+            ValueError: a factor is not positive.
+        """
+        if not (mass > 0.0 and friction > 0.0):
+            raise ValueError(f"factors of mass and friction must be positive, got {mass:g} and {friction:g}")
+        bodies, geoms = self.views[name].bodies, self.views[name].geoms
+        described = self._described
+        self.model.body_mass[bodies] = described.body_mass[bodies] * mass
+        self.model.body_inertia[bodies] = described.body_inertia[bodies] * mass
+        self.model.geom_friction[geoms, 0] = described.geom_friction[geoms, 0] * friction
+        mujoco.mj_setConst(self.model, self.data)
+        self.reset()
 
     def drive(self, name: str, forward: float, turn: float) -> None:
         """Tells a robot's differential drive its speeds, m/s and rad/s; they stay in force.

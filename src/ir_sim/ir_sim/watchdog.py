@@ -1,38 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watchdog of one robot: after too long a silence of its commands, the safe action is due."""
+"""The watchdog of one robot: after too long a silence of its commands, the robot acts on its own."""
 
 from __future__ import annotations
 
+from collections import deque
+
+import numpy as np
+
 from ir_sim.readings import NANOSECONDS
+from ir_sim.tasks.base import Array
+
+_ECHOES = 16
+"""Commands of the robot's own that may not have come back yet; one that is lost on the way is forgotten at last."""
+_ALIKE = 1e-9
+"""What a number loses at most on its way through a message, as a share of it."""
 
 
 class CommandWatchdog:
     """Measures the silence since the last command, in the time of the robot's readings.
 
-    Whoever sends the safe action does so on the robot's command topic, and so hears it there again: that one echo is
-    not taken for a command.
+    What the robot commands itself goes out on its command topic, and is heard there again: that one echo is not taken
+    for a command.
 
     Args:
-        timeout: s without a command after which the safe action is due; positive.
+        timeout: s without a command after which the robot acts on its own; positive.
 
     Attributes:
-        stops: times that it was due.
+        stops: times that it had to.
     """
 
     def __init__(self, timeout: float) -> None:
         self.stops = 0
         self._timeout = round(timeout * NANOSECONDS)
         self._command_at: int | None = None  # None: no command since the start, the last stop or the last reset
-        self._echo = False
+        self._own: deque[Array] = deque(maxlen=_ECHOES)
 
-    def is_echo(self, safe: bool) -> bool:
-        """Whether a command is the watchdog's own, come back.
+    def sent(self, action: Array) -> None:
+        """The robot commanded itself an action [n_act]; its echo is to come."""
+        self._own.append(action)
 
-        Args:
-            safe: whether it is the safe action.
-        """
-        echo, self._echo = self._echo and safe, self._echo and not safe
-        return echo
+    def is_echo(self, action: Array) -> bool:
+        """Whether a command is the robot's own, come back."""
+        for number, own in enumerate(self._own):
+            if np.allclose(action, own, rtol=_ALIKE, atol=_ALIKE):
+                for _ in range(number + 1):  # those before it were lost
+                    self._own.popleft()
+                return True
+        return False
 
     def heard(self, now: int) -> None:
         """A command came at `now`, ns."""
@@ -43,10 +57,9 @@ class CommandWatchdog:
         self._command_at = None
 
     def overdue(self, now: int) -> bool:
-        """Whether the safe action has to be sent at `now`, ns; true once for each silence."""
+        """Whether at `now`, ns, commands have stayed away for too long; true once for each silence."""
         if self._command_at is None or now - self._command_at < self._timeout:
             return False
         self.disarm()
         self.stops += 1
-        self._echo = True
         return True

@@ -220,6 +220,72 @@ def test_a_command_that_is_no_echo_counts_and_the_echo_is_awaited_once(cart):
     assert cart.scan(700 * MS, clear())[0].action.tolist() == [0.0, 0.0]
 
 
+class Leaning:
+    """A behaviour whose action follows the height of the torso."""
+
+    def act(self, observation):
+        return np.array([observation[0] - 1.25, 0.25, 0.0])
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    monkeypatch.setattr("ir_sim.onboard.behaviour_of", lambda task: Leaning())
+    return hopper()
+
+
+def height(value):
+    positions = np.array([0.0, value, 0.0, 0.0, 0.0, 0.0])
+    return JointStates(HopperHop().joint_names, positions, np.zeros(6), np.zeros(6))
+
+
+def own(onboard, step, value=0.0):
+    command = onboard.put(step * 8 * MS, height(value)).command
+    return None if command is None else command.tolist()
+
+
+def test_a_robot_that_was_told_nothing_acts_on_its_own_until_a_command_comes(alone):
+    assert own(alone, 1, 0.1) == pytest.approx([0.1, 0.25, 0.0])
+    assert alone.command(np.array([0.1, 0.25, 0.0]) * (1 + 1e-12)) is None, "its own, through a message and back"
+    assert own(alone, 2, 0.1) is None, "what it wants is in force"
+    assert own(alone, 3, 0.2) == pytest.approx([0.2, 0.25, 0.0])
+    assert alone.command(np.array([0.5, 0.5, 0.5])) is None
+    (step,) = alone.joint_states(4 * 8 * MS, height(0.3))
+    assert step.action.tolist() == [0.5, 0.5, 0.5]
+    assert own(alone, 5, 0.3) is None and alone.counters.stops == 0
+
+
+def test_the_safe_action_as_a_command_hands_over_to_the_robot_at_once(alone):
+    own(alone, 1)
+    alone.command(np.full(3, 0.5))
+    own(alone, 2, 0.1)
+    assert alone.command(np.zeros(3)).tolist() == pytest.approx([0.1, 0.25, 0.0])
+    (step,) = alone.joint_states(3 * 8 * MS, height(0.1))
+    assert step.action.tolist() == pytest.approx([0.1, 0.25, 0.0]), "never the safe action itself"
+    assert own(alone, 4, 0.4) == pytest.approx([0.4, 0.25, 0.0])
+    assert alone.command(np.full(3, 0.5)) is None and own(alone, 5, 0.4) is None
+
+
+def test_a_hopper_whose_commands_stay_away_acts_on_its_own_long_before_the_watchdog_of_others(alone):
+    own(alone, 1)
+    alone.command(np.full(3, 0.5))
+    within = round(HopperHop.command_age / HopperHop.control_period)
+    assert [own(alone, 1 + k) for k in range(1, within)] == [None] * (within - 1)
+    output = alone.put((1 + within) * 8 * MS, height(0.1))
+    assert output.stop and output.command.tolist() == pytest.approx([0.1, 0.25, 0.0])
+    assert not alone.put((2 + within) * 8 * MS, height(0.2)).stop and alone.counters.stops == 1
+
+
+def test_a_robot_that_lies_does_nothing_and_begins_alone_when_it_was_put_back(alone):
+    own(alone, 1)
+    alone.command(np.full(3, 0.5))
+    assert alone.put(2 * 8 * MS, height(-1.0)).reset
+    assert alone.command(np.zeros(3)) is None and own(alone, 3) is None
+    alone.resume()
+    alone.odometry(4 * 8 * MS, at(-6.0))
+    output = alone.put(5 * 8 * MS, height(0.2))
+    assert output.steps[0].step == 0 and output.command.tolist() == pytest.approx([0.2, 0.25, 0.0])
+
+
 def test_joint_states_in_another_order_and_missing_joints():
     task = HopperHop()
     onboard = Robot("hopper", task, START, np.empty((0, 2)), 0.5)

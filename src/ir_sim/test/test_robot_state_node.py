@@ -73,3 +73,32 @@ def test_odometry_and_joint_states_become_transforms_with_their_stamps(ros, node
     assert (wheel.header.frame_id, wheel.header.stamp.sec) == ("cart/base_link", 8)
     assert wheel.transform.translation.y == pytest.approx(0.15)
     assert not any("unknown" in frame for frame in heard) and "hopper/base_link" not in heard
+
+
+def test_the_edge_has_the_frames_that_crossed_the_radio(ros):
+    """Poses of the robots' side do not show there, those behind the radio do; static frames are on both sides."""
+    values = {"world": str(WORLD), "robots": ["cart"], "rate": 50.0, "edge_namespace": "/edge"}
+    ros.add(RobotStateNode(parameter_overrides=[Parameter(name, value=v) for name, v in values.items()]))
+    peer, fixed, heard = ros.node("rviz"), {}, {"": [], "/edge": []}
+    peer.create_subscription(
+        TFMessage, "/edge/tf_static", lambda m: fixed.update({t.child_frame_id: t for t in m.transforms}), TF_STATIC_QOS
+    )
+    for side, found in heard.items():
+
+        def hear(message, found=found):
+            found.extend(one.transform.translation.x for one in message.transforms)
+
+        peer.create_subscription(TFMessage, f"{side}/tf", hear, TF_QOS)
+    here, there = (peer.create_publisher(Odometry, f"{side}/cart/odom", 10) for side in heard)
+    ros.until(lambda: fixed, what="static frames")
+    assert fixed["cart/odom"].header.frame_id == "map"
+    near, far = Odometry(), Odometry()
+    near.pose.pose.position.x, far.pose.pose.position.x = 1.0, 2.0
+
+    def both():
+        here.publish(near)
+        there.publish(far)
+        return all(heard.values())
+
+    ros.until(both, what="transforms on both sides")
+    assert set(heard[""]) == {1.0} and set(heard["/edge"]) == {2.0}

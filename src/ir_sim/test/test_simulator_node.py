@@ -244,7 +244,7 @@ def test_commands_sent_after_a_gap_of_the_host_act_within_a_control_period(ros, 
 def test_robots_are_put_back_while_time_goes_on(ros, start, test_node):
     node = start(robots=["hopper"])
     step(ros, test_node, 1000)
-    assert node.simulation.sensors("hopper").joint_positions[1] < -0.3
+    assert node.simulation.sensors("hopper").joint_positions[1] < -0.1, "it sinks in its joints, which nobody drives"
     answer = ros.call(test_node, ResetRobots, "/simulator/reset_robots", ResetRobots.Request(robots=["hopper"]))
     assert answer.success and node.simulation.steps == 1000
     assert abs(node.simulation.sensors("hopper").joint_positions[1]) < 0.01

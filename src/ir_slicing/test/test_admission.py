@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ir_common.config import ConfigError
+from ir_radio.model.access_scheme import Air
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.radio_access import RadioAccess
 from ir_radio.model.slice_specs import FlowSpec, SliceSpec
 from ir_slicing.orchestration.admission import (
     Registry,
@@ -42,6 +44,42 @@ def test_blocks_of_a_guaranteed_rate():
     assert guaranteed_blocks(spec(), 0.5e6, CARRIER, 0.25) == pytest.approx(20)
     assert guaranteed_blocks(spec(type="urllc"), 0.5e6, CARRIER, 0.25) == pytest.approx(25)
     assert guaranteed_blocks(spec(share=0.3), 0.5e6, CARRIER, 0.25) == pytest.approx(15)
+
+
+def test_blocks_of_ratios_and_directions():
+    """A dedicated share of 0.5 of 50 is 25 blocks; 6 up and 2 down at 0.5 Mb/s per block: 16 if they share."""
+    assert guaranteed_blocks(spec(dedicated_share=0.5), 0.5e6, CARRIER, 0.25) == pytest.approx(25)
+    assert guaranteed_blocks(spec(dedicated_share=0.1), 0.5e6, CARRIER, 0.25) == pytest.approx(20)
+    apart = spec(rate=None, uplink_rate=6e6, downlink_rate=2e6)
+    assert guaranteed_blocks(apart, 0.5e6, CARRIER, 0.25) == pytest.approx(16)
+    fdd = CARRIER.model_copy(update={"access": RadioAccess(tdd="")})
+    assert guaranteed_blocks(apart, 0.5e6, fdd, 0.25) == pytest.approx(12), "each direction has the blocks to itself"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "changes", "words"),
+    [
+        (CARRIER, {"max_share": 0.1}, "max_share of 0.1 is 5.0 resource blocks, its guarantee takes 10 Mb/s"),
+        (CARRIER.model_copy(update={"air": Air(scheduler="fifo")}), {"dedicated_share": 0.1}, "fifo cannot give"),
+        (
+            CARRIER.model_copy(update={"air": Air(scheduler="puncturing")}),
+            {"type": "urllc", "rate": 1.0, "max_share": 0.01},
+            "less than the one resource block",
+        ),
+        (CARRIER, {"dedicated_share": 1.0, "share": 1.0, "rate": 60e6}, "contradicts itself: its share"),
+    ],
+)
+def test_ratios_that_cannot_hold_are_refused(carrier, changes, words):
+    with pytest.raises(SliceRefused, match=words):
+        Registry(carrier, [], 0.25).create(spec(**changes), 0, one_megabit)
+
+
+def test_dedicated_blocks_count_in_admission(registry):
+    registry.create(spec("a", 1e6, dedicated_share=0.7), 0, one_megabit)
+    with pytest.raises(SliceRefused, match="15.0 of 50 are free"):
+        registry.create(spec("b", 16e6), 0, one_megabit)
+    with pytest.raises(SliceRefused, match="a dedicated share of 0.4 of the carrier = 20.0"):
+        registry.create(spec("b", 1e6, dedicated_share=0.4), 0, one_megabit)
 
 
 def test_fits_to_the_last_block_and_not_beyond(registry):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Division of the carrier: hand-solved cases, a slow exact reference, and properties."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +23,17 @@ def requests(draw, count=None):
         guaranteed = draw(st.floats(0.01, 40.0))
         reserved = guaranteed * draw(st.sampled_from([0.0, 0.1, 1.0]))
         made.append(Request(f"s{k}", guaranteed, reserved, draw(blocks), draw(st.integers(0, 2))))
+    return made
+
+
+@st.composite
+def bounded(draw):
+    """Requests of slices some of which have dedicated blocks and a ceiling."""
+    made = []
+    for one in draw(requests()):
+        dedicated = one.guaranteed * draw(st.sampled_from([0.0, 0.3, 1.0]))
+        ceiling = one.guaranteed + draw(st.sampled_from([0.0, 3.0, 50.0, np.inf]))
+        made.append(replace(one, dedicated=dedicated, ceiling=ceiling))
     return made
 
 
@@ -60,6 +72,44 @@ def test_short_carrier_serves_priority_first():
     """Guarantees 30 and 30 on 40: the first class whole, the second what is left."""
     got = divide([request("low", 30, 30, priority=1), request("high", 30, 30, priority=0)], 40)
     assert got == pytest.approx([10, 30], abs=QUANTUM)
+
+
+def test_a_ceiling_holds_and_the_others_have_the_rest():
+    """Carrier 60, demands 30 and 10: what is over the ceiling of 25 goes to the other."""
+    got = divide([replace(request("a", 10, 30), ceiling=25.0), request("b", 20, 10)], 60)
+    assert got == pytest.approx([25, 35], abs=QUANTUM)
+    got = divide([replace(request("a", 10, 30), ceiling=25.0), replace(request("b", 20, 10), ceiling=20.0)], 60)
+    assert got == pytest.approx([25, 20], abs=QUANTUM), "15 blocks are nobody's"
+
+
+def test_dedicated_blocks_come_before_every_priority():
+    """Carrier 40, guarantees 30 and 30 asked for: the low one has its dedicated 20 even so."""
+    low = replace(request("low", 30, 30, priority=1), dedicated=20.0)
+    assert divide([low, request("high", 30, 30)], 40) == pytest.approx([20, 20], abs=QUANTUM)
+    idle = replace(request("idle", 30, 0), dedicated=20.0)
+    assert divide([idle, request("busy", 10, 100)], 40) == pytest.approx([20, 20], abs=QUANTUM)
+
+
+@given(bounded(), carriers)
+def test_ratios_hold(made, carrier):
+    """No ceiling is exceeded, dedicated blocks are there where they fit, and all that may be given out is."""
+    given_out = divide(made, carrier)
+    ceilings = np.array([r.ceiling for r in made])
+    assert (given_out <= ceilings).all()
+    dedicated = np.array([r.dedicated for r in made])
+    if dedicated.sum() + len(made) * QUANTUM <= carrier:
+        assert (given_out >= np.minimum(dedicated, ceilings - QUANTUM)).all()
+    assert given_out.sum() == pytest.approx(min(carrier, ceilings.sum()), abs=(len(made) + 1) * QUANTUM)
+    asked = np.array([max(r.dedicated, min(r.guaranteed, r.demand)) for r in made])
+    if np.maximum(asked, [r.reserved for r in made]).sum() + 2 * len(made) * QUANTUM <= carrier:
+        assert (given_out >= np.minimum(asked, ceilings - QUANTUM) - QUANTUM).all(), "the guarantees asked for are kept"
+
+
+@given(bounded(), carriers)
+def test_without_ratios_nothing_is_different(made, carrier):
+    plain = [replace(one, dedicated=0.0, ceiling=np.inf) for one in made]
+    wide = [replace(one, dedicated=0.0, ceiling=1e6) for one in made]
+    assert divide(plain, carrier).tolist() == divide(wide, carrier).tolist()
 
 
 def test_no_slices_and_no_carrier():
@@ -160,9 +210,12 @@ def test_deterministic_and_independent_of_order(made, carrier, order):
 
 def test_hysteresis_lets_only_real_changes_through():
     settle = Hysteresis(0.1)
-    assert settle.changed(["a", "b"], np.array([10.0, 40.0]), 50)
-    assert not settle.changed(["a", "b"], np.array([10.9, 39.1]), 50)
-    assert not settle.changed(["a", "b"], np.array([10.9, 39.1]), 50), "drift is measured from the one in force"
-    assert settle.changed(["a", "b"], np.array([11.1, 38.9]), 50)
-    assert settle.changed(["a", "c"], np.array([11.1, 38.9]), 50), "other slices"
-    assert settle.changed(["a", "c"], np.array([11.1, 38.9]), 52), "other carrier"
+    a, b, c = (request(name, 1, 1) for name in "abc")
+    assert settle.changed([a, b], np.array([10.0, 40.0]), 50)
+    assert not settle.changed([a, b], np.array([10.9, 39.1]), 50)
+    assert not settle.changed([a, b], np.array([10.9, 39.1]), 50), "drift is measured from the one in force"
+    assert settle.changed([a, b], np.array([11.1, 38.9]), 50)
+    assert settle.changed([a, c], np.array([11.1, 38.9]), 50), "other slices"
+    assert settle.changed([a, c], np.array([11.1, 38.9]), 52), "other carrier"
+    assert settle.changed([a, replace(c, ceiling=38.5)], np.array([11.1, 38.5]), 52), "over a new ceiling"
+    assert settle.changed([replace(a, guaranteed=11.5, dedicated=11.5), c], np.array([11.5, 38.5]), 52), "dedicated"

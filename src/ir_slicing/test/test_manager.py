@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ir_common.config import ConfigError
+from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.allocation.demand import Load
 from ir_slicing.allocation.division import QUANTUM
 from ir_slicing.manager.manager_config import ManagerConfig
@@ -53,6 +54,33 @@ def test_allocation_follows_demand():
     assert manager.allocate()
     assert manager.allocation.blocks["spider"] == pytest.approx(180, abs=1)
     assert manager.allocation.sequence == 3
+
+
+def test_ceiling_and_dedicated_part_hold_under_every_demand():
+    manager = make()
+    carrier = manager.registry.carrier.resource_blocks
+    for name, changes in (("video", {"max_share": 0.3}), ("cart", {"dedicated_share": 0.25})):
+        spec = manager.registry.get(name).spec
+        manager.apply("modify", 1, "", name, SliceSpec.model_validate(spec.model_dump() | changes))
+    manager.allocate()
+    for second, video in enumerate((1e6, 200e6, 50e6), 1):
+        report(manager, second * SECOND, {"video": video, "spider": 20e6, "cart": 0.0, "control": 1e6})
+        manager.allocate()
+        blocks = manager.allocation.blocks
+        assert blocks["video"] <= 0.3 * carrier and blocks["cart"] >= 0.25 * carrier - QUANTUM
+        assert sum(blocks.values()) == carrier
+    assert blocks["video"] >= manager.registry.blocks(manager.registry.get("video").spec, manager.block_rate) - QUANTUM
+
+
+def test_a_lowered_ceiling_counts_at_once():
+    """5 % less than what it has is within the hysteresis, and holds even so."""
+    manager = make()
+    manager.allocate()
+    spec, has = manager.registry.get("video").spec, manager.allocation.blocks["video"]
+    lower = 0.95 * has / manager.registry.carrier.resource_blocks
+    manager.apply("modify", 1, "", "video", SliceSpec.model_validate(spec.model_dump() | {"max_share": lower}))
+    assert manager.allocate()
+    assert manager.allocation.blocks["video"] <= 0.95 * has
 
 
 def test_queue_is_demand():

@@ -36,6 +36,10 @@ _OPTIONS: dict[str, Any] = {
     "queue_limit": int,
     "share": float,
     "differentiator": int,
+    "dedicated_share": float,
+    "max_share": float,
+    "uplink_rate": float,
+    "downlink_rate": float,
 }
 
 
@@ -218,7 +222,13 @@ def _flow(text: str) -> dict[str, Any]:
 
 
 def _updated(spec: SliceSpec, changes: dict[str, Any]) -> SliceSpec:
-    return validate(SliceSpec, spec.model_dump() | changes, f"slice '{changes.get('name', spec.name)}'")
+    """The slice with changes; rates of the directions make the rate, and a rate for both undoes rates apart."""
+    values = spec.model_dump()
+    if {"uplink_rate", "downlink_rate"} & changes.keys():
+        del values["rate"]
+    elif "rate" in changes:
+        del values["uplink_rate"], values["downlink_rate"]
+    return validate(SliceSpec, values | changes, f"slice '{changes.get('name', spec.name)}'")
 
 
 def _list_arguments(parser: ArgumentParser) -> None:

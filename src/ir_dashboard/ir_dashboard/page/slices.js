@@ -6,6 +6,12 @@ import { element, megabits, milliseconds, percent, sliceColour, toast, fixed } f
 
 const list = document.querySelector("#slices .cards"), form = document.getElementById("slice-form");
 
+/** A rate of both directions, and in the same proportion those of the directions where they are apart. */
+function rates(spec, rate) {
+  const by = rate / spec.rate;
+  return { rate, uplink_rate: by * spec.uplink_rate, downlink_rate: by * spec.downlink_rate };
+}
+
 /** What a slice fails to keep, as words; empty: it keeps its agreement. */
 function failures(s) {
   const bad = [];
@@ -101,7 +107,7 @@ export class Slices {
     for (const [field, value] of Object.entries({ rate: spec.rate / 1e6, latency: spec.max_latency * 1e3, reliability: spec.reliability, priority: spec.priority }))
       form.querySelector(`[name=${field}]`).value = value;
     this.#open(`Slice ${name}`, "modify", (f, what) => what === "delete" ? this.link.ask("DELETE", `slices/${name}`)
-      : this.link.ask("PUT", `slices/${name}`, { ...spec, rate: 1e6 * f.rate, max_latency: f.latency / 1e3, reliability: +f.reliability, priority: +f.priority }));
+      : this.link.ask("PUT", `slices/${name}`, { ...spec, ...rates(spec, 1e6 * f.rate), max_latency: f.latency / 1e3, reliability: +f.reliability, priority: +f.priority }));
   }
 
   #open(title, kind, apply) {

@@ -54,7 +54,7 @@ def demonstrate(
     """
     task = getattr(environment.unwrapped, "task", None)
     policy: Policy | None = make_policy(task, Path("scripted")) if isinstance(task, Task) else None
-    if policy is None or isinstance(policy, RandomPolicy):
+    if task is None or policy is None or isinstance(policy, RandomPolicy):
         raise ConfigError(f"demonstrations.steps: {name} has no scripted controller to show it; leave it out")
     random, shown = Generators(seed, "demonstrations"), ReplayBuffer(layout, config.steps, action_limit=1.0)
     rng, ended = random["demonstrations"], True
@@ -63,7 +63,7 @@ def demonstrate(
         if ended:
             observation, _ = environment.reset(seed=int(rng.integers(MAX_SEED)))
             policy.reset(int(rng.integers(MAX_SEED)))
-        wanted = 2.0 * (policy.act(observation) - low) / (high - low) - 1.0
+        wanted = 2.0 * (policy.act(observation[: len(task.observation_names)]) - low) / (high - low) - 1.0
         action = np.clip(wanted + rng.normal(0.0, config.noise, wanted.shape), -1.0, 1.0).astype(np.float32)
         done = (low + (action + 1.0) * 0.5 * (high - low)).astype(np.float32)
         following, reward, terminated, truncated, _ = environment.step(done)

@@ -2,7 +2,8 @@
 """Gymnasium environments of the robots' tasks: ``import ir_drl.environments`` registers them.
 
 ``ir/CartNavigation-v0``, ``ir/SpiderPatrol-v0`` and ``ir/HopperHop-v0`` run a task on the embedded simulator in
-process; ``ir/RosCartNavigation-v0`` and so on run it over ROS topics, in lockstep with a simulator node.
+process; ``ir/HopperStand-v0`` trains what the hopper does alone; ``ir/RosCartNavigation-v0`` and so on run a task over
+ROS topics, in lockstep with a simulator node.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import gymnasium
 
 from ir_sim.tasks import TASKS
 
-__all__ = ["environment_id", "register"]
+__all__ = ["STAND", "environment_id", "register"]
+
+STAND = "ir/HopperStand-v0"
 
 
 def environment_id(model: str, ros: bool = False) -> str:
@@ -26,6 +29,8 @@ def register() -> None:
             name = environment_id(model, ros)
             if name not in gymnasium.registry:
                 gymnasium.register(name, entry_point=f"ir_drl.environments.{entry}", kwargs={"model": model})
+    if STAND not in gymnasium.registry:
+        gymnasium.register(STAND, entry_point="ir_drl.environments.stand_env:StandEnv")
 
 
 register()

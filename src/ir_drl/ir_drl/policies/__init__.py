@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from ir_drl.policies.cart import CartPolicy
-from ir_drl.policies.network_policy import NetworkPolicy, load_policy, save_policy
 from ir_drl.policies.policy import Policy, RandomPolicy
 from ir_drl.policies.spider import SpiderPolicy
+from ir_sim.action_memory import ActionMemory
+from ir_sim.network_policy import NetworkPolicy, load_policy, save_policy
 from ir_sim.tasks import CartNavigation, SpiderPatrol, Task
 
 __all__ = [
     "CHOICES",
     "TRAINED",
+    "ActionMemory",
     "CartPolicy",
     "NetworkPolicy",
     "Policy",

@@ -21,6 +21,7 @@ from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import World
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import robot_task
+from ir_sim.tasks.base import Array
 
 
 class SimulatorPart:
@@ -101,7 +102,7 @@ class OnBoardPart:
         simulator: that the robot lives in.
         world: composed world.
         robot: name.
-        command_timeout: s without a command after which the safe action is taken.
+        command_timeout: s without a command after which the robot acts on its own.
 
     Attributes:
         onboard: the engine of the live node.
@@ -120,16 +121,20 @@ class OnBoardPart:
         bus.listen(self._command_topic, self._on_command)
 
     def _on_command(self, sample: CommandSample) -> None:
-        self.onboard.command(sample.action)
+        self._send(self.onboard.command(sample.action))
+
+    def _send(self, own: Array | None) -> None:
+        """Sends what the robot commands itself, if anything."""
+        if own is not None:
+            onboard = self.onboard
+            self._bus.publish(self._command_topic, CommandSample(onboard.name, onboard.task, own, onboard.now))
 
     def _on_reading(self, sample: ReadingSample) -> None:
         onboard = self.onboard
         output = onboard.feed(as_carried(sample.reading))
         for step in output.steps:
             self._bus.publish(self._state_topic, StateSample(onboard.name, onboard.task, step, onboard.now))
-        if output.stop:
-            safe = CommandSample(onboard.name, onboard.task, onboard.task.safe_action, onboard.now)
-            self._bus.publish(self._command_topic, safe)
+        self._send(output.command)
         if output.reset:
             self._simulator.put_back(onboard.name, onboard.resume)
 

@@ -39,11 +39,11 @@ class ReportBuilder:
         self._allocated: dict[str, float] = {}  # resource blocks times ns
         self._before: dict[str, SliceSums] = {}
 
-    def begin(self, time: int) -> None:
-        """A period begins at `time`, ns."""
+    def begin(self, time: int, sums: dict[str, SliceSums] | None = None) -> None:
+        """A period begins at `time`, ns; `sums`: of the slices by now, where they are known."""
         self._counted = self._reported = time
         self._allocated = dict.fromkeys(self._rows, 0.0)
-        self._before = {name: self._sums(name) for name in self._rows}
+        self._before = {name: self._sums(name) for name in self._rows} if sums is None else sums
 
     def count_allocated(self, time: int) -> None:
         """Counts what was allocated up to `time`, ns; before each change of it."""
@@ -57,15 +57,16 @@ class ReportBuilder:
         self.count_allocated(time)
         period = (time - self._reported) / _NS
         rates = self._mean_rates()
+        sums = {name: self._sums(name) for name in self._rows}
         report = cell_report.Report(
             time,
             period,
-            tuple(self._slice(name, period, links, rates) for name in self._rows),
+            tuple(self._slice(name, sums[name], period, links, rates) for name in self._rows),
             tuple(self._counters.each()),
             self._link_rows(links, places, rates),
             self._carrier.air.scheduler,
         )
-        self.begin(time)
+        self.begin(time, sums)
         return report
 
     def _sums(self, name: str) -> SliceSums:
@@ -73,8 +74,10 @@ class ReportBuilder:
             self._counters.of_slice(name), float(self._slices.rows[self._rows[name]]["used"].sum())
         )
 
-    def _slice(self, name: str, period: float, links: dict[str, int], rates: list[float]) -> cell_report.SliceRow:
-        now, before, rows = self._sums(name), self._before.get(name, NOTHING), self._counters.of_slice(name)
+    def _slice(
+        self, name: str, now: SliceSums, period: float, links: dict[str, int], rates: list[float]
+    ) -> cell_report.SliceRow:
+        before, rows = self._before.get(name, NOTHING), self._counters.of_slice(name)
         allocated = self._allocated.get(name, 0.0)
         records = self._slices.rows[self._rows[name]]
         robots = {key.robot for key in self._counters.rows if key.slice == name}

@@ -78,7 +78,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
     if count == 0 or blocks <= 0.0:
         return
     if t.cell[0].sharing == MAX_MIN and (total <= blocks or not slices[s].urllc):
-        level = math.inf if total <= blocks else water_level(queues, slices[s].first, blocks, count)
+        level = math.inf if total <= blocks else water_level(queues, slices[s].first, blocks, count, way)
         q = slices[s].first
         while q != NONE:
             if queues[q].granted > 0.0:

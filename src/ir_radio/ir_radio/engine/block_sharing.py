@@ -8,8 +8,11 @@ import math
 from ir_radio.cell_tables import NONE, TINY, Fate, Rows, Tables
 from ir_radio.compiled import jit
 from ir_radio.engine.queueing import expire_behind, give_up, send
+from ir_radio.model.radio_access import DOWNLINK, UPLINK
 
 _EXPIRED = int(Fate.EXPIRED)
+BOTH = 2
+"""Both directions, where one may be asked for."""
 
 
 @jit
@@ -18,10 +21,11 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> bool:
 
     A queue needs bits / (rate x duration) blocks. Where not all needs fit, the blocks are filled in evenly up to each
     need (water filling). Where they fit, they are scaled up to use every block, so that all finish together and early;
-    or (`whole`) rounded up to whole blocks, which a queue is given and no more.
+    or (`whole`) rounded up to whole blocks, which a queue is given and no more. A slice whose directions are apart is
+    divided between them first: each has its part, and what the other leaves.
     """
     queues, slices, links = t.queues, t.slices, t.links
-    total, count = 0.0, 0
+    total, upwards, count = 0.0, 0.0, 0
     q = slices[s].first
     while q != NONE:
         bits, rate = queues[q].left + 8.0 * queues[q].later, links[queues[q].link].rate
@@ -32,18 +36,24 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> bool:
             need = bits / (rate * duration * 1e-9)
             queues[q].granted = math.ceil(need - 1e-9) if whole else need
             total += queues[q].granted
+            upwards += 0.0 if queues[q].downlink else queues[q].granted
             count += 1
         q = queues[q].next
     if count == 0:
         return False
     level, scale = math.inf, 1.0
-    if total > blocks:
-        level = water_level(queues, slices[s].first, blocks, count)
+    up_level = level
+    if total > blocks and slices[s].uplink >= 0.0:
+        part = min(upwards, max(slices[s].uplink * blocks, blocks - (total - upwards)))
+        up_level = _level_of(queues, slices[s].first, part, UPLINK)
+        level = _level_of(queues, slices[s].first, blocks - part, DOWNLINK)
+    elif total > blocks:
+        up_level = level = water_level(queues, slices[s].first, blocks, count, BOTH)
     elif not whole:
         scale = blocks / total
     q = slices[s].first
     while q != NONE:
-        granted = min(queues[q].granted, level) * scale
+        granted = min(queues[q].granted, level if queues[q].downlink else up_level) * scale
         queues[q].granted = granted
         queues[q].block = min(queues[q].block, granted * links[queues[q].link].rate * duration * 1e-9)
         q = queues[q].next
@@ -51,18 +61,40 @@ def grant(t: Tables, s: int, blocks: float, duration: int, whole: bool) -> bool:
 
 
 @jit
-def water_level(queues: Rows, first: int, blocks: float, count: int) -> float:
-    """The level L at which sum(min(need, L)) over the queues is `blocks`; the sum of needs is greater than that."""
+def _level_of(queues: Rows, first: int, blocks: float, way: int) -> float:
+    """The water level over the queues of one direction; inf where their needs fit."""
+    total, count = 0.0, 0
+    q = first
+    while q != NONE:
+        if _goes(queues, q, way):
+            total += queues[q].granted
+            count += queues[q].granted > 0.0
+        q = queues[q].next
+    return math.inf if total <= blocks * (1.0 + 1e-12) else water_level(queues, first, blocks, count, way)
+
+
+@jit
+def _goes(queues: Rows, q: int, way: int) -> bool:
+    return way == BOTH or queues[q].downlink == (way == DOWNLINK)
+
+
+@jit
+def water_level(queues: Rows, first: int, blocks: float, count: int, way: int) -> float:
+    """The level L at which sum(min(need, L)) over the queues of a direction is `blocks`; the sum of needs is greater.
+
+    `count` is the number of those that need any.
+    """
     level, previous = blocks / count, -1.0
     while level > previous:
         previous = level
         rest, unmet = blocks, 0
         q = first
         while q != NONE:
-            if queues[q].granted <= level:
-                rest -= queues[q].granted
-            else:
-                unmet += 1
+            if _goes(queues, q, way):
+                if queues[q].granted <= level:
+                    rest -= queues[q].granted
+                else:
+                    unmet += 1
             q = queues[q].next
         if unmet == 0:
             break

@@ -77,8 +77,8 @@ class Cell:
         self._stations = np.zeros(count, cell_tables.STATION)
         for name in ("first", "last", "embb_first", "embb_last"):
             self._stations[name] = NONE
-        self._grid = np.full((2 * count + 1, carrier.resource_blocks), NONE)
-        self._grid[-1] = np.arange(carrier.resource_blocks)
+        self._grid = np.full((2 * count + 2, carrier.resource_blocks), NONE)
+        self._grid[2 * count] = np.arange(carrier.resource_blocks)
         self._pool = np.zeros(0, cell_tables.MESSAGE)
         self._events = np.zeros(64, cell_tables.EVENT)
         self._arrival = np.zeros(1, cell_tables.ARRIVAL)
@@ -87,6 +87,7 @@ class Cell:
         self._types: dict[str, str] = {}
         self._slice_rows: dict[str, list[int]] = {}
         self._queue_rows: dict[tuple[str, str, Direction], int] = {}
+        self._queues_of: dict[str, dict[int, str]] = {}  # robot: row of a queue: its slice
         self._keys: dict[int, FlowKey] = {}
         self.links: dict[str, int] = {}
         self._mobility = Mobility(carrier, seed)
@@ -116,12 +117,20 @@ class Cell:
         mini = int(self._cell["mini"][0])
         self._now[0], self._cell["next"] = time, -(-time // mini) * mini
         self._stations["slot"], self._stations["busy"], self._stations["clock"] = NONE, 0, time
+        self._stations["medium"] = 0
         self._reports.begin(time)
 
     # --- slices, allocation, links ---
 
     def set_slice(self, spec: SliceSpec) -> None:
-        """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued."""
+        """Adds a slice, without resource blocks, or changes the one of this name; its messages stay queued.
+
+        Blocks over its ceiling are taken from it; `fifo` has one line for all slices, and knows neither ceilings nor
+        dedicated blocks.
+        """
+        blocks, scheduler = self.carrier.resource_blocks, self.carrier.air.scheduler
+        ceiling = math.inf if spec.max_share == 1.0 or scheduler == "fifo" else spec.max_share * blocks
+        self._reports.count_allocated(self.now)
         if spec.name not in self._slice_rows:
             self._slice_rows[spec.name] = [self._slices.add() for _ in self._stations]
             for station, row in enumerate(self._slice_rows[spec.name]):
@@ -133,7 +142,20 @@ class Cell:
             policed = self.carrier.air.police and record["urllc"]
             record["police"], record["depth"] = spec.rate if policed else 0.0, spec.rate * spec.max_latency
             record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
+            record["dedicated"], record["ceiling"] = spec.dedicated_share * blocks, ceiling
+            record["blocks"] = min(record["blocks"], ceiling)
+            record["uplink"] = -1.0 if spec.uplink_part is None else spec.uplink_part
         self.specs[spec.name], self._types[spec.name] = spec, spec.type
+        for key, row in self._counters.rows.items():
+            if key.slice == spec.name:
+                self._counters.flows.rows[row]["bound"] = self._bound(key)
+        self._set_apart()
+
+    def _set_apart(self) -> None:
+        """Notes whether some blocks are not everybody's, which only schedulers ask that puncture."""
+        punctures = self.carrier.air.scheduler not in ("reserved", "fifo")
+        held = any(spec.dedicated_share > 0.0 or spec.max_share < 1.0 for spec in self.specs.values())
+        self._cell["apart"] = punctures and held
 
     def remove_slice(self, name: str) -> list[CellEvent]:
         """Removes a slice now: its queued messages are dropped (slice_deleted), its flows closed.
@@ -151,6 +173,7 @@ class Cell:
         self._reports.count_allocated(self.now)
         for row in rows:
             self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
+        self._set_apart()
         self._counters.close(name)
         self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
         retired = [name for name in self._slice_rows if name not in self.specs]
@@ -161,7 +184,9 @@ class Cell:
     def _forget(self, name: str) -> None:
         self._counters.forget(name)
         for key in [key for key in self._queue_rows if key[0] == name]:
-            self._queues.release(self._queue_rows.pop(key))
+            row = self._queue_rows.pop(key)
+            self._queues.release(row)
+            del self._queues_of[key[1]][row]
         for row in self._slice_rows.pop(name):
             self._slices.release(row)
             self._slices.rows[row]["first"] = NONE
@@ -169,6 +194,8 @@ class Cell:
 
     def set_allocation(self, blocks: Mapping[str, float]) -> None:
         """Gives each slice its resource blocks, at every station, from its next slot (mini-slot) on; others get none.
+
+        Nor does a slice get more than its ceiling.
 
         Raises:
             ValueError: a slice is unknown, a number is negative or not finite, or the sum is more than the carrier's.
@@ -185,13 +212,14 @@ class Cell:
         self._reports.count_allocated(self.now)
         for name in self.specs:
             for row in self._slice_rows[name]:
-                self._slices.rows[row]["blocks"] = blocks.get(name, 0.0)
+                record = self._slices.rows[row]
+                record["blocks"] = min(blocks.get(name, 0.0), record["ceiling"])
 
     def add_link(self, robot: str) -> int:
         """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (-1, 0, math.nan, math.nan, math.nan)
+            self._links.rows[row] = (-1, 0, 0, math.nan, math.nan, math.nan)
             self._places[robot] = Place()
         return self.links[robot]
 
@@ -215,19 +243,20 @@ class Cell:
                 "the last one holds"
             )
         snr = self._mobility.move(place, position, self.now)
-        if place.station != record["station"]:
+        if place.station != record["station"] or place.barred > max(self.now, record["barred"]):
+            record["barred"] = place.barred
             self._hand_over(robot, place.station)
         linear = 10.0 ** (snr / 10.0)
         if not self._cell["coherence"][0] or math.isnan(record["rate"]):
             record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
+        record["barred"] = place.barred if place.barred > self.now else 0
         record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
 
     def _hand_over(self, robot: str, station: int) -> None:
         """The queues of a robot go on at another station, with what they hold."""
         self._links.rows[self.links[robot]]["station"] = station
-        for (name, owner, _), queue in self._queue_rows.items():
-            if owner == robot:
-                self._loops.move(self._tables(), queue, self._slice_rows[name][station])
+        for queue, name in self._queues_of.get(robot, {}).items():
+            self._loops.move(self._tables(), queue, self._slice_rows[name][station])
 
     def set_measured(self, robot: str, snr: float, rate: float) -> None:
         """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
@@ -260,7 +289,12 @@ class Cell:
         _ = self.specs[key.slice]
         row = self._counters.open(key, self._queue(key))
         self._keys[row] = key
+        self._counters.flows.rows[row]["bound"] = self._bound(key)
         return row
+
+    def _bound(self, key: FlowKey) -> int:
+        """Delay beyond which messages of a flow count as late, ns."""
+        return round(self.specs[key.slice].budget(*key[1:]) * _NS)
 
     def key(self, flow: int) -> FlowKey:
         """What a flow's number stands for."""
@@ -274,11 +308,13 @@ class Cell:
         queue_key = (key.slice, key.robot, key.direction)
         if queue_key not in self._queue_rows:
             row = self._queue_rows[queue_key] = self._queues.add()
+            self._queues_of.setdefault(key.robot, {})[row] = key.slice
             record = self._queues.rows[row]
             record["link"] = link = self.add_link(key.robot)
             record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
             record["downlink"] = key.direction == "downlink"
             record["head"] = record["unsent"] = record["tail"] = record["next"] = record["until"] = NONE
+            record["backoff"] = NONE
         return self._queue_rows[queue_key]
 
     # --- time ---

@@ -15,6 +15,7 @@ from ir_radio.engine.puncturing import LOSSES, RULES
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.radio_access import RadioAccess
 from ir_radio.model.shares import MILLE
+from ir_radio.model.wifi_contention import Contention
 
 _NS = 1_000_000_000
 
@@ -43,6 +44,8 @@ def settings(carrier: Carrier, slot: int, mini_slots: int, seed: int) -> NDArray
         values["idle"] = MILLE - computing.shared if euad else MILLE
     if access:
         values |= _access_settings(access, slot)
+    if carrier.contention:
+        values |= _contention_settings(carrier.contention)
     for name, value in values.items():
         cell[name] = value
     return cell
@@ -62,6 +65,18 @@ def _access_settings(access: RadioAccess, slot: int) -> dict[str, Any]:
         "jitter": access.core_jitter * _NS, "weight": 1.0 if access.tdd else 0.5,
         "slots": len(access.spans), "steps": len(access.ladder.start),
         "spans": _padded(access.spans, MOST_SLOTS), "ladder": _padded(np.stack(access.ladder, axis=1), MOST_STEPS),
+    }  # fmt: skip
+
+
+def _contention_settings(contention: Contention) -> dict[str, Any]:
+    """What `carrier.contention` adds to it."""
+    windows = [[one.aifsn, one.cw_min, one.cw_max] for one in (contention.embb, contention.urllc)]
+    return {
+        "contends": 1, "backoff_slot": _whole_ns(contention.slot_time), "sifs": _whole_ns(contention.sifs),
+        "preamble": _whole_ns(contention.preamble), "acknowledgement": _whole_ns(contention.acknowledgement),
+        "packet": contention.packet, "packet_header": contention.packet_header, "aggregated": contention.aggregated,
+        "txop": _whole_ns(contention.txop), "burst": _whole_ns(contention.burst),
+        "packet_error": contention.packet_error, "retransmissions": contention.retries, "windows": np.array(windows),
     }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class DelayedCell(Cell):
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, as `Cell.flow`."""
         row = super().flow(key)
-        self._bounds[row] = round(self.specs[key.slice].max_latency * _NS)
+        self._bounds[row] = self._bound(key)
         assert self._line.table.open(key, 0) == row  # both tables grow and shrink together
         return row
 

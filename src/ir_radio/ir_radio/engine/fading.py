@@ -21,16 +21,40 @@ def fade(t: Tables, link: int, start: int) -> None:
         start: of the mini-slot that is served, ns.
     """
     cell, links = t.cell, t.links
-    if cell[0].coherence == 0:
+    if links[link].barred > 0:
+        bar(t, link, start)
+    if cell[0].coherence == 0 or links[link].barred > 0:
         return
     era = start // cell[0].coherence
     if links[link].era not in (era, MEASURED):
         links[link].era = era
         name = link + (links[link].station << 32)
-        snr = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
-        if cell[0].access:
-            efficiency = cell[0].ladder[step_at(t, 10.0 * math.log10(snr)), 1]
-        else:
-            efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
-        links[link].faded = snr
-        links[link].rate = cell[0].bandwidth * efficiency if snr >= cell[0].coverage else 0.0
+        links[link].faded = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
+        _adapt(t, link)
+
+
+@jit
+def bar(t: Tables, link: int, start: int) -> None:
+    """A link that is interrupted has no rate until that is over; then that of its quality again."""
+    cell, links = t.cell, t.links
+    if start < links[link].barred:
+        links[link].rate = 0.0
+    elif links[link].era == MEASURED:
+        links[link].barred = 0
+    else:
+        links[link].barred, links[link].era = 0, -1
+        if cell[0].coherence == 0:
+            links[link].faded = links[link].snr
+            _adapt(t, link)
+
+
+@jit
+def _adapt(t: Tables, link: int) -> None:
+    """The rate of a link at its ratio with fading."""
+    cell, links = t.cell, t.links
+    snr = links[link].faded
+    if cell[0].access:
+        efficiency = cell[0].ladder[step_at(t, 10.0 * math.log10(snr)), 1]
+    else:
+        efficiency = min(math.log2(1.0 + snr), cell[0].efficiency)
+    links[link].rate = cell[0].bandwidth * efficiency if snr >= cell[0].coverage else 0.0

@@ -19,6 +19,7 @@ from ir_radio.compiled import entry, jit
 from ir_radio.engine.access_air import next_arrival, serve_access
 from ir_radio.engine.access_timing import approach
 from ir_radio.engine.block_sharing import give_up_hopeless, grant, transmit
+from ir_radio.engine.contention_air import serve_contention
 from ir_radio.engine.fading import fade
 from ir_radio.engine.live_air import clear, deliver, plan, plan_fifo, puncture, take
 from ir_radio.engine.preemption import enter, first_come, process, purge, work_of
@@ -39,7 +40,7 @@ def _serve(t: Tables, n: int) -> int:
         for k in range(len(stations)):
             process(t, k, start)
     for s in range(len(slices)):
-        if slices[s].first != NONE and (slices[s].urllc or slot_starts):
+        if slices[s].first != NONE and (slices[s].urllc or slot_starts or cell[0].contends):
             n = refresh(t, s, start, n)
             if n < 0:
                 return n
@@ -49,6 +50,9 @@ def _serve(t: Tables, n: int) -> int:
                 q = queues[q].next
     if cell[0].access:
         serve_access(t, start, slot_starts)
+    elif cell[0].contends:
+        for k in range(len(stations)):
+            serve_contention(t, k, start)
     elif cell[0].scheduler == RESERVED:
         _serve_reserved(t, start, slot_starts)
     else:
@@ -78,6 +82,9 @@ def _serve_air(t: Tables, start: int, slot_starts: bool) -> None:
     """URLLC takes blocks of eMBB; eMBB is planned at the start of a slot and delivered at its end."""
     cell, stations, slices = t.cell, t.stations, t.slices
     slot = start // cell[0].slot
+    if cell[0].apart:
+        for s in range(len(slices)):
+            slices[s].taken = 0
     for k in range(len(stations)):
         if slot_starts and cell[0].scheduler == FIFO:
             plan_fifo(t, k, start)
@@ -214,7 +221,7 @@ def flush(t: Tables, s: int, fate: int) -> int:
                 n += 1
             queue = queues[q]
             queue.unsent, queue.later, queue.waiting = NONE, 0, 0
-            queue.left, queue.granted, queue.block = 0.0, 0.0, 0.0
+            queue.left, queue.granted, queue.block, queue.backoff = 0.0, 0.0, 0.0, NONE
             cell[0].waiting -= 1
             q = queue.next
         if s in (NONE, i):
@@ -235,11 +242,12 @@ def move(t: Tables, q: int, s: int) -> None:
     if waiting:
         stop_waiting(t, q)
     queues[q].slice, queues[q].granted, queues[q].block, queues[q].fails = s, 0.0, 0.0, 0
+    queues[q].backoff = NONE
     if waiting:
         wait(t, q)
     if t.cell[0].access and queues[q].unsent != NONE:
         queues[q].until = NONE  # the new station knows nothing of it
-        approach(t, q, t.cell[0].now)
+        approach(t, q, max(t.cell[0].now, t.links[queues[q].link].barred))
 
 
 @jit
@@ -260,6 +268,8 @@ def next_event(t: Tables) -> int:
                 soonest = min(soonest, pool[queue.head].departure)
             elif queue.unsent != NONE and cell[0].access:
                 soonest = min(soonest, next_arrival(t, q))
+            elif queue.unsent != NONE and cell[0].contends:
+                soonest = min(soonest, cell[0].next + cell[0].preamble + cell[0].latency)
             elif queue.unsent != NONE and whole and slices[s].urllc:
                 soonest = min(soonest, cell[0].next + mini + cell[0].latency)
             elif (
@@ -267,7 +277,8 @@ def next_event(t: Tables) -> int:
             ):  # planned: it ends with the slot, whatever a pose says
                 soonest = min(soonest, next_slot + cell[0].latency)
             elif queue.unsent != NONE:
-                best = cell[0].bandwidth * cell[0].efficiency if cell[0].coherence > 0 else links[queue.link].rate
+                varies = cell[0].coherence > 0 or links[queue.link].barred > 0
+                best = cell[0].bandwidth * cell[0].efficiency if varies else links[queue.link].rate
                 blocks = float(cell[0].blocks) if whole else max(slices[s].blocks, queue.granted)
                 start = cell[0].next if slices[s].urllc or queue.block > 0.0 else next_slot
                 # the first of several urllc messages may expire at once, and the next one be of any size

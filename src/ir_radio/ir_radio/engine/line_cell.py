@@ -219,7 +219,7 @@ class LineCell:
         self.specs[spec.name], self._types[spec.name] = spec, spec.type
         for flow, key in self._keys.items():
             if key.slice == spec.name:
-                self._bounds[flow] = round(spec.max_latency * _NS)
+                self._bounds[flow] = round(self.specs[key.slice].budget(*key[1:]) * _NS)
 
     def remove_slice(self, name: str) -> list[CellEvent]:
         """Removes a slice now: its messages on the way are dropped; its counters stay in the reports."""
@@ -242,7 +242,7 @@ class LineCell:
         _ = self.lines[robot]
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (MEASURED, 0, math.nan, math.nan, _UNLIMITED)
+            self._links.rows[row] = (MEASURED, 0, 0, math.nan, math.nan, _UNLIMITED)
             self._places[robot] = Place()
         return self.links[robot]
 
@@ -254,7 +254,7 @@ class LineCell:
         """
         self.add_link(key.robot)
         row = self._line.table.open(key, 0)
-        self._keys[row], self._bounds[row] = key, round(self.specs[key.slice].max_latency * _NS)
+        self._keys[row], self._bounds[row] = key, round(self.specs[key.slice].budget(*key[1:]) * _NS)
         self._closed.discard(row)
         return row
 

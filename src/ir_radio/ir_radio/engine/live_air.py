@@ -30,6 +30,19 @@ def clear(t: Tables, k: int, slot: int) -> None:
     for c in range(len(plan)):
         plan[c] = IDLE
     t.stations[k].slot = slot
+    if t.cell[0].apart:
+        _dedicate(t, k, slot)
+
+
+@jit
+def _dedicate(t: Tables, k: int, slot: int) -> None:
+    """Which blocks are dedicated in a slot: the first of each slice's, whole ones as in `plan`."""
+    slices, shift, edge = t.slices, slot * _GOLDEN % 1.0, 0.0
+    for s in range(len(slices)):
+        if slices[s].station == k:
+            slices[s].own_first = min(int(edge + shift), t.cell[0].blocks)
+            slices[s].own_last = min(int(edge + min(slices[s].dedicated, slices[s].blocks) + shift), t.cell[0].blocks)
+            edge += slices[s].blocks
 
 
 @jit
@@ -129,6 +142,8 @@ def _before(pool: Rows, m: int, other: int) -> bool:
 def puncture(t: Tables, s: int, start: int, taken: int) -> int:
     """Serves URLLC slice `s` in the mini-slot from `start`: its oldest messages go, at most M packets.
 
+    Blocks that are dedicated to other slices are not taken, nor more than the ceiling of the slice.
+
     A packet takes as many whole blocks as carry it at the asked error probability; what exceeds the free blocks of the
     mini-slot goes on in the next, as a packet of its own. What would be late expires unsent. A policed slice waits once
     it has had its rate (token bucket). Returns the blocks of the station that are taken by now.
@@ -144,14 +159,30 @@ def puncture(t: Tables, s: int, start: int, taken: int) -> int:
         q = t.queues[q].next
     for _ in range(cell[0].limit):
         q = _oldest(t, s) if slices[s].police == 0.0 or slices[s].tokens > 0.0 else NONE
-        blocks = _send_packet(t, q, cell[0].blocks - taken, start) if q != NONE else 0
+        blocks = _send_packet(t, q, _free(t, s, taken), start) if q != NONE else 0
         if blocks == 0:
             break
         taken += blocks
+        if cell[0].apart:
+            slices[s].taken += blocks
         slices[s].used += blocks * cell[0].mini
     if cell[0].patience > 0:
         _lose_patience(t, s, start)
     return taken
+
+
+@jit
+def _free(t: Tables, s: int, taken: int) -> int:
+    """Blocks that URLLC slice `s` may still take in the mini-slot, of which `taken` are gone at its station."""
+    slices, free = t.slices, t.cell[0].blocks - taken
+    if not t.cell[0].apart:
+        return free
+    for j in range(len(slices)):
+        if j != s and slices[j].station == slices[s].station:
+            free -= max(slices[j].own_last - slices[j].own_first - slices[j].taken, 0)
+    if slices[s].ceiling < t.cell[0].blocks:
+        free = min(free, int(slices[s].ceiling + 1e-9) - slices[s].taken)
+    return max(free, 0)
 
 
 @jit
@@ -213,12 +244,41 @@ def take(t: Tables, k: int, taken: int) -> None:
     if taken == 0:
         return
     owner, chosen, order = t.grid[k], t.grid[len(stations) + k], t.grid[2 * len(stations)]
-    stations[k].rotation = choose(cell[0].rule, cell[0].blocks, stations[k].rotation, owner, order, taken, chosen)
+    if cell[0].apart:
+        _choose_apart(t, k, taken)
+    else:
+        stations[k].rotation = choose(cell[0].rule, cell[0].blocks, stations[k].rotation, owner, order, taken, chosen)
     for i in range(taken):
         q = owner[chosen[i]]
         if q != IDLE:
             queues[q].punctured += 1
             slices[queues[q].slice].punctured += 1
+
+
+@jit
+def _choose_apart(t: Tables, k: int, taken: int) -> None:
+    """As `choose`, but each slice takes its dedicated blocks first, and nobody takes those of another."""
+    cell, stations, slices = t.cell, t.stations, t.slices
+    owner, chosen, order = t.grid[k], t.grid[len(stations) + k], t.grid[2 * len(stations) + 1]
+    for c in range(cell[0].blocks):
+        order[c] = 1
+    n = np.int64(0)
+    for s in range(len(slices)):
+        if slices[s].station == k:
+            for c in range(slices[s].own_first, slices[s].own_last):
+                order[c] = 0
+                if slices[s].urllc and c - slices[s].own_first < slices[s].taken:
+                    chosen[n] = c
+                    n += 1
+    usable = np.int64(0)
+    for c in range(cell[0].blocks):
+        if order[c]:
+            order[usable] = c
+            usable += 1
+    if n < taken:
+        stations[k].rotation = choose(
+            cell[0].rule, usable, stations[k].rotation, owner, order, taken - n, chosen[n:]
+        )  # fmt: skip
 
 
 @jit

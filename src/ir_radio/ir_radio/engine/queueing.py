@@ -90,7 +90,7 @@ def close(t: Tables, m: int, time: int, fate: int, n: int) -> None:
         flows[f].delivered_bytes += size
         flows[f].delay_sum += delay
         flows[f].delay_max = max(flows[f].delay_max, delay)
-        flows[f].late += delay > t.slices[queues[q].slice].bound
+        flows[f].late += delay > flows[f].bound
         t.delays[f, delay_bin(delay)] += 1
     else:
         t.drops[f, fate, 0] += 1

@@ -13,6 +13,7 @@ from ir_common.config import Config, ConfigError, live, load_yaml
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.link_traces import MeasuredLinks, load_links
 from ir_radio.model.profiles import load_profile
+from ir_radio.model.radio_map import MOST_CELLS, RadioMap, radio_map
 from ir_radio.model.slice_specs import NAME, SlicesFile
 
 
@@ -48,6 +49,14 @@ class RelayConfig(Config):
     pose_topic: str = Field("odom", min_length=1, description="relative topic (nav_msgs/Odometry) of a robot's pose")
     pose_rate: float = Field(20.0, gt=0, le=1000, description="how often poses are read, Hz of ROS time")
     mini_slots: int = Field(0, ge=0, le=50, description="mini-slots of a slot; 0: those of the carrier")
+    map_size: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="side of the square around the first base station on ~/map, m; 0: no map",
+    )
+    map_cell: float = Field(1.0, ge=0.01, le=1000, description="side of a cell of that map, m")
+    map_height: float = Field(0.5, ge=-1000, le=1000, description="height of the robots' antennas in that map, m")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of shadowing, fading and errors of the radio")
     sync: bool = Field(
         False, description="run in step with the embedded simulator, which has to do so, too (docs/guide/start.md)"
@@ -61,6 +70,17 @@ class RelayConfig(Config):
     )
 
 
+def map_of(config: RelayConfig, carrier: Carrier) -> RadioMap | None:
+    """The map that a relay publishes; none: it is not asked to."""
+    if config.map_size == 0.0:
+        return None
+    half = config.map_size / 2
+    corner = carrier.position[0] - half, carrier.position[1] - half
+    return radio_map(
+        carrier, corner, (config.map_size, config.map_size), config.map_cell, config.map_height, config.seed
+    )
+
+
 def load_radio(config: RelayConfig) -> tuple[Carrier, MeasuredLinks]:
     """The carrier of a relay, and the measured links of its robots.
 
@@ -71,5 +91,7 @@ def load_radio(config: RelayConfig) -> tuple[Carrier, MeasuredLinks]:
     carrier = load_profile(config.profile) if config.profile else file.carrier
     if config.mini_slots and carrier.slot_time % config.mini_slots:
         raise ConfigError(f"parameter mini_slots: {config.mini_slots} does not divide a slot of {carrier.slot_time} ns")
+    if (config.map_size / config.map_cell + 1.0) ** 2 > MOST_CELLS:
+        raise ConfigError(f"parameter map_cell: too small for a map of {config.map_size:g} m; give a greater one")
     traces = [spec for spec in file.traces if spec.robot in config.robots]
     return carrier, load_links(traces, Path(config.slices_file).parent, carrier)

@@ -134,6 +134,10 @@ class RelayEngine:
             events += self._told.apply("remove_slice", name)
         for spec in specs.values():
             self._warn_of_latency(spec)
+            if self.cell.carrier.air.scheduler == "fifo" and (spec.dedicated_share > 0.0 or spec.max_share < 1.0):
+                self.notice(
+                    f"slice {spec.name}: dedicated_share and max_share have no effect under fifo, one line for all"
+                )
             self._told.apply("set_slice", spec)
         self._allocate()
         before, self.specs = self.specs, dict(specs)

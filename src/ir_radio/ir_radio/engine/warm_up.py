@@ -11,7 +11,7 @@ from ir_radio.model.slice_specs import SliceSpec
 
 def warm_up() -> None:
     """Loads all compiled functions that the calls of a cell lead to, and compiles those that were not yet."""
-    cell = Cell(Carrier())  # loads the loops
+    cell = Cell(Carrier(shadowing=1.0))  # loads the loops, and those of fields
     cell.set_slice(SliceSpec(name="warm", type="embb", rate=1.0, max_latency=1.0, reliability=0.5))
     cell.flow(FlowKey("warm", "robot", "topic", "uplink"))
     cell.report()  # adds histograms up and ranks them

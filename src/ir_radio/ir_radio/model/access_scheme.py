@@ -74,3 +74,10 @@ class Handover(Config):
 
     hysteresis: float = Field(3.0, ge=0, le=1000, description="by which the other must be stronger, dB")
     time_to_trigger: float = Field(0.16, ge=0, le=1e6, description="for which it must have been so, s")
+    interruption: float = Field(0.0, ge=0, le=100, description="for which nothing crosses after a handover, s")
+    failure_after: float = Field(
+        0.0, ge=0, le=1e6, description="below min_snr for so long the link has failed (T310, TS 38.331); 0: never, s"
+    )
+    reestablishment: float = Field(
+        0.2, ge=0, le=100, description="from when a station is in reach after that until something crosses, s"
+    )

@@ -9,8 +9,10 @@ from pydantic import Field, model_validator
 
 from ir_common.config import Config
 from ir_radio.model.access_scheme import Air, Computing, Handover
+from ir_radio.model.propagation import Propagation
 from ir_radio.model.radio_access import RadioAccess
 from ir_radio.model.shares import MILLE
+from ir_radio.model.wifi_contention import Contention
 
 FARTHEST = 1e9
 """Greatest coordinate of a place, m: beyond it a number is a mistake, and path losses would leave what floats hold."""
@@ -49,13 +51,19 @@ class Carrier(Config):
     min_distance: float = Field(1.0, ge=1e-3, le=1e9, description="distances are taken as at least this (far field), m")
     shadowing: float = Field(0.0, ge=0, le=100, description="standard deviation of log-normal shadowing, dB; 0: none")
     shadowing_distance: float = Field(10.0, ge=1e-3, le=1e9, description="over which shadowing decorrelates to 1/e, m")
+    propagation: Propagation | None = Field(
+        None, description="path loss, line of sight and shadowing of a scenario of TR 38.901; none: free space"
+    )
     fading: Literal["none", "rayleigh"] = Field("none", description="block fading of each link")
     coherence_slots: int = Field(10, gt=0, le=10**9, description="slots for which the fading of a link stays the same")
     position: tuple[Coordinate, Coordinate, Coordinate] = Field(
         (0.0, 0.0, 3.0), description="of the base station, map frame, m"
     )
     neighbours: tuple[tuple[Coordinate, Coordinate, Coordinate], ...] = Field(
-        (), max_length=63, description="positions of further base stations like it, on frequencies of their own, m"
+        (), max_length=63, description="positions of further base stations like it, m"
+    )
+    interference: float = Field(
+        0.0, ge=0, le=1, description="load of the other stations on the same frequency; 0: each has its own frequency"
     )
     handover: Handover = Field(default_factory=Handover, description="between base stations")
     air: Air = Field(default_factory=Air, description="how eMBB and URLLC share the blocks")
@@ -70,6 +78,9 @@ class Carrier(Config):
         None,
         description="requests, grants, TDD, HARQ, MCS; none: the papers' idealised carrier, which has none of them",
     )
+    contention: Contention | None = Field(
+        None, description="carrier sensing, backoff, collisions and aggregation of WiFi; none: slices have their blocks"
+    )
     scheduling_latency: float = Field(0.0, ge=0, le=1, description="added to each message: request, grant, decoding, s")
 
     @property
@@ -82,6 +93,17 @@ class Carrier(Config):
         """Share of time in which the carrier serves the direction that has less of it: guarantees rest on that."""
         return min(self.access.shares) if self.access else 1.0
 
+    def both_ways(self, uplink: float, downlink: float) -> float:
+        """The rate by which a need is counted whose directions are apart, in rates of `channel.block_rate`, bit/s.
+
+        The idealised carrier divides its blocks between the directions: the sum. With `access` a block carries both,
+        each in its share of time: what the direction that needs more blocks would need if it had the lesser share.
+        """
+        if not self.access:
+            return uplink + downlink
+        down, up = self.access.shares
+        return self.least_share * max(uplink / up, downlink / down)
+
     @property
     def least_latency(self) -> float:
         """What access alone adds to every message, s."""
@@ -93,6 +115,25 @@ class Carrier(Config):
     def block_bandwidth(self) -> float:
         """Bandwidth of one resource block, Hz."""
         return SUBCARRIERS * self.subcarrier_spacing
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Carrier:
+        p = self.propagation
+        if p is None:
+            return self
+        if not 0.5e9 <= self.frequency <= 100e9:
+            raise ValueError(
+                f"propagation: TR 38.901 is for 0.5 to 100 GHz, the frequency is {self.frequency / 1e9:g} GHz; "
+                "change it, or leave propagation out"
+            )
+        if self.shadowing:
+            raise ValueError(
+                f"shadowing: {p.scenario} has its own; leave shadowing out, or give propagation line_of_sight and "
+                "shadowing: false"
+            )
+        if fault := p.fault(tuple(z for _, _, z in (self.position, *self.neighbours))):
+            raise ValueError(fault)
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Carrier:
@@ -114,6 +155,8 @@ class Carrier(Config):
             raise ValueError(
                 "air.block_error: has no effect under reserved, whose bits flow; give access with a bler_target instead"
             )
+        if self.contention and (self.access or self.air.scheduler != "reserved"):
+            raise ValueError("contention: goes with air.scheduler reserved and without access; leave those out")
         if self.slot_time % self.mini_slots:
             raise ValueError(
                 f"{self.mini_slots} mini-slots do not divide a slot of {self.slot_time} ns; give a divisor"

@@ -6,12 +6,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ir_radio.model import tr38901
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.link_adaptation import efficiency_at
+from ir_radio.model.random_fields import RandomField
 
 Floats = NDArray[np.float64]
-_WAVES = 128
-"""Of a field of shadowing: its correlation is exact on average over fields, its values are close to normal."""
+_TERMINAL_HEIGHT = 1.5
+"""Of a terminal of which only the distance is known, m (TR 38.901, table 7.2-1)."""
 
 
 def free_space_path_loss(distance: ArrayLike, frequency: float) -> Floats:
@@ -42,9 +44,30 @@ def snr(carrier: Carrier, distance: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
     Returns:
         [...] float64, dB; NaN where the distance is.
     """
+    return ratio(carrier, path_loss(carrier, distance), gain)
+
+
+def path_loss(carrier: Carrier, distance: ArrayLike) -> Floats:
+    """Path loss at distances [...], m; dB: of free space, or the mean of the scenario over places with line of sight.
+
+    A place (`coverage.Coverage`) has line of sight or not; of a distance only the probability is known, for a terminal
+    at 1.5 m.
+    """
     distance = np.maximum(np.asarray(distance, np.float64), carrier.min_distance)
+    p = carrier.propagation
+    if p is None:
+        return free_space_path_loss(distance, carrier.frequency)
+    height = carrier.position[2]
+    flat = np.sqrt(np.maximum(distance**2 - (height - _TERMINAL_HEIGHT) ** 2, 0.0))
+    los, nlos = tr38901.path_losses(p, carrier.frequency, flat, height, _TERMINAL_HEIGHT, carrier.min_distance)
+    sight = tr38901.sight_probability(p, flat, height, _TERMINAL_HEIGHT)
+    return sight * los + (1.0 - sight) * nlos
+
+
+def ratio(carrier: Carrier, loss: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
+    """Signal-to-noise ratio of a resource block after a path loss [...], dB, with a gain [...], dB; [...] dB."""
     received = carrier.tx_power - 10.0 * np.log10(carrier.resource_blocks) + np.asarray(gain, np.float64)
-    received = received - free_space_path_loss(distance, carrier.frequency)
+    received = received - np.asarray(loss, np.float64)
     return received - (carrier.noise_density + carrier.noise_figure + 10.0 * np.log10(carrier.block_bandwidth))
 
 
@@ -109,10 +132,9 @@ def rayleigh_fading(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 class Shadowing:
     """Log-normal shadowing of one base station as a field over space, MAFL section II-A: normal in dB.
 
-    Two places x apart are correlated with exp(-x / `shadowing_distance`) (Gudmundson, Electron. Lett. 27(23), 1991).
-    The field is a sum of waves whose numbers are drawn from the spectrum of that correlation, a Cauchy distribution
-    (Rahimi & Recht 2007): the same place has the same shadow for every robot and whenever it comes back, and nothing
-    depends on the way there or on how often it is asked. Differs from the paper, which draws Theta_u anew each time.
+    Two places x apart are correlated with exp(-x / `shadowing_distance`) (`random_fields`): the same place has the same
+    shadow for every robot and whenever it comes back, and nothing depends on the way there or on how often it is asked.
+    Differs from the paper, which draws Theta_u anew each time.
 
     Args:
         carrier: its `shadowing` and `shadowing_distance` are used.
@@ -120,11 +142,8 @@ class Shadowing:
     """
 
     def __init__(self, carrier: Carrier, rng: np.random.Generator) -> None:
-        cauchy = rng.standard_normal((3, _WAVES)) / np.abs(rng.standard_normal(_WAVES))
-        self._waves, self._phases = cauchy / carrier.shadowing_distance, rng.uniform(0.0, 2.0 * np.pi, _WAVES)
-        self._amplitude = carrier.shadowing * np.sqrt(2.0 / _WAVES)
+        self._field, self._deviation = RandomField(carrier.shadowing_distance, rng), carrier.shadowing
 
     def at(self, positions: ArrayLike) -> Floats:
         """Gains at positions [..., 3], m; dB [...]."""
-        angles = np.asarray(positions, np.float64) @ self._waves + self._phases
-        return np.asarray(self._amplitude * np.cos(angles).sum(axis=-1))
+        return self._deviation * self._field.at(positions)

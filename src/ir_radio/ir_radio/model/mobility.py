@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.coverage import Coverage
 
 
 @dataclass
@@ -20,21 +20,29 @@ class Place:
     Attributes:
         station: that serves it; -1: no pose yet. distance: to it, m.
         since: for each station: ns since when it is stronger by the hysteresis; none: it is not.
-        handovers: changes of station. bad_poses: poses that were refused.
+        out_since: ns since when its station is out of reach; none: it is not. failed: it was for too long.
+        barred: ns until which nothing of it crosses.
+        handovers: changes of station. failures: of the radio link. bad_poses: poses that were refused.
     """
 
     station: int = -1
     distance: float = math.nan
     since: dict[int, int] = field(default_factory=dict)
+    out_since: int | None = None
+    failed: bool = False
+    barred: int = 0
     handovers: int = 0
+    failures: int = 0
     bad_poses: int = 0
 
 
 class Mobility:
-    """Base stations and the robots' places; all stations are alike and do not disturb each other.
+    """Base stations, all alike, and the robots' places.
 
     A robot begins at the strongest station. It changes to another one that was stronger by the hysteresis at each pose
-    over the time to trigger; to the strongest of several. Strength is the mean ratio with shadowing, without fading.
+    over the time to trigger; to the strongest of several. Strength is the mean received power with shadowing, without
+    fading and interference. A link whose station is below `min_snr` at each pose over `failure_after` has failed, and
+    is re-established at the strongest station once that is not (TS 38.331, 5.3.10 and 5.3.7).
 
     Args:
         carrier: the carrier; its `neighbours` are the stations after the first.
@@ -42,33 +50,43 @@ class Mobility:
     """
 
     def __init__(self, carrier: Carrier, seed: int) -> None:
-        self._carrier = carrier
-        self._stations = np.array([carrier.position, *carrier.neighbours])
-        seeds = [[seed, station] for station in range(len(self._stations))]
-        self._shadows = [channel.Shadowing(carrier, np.random.default_rng(words)) for words in seeds]
-        self._patience = round(carrier.handover.time_to_trigger * 1e9)
+        self._carrier, self._coverage = carrier, Coverage(carrier, seed)
+        handover = carrier.handover
+        times = handover.time_to_trigger, handover.interruption, handover.failure_after, handover.reestablishment
+        self._patience, self._interruption, self._failure, self._reestablishment = (round(t * 1e9) for t in times)
 
     def move(self, place: Place, position: ArrayLike, time: int) -> float:
-        """The robot is at `position` [3], m, at `time`, ns: updates its place; returns its station's SNR, dB."""
-        position = np.asarray(position, np.float64)
-        distances: NDArray[np.float64] = np.linalg.norm(position - self._stations, axis=1)
-        snr = channel.snr(self._carrier, distances, self._gains(position))
+        """The robot is at `position` [3], m, at `time`, ns: updates its place; returns its station's SINR, dB."""
+        level, distances = self._coverage.near(np.asarray(position, np.float64))
+        sinr = self._coverage.with_interference(level)
         if place.station < 0:
-            place.station = int(np.argmax(snr))
-        elif len(snr) > 1:
-            self._compare(place, snr, time)
+            place.station = int(np.argmax(level))
+        else:
+            if len(level) > 1:
+                self._compare(place, level, time)
+            if self._failure:
+                self._watch(place, sinr, time)
         place.distance = float(distances[place.station])
-        return float(snr[place.station])
+        return float(sinr[place.station])
 
-    def _gains(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self._carrier.shadowing:
-            return np.zeros(len(self._stations))
-        return np.array([shadow.at(position) for shadow in self._shadows])
-
-    def _compare(self, place: Place, snr: NDArray[np.float64], time: int) -> None:
-        stronger = np.flatnonzero(snr > snr[place.station] + self._carrier.handover.hysteresis).tolist()
+    def _compare(self, place: Place, level: NDArray[np.float64], time: int) -> None:
+        stronger = np.flatnonzero(level > level[place.station] + self._carrier.handover.hysteresis).tolist()
         place.since = {k: min(place.since.get(k, time), time) for k in stronger if k != place.station}
         due = [k for k, since in place.since.items() if time - since >= self._patience]
-        if due:
-            place.station, place.since = max(due, key=lambda k: float(snr[k])), {}
+        if due and not place.failed:
+            place.station, place.since = max(due, key=lambda k: float(level[k])), {}
             place.handovers += 1
+            place.barred = time + self._interruption
+
+    def _watch(self, place: Place, sinr: NDArray[np.float64], time: int) -> None:
+        least, best = self._carrier.min_snr, int(np.argmax(sinr))
+        if not place.failed:
+            out = sinr[place.station] < least
+            place.out_since = min(time if place.out_since is None else place.out_since, time) if out else None
+            if place.out_since is not None and time - place.out_since >= self._failure:
+                place.failed = True
+                place.failures += 1
+        if place.failed and sinr[best] >= least:
+            place.failed, place.out_since, place.since = False, None, {}
+            place.handovers += best != place.station
+            place.station, place.barred = best, time + self._reestablishment

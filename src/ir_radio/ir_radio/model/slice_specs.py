@@ -21,6 +21,7 @@ from pydantic import (
 
 from ir_common.config import Config
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.five_qi import BUDGETS
 from ir_radio.model.profiles import load_profile
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -55,6 +56,13 @@ def _check_topic(topic: str) -> str:
     return topic
 
 
+def _check_five_qi(five_qi: int) -> int:
+    if five_qi and five_qi not in BUDGETS:
+        known = ", ".join(map(str, sorted(BUDGETS)))
+        raise ValueError(f"{five_qi} is no standardised 5QI with a delay budget; there are: {known}; 0: none")
+    return five_qi
+
+
 def _carrier_of_profile(value: object) -> object:
     return load_profile(value) if isinstance(value, str) else value
 
@@ -78,6 +86,9 @@ class FlowSpec(Config):
         "", description="e.g. sensor_msgs/msg/Imu; empty: found out from the first publisher"
     )
     direction: Direction = Field(description="uplink: robot to edge; downlink: edge to robot")
+    five_qi: Annotated[int, AfterValidator(_check_five_qi)] = Field(
+        0, description="5QI whose delay budget its messages are held against; 0: the latency bound of the slice"
+    )
 
     def carries(self, robot: str) -> bool:
         """Is the topic of this robot meant?"""
@@ -91,7 +102,9 @@ class SliceSpec(Config):
     template_name: str = Field("", description="the template that it was made from, empty: none")
     type: SliceType = Field(description="embb (SST 1): served by the slot; urllc (SST 2): served by the mini-slot")
     differentiator: int = Field(0, ge=0, lt=2**24, description="slice differentiator of the S-NSSAI")
-    rate: float = Field(gt=0, le=1e15, description="guaranteed rate, both directions together, bit/s")
+    rate: float = Field(
+        gt=0, le=1e15, description="guaranteed rate, both directions together, bit/s; their sum where they are apart"
+    )
     max_latency: float = Field(ge=1e-9, le=1e6, description="latency bound; a urllc message older than it expires, s")
     reliability: float = Field(gt=0, lt=1, description="fraction of messages within the bound")
     priority: int = Field(1, ge=0, le=255, description="0 is served first when the carrier is short")
@@ -103,12 +116,60 @@ class SliceSpec(Config):
         None, gt=0, le=1, description="fraction of the carrier held for it instead of what its rate needs; none: that"
     )
     flows: tuple[FlowSpec, ...] = Field((), description="the topics that it carries")
+    dedicated_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="fraction of the carrier that is its own and never lent (RRMPolicyRatio, TS 28.541)",
+    )
+    max_share: float = Field(1.0, gt=0, le=1, description="fraction of the carrier that it never exceeds (the same)")
+    uplink_rate: float = Field(0.0, ge=0, le=1e15, description="guaranteed rate of uplink apart, bit/s; 0 both: rate")
+    downlink_rate: float = Field(0.0, ge=0, le=1e15, description="guaranteed rate of downlink apart, bit/s")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_of_rates(cls, values: object) -> object:
+        """Rates apart make the rate, where it is left out."""
+        if not isinstance(values, dict) or values.get("rate") is not None:
+            return values
+        apart = [values.get(name) for name in ("uplink_rate", "downlink_rate")]
+        numbers = [rate for rate in apart if isinstance(rate, int | float)]
+        return values | {"rate": sum(numbers)} if numbers else values
+
+    @model_validator(mode="after")
+    def _shares_and_rates_agree(self) -> SliceSpec:
+        apart = self.uplink_rate + self.downlink_rate
+        if apart > 0.0 and abs(self.rate - apart) > 1e-9 * apart:
+            raise ValueError(
+                f"slice {self.name}: rate is {self.rate:g}, uplink_rate and downlink_rate add up to {apart:g}; "
+                "leave rate out"
+            )
+        least = self.dedicated_share if self.share is None else self.share
+        if not self.dedicated_share <= least <= self.max_share:
+            raise ValueError(
+                f"slice {self.name}: dedicated_share {self.dedicated_share:g}, share {least:g} and max_share "
+                f"{self.max_share:g} must not fall in this order"
+            )
+        return self
 
     @model_validator(mode="after")
     def _flows_differ(self) -> SliceSpec:
         if twice := doubled_flow(self.flows):
             raise ValueError(f"slice {self.name} carries {twice} twice; remove one of its flows")
         return self
+
+    @property
+    def uplink_part(self) -> float | None:
+        """Fraction of what is guaranteed that uplink has a right to; none: the directions are not apart."""
+        apart = self.uplink_rate + self.downlink_rate
+        return self.uplink_rate / apart if apart > 0.0 else None
+
+    def budget(self, robot: str, topic: str, direction: str) -> float:
+        """Delay beyond which a message of a flow counts as late, s: of its 5QI, else the latency bound."""
+        for flow in self.flows:
+            if flow.five_qi and (flow.topic, flow.direction) == (topic, direction) and flow.carries(robot):
+                return BUDGETS[flow.five_qi]
+        return self.max_latency
 
     @property
     def lifespan(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -15,13 +15,13 @@ from ir_common.ros_node import LATCHED, RELIABLE, STREAM, run
 from ir_common.ros_params import declare
 from ir_interfaces.msg import Allocation, RadioHorizon, SliceList, TaskState
 from ir_radio.books.flow_counters import FlowKey
-from ir_radio.engine.relay_config import RelayConfig, load_radio
+from ir_radio.engine.relay_config import RelayConfig, load_radio, map_of
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_radio.model.slice_specs import SliceSpec
 from ir_radio.ros.ros_pump import Arrival, Port, Pump
 from ir_radio.ros.ros_qos import qos_of
 from ir_radio.ros.ros_relay_base import RelayBase, find_interface, quiet_publisher, raw_subscription
-from ir_radio.ros.ros_slice_messages import spec_from_message
+from ir_radio.ros.ros_slice_messages import map_message, spec_from_message
 from ir_radio.ros.ros_stamps import is_stamped
 from ir_radio.ros.ros_stepped_pump import InstantTime, SteppedPump, effect_message
 from ir_radio.ros.ros_warm_up import compile_first
@@ -58,6 +58,9 @@ class RelayNode(RelayBase):
         self.create_subscription(Allocation, "/slicing/allocation", self._on_allocation, LATCHED)
         if not stepped:
             self.create_timer(1.0 / self._config.pose_rate, self._read_poses)
+        if found := map_of(self._config, carrier):
+            self._map = self.create_publisher(OccupancyGrid, "~/map", LATCHED)
+            self._map.publish(map_message(found, self._config.map_cell))
 
     def _make_pump(self) -> Pump:
         config = self._config

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from array import array
+
+from nav_msgs.msg import OccupancyGrid
+
 from ir_common.config import validate
 from ir_common.ros_time import to_stamp
 from ir_common.slice_kinds import SliceKind
@@ -20,6 +24,7 @@ from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_radio.books import cell_report
 from ir_radio.books.histogram import Delay
 from ir_radio.model.carrier import Carrier
+from ir_radio.model.radio_map import RadioMap
 from ir_radio.model.slice_specs import SliceSpec
 
 TYPES = {kind.key: int(kind) for kind in SliceKind}
@@ -48,9 +53,14 @@ def spec_to_message(spec: SliceSpec) -> SliceSpecMessage:
                 topic=flow.topic,
                 message_type=flow.message_type,
                 direction=DIRECTIONS[flow.direction],
+                five_qi=flow.five_qi,
             )
             for flow in spec.flows
         ],
+        dedicated_share=spec.dedicated_share,
+        max_share=spec.max_share,
+        uplink_rate=spec.uplink_rate,
+        downlink_rate=spec.downlink_rate,
     )
 
 
@@ -78,9 +88,14 @@ def spec_from_message(message: SliceSpecMessage) -> SliceSpec:
                 "topic": flow.topic,
                 "message_type": flow.message_type,
                 "direction": _DIRECTION_NAMES.get(flow.direction, f"direction {flow.direction}"),
+                "five_qi": flow.five_qi,
             }
             for flow in message.flows
         ],
+        "dedicated_share": message.dedicated_share,
+        "max_share": message.max_share or 1.0,
+        "uplink_rate": message.uplink_rate,
+        "downlink_rate": message.downlink_rate,
     }
     return validate(SliceSpec, values, f"slice '{message.name}'")
 
@@ -98,6 +113,18 @@ def report_to_message(report: cell_report.Report, carrier: Carrier, sequence: in
         scheduler=report.scheduler,
     )
     message.header.stamp = to_stamp(report.time)
+    return message
+
+
+def map_message(found: RadioMap, cell: float) -> OccupancyGrid:
+    """The message of a map of the radio: 0 to 100 % of its best rate; cells of `cell` m, frame map."""
+    rows, columns = found.rate.shape
+    message = OccupancyGrid(data=array("b", found.percentages().ravel().tolist()))
+    message.header.frame_id = "map"
+    message.info.resolution, message.info.width, message.info.height = cell, columns, rows
+    message.info.origin.position.x = float(found.x[0]) - cell / 2
+    message.info.origin.position.y = float(found.y[0]) - cell / 2
+    message.info.origin.orientation.w = 1.0
     return message
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -97,7 +98,8 @@ class Task(ABC):
     action_low: ClassVar[Array]  #: [n_act]
     action_high: ClassVar[Array]  #: [n_act]
     action_scale: ClassVar[Array]  #: [n_act] what one unit of the action is in the command (1, or N m)
-    safe_action: ClassVar[Array]  #: [n_act] what a robot does when nobody tells it anything valid
+    safe_action: ClassVar[Array]  #: [n_act] as a command: act on your own, as nobody tells anything valid
+    command_age: ClassVar[float] = math.inf  #: s that a command may be held at most when no other comes
 
     @abstractmethod
     def observe(self, sensors: Sensors) -> Array:

@@ -7,16 +7,19 @@ import numpy as np
 
 from ir_sim.tasks.base import Array, Flags, Sensors, Task, constants
 
-TORQUE = 200.0  #: N m at action 1, the gear of Hopper-v5
+TORQUE = 100.0  #: N m at action 1, half of the gear of Hopper-v5
 
 
 class HopperHop(Task):
     """Layouts, reward and limits of Gymnasium's Hopper-v5 (IoR used its version 2), at its control period.
 
+    The robot is another: it has no rotor inertia, which SDFormat cannot say, but geared joints that drag more and pull
+    less, and contacts as the simulators have them. So MuJoCo and Gazebo run the same one.
+
     Observation [11]: height of the torso (m), its pitch, angles of thigh, leg and foot (rad), velocity x and z (m/s),
     rates of pitch, thigh, leg, foot (rad/s), velocities clipped to [-10, 10].
 
-    Action [3]: torques of thigh, leg and foot in units of 200 N m.
+    Action [3]: torques of thigh, leg and foot in units of 100 N m.
 
     Reward: v + [healthy] - 0.001 |a|^2. Differs from Hopper-v5: v is the mean of the forward velocities before and
     after the step instead of the displacement over the step, because the observation holds no position.
@@ -42,6 +45,7 @@ class HopperHop(Task):
     action_high = constants(1.0, 1.0, 1.0)
     action_scale = constants(TORQUE, TORQUE, TORQUE)
     safe_action = constants(0.0, 0.0, 0.0)
+    command_age = 0.024
 
     stand_height = 1.25  #: m, height of the torso where the joint rootz reads 0
     min_height = 0.7  #: m

@@ -30,6 +30,8 @@ class Request:
         reserved: RB that it keeps even without demand, at most ``guaranteed``.
         demand: RB that it could use now, not negative.
         priority: 0 is served first when the carrier is short.
+        dedicated: RB that it has whatever others need, at most ``guaranteed``.
+        ceiling: RB that it never exceeds, at least ``guaranteed``.
     """
 
     name: str
@@ -37,51 +39,72 @@ class Request:
     reserved: float
     demand: float
     priority: int
+    dedicated: float = 0.0
+    ceiling: float = np.inf
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.reserved <= self.guaranteed < np.inf or not 0.0 <= self.demand < np.inf:
             raise ValueError(f"slice {self.name}: 0 <= reserved <= guaranteed and demand >= 0 must hold: {self}")
+        if not 0.0 <= self.dedicated <= self.guaranteed <= self.ceiling:
+            raise ValueError(f"slice {self.name}: 0 <= dedicated <= guaranteed <= ceiling must hold: {self}")
 
 
 def divide(requests: Sequence[Request], carrier: float) -> FloatArray:
     """Divides ``carrier`` resource blocks among slices.
 
-    Each tier takes what the tiers before it left; a tier that does not fit is shared by the rule in brackets:
+    Each tier takes what the tiers before it left; a tier that does not fit is shared by the rule in brackets. No tier
+    gives a slice more than its ceiling:
 
+    0. dedicated_m (in proportion);
     1. reserved_m (priority classes in order, in proportion within a class);
     2. min(guaranteed_m, demand_m), the guarantee as far as it is asked for (same rule);
     3. demand beyond the guarantee (in proportion to it);
     4. guarantees that nobody asks for now (in proportion to what is missing);
-    5. the rest, in proportion to demand, or to the guarantees while there is no demand at all.
+    5. the rest, in proportion to demand, or to the guarantees while there is no demand at all; what that would give
+       beyond a ceiling goes to the others in the same way.
 
     So the guarantees that are asked for are kept whenever they fit, no slice waits while another holds idle blocks
-    beyond its reserve, a slice never gets less for asking more, and the whole carrier is given out.
+    beyond its reserve and its dedicated part, a slice never gets less for asking more, and the whole carrier is given
+    out as far as the ceilings allow.
 
     Args:
         requests: [m] slices.
         carrier: RB of the carrier, not negative.
 
     Returns:
-        [m] float64, RB, multiples of `QUANTUM`; the sum is exactly ``carrier`` rounded down to a `QUANTUM`, or 0
-        without slices.
+        [m] float64, RB, multiples of `QUANTUM`; the sum is exactly ``carrier``, or all ceilings where that is less,
+        rounded down to a `QUANTUM`, or 0 without slices.
     """
     if not requests:
         return np.zeros(0)
     quanta = np.floor(carrier / QUANTUM)
-    reserved = _up([r.reserved for r in requests])
-    guaranteed = np.maximum(_up([r.guaranteed for r in requests]), 1.0)
-    demand = _up([r.demand for r in requests])
+    ceiling = np.floor(np.array([r.ceiling for r in requests]) / QUANTUM + 1e-9)
+    dedicated = np.minimum(_up([r.dedicated for r in requests]), ceiling)
+    reserved = np.minimum(np.maximum(_up([r.reserved for r in requests]), dedicated), ceiling)
+    guaranteed = np.minimum(np.maximum(_up([r.guaranteed for r in requests]), 1.0), ceiling)
+    demand = np.minimum(_up([r.demand for r in requests]), ceiling)
     priority = np.array([r.priority for r in requests])
 
-    given = np.zeros(len(requests))
+    given = _share(dedicated, quanta)
     for goal in (reserved, np.maximum(reserved, np.minimum(guaranteed, demand))):
         for level in np.unique(priority):
             given += _share(np.where(priority == level, goal - given, 0.0), quanta - given.sum())
     for goal in (np.maximum(given, demand), np.maximum(given, np.maximum(guaranteed, demand))):
         given += _share(goal - given, quanta - given.sum())
-    rest = quanta - given.sum()
-    weight = demand if demand.any() else guaranteed
-    return _whole(given + rest * weight / weight.sum(), quanta) * QUANTUM
+    given = _rest(given, ceiling, demand if demand.any() else guaranteed, guaranteed, quanta)
+    return _whole(given, min(quanta, np.floor(given.sum() + 1e-6))) * QUANTUM
+
+
+def _rest(given: FloatArray, ceiling: FloatArray, weight: FloatArray, spare: FloatArray, quanta: float) -> FloatArray:
+    """Adds what is left of the carrier to ``given`` [m] by weight, up to the ceilings; then by ``spare``."""
+    for by in (weight, spare):
+        for _ in range(len(given)):
+            below = np.where(given < ceiling, by, 0.0)
+            rest = quanta - given.sum()
+            if not below.any() or rest < 1e-6:
+                break
+            given = np.minimum(given + rest * below / below.sum(), ceiling)
+    return given
 
 
 def _up(blocks: Sequence[float]) -> FloatArray:
@@ -119,10 +142,16 @@ class Hysteresis:
         self._blocks: FloatArray = np.zeros(0)
         self._carrier = -1.0  # no allocation in force
 
-    def changed(self, names: Sequence[str], blocks: FloatArray, carrier: float) -> bool:
-        """Whether ``blocks`` ([m] RB for ``names``) replaces the allocation in force; if so it is remembered."""
-        same = tuple(names) == self._names and carrier == self._carrier
+    def changed(self, requests: Sequence[Request], blocks: FloatArray, carrier: float) -> bool:
+        """Whether ``blocks`` ([m] RB for the slices of ``requests``) replaces the allocation in force.
+
+        If so it is remembered. One that is over a ceiling, or under what is dedicated, is replaced in any case.
+        """
+        names = tuple(request.name for request in requests)
+        same = names == self._names and carrier == self._carrier
         if same and bool(np.all(np.abs(blocks - self._blocks) <= self.relative * self._blocks)):
-            return False
-        self._names, self._blocks, self._carrier = tuple(names), blocks.copy(), carrier
+            kept = zip(requests, self._blocks, strict=True)
+            if all(min(r.dedicated, carrier) - QUANTUM <= given <= r.ceiling for r, given in kept):
+                return False
+        self._names, self._blocks, self._carrier = names, blocks.copy(), carrier
         return True

@@ -7,6 +7,7 @@ for is a class in `learning.agents`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -26,31 +27,39 @@ class SliceNeed:
         reserved: it keeps even without demand, at most ``guaranteed``.
         measured: what it offers and what waits would fill.
         asked: its agent asks for; NaN where there is none that is listened to.
+        dedicated: it has whatever others need, at most ``guaranteed``.
+        ceiling: it never exceeds, at least ``guaranteed``.
     """
 
     guaranteed: float
     reserved: float
     measured: float
     asked: float
+    dedicated: float = 0.0
+    ceiling: float = math.inf
 
 
 SlicePolicy = Callable[[SliceSpec, SliceNeed], Request]
 """A function from a slice and its need to the request that is made in its name."""
 
 
+def _request(spec: SliceSpec, need: SliceNeed, reserved: float, demand: float) -> Request:
+    return Request(spec.name, need.guaranteed, reserved, demand, spec.priority, need.dedicated, need.ceiling)
+
+
 def static(spec: SliceSpec, need: SliceNeed) -> Request:
     """The guarantee, whether it is used or not."""
-    return Request(spec.name, need.guaranteed, need.guaranteed, need.guaranteed, spec.priority)
+    return _request(spec, need, need.guaranteed, need.guaranteed)
 
 
 def proportional(spec: SliceSpec, need: SliceNeed) -> Request:
     """The measured demand."""
-    return Request(spec.name, need.guaranteed, need.reserved, need.measured, spec.priority)
+    return _request(spec, need, need.reserved, need.measured)
 
 
 def learned(spec: SliceSpec, need: SliceNeed) -> Request:
     """What the slice's agent asks for."""
-    return Request(spec.name, need.guaranteed, need.reserved, need.asked, spec.priority)
+    return _request(spec, need, need.reserved, need.asked)
 
 
 POLICIES: dict[PolicyName, SlicePolicy] = {"proportional": proportional, "learned": learned, "static": static}

@@ -157,7 +157,7 @@ class SliceManager:
         seconds, self._reported = max(now - self._reported, 0) * 1e-9, now
         for name, entry in self.registry.active.items():
             if name in loads:
-                demand = min(self._demand(entry.spec), self.registry.carrier.resource_blocks)
+                demand = min(self._demand(entry.spec), self.registry.carrier.resource_blocks, self._ceiling(entry.spec))
                 self.requests.judge(name, seconds, loads[name].missed, demand)
 
     def tick(self, now: int) -> bool:
@@ -182,9 +182,7 @@ class SliceManager:
             POLICIES[policies[name]](spec, self._need(spec, asked.get(name, math.nan))) for name, spec in slices.items()
         ]
         blocks = divide(wanted, carrier)
-        if (
-            not self._hysteresis.changed(list(slices), blocks, carrier) and policies == self.allocation.policies
-        ):  # fmt: skip
+        if not self._hysteresis.changed(wanted, blocks, carrier) and policies == self.allocation.policies:
             return False
         given = dict(zip(slices, blocks.tolist(), strict=True))
         self.allocation = Allocation(self.allocation.sequence + 1, given, policies)
@@ -197,9 +195,15 @@ class SliceManager:
         return f"{taken:.1f} of {total} resource blocks are guaranteed now"
 
     def _need(self, spec: SliceSpec, asked: float) -> SliceNeed:
-        guaranteed = self.registry.blocks(spec, self.block_rate)
+        ceiling = self._ceiling(spec)
+        guaranteed = min(self.registry.blocks(spec, self.block_rate), ceiling)
+        dedicated = min(spec.dedicated_share * self.registry.carrier.resource_blocks, guaranteed)
         reserved = guaranteed if spec.type == "urllc" else self.config.reserve * guaranteed
-        return SliceNeed(guaranteed, reserved, self._demand(spec), asked)
+        return SliceNeed(guaranteed, reserved, self._demand(spec), asked, dedicated, ceiling)
+
+    def _ceiling(self, spec: SliceSpec) -> float:
+        """RB that a slice never exceeds; inf: there is no such number, not even the carrier's where links are poor."""
+        return spec.max_share * self.registry.carrier.resource_blocks if spec.max_share < 1.0 else math.inf
 
     def _demand(self, spec: SliceSpec) -> float:
         """RB that what a slice offers and what waits would fill."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,13 +50,20 @@ class Slice:
 def guaranteed_blocks(spec: SliceSpec, rate: float, carrier: Carrier, urllc_margin: float) -> float:
     """Resource blocks that a slice is entitled to.
 
-    R (1 + margin) / r for its rate R and the rate r of one block, or its fixed share of the carrier where it has one.
-    The margin is for URLLC only: bursts that come in batches (IoR section IV, step 1) must not queue behind each other.
+    R (1 + margin) / r for its rate R and the rate r of one block, or its fixed share of the carrier where it has one;
+    its dedicated share in any case. Where its directions are apart, R is what both take of the blocks
+    (`Carrier.both_ways`). The margin is for URLLC only: bursts that come in batches (IoR section IV, step 1) must not
+    queue behind each other.
     """
     if spec.share is not None:
         return spec.share * carrier.resource_blocks
     margin = 1.0 + urllc_margin if spec.type == "urllc" else 1.0
-    return spec.rate * margin / rate
+    return max(needed_rate(spec, carrier) * margin / rate, spec.dedicated_share * carrier.resource_blocks)
+
+
+def needed_rate(spec: SliceSpec, carrier: Carrier) -> float:
+    """The guaranteed rate of a slice as one number for both directions, bit/s."""
+    return spec.rate if spec.uplink_part is None else carrier.both_ways(spec.uplink_rate, spec.downlink_rate)
 
 
 def nominal_block_rate(carrier: Carrier, distance: float) -> float:
@@ -233,15 +241,34 @@ class Registry:
                 f"its messages may take {spec.max_latency:g} s"
             )
         needed, total = self.blocks(spec, rate), self.carrier.resource_blocks
-        if spec.share is not None and needed * rate(spec) < spec.rate:
+        if spec.share is not None and needed * rate(spec) < needed_rate(spec, self.carrier):
             raise SliceRefused(
                 f"slice '{spec.name}' contradicts itself: its share of {spec.share:g} is {needed:.1f} resource blocks, "
                 f"which carry {needed * rate(spec) / 1e6:.1f} Mb/s, its rate is {spec.rate / 1e6:g} Mb/s"
             )
+        self._check_ceiling(spec, needed, rate)
         if needed > total:
             raise SliceRefused(
                 f"slice '{spec.name}' can never fit: {self._calculation(spec, rate(spec))} = {needed:.1f} "
                 f"resource blocks, the carrier has {total}"
+            )
+
+    def _check_ceiling(self, spec: SliceSpec, needed: float, rate: BlockRate) -> None:
+        ceiling, scheduler = spec.max_share * self.carrier.resource_blocks, self.carrier.air.scheduler
+        if scheduler == "fifo" and (spec.dedicated_share > 0.0 or spec.max_share < 1.0):
+            raise SliceRefused(
+                f"slice '{spec.name}' asks for what fifo cannot give: one line for all slices knows no dedicated_share "
+                "and no max_share; take another air.scheduler"
+            )
+        if spec.max_share < 1.0 and needed > ceiling * (1.0 + 1e-9):
+            raise SliceRefused(
+                f"slice '{spec.name}' contradicts itself: its max_share of {spec.max_share:g} is {ceiling:.1f} "
+                f"resource blocks, its guarantee takes {self._calculation(spec, rate(spec))} = {needed:.1f}"
+            )
+        if ceiling < 1.0 and spec.type == "urllc" and scheduler != "reserved":
+            raise SliceRefused(
+                f"slice '{spec.name}': its max_share of {spec.max_share:g} is less than the one resource block that a "
+                "packet takes; raise max_share"
             )
 
     def _check(self, spec: SliceSpec, rate: BlockRate) -> None:
@@ -265,8 +292,10 @@ class Registry:
     def _calculation(self, spec: SliceSpec, rate: float) -> str:
         if spec.share is not None:
             return f"a share of {spec.share:g} of the carrier"
+        if spec.dedicated_share > 0.0 and self.blocks(spec, lambda _: math.inf) >= self.blocks(spec, lambda _: rate):
+            return f"a dedicated share of {spec.dedicated_share:g} of the carrier"
         margin = f" + {self.urllc_margin:.0%} URLLC margin" if spec.type == "urllc" else ""
-        return f"{spec.rate / 1e6:g} Mb/s{margin} at {rate / 1e6:.3f} Mb/s per block"
+        return f"{needed_rate(spec, self.carrier) / 1e6:g} Mb/s{margin} at {rate / 1e6:.3f} Mb/s per block"
 
 
 def load_registry(path: Path, urllc_margin: float, reference_distance: float, now: int = 0) -> tuple[Registry, float]:

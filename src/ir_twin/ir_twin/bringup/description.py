@@ -146,7 +146,8 @@ def _radio(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpe
 def _robot_side(arguments: BringupArguments) -> Iterator[NodeSpec]:
     onboard = {**_clocked(arguments), **_fleet(arguments), "sim": arguments.sim, "sync": _synced(arguments)}
     yield NodeSpec("ir_sim", "robots", "robots", parameters=onboard, nice=2, part="sim")
-    yield NodeSpec("ir_sim", "robot_state", "robot_state", parameters=_fleet(arguments), nice=10, part="sim")
+    frames = {**_fleet(arguments), "edge_namespace": _edge(arguments)}
+    yield NodeSpec("ir_sim", "robot_state", "robot_state", parameters=frames, nice=10, part="sim")
 
 
 def _add_dashboard(stack: StackDescription, arguments: BringupArguments) -> None:

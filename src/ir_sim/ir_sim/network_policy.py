@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies kept in files: a small fully connected network in one .npz archive of plain arrays.
 
-Keys of the archive (version 1):
+Keys of the archive:
 
-- ``version``: int, 1.
+- ``version``: int, 1, or 2 where there is a memory.
+- ``memory`` (version 2): int K, 1 to 64: the last K proposed actions, oldest first, and the action in force follow the
+  observation (`ActionMemory`).
 - ``task``: string, the task that it was made for, such as hopper_hop.
 - ``activation``: string, of the hidden layers: tanh or relu.
 - ``weight_k``, ``bias_k`` for k = 0, 1, …: [out, in] and [out] numbers of layer k.
 
-With h_0 the observation and h_k+1 = activation(W_k h_k + b_k), the action is mid + half * tanh(W_n h_n + b_n), where
-mid and half are the middle and half the width of the task's action bounds (the squashed mean of a SAC actor).
+With h_0 the observation, extended by the memory, and h_k+1 = activation(W_k h_k + b_k), the action is
+mid + half * tanh(W_n h_n + b_n), where mid and half are the middle and half the width of the task's action bounds (the
+squashed mean of a SAC actor).
 """
 
 from __future__ import annotations
@@ -17,55 +20,73 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ir_common.atomic_file import replacing
 from ir_common.config import ConfigError
 from ir_common.damage import DAMAGED, first_line
-from ir_drl.policies.policy import FloatArray
+from ir_sim.action_memory import ActionMemory
+from ir_sim.tasks.base import Array, Task
 
-if TYPE_CHECKING:
-    from ir_sim.tasks import Task
-
-VERSION = 1
-ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
+VERSION, WITH_MEMORY = 1, 2
+MAX_MEMORY = 64
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
 MAX_LAYERS = 16
 MAX_BYTES = 64 * 1024 * 1024
 
-Layer = tuple[FloatArray, FloatArray]
+Layer = tuple[Array, Array]
 
 
 class NetworkPolicy:
-    """A fully connected network that maps observations to actions.
+    """A fully connected network that maps observations, and where it has a memory its last actions, to actions.
 
     Args:
         task: gives the action bounds.
         layers: (weights [out, in], biases [out]) from first to last.
         activation: of the hidden layers, a key of `ACTIVATIONS`.
+        memory: K, actions that it remembers.
+
+    Attributes:
+        memory: of this episode.
     """
 
-    def __init__(self, task: Task, layers: Sequence[Layer], activation: str) -> None:
+    def __init__(self, task: Task, layers: Sequence[Layer], activation: str, memory: int = 0) -> None:
+        self.memory = ActionMemory(task, memory)
         self._layers, self._activation = layers, ACTIVATIONS[activation]
         self._middle = (task.action_high + task.action_low) / 2.0
         self._half = (task.action_high - task.action_low) / 2.0
 
     def reset(self, seed: int) -> None:
-        """Does nothing: the network remembers nothing and draws nothing."""
+        """Begins an episode: the memory is empty. Nothing is drawn."""
+        self.memory.begin()
 
-    def act(self, observation: FloatArray) -> FloatArray:
-        """The action [n_act] for an observation [n_obs], units by the task."""
-        hidden = observation
+    def act(self, observation: Array, in_force: Array | None = None) -> Array:
+        """The action [n_act] for an observation [n_obs], units by the task; it is remembered as proposed.
+
+        Args:
+            in_force: [n_act], the action in force in the control step that ended with the observation. None: the last
+                one that was proposed.
+        """
+        action = self.answer(self.memory.extend(observation, in_force))
+        self.memory.propose(action)
+        return action
+
+    def answer(self, extended: Array) -> Array:
+        """The action [n_act] for an observation that is extended already, as by an environment with a memory."""
+        hidden = extended
         for weight, bias in self._layers[:-1]:
             hidden = self._activation(weight @ hidden + bias)
         weight, bias = self._layers[-1]
         return self._middle + self._half * np.tanh(weight @ hidden + bias)
 
 
-def save_policy(path: Path, task: Task, layers: Sequence[Layer], activation: str) -> None:
+def save_policy(path: Path, task: Task, layers: Sequence[Layer], activation: str, memory: int = 0) -> None:
     """Writes a policy file that `load_policy` reads; an interruption leaves the old one or the new one."""
     arrays: dict[str, Any] = {"version": VERSION, "task": task.name, "activation": activation}
+    if memory:
+        arrays |= {"version": WITH_MEMORY, "memory": memory}
     for k, (weight, bias) in enumerate(layers):
         arrays |= {f"weight_{k}": weight, f"bias_{k}": bias}
     with replacing(path) as file:
@@ -80,8 +101,11 @@ def load_policy(path: Path, task: Task) -> NetworkPolicy:
     """
     arrays = _read(path)
     version = _scalar(path, arrays, "version", "iu")
-    if version != VERSION:
-        raise ConfigError(f"{path}: version is {version}, this program reads version {VERSION}; save the policy anew")
+    if version not in (VERSION, WITH_MEMORY):
+        raise ConfigError(
+            f"{path}: version is {version}, this program reads versions {VERSION} and {WITH_MEMORY}; "
+            "save the policy anew"
+        )
     made_for = _scalar(path, arrays, "task", "U")
     if made_for != task.name:
         raise ConfigError(
@@ -90,7 +114,10 @@ def load_policy(path: Path, task: Task) -> NetworkPolicy:
     activation = str(_scalar(path, arrays, "activation", "U"))
     if activation not in ACTIVATIONS:
         raise ConfigError(f"{path}: activation {activation!r} is not known; expected one of {', '.join(ACTIVATIONS)}")
-    return NetworkPolicy(task, _layers(path, arrays, task), activation)
+    memory = int(_scalar(path, arrays, "memory", "iu")) if version == WITH_MEMORY else 0
+    if version == WITH_MEMORY and not 1 <= memory <= MAX_MEMORY:
+        raise ConfigError(f"{path}: memory is {memory}, expected 1 to {MAX_MEMORY} actions")
+    return NetworkPolicy(task, _layers(path, arrays, task, memory), activation, memory)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -108,8 +135,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise ConfigError(f"{path}: policy file cannot be read ({error.strerror or error})") from None
     except DAMAGED as error:
         raise ConfigError(
-            f"{path}: is no undamaged .npz archive of plain arrays ({first_line(error)}); "
-            "write it with ir_drl's save_policy"
+            f"{path}: is no undamaged .npz archive of plain arrays ({first_line(error)}); write it with save_policy"
         ) from None
 
 
@@ -121,8 +147,8 @@ def _scalar(path: Path, arrays: Mapping[str, np.ndarray], key: str, kinds: str) 
     return arrays[key].item()
 
 
-def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task) -> list[Layer]:
-    keys = set(arrays) - {"version", "task", "activation"}
+def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task, memory: int) -> list[Layer]:
+    keys = set(arrays) - {"version", "task", "activation"} - ({"memory"} if memory else set())
     count = len(keys) // 2
     expected = [f"{part}_{k}" for k in range(count) for part in ("weight", "bias")]
     if not 1 <= count <= MAX_LAYERS or keys != set(expected):
@@ -132,14 +158,15 @@ def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task) -> list[La
         )
     inputs, outputs = len(task.observation_names), len(task.action_names)
     layers: list[Layer] = []
-    width = inputs
+    width = inputs + ActionMemory(task, memory).width
+    remembered = f", and {memory} actions are remembered" if memory else ""
     for k in range(count):
         weight, bias = arrays[f"weight_{k}"], arrays[f"bias_{k}"]
         rows = outputs if k == count - 1 else (weight.shape[0] if weight.ndim == 2 and len(weight) else "any")
         if weight.shape != (rows, width):
             raise ConfigError(
                 f"{path}: weight_{k} has shape {weight.shape}, expected ({rows}, {width}): "
-                f"task {task.name} has {inputs} observations and {outputs} actions"
+                f"task {task.name} has {inputs} observations and {outputs} actions{remembered}"
             )
         if bias.shape != (rows,):
             raise ConfigError(f"{path}: bias_{k} has shape {bias.shape}, expected ({rows},)")
