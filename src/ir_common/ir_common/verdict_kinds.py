@@ -35,6 +35,8 @@ class Sent(enum.IntEnum):
     SAMPLED = 3
     """Drawn around the proposal."""
     SAFE = 4
+    NOISE_FREE = 5
+    """What the controller would have proposed without its exploration."""
 
 
 class VerdictMode(enum.IntEnum):

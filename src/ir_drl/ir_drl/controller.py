@@ -51,6 +51,8 @@ class ControlDecision:
     """[n_act], units by the task, within its bounds."""
     fault: str = ""
     """What was wrong with the input; empty where it was good."""
+    noise_free: FloatArray | None = None
+    """[n_act] the policy's own action, where exploration was added to it; None: nothing was."""
 
 
 class Controller:
@@ -165,10 +167,11 @@ class Controller:
         action = self._ask(given)
         if not np.all(np.isfinite(action)):
             return self._fault("policy", "policy gave an action that is not finite")
-        action = self._explore(self.task.clip(action))
+        noise_free = self.task.clip(action)
+        action = self._explore(noise_free)
         if self._remembers is not None:
             self._remembers.memory.correct(action)
-        return ControlDecision(action)
+        return ControlDecision(action, noise_free=noise_free if self.exploration else None)
 
     def _ask(self, given: Input) -> FloatArray:
         if self._remembers is None:

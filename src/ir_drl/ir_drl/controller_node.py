@@ -18,7 +18,7 @@ from ir_common.ros_params import declare
 from ir_common.ros_time import to_seconds
 from ir_drl.controller import ControlDecision, Controller, Input
 from ir_drl.policies import make_policy
-from ir_interfaces.msg import TaskState
+from ir_interfaces.msg import NoiseFreeAction, TaskState
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command
 from ir_sim.tasks import read_tasks
 
@@ -70,6 +70,8 @@ class ControllerNode(LeanNode):
         topic, message_type = COMMAND_TYPES[self._task.command]
         side = f"{config.edge_namespace}/{robot}"
         self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
+        self._noise_free = self.create_publisher(NoiseFreeAction, f"{side}/noise_free", RELIABLE)
+        self._robot = robot
         self._timer = self.create_timer(config.input_timeout, self._check)
         self._timer.cancel()  # the first good state starts it: until then there is nothing to stop
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
@@ -101,7 +103,12 @@ class ControllerNode(LeanNode):
             return
         if not decision.fault:
             self._timer.reset()
-        self._publisher.publish(action_to_command(self._task, decision.action, self.get_clock().now().to_msg()))
+        stamp = self.get_clock().now().to_msg()
+        if decision.noise_free is not None:
+            told = NoiseFreeAction(proposed=decision.action.tolist(), action=decision.noise_free.tolist())
+            told.header.stamp, told.header.frame_id = stamp, self._robot
+            self._noise_free.publish(told)
+        self._publisher.publish(action_to_command(self._task, decision.action, stamp))
         if decision.fault:  # after the command: the first line of a logger takes its time
             self.get_logger().warning(decision.fault, throttle_duration_sec=2.0)
 

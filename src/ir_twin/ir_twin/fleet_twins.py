@@ -12,7 +12,7 @@ from ir_twin.judgement import judge_all
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import VetoConfig
-from ir_twin.verdict import Array, Verdict
+from ir_twin.verdict import Array, Proposed, Verdict
 
 _CALLS = ("settings", "observe", "expect", "adopt", "reconsider", "judge")
 
@@ -66,7 +66,8 @@ class FleetTwins:
         """Sets the threshold or limit of a task anew; returns a new objection to the given threshold."""
         return self.tasks[task].reconsider(self.config)
 
-    def judge(self, proposals: Sequence[tuple[str, Array | None]], now: int) -> list[Verdict]:
-        """Verdicts on (robot, action [num_action] or None) of robots of one task at ``now``, ns of ROS time."""
-        twins = [self.robots[robot] for robot, _ in proposals]
-        return judge_all(twins, [action for _, action in proposals], now, self.config)
+    def judge(self, proposals: Sequence[tuple[Any, ...]], now: int) -> list[Verdict]:
+        """Verdicts on proposals (the fields of `Proposed`) of robots of one task at ``now``, ns of ROS time."""
+        given = [Proposed(*fields) for fields in proposals]
+        twins = [self.robots[one.robot] for one in given]
+        return judge_all(twins, [one.action for one in given], now, self.config, [one.noise_free for one in given])

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_common.verdict_kinds import Reason
+from ir_common.verdict_kinds import VETOES, Reason, Sent
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.substitutes import Substitute, candidates, near, tried_each
 from ir_twin.task_twin import Forecast
@@ -22,9 +23,13 @@ def judge(twin: RobotTwin, action: Array | None, now: int, config: VetoConfig) -
 
 
 def judge_all(
-    twins: Sequence[RobotTwin], actions: Sequence[Array | None], now: int, config: VetoConfig
-) -> list[Verdict]:
-    """Verdicts on one proposal each of robots of one task, from one batched pass; one each; see `judge`."""
+    twins: Sequence[RobotTwin], actions: Sequence[Array | None], now: int, config: VetoConfig,
+    noise_free: Sequence[Array | None] | None = None,
+) -> list[Verdict]:  # fmt: skip
+    """Verdicts on one proposal each of robots of one task, from one batched pass; one each; see `judge`.
+
+    ``noise_free`` is as of `Proposed`, for each robot.
+    """
     missing = [twin.missing_input(action, now, config) for twin, action in zip(twins, actions, strict=True)]
     tests = None, *([Reason.NO_MODEL] if config.by_risk else [])  # a risk on trial is not acted on but noted
     asked = [
@@ -43,20 +48,35 @@ def judge_all(
         twin.decide(lacking, forecast, config)
         for twin, lacking, forecast in zip(twins, missing, forecasts, strict=True)
     ]
-    rows = [j for j, i in enumerate(asked) if decisions[i].send_safe and decisions[i].reason is Reason.HIGH_RISK]
     others: dict[int, Substitute | None] = {}
+    rows: list[int] = []
+    if config.replace_with == "noise_free":
+        others = {
+            i: _without_noise(twins[i], noise_free[i] if noise_free else None)
+            for i in asked
+            if decisions[i].send_safe and decisions[i].reason in VETOES
+        }
+    else:
+        rows = [j for j, i in enumerate(asked) if decisions[i].send_safe and decisions[i].reason is Reason.HIGH_RISK]
     if rows:
         vetoed = [asked[j] for j in rows]
         each = np.stack([forecasts[i].each for i in vetoed])
         found = _substitutes([twins[i] for i in vetoed], states[rows], proposals[rows], each, config)
         others = dict(zip(vetoed, found, strict=True))
-        for i, other in others.items():
-            if other is None:
-                decisions[i] = decisions[i]._replace(send_safe=False)
+    for i, other in others.items():
+        if other is None:
+            decisions[i] = decisions[i]._replace(send_safe=False)
     return [
         twin.finalise(action, decision, forecast, config, others.get(i))
         for i, (twin, action, decision, forecast) in enumerate(zip(twins, actions, decisions, forecasts, strict=True))
     ]
+
+
+def _without_noise(twin: RobotTwin, action: Array | None) -> Substitute | None:
+    """The controller's action without noise, within the robot's bounds; None where it is not known or not valid."""
+    if action is None or action.shape != twin.safe_action.shape or not np.isfinite(action).all():
+        return None
+    return Substitute(twin.clip(action), Sent.NOISE_FREE, math.nan)
 
 
 def _substitutes(

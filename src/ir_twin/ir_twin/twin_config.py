@@ -13,6 +13,7 @@ from ir_dynamics.dynamics_config import FittingConfig
 Mode = Literal["off", "shadow", "enforce"]
 Fallback = Literal["pass", "safe"]
 Rule = Literal["reward", "risk", "risk_to_go"]
+Substitutes = Literal["nearby", "noise_free"]
 
 
 class VetoConfig(Config):
@@ -39,6 +40,12 @@ class VetoConfig(Config):
         "reward",
         description="reward: predicted reward under the threshold; risk: predicted termination; risk_to_go: "
         "how near one is as the robot goes on (both: ensemble)",
+    )
+    replace_with: Substitutes = live(
+        "nearby",
+        description="what is sent in place of a vetoed action. nearby: another that the twin thinks better (rules "
+        "about risk), or the safe action; noise_free: what the controller would propose without exploring, and the "
+        "proposal itself where it does not explore",
     )
     risk_limit: float = live(0.5, gt=0, lt=1, description="risk (to go) over which a proposal is vetoed")
     risk_steps: int = live(2, ge=1, le=20, description="risk: control steps that the twin looks ahead")

@@ -24,7 +24,7 @@ from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_journal import TwinJournal
-from ir_twin.verdict import Array, Verdict
+from ir_twin.verdict import Array, Proposed, Verdict
 
 _WARN_PERIOD = 5_000_000_000
 """ns of ROS time between two warnings about refused states of a robot."""
@@ -147,16 +147,16 @@ class TwinEngine:
         """The name of a robot's task: proposals of one task are judged together."""
         return self.twins.robots[robot].task.name
 
-    def judge(self, proposals: Sequence[tuple[str, Array | None]], now: int) -> list[Verdict]:
+    def judge(self, proposals: Sequence[Proposed], now: int) -> list[Verdict]:
         """Verdicts on what robots propose, in the given order; those of a task in one batched pass.
 
         Args:
-            proposals: robot and action [num_action], units by the task; None: not a valid command.
+            proposals: of any robots.
             now: ns of ROS time.
         """
         verdicts: dict[int, Verdict] = {}
         for task in self.twins.tasks:
-            rows = [i for i, (robot, _) in enumerate(proposals) if self.task_of(robot) == task]
+            rows = [i for i, proposal in enumerate(proposals) if self.task_of(proposal.robot) == task]
             if rows:
                 given = [proposals[i] for i in rows]
                 verdicts.update(zip(rows, self._apply("judge", given, now), strict=True))

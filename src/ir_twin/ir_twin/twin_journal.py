@@ -23,6 +23,7 @@ from ir_twin.fleet_twins import FleetTwins
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
+from ir_twin.verdict import Proposed
 
 _VETO = set(VetoConfig.model_fields)
 
@@ -57,6 +58,8 @@ class TwinJournal(Journal):
         if call == "adopt":
             task, model = arguments
             arguments = [task, _text(model)]
+        elif call == "judge":
+            arguments = [[fields if fields[-1] is not None else fields[:2] for fields in arguments[0]], arguments[1]]
         elif call == "settings":
             arguments = [arguments[0].model_dump(include=_VETO)]
         super().add(call, *arguments)
@@ -92,11 +95,12 @@ class TwinReplay:
         else:
             self._twins.apply(call, *arguments)
 
-    def _judged(
-        self, proposals: list[tuple[str, list[float] | None]], now: int
-    ) -> Iterator[tuple[str, int, dict[str, Any]]]:
-        given = [(robot, None if action is None else np.array(action)) for robot, action in proposals]
-        for (robot, _), verdict in zip(given, self._twins.apply("judge", given, now), strict=True):
+    def _judged(self, proposals: list[list[Any]], now: int) -> Iterator[tuple[str, int, dict[str, Any]]]:
+        given = [
+            Proposed(robot, *(None if action is None else np.array(action) for action in actions))
+            for robot, *actions in proposals  # one, or with the noise-free one two
+        ]
+        for (robot, *_), verdict in zip(given, self._twins.apply("judge", given, now), strict=True):
             said = {
                 "reason": int(verdict.reason),
                 "accepted": verdict.accepted,

@@ -12,6 +12,7 @@ import time
 from array import array
 from typing import Any, NamedTuple
 
+import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
@@ -23,7 +24,7 @@ from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_nanoseconds
 from ir_common.verdict_kinds import Sent
-from ir_interfaces.msg import TaskState, TwinStatus
+from ir_interfaces.msg import NoiseFreeAction, TaskState, TwinStatus
 from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action
 from ir_sim.sdf.world import compose
@@ -32,7 +33,7 @@ from ir_twin.learner_process import LearnerProcess
 from ir_twin.ros_twin_messages import fill_verdict, twin_status_message
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_engine import TwinEngine
-from ir_twin.verdict import Array, Verdict
+from ir_twin.verdict import Array, Proposed, Verdict
 
 COMMANDS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Only the newest commands matter."""
@@ -96,7 +97,8 @@ class TwinNode(LeanNode):
         for task in self.engine.twins.tasks:  # one by one: no command waits for another task's verdicts
             some = [proposal for proposal in proposed if self.engine.task_of(proposal.port.name) == task]
             if some:
-                verdicts = self.engine.judge([(each.port.name, each.action) for each in some], now.nanoseconds)
+                given = [Proposed(each.port.name, each.action, each.noise_free) for each in some]
+                verdicts = self.engine.judge(given, now.nanoseconds)
                 stamp = now.to_msg()
                 # every robot waits for its command, nobody for the verdict
                 latencies = [each.port.send(each, verdict, stamp) for each, verdict in zip(some, verdicts, strict=True)]
@@ -119,6 +121,8 @@ class Proposal(NamedTuple):
     """[num_action]; None: no valid command."""
     arrived: float
     """s of `time.perf_counter`."""
+    noise_free: Array | None
+    """As of `ir_twin.verdict.Proposed`."""
 
 
 class RobotPort:
@@ -135,6 +139,10 @@ class RobotPort:
         self._expected = node.create_publisher(TaskState, prefix + "expected_state", STATES)
         self._states = node.create_subscription(TaskState, prefix + "state", self._on_state, STATES)
         self._proposals = node.create_subscription(kind, f"{prefix}{topic}_proposed", self._on_proposal, PROPOSALS)
+        self._noise_free = node.create_subscription(
+            NoiseFreeAction, prefix + "noise_free", self._on_noise_free, RELIABLE
+        )
+        self._told: NoiseFreeAction | None = None
         self._message = VerdictMessage()
         self._message.header.frame_id = name
         self._newest = TaskState()
@@ -160,6 +168,18 @@ class RobotPort:
             terminated=message.terminated, truncated=message.truncated,
         )  # fmt: skip
 
+    def _on_noise_free(self, message: NoiseFreeAction) -> None:
+        self._told = message
+
+    def _noise_free_of(self, action: Array | None) -> Array | None:
+        """What the controller said of this proposal; it says so before it proposes."""
+        drain(self._noise_free, self._on_noise_free)
+        told = self._told
+        if told is None or action is None or len(told.proposed) != len(action):
+            return None
+        # a command is in the units of its message: there and back a number may change in its last digit
+        return np.array(told.action) if np.allclose(told.proposed, action, rtol=1e-9, atol=1e-12) else None
+
     def _on_proposal(self, message: Any) -> None:
         arrived = time.perf_counter()
         try:
@@ -170,7 +190,7 @@ class RobotPort:
                 throttle_duration_sec=_WARN_PERIOD,
             )
             action = None
-        self.node.propose(Proposal(self, message, action, arrived))
+        self.node.propose(Proposal(self, message, action, arrived, self._noise_free_of(action)))
 
     def send(self, proposal: Proposal, verdict: Verdict, stamp: Any) -> float:
         """Sends the command that follows from a verdict; returns how long that took from the proposal's arrival, s."""

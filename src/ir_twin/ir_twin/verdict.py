@@ -14,6 +14,16 @@ from ir_common.verdict_kinds import Reason, Sent
 Array = NDArray[np.float64]
 
 
+class Proposed(NamedTuple):
+    """What a robot's controller proposes."""
+
+    robot: str
+    action: Array | None
+    """[num_action], units by the task; None: not a valid command."""
+    noise_free: Array | None = None
+    """[num_action], what it would propose without its exploration; None: it does not explore, or does not tell."""
+
+
 class Verdict(NamedTuple):
     """What the twin says about one proposal, and the action to send."""
 

@@ -101,7 +101,8 @@ class RiskLimit:
     state followed, at most the share :math:`\alpha` had a risk over the limit. Probes stand for the vetoes before them.
     Before `trial_steps` outcomes there is no limit: a twin earns its veto, and anew with another rule or another
     `risk_steps`, as those risks do not compare. The risk to go is of what comes after all of these steps, and what is
-    sent in a vetoed action's place is near it: its limit is the configured one.
+    sent in a vetoed action's place is near it: its limit is the configured one. So it is, and from the first proposal,
+    where the controller's own noise-free action is sent instead: a wrong veto costs a step of exploration.
 
     Attributes:
         kind: of the risks (`VetoConfig.risk_kind`), as at the last update; None before.
@@ -122,7 +123,9 @@ class RiskLimit:
         if self.kind not in (None, config.risk_kind):
             self._known.clear()
         self.kind, self.value = config.risk_kind, math.nan
-        if len(self._known) >= config.trial_steps:
+        if config.replace_with == "noise_free":
+            self.value = config.risk_limit
+        elif len(self._known) >= config.trial_steps:
             risk, fell, weight = np.array(self._known).T
             self.value = config.risk_limit
             good = fell < 0.5

@@ -13,6 +13,7 @@ from ir_sim.tasks import make_task
 from ir_twin.inline_learner import InlineLearner
 from ir_twin.twin_config import LearnerConfig, TwinConfig
 from ir_twin.twin_engine import LearnerPort, TwinEngine
+from ir_twin.verdict import Proposed
 
 torch.set_num_threads(1)
 LAYOUT = TransitionLayout(2, 1)
@@ -112,7 +113,7 @@ def test_a_twin_learns_in_the_models_time() -> None:
             "cart", round(now * 1e9), task.name, episode=0, step=step, observation=rng.normal(size=n) * 0.1,
             action=task.clip(sent) if step else [], reward=float(task.clip(sent)[0]), terminated=False, truncated=False,
         )  # fmt: skip
-        (verdict,) = engine.judge([("cart", rng.uniform(task.action_low, task.action_high))], round(now * 1e9))
+        (verdict,) = engine.judge([Proposed("cart", rng.uniform(task.action_low, task.action_high))], round(now * 1e9))
         sent = verdict.sent
         vetoed += verdict.sent_safe_action
         learner.advance(now)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_common.verdict_kinds import Reason
+from ir_common.verdict_kinds import Reason, Sent
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import PRESETS
 from ir_dynamics.model_version import ModelVersion
@@ -22,6 +22,7 @@ from ir_sim.tasks import Task, make_task
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_engine import LearnerPort, TwinEngine
 from ir_twin.twin_journal import TwinReplay
+from ir_twin.verdict import Proposed
 
 SECOND = 1_000_000_000
 CART, HOPPER = make_task("cart", None), make_task("hopper", None)
@@ -91,8 +92,9 @@ def observe(engine: TwinEngine, step: int, stamp: int = SECOND, **changes: objec
         engine.observe(robot, stamp, task.name, **(content | changes))
 
 
-def action(robot: str, last: float) -> tuple[str, np.ndarray]:
-    return robot, np.full(len(ROBOTS[robot].action_names), last)
+def action(robot: str, last: float, noise_free: float | None = None) -> Proposed:
+    width = len(ROBOTS[robot].action_names)
+    return Proposed(robot, np.full(width, last), None if noise_free is None else np.full(width, noise_free))
 
 
 def test_verdicts_come_in_the_order_of_the_proposals_and_one_pass_serves_a_task() -> None:
@@ -101,7 +103,7 @@ def test_verdicts_come_in_the_order_of_the_proposals_and_one_pass_serves_a_task(
     engine.exchange()
     assert len(notes) == 2 and notes[0].startswith("first model of cart_navigation: 100 transitions")
     observe(engine, 0)
-    proposals = [action("cart", -0.2), action("jumper", 0.3), ("cart_2", None), action("cart", 0.4)]
+    proposals = [action("cart", -0.2), action("jumper", 0.3), Proposed("cart_2", None), action("cart", 0.4)]
     verdicts = engine.judge(proposals, SECOND)
     reasons = [Reason.LOW_REWARD, Reason.ACCEPTED, Reason.INVALID_COMMAND, Reason.ACCEPTED]
     assert [verdict.reason for verdict in verdicts] == reasons
@@ -109,8 +111,32 @@ def test_verdicts_come_in_the_order_of_the_proposals_and_one_pass_serves_a_task(
     assert [round(v.predicted_reward, 6) for v in verdicts[:2]] == [-0.2, 0.3]
     assert engine.journal is not None
     calls = [json.loads(line) for line in engine.journal.take()[1].splitlines()]
-    judged = [[robot for robot, _ in entry[1]] for entry in calls if entry[0] == "judge"]
+    judged = [[robot for robot, *_ in entry[1]] for entry in calls if entry[0] == "judge"]
     assert judged == [["cart", "cart_2", "cart"], ["jumper"]]
+
+
+def test_a_vetoed_exploration_is_replaced_by_what_the_controller_would_have_done_without_it() -> None:
+    engine, learner, _, _ = make(replace_with="noise_free")
+    learner.versions = [model(CART), model(HOPPER)]
+    engine.exchange()
+    observe(engine, 0)
+    high = CART.action_high[-1]
+    given = [action("cart", -0.2, 0.1), action("cart_2", 0.3, 0.1), action("jumper", -0.2, -0.4)]
+    vetoed, passed, either = engine.judge(given, SECOND)
+    assert (vetoed.reason, vetoed.sent_as) == (Reason.LOW_REWARD, Sent.NOISE_FREE) and not vetoed.accepted
+    assert vetoed.sent.tolist() == [0.1, 0.1]
+    assert passed.sent_as is Sent.PROPOSAL and passed.sent[-1] == 0.3
+    assert either.sent_as is Sent.NOISE_FREE, "it is not asked whether that is better: the controller knows best"
+    (beyond,) = engine.judge([action("cart", -0.2, 10.0 * high)], SECOND)
+    assert beyond.sent[-1] == high
+    for nothing in (None, math.nan):
+        (verdict,) = engine.judge([action("cart", -0.2, nothing)], SECOND)
+        assert verdict.reason is Reason.LOW_REWARD and verdict.sent_as is Sent.PROPOSAL, "nobody is corrected else"
+    (invalid,) = engine.judge([Proposed("cart", None, np.full(2, 0.1))], SECOND)
+    assert invalid.sent_as is Sent.SAFE
+    engine.configure(engine.config.model_copy(update={"mode": "shadow"}))
+    (shadow,) = engine.judge([action("cart", -0.2, 0.1)], SECOND)
+    assert shadow.sent_as is Sent.PROPOSAL and not shadow.accepted
 
 
 def test_a_repeated_journal_says_the_same() -> None:
@@ -118,7 +144,7 @@ def test_a_repeated_journal_says_the_same() -> None:
     rng, verdicts = np.random.default_rng(2), []
     for step in range(150):
         observe(engine, step, step * SECOND // 10, reward=float(rng.normal()))
-        verdicts += engine.judge([action(robot, rng.normal()) for robot in ROBOTS], step * SECOND // 10)
+        verdicts += engine.judge([action(robot, rng.normal(), rng.normal()) for robot in ROBOTS], step * SECOND // 10)
         if step == 20:
             learner.versions = [model(CART), model(HOPPER)]
         engine.exchange()
@@ -126,6 +152,8 @@ def test_a_repeated_journal_says_the_same() -> None:
             engine.reconsider()
         if step == 100:
             engine.configure(engine.config.model_copy(update={"mode": "shadow"}))
+        if step == 60:
+            engine.configure(engine.config.model_copy(update={"replace_with": "noise_free"}))
     assert engine.journal is not None
     (_, begin), *entries = map(json.loads, engine.journal.take()[1].splitlines())
     replay = TwinReplay(**begin)

@@ -14,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from twin_bench import Robot, make, parameters, predicting_last_action
 
 from ir_common.config import ConfigError
+from ir_common.ros_node import RELIABLE
 from ir_common.testing import RosHarness
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import EnsembleConfig
@@ -22,7 +23,7 @@ from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.network_file import VECTORS
 from ir_dynamics.risk_network import RiskNetwork
 from ir_dynamics.transitions import TransitionLayout, layout_of
-from ir_interfaces.msg import TaskState, Verdict
+from ir_interfaces.msg import NoiseFreeAction, TaskState, Verdict
 from ir_sim.ros_task_messages import action_to_command
 from ir_sim.tasks import make_task
 from ir_twin.command_delay import WINDOW
@@ -63,6 +64,24 @@ def test_every_proposal_gets_its_verdict_and_its_command(ros: RosHarness, mode: 
     np.testing.assert_allclose(verdict.proposed, bad)
     assert verdict.sequence == 2
     assert 0 < verdict.latency < 1
+
+
+def test_an_exploring_controller_is_sent_back_to_its_own_action(ros: RosHarness) -> None:
+    node, robot = make(ros, mode="enforce", replace_with="noise_free"), Robot(ros, "jumper", "hopper")
+    node.engine.twins.tasks["hopper_hop"].adopt(predicting_last_action("hopper_hop"), node.parameters.config)
+    publisher = robot.node.create_publisher(NoiseFreeAction, "/edge/jumper/noise_free", RELIABLE)
+    robot.ready()
+    robot.observe()
+    ros.until(lambda: node.robots[1].twin.chain.state is not None and publisher.get_subscription_count(), what="state")
+    noisy, own = [0.3, 0.1, -0.7], [0.2, 0.1, -0.4]
+    publisher.publish(NoiseFreeAction(proposed=noisy, action=own))
+    ros.until(lambda: node.robots[1]._told is not None)
+    verdict = robot.propose(noisy)
+    assert (verdict.reason, verdict.sent_as) == (Verdict.REASON_LOW_REWARD, Verdict.SENT_NOISE_FREE)
+    np.testing.assert_allclose(robot.commands[-1], own)
+    verdict = robot.propose([0.3, 0.1, -0.8])  # of that nothing was said
+    assert verdict.sent_as == Verdict.SENT_PROPOSAL and not verdict.accepted
+    np.testing.assert_allclose(robot.commands[-1], [0.3, 0.1, -0.8])
 
 
 def test_the_stock_executor_serves_it_too(ros: RosHarness) -> None:

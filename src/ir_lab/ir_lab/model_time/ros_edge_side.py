@@ -17,11 +17,10 @@ from ir_lab.model_time.bus import Bus
 from ir_lab.model_time.ros_samples import CommandSample, MessageSample, StateSample
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.tasks import Task
-from ir_sim.tasks.base import Array
 from ir_twin.inline_learner import InlineLearner
 from ir_twin.ros_twin_messages import fill_verdict
 from ir_twin.twin_engine import TwinEngine
-from ir_twin.verdict import Verdict
+from ir_twin.verdict import Proposed, Verdict
 
 
 class ControllerPart:
@@ -63,18 +62,21 @@ class ControllerPart:
             if not self._waiting:
                 self._waiting = True
                 self._agenda.at(self._watched, self._on_timeout)
-        self._agenda.at(self._agenda.now + self._compute, self._propose, decision.action)
+        self._agenda.at(self._agenda.now + self._compute, self._propose, decision)
 
     def _on_timeout(self) -> None:
         """Looks again when the last good state is so old that the safe action is due."""
         if self._agenda.now >= self._watched:
             self._watched = self._agenda.now + self._timeout
             if decision := self._controller.check(self._agenda.now / NANOSECONDS):
-                self._propose(decision.action)
+                self._propose(decision)
         self._agenda.at(self._watched, self._on_timeout)
 
-    def _propose(self, action: Array) -> None:
-        self._bus.publish(self._topic, CommandSample(self._robot, self._task, action, self._agenda.now))
+    def _propose(self, decision: ControlDecision) -> None:
+        now = self._agenda.now
+        self._bus.publish(
+            self._topic, CommandSample(self._robot, self._task, decision.action, now, decision.noise_free)
+        )
 
 
 def as_input(sample: StateSample) -> Input:
@@ -140,8 +142,8 @@ class TwinPart:
         self._proposed = [sample for sample in self._proposed if not any(sample is one for one in proposed)]
         if self._proposed:  # an episode that ends and the next one's begin are answered one after the other
             self._agenda.soon(self._judge)
-        actions = [(sample.robot, np.asarray(sample.action, np.float64)) for sample in proposed]
-        verdicts = self._engine.judge(actions, self._agenda.now)
+        given = [Proposed(one.robot, np.asarray(one.action, np.float64), one.noise_free) for one in proposed]
+        verdicts = self._engine.judge(given, self._agenda.now)
         commands = [
             sample if verdict.sent_as is Sent.PROPOSAL else replace(sample, action=verdict.sent, stamp=self._agenda.now)
             for sample, verdict in zip(proposed, verdicts, strict=True)

@@ -103,6 +103,8 @@ class CommandSample:
     """[num_action], units by the task."""
     stamp: int
     """ns."""
+    noise_free: Array | None = None
+    """[num_action] as `ir_drl.controller.ControlDecision`; of a proposal, and not on the wire with it."""
 
     def message(self) -> Any:
         """See `ir_lab.model_time.bus.BusSample`."""
