@@ -4,9 +4,9 @@
 
 It answers when it accepts, not when it is done; requests of one iteration are carried out together, so that a reset
 with another request after it is lost; it repeats the joint states of the instant at which it stands; a model that is in
-the world is not created again, though the answer is yes; without rendering no lidar and no camera sends anything.
-Started as `gz sim [-r] … WORLD.sdf` it waits for the stand-in of the bridge, and serves the topics and services that
-this one was told to bridge.
+the world is not created again, though the answer is yes; one that was created comes back without its plug-ins when the
+world begins anew; without rendering no lidar and no camera sends anything. Started as `gz sim [-r] … WORLD.sdf` it
+waits for the stand-in of the bridge, and serves the topics and services that this one was told to bridge.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class GazeboDouble(Node):
         self.lose = lose  # so many requests of world control are accepted and forgotten
         self.present = set(self.world.robots)
         self.leaving: set[str] = set()
+        self.created: set[str] = set()
+        self.without_plugins: set[str] = set()
         self.requests: list[Any] = []
         self.commands: list[Any] = []
         self.repeated: list[tuple[Any, Any]] = []
@@ -102,7 +104,7 @@ class GazeboDouble(Node):
         return response
 
     def command(self, robot: str, message: Any) -> None:
-        if robot not in self.present:
+        if robot not in self.present - self.without_plugins:
             return
         if hasattr(message, "linear"):
             self.simulation.drive(robot, message.linear.x, message.angular.z)
@@ -125,6 +127,7 @@ class GazeboDouble(Node):
             self.rewind = False
             self.simulation.reset(1)
             self.present = set(self.world.robots)
+            self.without_plugins = set(self.created)
             self.publish_clock()
             self.end_iteration()
             return
@@ -157,10 +160,12 @@ class GazeboDouble(Node):
                 assert np.allclose([there.x, there.y, there.z], position), "not at its start"
                 self.simulation.reset_robot(request.name)
                 self.present.add(request.name)
+                self.created.add(request.name)
+                self.without_plugins.discard(request.name)
 
     def publish(self, reading: Any) -> None:
         publisher, kind = self.outputs.get(reading.topic, (None, ""))
-        if publisher is None or reading.robot not in self.present:
+        if publisher is None or reading.robot not in self.present - self.without_plugins:
             return
         if kind == "contacts":
             message = Contacts()

@@ -156,3 +156,20 @@ def test_the_report_says_whose_numbers_it_holds() -> None:
             "count": 7, "wall_seconds": 0.5, "given_up": len(report.silent),
         }  # fmt: skip
         json.dumps(found, allow_nan=False)
+
+
+def test_restarts_that_the_launcher_counted_are_not_taken_back_by_what_nodes_say() -> None:
+    totals = RunTotals([])
+    totals.update_node(NodeStatus(name="/radio", host="h", process_id=1))
+    totals.update_restarts({"/radio": 2, "/gz_sim": 1})
+    totals.update_node(NodeStatus(name="/radio", host="h", process_id=2, restarts=1))
+    assert totals.restarts() == {"/gz_sim": 1, "/radio": 2}
+    totals.update_restarts({"/radio": 1})
+    assert totals.as_dict(1.0, {})["restarts"] == {"/gz_sim": 1, "/radio": 2}
+
+
+def test_what_the_simulator_lacks_stands_in_the_report() -> None:
+    totals = RunTotals([])
+    assert totals.host.lacks == []
+    totals.update_host(HostReport(lacks=["cart does not act"]))
+    assert totals.as_dict(1.0, {})["host"]["lacks"] == ["cart does not act"]

@@ -88,6 +88,22 @@ def test_gymnasium_finds_nothing_wrong(gazebo) -> None:
     environment.close()
 
 
+def test_a_robot_that_was_put_back_by_itself_acts_after_a_reset_too(gazebo) -> None:
+    """It falls unpowered and is created anew; Gazebo gives it back without its plug-ins when the world begins anew."""
+    environment = make("hopper")
+    environment.reset(seed=1)
+    for _ in range(60):
+        environment._lockstep.step(20)
+    episodes = environment._shared.newest
+    assert episodes >= environment._last.episode + 1, "it was put back"
+    for _ in range(2):
+        observation, _ = environment.reset(seed=1)
+        assert observation[0] == pytest.approx(1.25, abs=0.08)
+        for _ in range(5):
+            environment.step(np.zeros(3, np.float32))
+    environment.close()
+
+
 def test_what_is_asked_amiss_is_told(gazebo) -> None:
     environment = make("hopper")
     environment.reset(seed=1)

@@ -300,8 +300,10 @@ class GzSimulatorNode(LeanNode):
     def _on_step(self, request: Any, response: Any) -> Any:
         response.message = self._refusal(request)
         if not response.message:
+            rounds = self.gazebo.begun_anew
             response.success = self.gazebo.advance(request.steps, ANSWER)
-            response.message = "" if response.success else words.SILENT
+            if not response.success:
+                response.message = words.SILENT if self.gazebo.begun_anew == rounds else words.ANEW
         response.time = to_stamp(max(0, self.gazebo.now))
         return response
 

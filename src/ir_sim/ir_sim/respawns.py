@@ -23,6 +23,7 @@ class _Respawn:
     asked_at: int  #: ns of simulated time of it
     last: int  #: ns of simulated time of its newest reading, or of the request to remove it
     created: int = -1  #: ns of simulated time at which it was put in; -1: it is being taken out
+    begun: bool = False  #: a request was made
     tries: int = 0
     done: list[Callable[[], None]] = field(default_factory=list)
 
@@ -45,6 +46,7 @@ class Respawns:
         self._silence, self._remove, self._create, self._tell = dict(silence), remove, create, tell
         self._clock = clock
         self._open: dict[str, _Respawn] = {}
+        self._replaced: set[str] = set()  # put in since Gazebo's start
 
     @property
     def open(self) -> frozenset[str]:
@@ -59,10 +61,7 @@ class Respawns:
             now: ns of simulated time.
             done: called when it was asked to be put in, so that whoever commands it is ready when it is there.
         """
-        one = self._open.get(name)
-        if one is None:
-            one = self._open[name] = _Respawn(self._clock(), now, now)
-            self._remove(name)
+        one = self._open.setdefault(name, _Respawn(self._clock(), now, now))
         if one.created < 0:
             one.done.append(done)
         else:
@@ -79,10 +78,18 @@ class Respawns:
             del self._open[name]
 
     def progress(self, now: int) -> None:
-        """Goes on with all at `now`, ns of simulated time."""
+        """Goes on with all at `now`, ns of simulated time.
+
+        The first request waits until time goes on: a world that stands may be about to begin anew.
+        """
         for name, one in self._open.items():
-            if one.created < 0 and now - one.last > self._silence[name]:
+            if not one.begun:
+                if now > one.asked_at:
+                    one.begun = True
+                    self._request(one, now, self._remove, name)
+            elif one.created < 0 and now - one.last > self._silence[name]:
                 one.created = now
+                self._replaced.add(name)
                 self._request(one, now, self._create, name)
                 self._tell_ready(one)
             elif self._clock() - one.asked > AGAIN and now - one.asked_at > self._silence[name]:
@@ -103,10 +110,13 @@ class Respawns:
     def begin_anew(self) -> None:
         """The world began anew at time zero, and all robots with it.
 
-        A request to remove one may have been accepted before and carried out since, so one that was on its way back
-        is put in where it does not speak.
+        Gazebo then has the robots of its first start, but those that were put in meanwhile come back without their
+        plug-ins, and a request to remove one may have been accepted before and be carried out now. Such robots are put
+        in once more.
         """
+        down = {name for name, one in self._open.items() if one.begun} | self._replaced
         for one in self._open.values():
-            one.created = one.asked_at = 0
-            one.asked = self._clock()
             self._tell_ready(one)
+        self._open = {name: _Respawn(self._clock(), 0, 0, begun=True) for name in down}
+        for name in down:
+            self._remove(name)

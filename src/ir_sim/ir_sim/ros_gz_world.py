@@ -14,9 +14,11 @@ from typing import Any
 
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.node import Node
+from rclpy.task import Future
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 from ir_common.config import ConfigError
+from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import STREAM, drain
 from ir_common.ros_poll import Unexecuted, drain_until
 from ir_common.ros_time import to_nanoseconds
@@ -24,8 +26,11 @@ from ir_sim.bridge import GZ_SERVICES
 from ir_sim.gazebo_words import INSTALL, MISSING_INTERFACES
 from ir_sim.sdf.poses import Pose
 
-LOST = 1.0
-"""s of wall time for which the clock stands still before a request to run counts as lost."""
+LOST = 3.0
+"""s of wall time without consequence after which a request counts as lost, on a busy host, too: one that is only late
+would be carried out twice."""
+_LOOK = 0.25
+"""s of wall time between looks whether the process is told to end."""
 
 
 class GazeboWorld:
@@ -49,6 +54,7 @@ class GazeboWorld:
     def __init__(self, node: Node, name: str, step: int) -> None:
         self.now, self.iterations, self.begun_anew, self.asked_again = -1, 0, 0, 0
         self._node, self._step, self._types = node, step, _types()
+        self._asked, self._asked_at = Future(), 0.0
         self._clock = node.create_subscription(
             ClockMessage, "/clock", self._on_clock, STREAM, callback_group=Unexecuted()
         )
@@ -83,7 +89,18 @@ class GazeboWorld:
         request = self._types.ControlWorld.Request()
         request.world_control.pause, request.world_control.multi_step = pause, steps
         request.world_control.reset.all = reset
-        self._clients["ControlWorld"].call_async(request)
+        self._asked = self._clients["ControlWorld"].call_async(request)
+        self._asked_at = time.monotonic()
+
+    def _lost(self) -> bool:
+        """Whether it is so long ago that the last request was accepted that something should have followed.
+
+        One that was not even accepted is on its way through a busy bridge; twice as long, then.
+        """
+        executor = self._node.executor
+        if isinstance(executor, LeanExecutor) and not self._asked.done():
+            executor.serve_now(self._clients["ControlWorld"])
+        return time.monotonic() - self._asked_at > (LOST if self._asked.done() else 2.0 * LOST)
 
     def advance(self, count: int, timeout: float) -> bool:
         """Runs a standing world `count` steps, and waits until its clock is there; asks again for what does not come.
@@ -91,19 +108,29 @@ class GazeboWorld:
         Returns:
             Whether it came there within `timeout` s of wall time, and did not begin anew meanwhile.
         """
-        began, target, rounds = time.monotonic(), self.now + count * self._step, self.begun_anew
-        seen, at = -1, began
+        end, target = time.monotonic() + timeout, self.now + count * self._step
+        rounds, repeated, seen = self.begun_anew, self.asked_again, self.now
+        self.control(True, count)
         while self.now < target:
-            if self.begun_anew != rounds or time.monotonic() - began > timeout or not self._node.context.ok():
+            if self.begun_anew != rounds or time.monotonic() > end or not self._node.context.ok():
                 return False
-            if self.now == seen and time.monotonic() - at < LOST:
-                self.until(lambda s=seen: self.now != s, LOST / 4)  # type: ignore[misc]
-                continue
-            if self.now == seen or seen < 0:  # it stands: nothing was asked yet, or the request was lost
-                self.asked_again += seen >= 0
+            self.until(lambda s=seen: self.now != s, _LOOK)  # type: ignore[misc]
+            if self.now == seen and self._lost():
+                self.asked_again += 1
                 self.control(True, (target - self.now) // self._step)
-            seen, at = self.now, time.monotonic()
+            seen = self.now
+        if self.asked_again != repeated:  # the lost request may have been a late one: Gazebo runs on, then
+            self._settle()
         return self.begun_anew == rounds
+
+    def _settle(self) -> None:
+        """Waits until the clock says the same time twice, for a moment at most."""
+        end = time.monotonic() + LOST
+        while time.monotonic() < end and self._node.context.ok():
+            at, iterations = self.now, self.iterations
+            self.until(lambda i=iterations: self.iterations > i + 1, _LOOK)  # type: ignore[misc]
+            if self.now == at:
+                return
 
     def stand(self, timeout: float) -> bool:
         """Has the world stand still, and waits until it does; whether it does within `timeout` s of wall time."""
@@ -111,9 +138,9 @@ class GazeboWorld:
         while time.monotonic() < deadline and self._node.context.ok():
             self.control(True)
             at, iterations = self.now, self.iterations
-            self.until(lambda at=at, i=iterations: self.now == at and self.iterations > i + 1, LOST / 4)  # type: ignore[misc]
+            self.until(lambda at=at, i=iterations: self.now == at and self.iterations > i + 1, _LOOK)  # type: ignore[misc]
             at, iterations = self.now, self.iterations
-            if self.until(lambda i=iterations: self.iterations > i + 1, LOST / 4) and self.now == at:  # type: ignore[misc]
+            if self.until(lambda i=iterations: self.iterations > i + 1, _LOOK) and self.now == at:  # type: ignore[misc]
                 return True
         return False
 
@@ -124,12 +151,14 @@ class GazeboWorld:
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self._node.context.ok():
-            rounds, iterations = self.begun_anew, self.iterations
+            rounds, before = self.begun_anew, self.now
             self.control(True, reset=True)
-            if self.now <= 0:  # its clock cannot go back: some iterations have to do
-                self.until(lambda i=iterations: self.iterations > i + 5, LOST)  # type: ignore[misc]
-                return True
-            if self.until(lambda r=rounds: self.begun_anew > r, LOST):  # type: ignore[misc]
+            while self.begun_anew == rounds and not self._lost() and self._node.context.ok():
+                self.until(lambda r=rounds: self.begun_anew > r, _LOOK if before > 0 else 0.02)  # type: ignore[misc]
+                if before <= 0 and self._asked.done():  # its clock cannot go back: some iterations have to do
+                    iterations = self.iterations
+                    return self.until(lambda i=iterations: self.iterations > i + 10, LOST)  # type: ignore[misc]
+            if self.begun_anew > rounds:
                 return True
             self.asked_again += 1
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +19,8 @@ class World:
 
     def __init__(self, loss: float = 0.0, seed: int = 0, delay: int = 0) -> None:
         self.iterations = 0
-        self.present, self.whole = True, False  # it lies, and its joints are bent
+        self.present, self.whole = True, False  # it lies, and its joints are bent; or it has no plug-ins
+        self.replaced = False
         self.accepted: list[tuple[int, str]] = []
         self.requests: list[str] = []
         self.told: list[tuple[str, int]] = []
@@ -48,19 +48,23 @@ class World:
             if what == "remove":
                 leaving = True
             elif not self.present:  # else it is there, and stays as it is
-                self.present, self.whole = True, True
+                self.present = self.whole = self.replaced = True
         if leaving:
             self.present = self.whole = False
         if self.present and self.iterations % 25 == 0:
             self.respawns.saw("hopper", self.now)
         self.respawns.progress(self.now)
 
+    def begin_anew(self) -> None:
+        self.iterations, self.present, self.whole = 0, True, not self.replaced
+        self.respawns.begin_anew()
+
     def back(self, seconds: float) -> bool:
         """Whether it is, within so many simulated seconds."""
         end = self.iterations + round(seconds / 0.002)
-        while self.respawns.open and self.iterations < end:
+        while (self.respawns.open or not self.whole) and self.iterations < end:
             self.iterate()
-        return not self.respawns.open
+        return not self.respawns.open and self.whole
 
 
 def test_a_robot_on_a_rail_is_put_back_a_hundred_times() -> None:
@@ -95,7 +99,8 @@ def test_a_robot_that_speaks_is_still_there_and_not_created() -> None:
 def test_readings_on_their_way_since_before_say_nothing_of_the_new_life() -> None:
     world = World()
     world.respawns.ask("hopper", 0, lambda: None)
-    world.respawns.progress(SILENCE + STEP)
+    for now in (STEP, SILENCE + STEP):
+        world.respawns.progress(now)
     world.respawns.saw("hopper", 3 * STEP)
     assert world.respawns.open == {"hopper"} and world.requests == ["remove", "create"]
     world.respawns.saw("hopper", SILENCE + 2 * STEP)
@@ -105,22 +110,35 @@ def test_readings_on_their_way_since_before_say_nothing_of_the_new_life() -> Non
 def test_one_that_is_being_created_needs_no_second_way_back() -> None:
     world, ready = World(), []
     world.respawns.ask("hopper", 0, lambda: None)
-    world.respawns.progress(SILENCE + STEP)
+    for now in (STEP, SILENCE + STEP):
+        world.respawns.progress(now)
     world.respawns.ask("hopper", SILENCE + STEP, lambda: ready.append(True))
     assert ready and world.requests == ["remove", "create"]
 
 
-@pytest.mark.parametrize("removed", [False, True], ids=["in time", "after the world began anew"])
-def test_a_robot_is_there_after_a_reset_of_the_world(removed: bool) -> None:
-    """Also where the request to remove it, accepted before, was carried out in the new world."""
-    world, ready = World(loss=1.0), []
-    world.iterations = 700
+def test_a_robot_is_whole_after_a_reset_of_the_world() -> None:
+    """Whether it was put in before, and so comes back without its plug-ins, or not."""
+    world, ready = World(), []
     world.respawns.ask("hopper", world.now, lambda: ready.append(True))
-    world.iterations, world.present, world.whole, world._loss = 0, not removed, not removed, 0.0
-    world.respawns.begin_anew()
-    assert ready == [True]
-    assert world.back(3.0) and world.present and world.whole
-    assert world.requests == ["remove", *(["create"] if removed else [])]
+    world.begin_anew()  # before time went on: nothing was asked of the world
+    assert ready == [True] and not world.requests and world.back(1.0)
+    for _ in range(3):
+        world.whole = False
+        world.respawns.ask("hopper", world.now, lambda: None)
+        assert world.back(1.0)
+        world.begin_anew()
+        assert not world.whole and world.back(1.0)
+
+
+def test_a_removal_that_is_carried_out_after_a_reset_of_the_world_is_made_good() -> None:
+    world = World(delay=30, seed=2)
+    world.respawns.ask("hopper", 0, lambda: None)
+    world.iterate()
+    world.iterate()
+    assert world.requests == ["remove"] and world.accepted
+    world.accepted = [(20, what) for _, what in world.accepted]
+    world.begin_anew()
+    assert world.back(5.0)
 
 
 def test_while_time_stands_still_nothing_is_asked_again() -> None:
@@ -130,4 +148,8 @@ def test_while_time_stands_still_nothing_is_asked_again() -> None:
     respawns.ask("hopper", 5 * STEP, lambda: None)
     for clock[0] in range(100):
         respawns.progress(5 * STEP)
+    assert not requests
+    respawns.progress(6 * STEP)
+    for clock[0] in range(100, 200):
+        respawns.progress(6 * STEP)
     assert requests == ["hopper"]
