@@ -152,10 +152,10 @@ class _RobotTopics:
 
     def _carry_out(self, output: OnBoardOutput) -> None:
         stamp = to_stamp(self.onboard.now)
+        if output.command is not None:  # before the state: whoever answers that has the last word
+            self._command.publish(action_to_command(self.task, output.command, stamp))
         for step in output.steps:
             self._state.publish(step_to_state(self.task, step, self._name, stamp))
-        if output.command is not None:
-            self._command.publish(action_to_command(self.task, output.command, stamp))
         if output.stop:
             text = f"no command for {self._name}: it acts on its own"
             self._node.get_logger().warning(text, throttle_duration_sec=5.0)
