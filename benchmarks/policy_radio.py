@@ -89,12 +89,14 @@ def run(options: Options) -> Result:
 
 
 def policies() -> list[tuple[str, str, Path]]:
-    """Robot, kind and file of every policy."""
-    tasks = {robot: TASKS[robot].name for robot in ROBOTS}
-    found = [(robot, "shipped", TRAINED / f"{task}.npz") for robot, task in tasks.items()]
-    return found + [
-        (r, "baseline", BASELINES / f"{t}.npz") for r, t in tasks.items() if (BASELINES / f"{t}.npz").exists()
-    ]
+    """Robot, kind and file of every policy; one that is shipped as it was is measured once."""
+    found = []
+    for robot in ROBOTS:
+        shipped, baseline = (folder / f"{TASKS[robot].name}.npz" for folder in (TRAINED, BASELINES))
+        same = baseline.exists() and digest(baseline) == digest(shipped)
+        found.append((robot, "shipped", baseline if same else shipped))
+        found += [(robot, "baseline", baseline)] if baseline.exists() else []
+    return found
 
 
 def minutes(robot: str, file: Path, condition: str, options: Options) -> list[dict[str, Any]]:

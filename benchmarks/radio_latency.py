@@ -4,6 +4,7 @@
 128 bytes every 10.4 ms, each way, all blocks of the carrier, 10 m from the base station. For `nr-campus` the distance
 (Kolmogorov-Smirnov) to the uplink delays that were measured over OpenAirInterface in band n78. Its three fitted numbers
 were fitted on the first half of the packets (flag --fit searches them again); goals are held against the second half.
+A table has 1 to 100 stations of 1 Mb/s each on WiFi, without contention (`wifi`) and with it (`wifi6`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ir_radio.model.profiles import load_profile
 from ir_radio.model.slice_specs import Direction, SliceSpec
 
 Floats = NDArray[np.float64]
-PROFILES = ("nr", "lte", "wifi", "nr-campus", "nr-urllc", "lte-campus")
+PROFILES = ("nr", "lte", "wifi", "nr-campus", "nr-urllc", "lte-campus", "wifi6")
 WAYS: tuple[Direction, Direction] = ("uplink", "downlink")
 PERIOD, SIZE, DISTANCE = 10.4e-3, 128, 10.0
 PERCENTILES = (50, 90, 99, 99.9)
@@ -56,6 +57,22 @@ def delays(carrier: Carrier, way: Direction, count: int, seed: int) -> Floats:
     flow = cell.flow(FlowKey("a", "robot", "x", way))
     offered = (np.arange(count) * PERIOD * 1e9).astype(np.int64)
     times, fates = cell.run([flow] * count, [SIZE] * count, offered, int(offered[-1]) + 10**9)
+    return (times - offered)[fates == 0] / 1e6
+
+
+def crowd(profile: str, stations: int, seconds: float, seed: int) -> Floats:
+    """Delays of messages of so many stations, ms: each sends 1500 B at random times, 1 Mb/s in the mean."""
+    carrier, rng = load_profile(profile), np.random.default_rng(seed)
+    cell, flows = Cell(carrier, seed=seed), []
+    cell.set_slice(SliceSpec(name="a", type="embb", rate=1e6, max_latency=10.0, reliability=0.9))
+    cell.set_allocation({"a": float(carrier.resource_blocks)})
+    for k in range(stations):
+        cell.set_pose(f"r{k}", (DISTANCE, 0.1 * k, 0.0))
+        flows.append(cell.flow(FlowKey("a", f"r{k}", "x", "uplink")))
+    count = rng.poisson(1e6 / 12_000 * seconds * stations)
+    offered = np.sort(rng.integers(0, int(seconds * 1e9), count))
+    chosen = np.array(flows)[rng.integers(stations, size=count)]
+    times, fates = cell.run(chosen, [1500] * count, offered, int((seconds + 1) * 1e9))
     return (times - offered)[fates == 0] / 1e6
 
 
@@ -147,6 +164,11 @@ def run(options: Options) -> Result:
     if theirs is None:
         print(f"radio-latency: {FILE.name} is not in {DATA}: no comparison with what was measured")
     tables["percentiles, ms"] = table
+    tables["stations of 1 Mb/s each: p50 and p99, ms"] = {
+        f"{profile}, {stations}": np.round(np.percentile(crowd(profile, stations, 5.0, 1), (50, 99)), 2).tolist()
+        for profile in ("wifi", "wifi6")
+        for stations in (1, 10, 50, 100)
+    }
     found = "not here, nothing compared" if theirs is None else f"{len(theirs)} packets"
     tables["measured delays"] = f"{FILE.name}: {found}"
     down = table["nr-campus downlink"]["p50"]

@@ -34,9 +34,9 @@ def processes(stack: LiveStack) -> Iterator[tuple[str, psutil.Process]]:
             words = process.cmdline()
         except psutil.Error:
             continue
-        name = next((word.removeprefix("__node:=") for word in words if word.startswith("__node:=")), None)
-        if name is not None:
-            yield name, process
+        named = dict(word.split(":=", 1) for word in words if word.startswith(("__node:=", "__ns:=")))
+        if "__node" in named:
+            yield f"{named.get('__ns', '').rstrip('/')}/{named['__node']}", process
 
 
 def soak(options: Options, minutes: float, folder: Path) -> tuple[dict[str, list[float]], list[float], dict[str, int]]:
@@ -68,7 +68,7 @@ def killed(options: Options, count: int, folder: Path) -> tuple[int, bool, list[
             time.sleep(0.5)
         expected = {name for name, _ in processes(stack)}
         while done < count and stack.process.poll() is None:
-            candidates = [(n, p) for n, p in processes(stack) if n not in ("monitor", "simulator")]
+            candidates = [(n, p) for n, p in processes(stack) if n not in ("/monitor", "/simulator")]
             if candidates:
                 name, process = chance.choice(sorted(candidates, key=lambda one: one[0]))
                 process.kill()

@@ -15,12 +15,14 @@ import pytest
 from ament_index_python.packages import get_package_share_directory
 from nav_msgs.msg import Odometry
 from stack import Stack
+from tf2_msgs.msg import TFMessage
 
 from ir_common.config import load_yaml
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM
 from ir_common.testing import RosHarness
 from ir_interfaces.msg import Allocation, CellReport, NodeStatus, Verdict
 from ir_radio.model.slice_specs import SlicesFile
+from ir_sim.robot_state_node import TF_QOS
 
 ROBOTS = ("cart", "spider", "hopper")
 
@@ -46,6 +48,8 @@ class Observer:
         node.create_subscription(Allocation, "/slicing/allocation", self.allocations.append, LATCHED)
         node.create_subscription(CellReport, "/radio/report", self.reports.append, RELIABLE)
         node.create_subscription(NodeStatus, NODE_STATUS_TOPIC, self._status, ANNOUNCEMENTS)
+        self.edge_frames: set[str] = set()
+        node.create_subscription(TFMessage, "/edge/tf", self._frames, TF_QOS)
         self.flows = flows()
         for (robot, topic, _), kind in self.flows.items():
             for side in (f"/{robot}/{topic}", f"/edge/{robot}/{topic}"):
@@ -55,6 +59,9 @@ class Observer:
         position = message.pose.pose.position
         x, y = self.first.setdefault(robot, (position.x, position.y))
         self.moved[robot] = max(self.moved[robot], ((position.x - x) ** 2 + (position.y - y) ** 2) ** 0.5)
+
+    def _frames(self, message: TFMessage) -> None:
+        self.edge_frames.update(transform.child_frame_id for transform in message.transforms)
 
     def _status(self, status: NodeStatus) -> None:
         self.processes.setdefault(status.name, set()).add(status.process_id)
@@ -111,6 +118,13 @@ def test_each_kind_of_message_crosses_the_radio(run: tuple[Stack, Observer, Path
 
     assert len(expected) > 10 and {direction for _, _, direction in always} == {"uplink", "downlink"}
     observer.harness.until(lambda: not missing(), 30, f"messages on {sorted(missing())}")
+
+
+def test_the_edge_has_the_frames_of_every_robot(run: tuple[Stack, Observer, Path]) -> None:
+    """From the odometry and joints that crossed the radio."""
+    _, observer, _ = run
+    wanted = {f"{robot}/base_link" for robot in ROBOTS} | {"cart/left_wheel"}
+    observer.harness.until(lambda: wanted <= observer.edge_frames, 30, f"{wanted} among {observer.edge_frames}")
 
 
 def has_source(robot: str, topic: str) -> bool:

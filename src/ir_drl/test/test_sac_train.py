@@ -71,7 +71,8 @@ def test_trains_resumes_and_plots(tmp_path: Path, config: str, capsys: pytest.Ca
         (["Pendulum-v1", "--resume"], r"checkpoint.pt: checkpoint cannot be read"),
         (["Pendulum-v1", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["Pendulum-v1", "--set", "g=["], "--set g=[: [ is no value in YAML"),
-        (["ir/CartNavigation-v0", "--set", "latency=9"], "latency must be"),
+        (["ir/CartNavigation-v0", "--set", "latency=-1"], "latency must be at least 0"),
+        (["ir/CartNavigation-v0", "--set", "latency=.inf"], "latency must be at least 0 and finite"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_78(

@@ -65,7 +65,7 @@ contentions = st.fixed_dictionaries(
         "aggregated": st.sampled_from([1, 3, 64]),
         "txop": st.sampled_from([2e-4, 2.528e-3]),
         "packet_error": st.sampled_from([0.0, 0.3, 0.9]),
-        "burst": st.sampled_from([0.0, 2e-3, 0.1]),
+        "burst": st.sampled_from([1e-4, 2e-3, 0.1]),
     }
 )
 computings = st.none() | st.builds(dict, rate=st.floats(1e5, 1e8), shared=st.integers(1, 999))
@@ -75,6 +75,8 @@ carriers = st.fixed_dictionaries(
         "fading": st.sampled_from(["none", "rayleigh"]),
         "scheduling_latency": st.sampled_from([0.0, 0.3e-3]),
         "neighbours": st.sampled_from([(), ((50.0, 0.0, 3.0),)]),
+        "uplink": st.sampled_from([None, None, {"max_power": -12.0, "noise_rise": 3.0}]),
+        "interference": st.sampled_from([0.0, 0.5]),
         "ratios": st.dictionaries(
             st.sampled_from(NAMES),
             st.fixed_dictionaries(

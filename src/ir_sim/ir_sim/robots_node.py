@@ -152,7 +152,7 @@ class _RobotTopics:
 
     def _carry_out(self, output: OnBoardOutput) -> None:
         stamp = to_stamp(self.onboard.now)
-        if output.command is not None:  # before the state: whoever answers that has the last word
+        if output.command is not None:  # before the state: an answer to that is to come later, and to be in force
             self._command.publish(action_to_command(self.task, output.command, stamp))
         for step in output.steps:
             self._state.publish(step_to_state(self.task, step, self._name, stamp))

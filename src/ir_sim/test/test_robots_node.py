@@ -63,7 +63,15 @@ def step_until(ros, node, condition, limit=400, count=4):
     pytest.fail("not seen within the steps given")
 
 
-def test_unpowered_hopper_falls_is_put_back_and_goes_on(ros, start):
+class Leap:
+    """A behaviour by which the hopper falls."""
+
+    def act(self, observation):
+        return np.full(3, -1.0)
+
+
+def test_hopper_falls_is_put_back_and_goes_on(ros, start, monkeypatch):
+    monkeypatch.setattr("ir_sim.onboard.behaviour_of", lambda task: Leap())
     simulator, _ = start(["hopper"])
     node = ros.node()
     states = listen(ros, node, "hopper")

@@ -58,8 +58,8 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         render_mode: str | None = None,
     ) -> None:  # fmt: skip
         for name, value, least in (("goals", goals, 1), ("latency", latency, 0), ("memory", memory, 0)):
-            if not value >= least:
-                raise ConfigError(f"{name} must be at least {least}, got {value}")
+            if not least <= value < np.inf:
+                raise ConfigError(f"{name} must be at least {least} and finite, got {value}")
         self.goals, self.render_mode = goals, checked_render_mode(render_mode)
         self._onlooker: Onlooker | None = None
         self.world = compose(world or default_world(), [model])

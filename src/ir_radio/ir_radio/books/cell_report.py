@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ir_radio.books.histogram import Delay
@@ -87,7 +88,8 @@ class LinkRow:
 
     Attributes:
         station: base station that serves it: 0, or the number of the carrier's neighbour.
-        handovers: changes of it. bad_poses: poses that were refused.
+        handovers: changes of it. bad_poses: poses that were refused. failures: of the radio link.
+        uplink_snr: dB; that of downlink where terminals have no power of their own.
     """
 
     robot: str
@@ -97,6 +99,8 @@ class LinkRow:
     station: int = 0
     handovers: int = 0
     bad_poses: int = 0
+    failures: int = 0
+    uplink_snr: float = math.nan
 
 
 @dataclass(frozen=True)

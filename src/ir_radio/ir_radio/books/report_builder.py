@@ -52,18 +52,25 @@ class ReportBuilder:
             self._allocated[name] = self._allocated.get(name, 0.0) + blocks * (time - self._counted)
         self._counted = time
 
-    def report(self, time: int, links: dict[str, int], places: dict[str, Place]) -> cell_report.Report:
-        """The report at `time`, ns; a new period begins."""
+    def report(
+        self, time: int, links: dict[str, int], places: dict[str, Place], uplinks: dict[str, int] | None = None
+    ) -> cell_report.Report:
+        """The report at `time`, ns; a new period begins.
+
+        The rate of a robot with a row of its own for uplink is that of its slower direction: guarantees rest on that.
+        """
         self.count_allocated(time)
-        period = (time - self._reported) / _NS
+        period, uplinks = (time - self._reported) / _NS, uplinks or {}
         rates = self._mean_rates()
+        for robot, row in uplinks.items():
+            rates[links[robot]] = min(rates[links[robot]], rates[row])
         sums = {name: self._sums(name) for name in self._rows}
         report = cell_report.Report(
             time,
             period,
             tuple(self._slice(name, sums[name], period, links, rates) for name in self._rows),
             tuple(self._counters.each()),
-            self._link_rows(links, places, rates),
+            self._link_rows(links, places, rates, uplinks),
             self._carrier.air.scheduler,
         )
         self.begin(time, sums)
@@ -102,7 +109,7 @@ class ReportBuilder:
         )
 
     def _link_rows(
-        self, links: dict[str, int], places: dict[str, Place], rates: list[float]
+        self, links: dict[str, int], places: dict[str, Place], rates: list[float], uplinks: dict[str, int]
     ) -> tuple[cell_report.LinkRow, ...]:
         with np.errstate(divide="ignore"):  # rows that no link has
             snr = (10.0 * np.log10(self._links.rows["snr"])).tolist()
@@ -110,8 +117,8 @@ class ReportBuilder:
         rows = []
         for robot, row in links.items():
             place = places[robot]
-            given = place.distance, snr[row], rates[row], stations[row]
-            rows.append(cell_report.LinkRow(robot, *given, place.handovers, place.bad_poses))
+            given = place.distance, snr[row], rates[row], stations[row], place.handovers, place.bad_poses
+            rows.append(cell_report.LinkRow(robot, *given, place.failures, snr[uplinks.get(robot, row)]))
         return tuple(rows)
 
     def _mean_rates(self) -> list[float]:

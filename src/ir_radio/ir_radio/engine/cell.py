@@ -90,6 +90,7 @@ class Cell:
         self._queues_of: dict[str, dict[int, str]] = {}  # robot: row of a queue: its slice
         self._keys: dict[int, FlowKey] = {}
         self.links: dict[str, int] = {}
+        self._uplinks: dict[str, int] = {}  # rows of their own, where terminals have a power of their own
         self._mobility = Mobility(carrier, seed)
         self._places: dict[str, Place] = {}
         self._reports = ReportBuilder(carrier, self._counters, self._slices, self._links, self._slice_rows, self._types)
@@ -218,10 +219,16 @@ class Cell:
     def add_link(self, robot: str) -> int:
         """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
         if robot not in self.links:
-            row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (-1, 0, 0, math.nan, math.nan, math.nan)
+            for rows in (self.links, self._uplinks) if self.carrier.uplink else (self.links,):
+                row = rows[robot] = self._links.add()
+                self._links.rows[row] = (-1, 0, 0, math.nan, math.nan, math.nan)
             self._places[robot] = Place()
         return self.links[robot]
+
+    def _link_rows(self, robot: str) -> list[int]:
+        """The row of a robot's link; where uplink differs, of downlink and uplink."""
+        row = self.add_link(robot)
+        return [row, self._uplinks[robot]] if self.carrier.uplink else [row]
 
     def set_pose(self, robot: str, position: ArrayLike) -> None:
         """Sets where a robot is: the rate of its link holds from now on.
@@ -233,8 +240,8 @@ class Cell:
         Raises:
             ValueError: the position is not three finite numbers, or beyond `carrier.FARTHEST`.
         """
-        row = self.add_link(robot)
-        place, record = self._places[robot], self._links.rows[row]
+        rows = self._link_rows(robot)
+        place, record = self._places[robot], self._links.rows[rows[0]]
         position = np.asarray(position, np.float64)
         if position.shape != (3,) or not (np.abs(position) <= FARTHEST).all():
             place.bad_poses += 1
@@ -242,19 +249,21 @@ class Cell:
                 f"pose of {robot}: {position.tolist()} is not three finite numbers of at most {FARTHEST:g} m; "
                 "the last one holds"
             )
-        snr = self._mobility.move(place, position, self.now)
+        ratios = self._mobility.move(place, position, self.now)
         if place.station != record["station"] or place.barred > max(self.now, record["barred"]):
-            record["barred"] = place.barred
-            self._hand_over(robot, place.station)
-        linear = 10.0 ** (snr / 10.0)
-        if not self._cell["coherence"][0] or math.isnan(record["rate"]):
-            record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
-        record["barred"] = place.barred if place.barred > self.now else 0
-        record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
+            self._hand_over(robot, place)
+        for row, snr in zip(rows, ratios, strict=False):
+            record, linear = self._links.rows[row], 10.0 ** (snr / 10.0)
+            if not self._cell["coherence"][0] or math.isnan(record["rate"]):
+                record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
+            record["barred"] = place.barred if place.barred > self.now else 0
+            record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
 
-    def _hand_over(self, robot: str, station: int) -> None:
-        """The queues of a robot go on at another station, with what they hold."""
-        self._links.rows[self.links[robot]]["station"] = station
+    def _hand_over(self, robot: str, place: Place) -> None:
+        """The queues of a robot go on at the station of its place, with what they hold."""
+        station = place.station
+        for row in self._link_rows(robot):
+            self._links.rows[row]["station"], self._links.rows[row]["barred"] = station, place.barred
         for queue, name in self._queues_of.get(robot, {}).items():
             self._loops.move(self._tables(), queue, self._slice_rows[name][station])
 
@@ -275,10 +284,12 @@ class Cell:
             raise ValueError(f"link of {robot}: a rate of {rate} bit/s; give a finite number from 0 up; the last holds")
         best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
         rate = min(rate / self.carrier.least_share, best)  # on the air
-        row, linear = self.add_link(robot), 10.0 ** (snr / 10.0)
-        record = self._links.rows[row]  # not before the row is there
+        linear = 10.0 ** (snr / 10.0)
+        for row in self._link_rows(robot):
+            record = self._links.rows[row]
+            record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, rate
+            record["barred"] = 0
         self._places[robot].distance = math.nan
-        record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, rate
 
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, for `offer`.
@@ -310,7 +321,7 @@ class Cell:
             row = self._queue_rows[queue_key] = self._queues.add()
             self._queues_of.setdefault(key.robot, {})[row] = key.slice
             record = self._queues.rows[row]
-            record["link"] = link = self.add_link(key.robot)
+            record["link"] = link = self._link_rows(key.robot)[0 if key.direction == "downlink" else -1]
             record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
             record["downlink"] = key.direction == "downlink"
             record["head"] = record["unsent"] = record["tail"] = record["next"] = record["until"] = NONE
@@ -434,7 +445,7 @@ class Cell:
 
     def report(self) -> cell_report.Report:
         """What the cell did up to now; starts a new report period. Removed slices are in it, without blocks."""
-        return self._reports.report(self.now, self.links, self._places)
+        return self._reports.report(self.now, self.links, self._places, self._uplinks)
 
     def grid(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
         """The blocks of the mini-slot served last, of each station; not under `reserved`.

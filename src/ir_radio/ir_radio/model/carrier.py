@@ -12,6 +12,7 @@ from ir_radio.model.access_scheme import Air, Computing, Handover
 from ir_radio.model.propagation import Propagation
 from ir_radio.model.radio_access import RadioAccess
 from ir_radio.model.shares import MILLE
+from ir_radio.model.uplink_power import UplinkPower
 from ir_radio.model.wifi_contention import Contention
 
 FARTHEST = 1e9
@@ -39,8 +40,9 @@ class Carrier(Config):
     )
     subcarrier_spacing: float = Field(15e3, gt=0, le=1e12, description="Hz")
     frequency: float = Field(3.5e9, ge=1.0, le=1e15, description="carrier frequency, Hz")
-    tx_power: float = Field(
-        0.0, ge=-_MOST_DB, le=_MOST_DB, description="transmit power over all resource blocks, in both directions, dBm"
+    tx_power: float = Field(0.0, ge=-_MOST_DB, le=_MOST_DB, description="transmit power over all resource blocks, dBm")
+    uplink: UplinkPower | None = Field(
+        None, description="power control of the terminals; none: uplink has the power of downlink"
     )
     noise_density: float = Field(-174.0, ge=-_MOST_DB, le=_MOST_DB, description="thermal noise density, dBm/Hz")
     noise_figure: float = Field(9.0, ge=0, le=_MOST_DB, description="of the receivers, dB")

@@ -71,6 +71,16 @@ def ratio(carrier: Carrier, loss: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
     return received - (carrier.noise_density + carrier.noise_figure + 10.0 * np.log10(carrier.block_bandwidth))
 
 
+def uplink_snr(carrier: Carrier, snr_db: ArrayLike) -> Floats:
+    """Signal-to-noise ratio of uplink where that of downlink, without interference, is [...] dB; [...] dB."""
+    snr_db = np.asarray(snr_db, np.float64)
+    if carrier.uplink is None:
+        return snr_db
+    at_no_loss = ratio(carrier, 0.0)
+    sent = carrier.tx_power - 10.0 * np.log10(carrier.resource_blocks)
+    return snr_db + carrier.uplink.block_power(at_no_loss - snr_db) - sent - carrier.uplink.noise_rise
+
+
 def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:
     """Bit rate of one resource block, MAFL eq. (1): w log2(1 + SNR), at most that of the best modulation and coding.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.coverage import Coverage
 
@@ -55,8 +56,12 @@ class Mobility:
         times = handover.time_to_trigger, handover.interruption, handover.failure_after, handover.reestablishment
         self._patience, self._interruption, self._failure, self._reestablishment = (round(t * 1e9) for t in times)
 
-    def move(self, place: Place, position: ArrayLike, time: int) -> float:
-        """The robot is at `position` [3], m, at `time`, ns: updates its place; returns its station's SINR, dB."""
+    def move(self, place: Place, position: ArrayLike, time: int) -> tuple[float, float]:
+        """The robot is at `position` [3], m, at `time`, ns: updates its place.
+
+        Returns:
+            (SINR of downlink, of uplink) with its station, dB; equal where uplink has no power of its own.
+        """
         level, distances = self._coverage.near(np.asarray(position, np.float64))
         sinr = self._coverage.with_interference(level)
         if place.station < 0:
@@ -67,7 +72,9 @@ class Mobility:
             if self._failure:
                 self._watch(place, sinr, time)
         place.distance = float(distances[place.station])
-        return float(sinr[place.station])
+        down = float(sinr[place.station])
+        up = float(channel.uplink_snr(self._carrier, level[place.station])) if self._carrier.uplink else down
+        return down, up
 
     def _compare(self, place: Place, level: NDArray[np.float64], time: int) -> None:
         stronger = np.flatnonzero(level > level[place.station] + self._carrier.handover.hysteresis).tolist()

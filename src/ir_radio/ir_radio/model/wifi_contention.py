@@ -44,4 +44,4 @@ class Contention(Config):
     aggregated: int = Field(64, ge=1, le=1024, description="most packets of a frame (A-MPDU)")
     txop: float = Field(2.528e-3, ge=1e-4, le=0.1, description="longest frame, s")
     packet_error: float = Field(0.05, ge=0, lt=1, description="probability that a packet of a frame is not decoded")
-    burst: float = Field(10e-3, ge=0, le=10, description="air time that an idle slice may save up, s")
+    burst: float = Field(10e-3, ge=1e-4, le=10, description="air time that an idle slice may save up, s")

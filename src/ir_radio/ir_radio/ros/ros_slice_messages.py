@@ -75,7 +75,7 @@ def spec_from_message(message: SliceSpecMessage) -> SliceSpec:
         "template_name": message.template_name,
         "type": _TYPE_NAMES.get(message.type, f"type {message.type}"),
         "differentiator": message.differentiator,
-        "rate": message.rate,
+        "rate": message.rate or (None if message.uplink_rate + message.downlink_rate > 0.0 else 0.0),
         "max_latency": message.max_latency,
         "reliability": message.reliability,
         "priority": message.priority,
@@ -171,6 +171,8 @@ def _link_to_message(row: cell_report.LinkRow) -> LinkReport:
         cell=row.station,
         handovers=row.handovers,
         dropped_poses=row.bad_poses,
+        failures=row.failures,
+        uplink_snr=row.uplink_snr,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ir_common.config import ConfigError, load_yaml, validate
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.channel import block_rate, snr
+from ir_radio.model.channel import block_rate, snr, uplink_snr
 from ir_radio.model.slice_specs import SlicesFile, SliceSpec, doubled_flow
 from ir_slicing.orchestration.lifecycle import State
 
@@ -72,7 +72,8 @@ def nominal_block_rate(carrier: Carrier, distance: float) -> float:
     Raises:
         ConfigError: there is no coverage at that distance.
     """
-    rate = float(block_rate(carrier, snr(carrier, distance)))
+    down = snr(carrier, distance)
+    rate = float(block_rate(carrier, min(down, uplink_snr(carrier, down))))
     if rate <= 0.0:
         raise ConfigError(
             f"carrier: no coverage at the reference distance of {distance:g} m "

@@ -61,7 +61,8 @@ def _flow_row(row: messages.FlowReport) -> cell_report.FlowRow:
 
 def _link_row(row: messages.LinkReport) -> cell_report.LinkRow:
     return cell_report.LinkRow(
-        row.robot, row.distance, row.snr, row.rate, row.cell, row.handovers, row.dropped_poses
+        row.robot, row.distance, row.snr, row.rate, row.cell, row.handovers, row.dropped_poses, row.failures,
+        row.uplink_snr,
     )  # fmt: skip
 
 
