@@ -84,11 +84,11 @@ def test_gazebo_gets_its_world_and_the_bridge_its_topics_and_services(
 def test_fallen_robots_are_put_back_again_and_again_and_what_does_not_act_is_told(
     ros_domain: int, tmp_path: Path, gazebo: Any
 ) -> None:
-    """A hopper without a controller falls within a second; a cart without a scan stands; both from a paused start."""
-    report, said = report_of(tmp_path, gazebo, "robots:=cart,hopper", "external:=hopper", "duration:=10")
+    """A hopper whose actions are mostly noise falls within a second; a cart without a scan stands."""
+    report, said = report_of(tmp_path, gazebo, "robots:=cart,hopper", "exploration:=2", "duration:=10")
     hopper = report["robots"]["hopper"]
-    assert hopper["falls"] >= 5 and hopper["episodes"] >= hopper["falls"] >= hopper["episodes"] - 1
-    assert hopper["steps"] > 40 * hopper["falls"], "it stands up each time: it takes 0.4 s to fall"
+    assert hopper["falls"] >= 3 and hopper["episodes"] >= hopper["falls"] >= hopper["episodes"] - 1
+    assert hopper["steps"] > 20 * hopper["falls"], "it stands up each time"
     assert "all are there" in said or "all are there" in gazebo_log(tmp_path)
     assert "cannot be put back" not in said and "does not come back" not in said
     idle = "cart does not act: its task waits for /cart/scan; lidar:=raycast"

@@ -16,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 
 from ir_drl.environments import environment_id
 from ir_sim.bridge import gz_service_names
+from ir_sim.ros_task_messages import action_to_command
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import RENDERED
 
@@ -89,10 +90,12 @@ def test_gymnasium_finds_nothing_wrong(gazebo) -> None:
 
 
 def test_a_robot_that_was_put_back_by_itself_acts_after_a_reset_too(gazebo) -> None:
-    """It falls unpowered and is created anew; Gazebo gives it back without its plug-ins when the world begins anew."""
+    """It falls and is created anew; Gazebo gives it back without its plug-ins when the world begins anew."""
     environment = make("hopper")
     environment.reset(seed=1)
     for _ in range(60):
+        state = environment._last.header.stamp
+        environment._commands.publish(action_to_command(environment.task, np.array([1.0, -1.0, 1.0]), state))
         environment._lockstep.step(20)
     episodes = environment._shared.newest
     assert episodes >= environment._last.episode + 1, "it was put back"
@@ -100,7 +103,7 @@ def test_a_robot_that_was_put_back_by_itself_acts_after_a_reset_too(gazebo) -> N
         observation, _ = environment.reset(seed=1)
         assert observation[0] == pytest.approx(1.25, abs=0.08)
         for _ in range(5):
-            environment.step(np.zeros(3, np.float32))
+            environment.step(np.full(3, 0.1, np.float32))
     environment.close()
 
 
@@ -109,5 +112,5 @@ def test_what_is_asked_amiss_is_told(gazebo) -> None:
     environment.reset(seed=1)
     environment._last.step += 1  # as if a state had been lost
     with pytest.raises(RuntimeError, match="follows on step"):
-        environment.step(np.zeros(3, np.float32))
+        environment.step(np.full(3, 0.1, np.float32))
     environment.close()

@@ -23,6 +23,7 @@ from ir_common.config import ConfigError
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_interfaces.msg import Allocation, SliceList, SliceStatus, TaskState
 from ir_radio.model.slice_specs import FlowSpec
+from ir_radio.ros import ros_pump
 from ir_radio.ros.ros_pump import RosTime
 from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
 
@@ -118,20 +119,34 @@ def test_a_late_pump_does_not_make_messages_late_to_the_radio(bench):
     assert max(b.relay._pump.lags) > 8e6, "delivered when the pump was free again"
 
 
-def test_when_a_message_was_sent_in_ros_time():
+class HandClock:
+    """The wall clock of the pump's module, moved by hand, ns."""
+
+    def __init__(self) -> None:
+        self.wall = 1_700_000_000 * 10**9
+
+    def time_ns(self) -> int:
+        return self.wall
+
+    def monotonic_ns(self) -> int:
+        return self.wall - 1_600_000_000 * 10**9
+
+
+def test_when_a_message_was_sent_in_ros_time(monkeypatch):
+    clock = HandClock()
+    monkeypatch.setattr(ros_pump, "time", clock)
     system = RosTime(simulated=False)
-    stamp = time.time_ns() - 5_000_000
-    assert abs(system.at(stamp) - stamp) < 5_000_000 and system.at(stamp) < system.now() - 4_000_000
-    for impossible in (0, time.time_ns() - 10**9, time.time_ns() + 10**9):
-        assert system.now() - system.at(impossible) < 5_000_000
+    assert system.at(clock.wall - 5_000_000) == clock.wall - 5_000_000
+    for impossible in (0, clock.wall - 10**9, clock.wall + 10**9):
+        assert system.at(impossible) == system.now()
 
     simulated = RosTime(simulated=True)
-    assert simulated.at(time.time_ns() - 1_000_000) == 0, "time has not begun"
+    assert simulated.at(clock.wall - 1_000_000) == 0, "time has not begun"
     for ros in (0, 10_000_000):  # 10 ms in twice as much
         simulated.tick(10**9 + ros)
-        time.sleep(0.02)
-    before, now = simulated.at(time.time_ns() - 10_000_000), simulated.now()
-    assert 4_000_000 < now - before <= 10_000_000
+        clock.wall += 20_000_000
+    before, now = simulated.at(clock.wall - 10_000_000), simulated.now()
+    assert now - before == 5_000_000, "at half the pace"
 
 
 def test_simulated_time_between_ticks(bench):

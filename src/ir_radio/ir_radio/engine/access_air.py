@@ -22,7 +22,7 @@ from ir_radio.engine.access_timing import (
     request,
     step_at,
 )
-from ir_radio.engine.block_sharing import water_level
+from ir_radio.engine.block_sharing import BOTH, water_level
 from ir_radio.engine.queueing import complete, give_up_late
 from ir_radio.model.chance import uniform
 from ir_radio.model.radio_access import DOWNLINK, UPLINK
@@ -78,7 +78,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
     if count == 0 or blocks <= 0.0:
         return
     if t.cell[0].sharing == MAX_MIN and (total <= blocks or not slices[s].urllc):
-        level = math.inf if total <= blocks else water_level(queues, slices[s].first, blocks, count, way)
+        level = math.inf if total <= blocks else water_level(queues, slices[s].first, blocks, count, BOTH)
         q = slices[s].first
         while q != NONE:
             if queues[q].granted > 0.0:

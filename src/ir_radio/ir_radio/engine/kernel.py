@@ -46,7 +46,8 @@ def _serve(t: Tables, n: int) -> int:
                 return n
             q = slices[s].first
             while q != NONE:
-                fade(t, queues[q].link, start)
+                if cell[0].coherence > 0 or t.links[queues[q].link].barred > 0:
+                    fade(t, queues[q].link, start)
                 q = queues[q].next
     if cell[0].access:
         serve_access(t, start, slot_starts)
