@@ -75,7 +75,7 @@ def test_delays_are_those_of_the_carrier(tmp_path):
 
 
 def test_the_hopper_bears_late_commands(tmp_path):
-    """Its policy remembers what is on its way: three control steps there and back change what it does, and it stays up."""
+    """Its policy remembers what is on its way: a delay of three control steps changes what it does, and it stays up."""
     quick, late = (
         run(
             "twin:=off", "robots:=hopper", "duration:=8", f"slices:={slices_file(tmp_path, scheduling_latency=latency)}"
