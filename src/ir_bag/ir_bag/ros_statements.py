@@ -12,6 +12,7 @@ from ir_bag.contents import Topic
 from ir_bag.reader import BagReader
 from ir_bag.recomputation import JournalSegment, RecordedStatement
 from ir_common.config import ConfigError
+from ir_common.journal import GOES_ON
 from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.msg import Allocation, Books, CellReport, FlowReport, Journal, Verdict
 
@@ -30,9 +31,17 @@ def journal_segments(bag: BagReader, namespace: str = "") -> Iterator[JournalSeg
         where = f" below {namespace}" if namespace else ""
         what = f"no journals{where} (topics of type {_JOURNAL})"
         raise ConfigError(f"{bag.path}: holds {what}; record with -a, or name them")
+    begun: dict[str, tuple[int, str]] = {}  # by topic: number of the first line and text that goes on
     for message in bag.messages(topics):
         segment = deserialize_message(message.data, Journal)
-        yield JournalSegment(message.topic, segment.engine, segment.first, segment.lines)
+        first, text = begun.pop(message.topic, (segment.first, ""))
+        if first != segment.first:  # the node ended in the midst of it
+            text = ""
+        text += segment.lines.removesuffix(GOES_ON)
+        if segment.lines.endswith(GOES_ON):
+            begun[message.topic] = segment.first, text
+        else:
+            yield JournalSegment(message.topic, segment.engine, segment.first, text)
 
 
 def recorded_statements(bag: BagReader, namespace: str = "") -> Iterator[RecordedStatement]:

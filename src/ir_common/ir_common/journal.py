@@ -17,6 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import BaseModel
 
+PIECE = 16_384
+"""Characters in a message of a journal. A writer's history keeps room for the longest message that each of its places
+ever held: with a whole network in one of fifty messages that grew to a hundred megabytes within an hour."""
+GOES_ON = "\N{HORIZONTAL ELLIPSIS}"
+"""Ends a message whose text goes on in the journal's next one; lines of JSON are ASCII and never hold it."""
+
 
 class Journal:
     """Keeps the calls to an engine and gives them as lines of JSON. Adding is cheap, the text is made in `take`.
@@ -57,6 +63,12 @@ class Journal:
                 lines.append((entry[0], row))
         first, self.count = self.count, self.count + len(lines)
         return first, "\n".join(map(_ENCODER.encode, lines))
+
+
+def pieces(text: str, size: int = PIECE) -> list[str]:
+    """Cuts text of a journal into messages of ``size`` characters; all but the last end with `GOES_ON`."""
+    cut = [text[k : k + size] for k in range(0, len(text), size)]
+    return [piece + GOES_ON for piece in cut[:-1]] + cut[-1:]
 
 
 class Engine(Protocol):

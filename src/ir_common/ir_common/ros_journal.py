@@ -9,21 +9,22 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from ir_common.journal import Journal
+from ir_common.journal import Journal, pieces
 from ir_interfaces.msg import Journal as JournalMessage
 
 PERIOD = 0.2  #: s of wall time between two messages of a journal
 JOURNAL = QoSProfile(
-    depth=500, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+    depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )  # fmt: skip
-"""A recorder that comes within the first 100 s still gets all of it."""
+"""A recorder that comes within the first 100 s still gets all of it, unless more than 1,000 messages were needed."""
 
 
 class JournalPublisher:
     """Publishes the lines that are added to a journal on `~/journal` (ir_interfaces/Journal, latched).
 
     Each message holds all lines since the last one and the number of its first line, so that a reader notices a lost
-    message. One goes out every 0.2 s of wall time if there are lines, and at every `flush`.
+    message; long text takes several (`ir_common.journal.pieces`). It goes out every 0.2 s of wall time if there are
+    lines, and at every `flush`.
 
     Args:
         node: that publishes; its executor must serve its timers.
@@ -46,7 +47,8 @@ class JournalPublisher:
         first, lines = self._journal.take()
         if lines:
             message = JournalMessage(
-                node=self._node.get_fully_qualified_name(), engine=self._journal.engine, first=first, lines=lines
+                node=self._node.get_fully_qualified_name(), engine=self._journal.engine, first=first
             )
             message.stamp = self._node.get_clock().now().to_msg()
-            self._publisher.publish(message)
+            for message.lines in pieces(lines):
+                self._publisher.publish(message)

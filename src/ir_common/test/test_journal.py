@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ir_common.config import Config
-from ir_common.journal import Journal, Journaled
+from ir_common.journal import GOES_ON, Journal, Journaled, pieces
 
 
 class Engine:
@@ -79,3 +79,15 @@ def test_what_cannot_be_written_is_refused():
     journal.add("call", object())
     with pytest.raises(TypeError, match="object does not go into a journal"):
         journal.take()
+
+
+def test_long_text_goes_out_in_pieces_that_say_so():
+    journal = Journal("engine", {"network": "x" * 50, "name": "größer…"})
+    text = journal.take()[1]
+    assert text.isascii(), "so the mark is never part of it"
+    cut = pieces(text, 20)
+    assert all(len(piece) <= 21 for piece in cut) and [piece[-1] == GOES_ON for piece in cut] == [True] * (
+        len(cut) - 1
+    ) + [False]
+    assert "".join(piece.removesuffix(GOES_ON) for piece in cut) == text
+    assert pieces(text, len(text)) == [text] and pieces("", 20) == []
