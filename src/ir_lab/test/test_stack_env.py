@@ -40,7 +40,7 @@ def test_the_checker_is_content_with_the_registered_environment():
 def test_a_policy_hops_through_the_radio_and_a_seed_repeats():
     env = StackEnv("hopper", ALONE)
     rewards, ends = drive(env, 400)
-    assert ends == [] and sum(rewards) > 800
+    assert ends == [] and sum(rewards) > 1.5 * 400, "standing earns one a step"
     assert drive(env, 400) == (rewards, ends)
     report = env.report()
     assert report["slices"]["control"]["balanced"]
