@@ -131,4 +131,4 @@ def test_a_relay_that_compiles_says_so_and_ends_when_told_to(ros_domain, tmp_pat
     time.sleep(0.5)  # it is in the midst of it
     told = time.monotonic()
     relay.send_signal(number)
-    assert relay.wait(10.0) == 0 and time.monotonic() - told < 5.0, "it does not compile to the end"
+    assert relay.wait(10.0) == 0 and time.monotonic() - told < 2.0
