@@ -57,6 +57,10 @@ class Answers:
             if not self._owed[who]:
                 del self._owed[who], self._since[who]
 
+    def owes(self, who: str) -> bool:
+        """Whether someone's answer is waited for."""
+        return who in self._owed
+
     def waiting(self) -> bool:
         """Whether an answer is owed; those who have owed one for too long are silent from now on."""
         now = self._clock()

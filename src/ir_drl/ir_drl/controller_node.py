@@ -13,7 +13,7 @@ from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ir_common.config import Config, live
-from ir_common.ros_node import RELIABLE, LeanNode, run
+from ir_common.ros_node import RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_seconds
 from ir_drl.controller import ControlDecision, Controller, Input
@@ -23,7 +23,9 @@ from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command
 from ir_sim.tasks import read_tasks
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Only the newest state is worth an answer; matches reliable and best-effort publishers."""
+"""Only the newest is worth an answer; matches reliable and best-effort publishers."""
+STATES = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""An episode's last state and the next one's first may come at one instant, and each is to be answered."""
 
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda path: path or None)]
 """A path, or none; an empty text means none."""
@@ -76,7 +78,7 @@ class ControllerNode(LeanNode):
         self._timer.cancel()  # the first good state starts it: until then there is nothing to stop
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._jumps = self.get_clock().create_jump_callback(backwards, post_callback=lambda jump: self._check())
-        self.create_subscription(TaskState, f"{side}/state", self._on_state, NEWEST)
+        self._states = self.create_subscription(TaskState, f"{side}/state", self._on_state, STATES)
         self.create_subscription(TaskState, f"{side}/expected_state", self._on_expected, NEWEST)
 
     def _configure(self, config: ControllerConfig) -> None:
@@ -87,6 +89,14 @@ class ControllerNode(LeanNode):
                 self._timer.reset()
 
     def _on_state(self, state: TaskState) -> None:
+        """Answers the newest state, and before it the end of an episode that came with it."""
+        waiting = [state]
+        drain(self._states, waiting.append)
+        for each in waiting:
+            if each is waiting[-1] or each.terminated or each.truncated:
+                self._answer(each)
+
+    def _answer(self, state: TaskState) -> None:
         self._propose(self._controller.on_state(_input(state), state.step, self._now()))
 
     def _on_expected(self, state: TaskState) -> None:

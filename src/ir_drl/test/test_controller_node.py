@@ -84,6 +84,22 @@ def test_state_in_command_out(cart):
     assert turned.angular.z > 0.3
 
 
+def test_an_episodes_end_and_the_next_ones_first_state_are_both_answered(ros, cart):
+    """They may come at one instant; of other states that wait only the newest counts."""
+    cart.answer(AHEAD)
+    del cart.commands[:]
+    node = cart.controller
+    waiting = [TaskState(task="cart_navigation", episode=e, step=s, observation=AHEAD, truncated=end)
+               for e, s, end in ((1, 8, False), (1, 9, True), (2, 0, False))]  # fmt: skip
+    for state in waiting:
+        state.header.stamp = node.get_clock().now().to_msg()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ir_drl.controller_node.drain", lambda _, handle: [handle(state) for state in waiting[1:]])
+        node._on_state(waiting[0])
+    ros.until(lambda: len(cart.commands) >= 2, what="two answers")
+    assert node._controller.heard == (2, 0) and len(cart.commands) == 2
+
+
 def test_what_the_twin_expects_is_answered_in_the_place_of_the_state(ros, cart):
     """It is waited for once the last state was answered so, and no longer than a control step where it stays away."""
     expected = cart.peer.create_publisher(TaskState, "/edge/cart/expected_state", RELIABLE)

@@ -7,7 +7,6 @@ It offers what the embedded simulator's node offers under the same names, by the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from ir_common import ros_node, ros_params
 from ir_common.config import Config
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
-from ir_common.ros_poll import NEWEST, Unexecuted, drain_until
+from ir_common.ros_poll import NEWEST, Unexecuted
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
@@ -37,11 +36,12 @@ from ir_sim.ros_gz_sensors import SensorWatch
 from ir_sim.ros_gz_stepping import Stepping
 from ir_sim.ros_gz_world import GazeboWorld
 from ir_sim.ros_start import StartGate, StartPlaces
-from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, command_numbers
+from ir_sim.ros_step_requests import step_refusal
+from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, command_numbers, leaves_alone
 from ir_sim.sdf import Robot, compose
 from ir_sim.sdf.gazebo import gz_model
-from ir_sim.simulator_node import MAX_COMMAND_WAIT, REPORT_PERIOD, START_LOOK
-from ir_sim.tasks import robot_task
+from ir_sim.simulator_node import REPORT_PERIOD, START_LOOK
+from ir_sim.tasks import Task, robot_task
 
 TICK = 0.01  #: s of wall time between looks at Gazebo's clock
 ANSWER = 10.0  #: s of wall time that Gazebo has for what a service was asked for
@@ -79,6 +79,7 @@ class GzSimulatorNode(LeanNode):
         self._schedule = CommandSchedule(self._step)
         self._in_force: dict[str, list[float]] = {}
         self._obeyed: dict[str, Publisher] = {}  # of what each robot obeys, with sync
+        self._tasks: dict[str, Task] = {}
         self._commands = {name: self._follow(robot) for name, robot in world.robots.items()}
         self._odometry = [self._watch_odometry(robot) for robot in world.robots.values()]
         self._wait = self._make_wait(config)
@@ -111,13 +112,14 @@ class GzSimulatorNode(LeanNode):
             return DirectWait(self, topics, self._schedule, config.sync_patience, self._take_commands, self._step)
         # the radio itself waits for others that long, and says so meanwhile
         patience = 2.0 * config.sync_patience if config.sync == "radio" else 0.0
-        return RadioWait(self, topics, self._schedule, patience)
+        return RadioWait(self, topics, self._schedule, patience, self._take_commands)
 
     # ------------------------------------------------------------------ topics
 
     def _follow(self, robot: Robot) -> Subscription:
         """Listens to a robot's commands, which the bridge takes to Gazebo."""
-        topic, kind = COMMAND_TYPES[robot_task(robot, self._world).command]
+        task = self._tasks[robot.name] = robot_task(robot, self._world)
+        topic, kind = COMMAND_TYPES[task.command]
         handle = partial(self._on_command, robot.name)
         if self._config.sync != "off":
             self._obeyed[robot.name] = self.create_publisher(kind, f"/{robot.name}/{topic}{IN_FORCE}", RELIABLE)
@@ -138,6 +140,8 @@ class GzSimulatorNode(LeanNode):
         """With sync, says which command a robot obeys from now on."""
         if robot in self._obeyed:
             self._obeyed[robot].publish(message)
+            if leaves_alone(self._tasks[robot], message):
+                self._wait.leave_alone(robot)
 
     def _take_commands(self) -> None:
         for subscription in self._commands.values():
@@ -298,7 +302,7 @@ class GzSimulatorNode(LeanNode):
         return response
 
     def _on_step(self, request: Any, response: Any) -> Any:
-        response.message = self._refusal(request)
+        response.message = step_refusal(self, request, self._paused, self._commands, self._in_force)
         if not response.message:
             rounds = self.gazebo.begun_anew
             response.success = self.gazebo.advance(request.steps, ANSWER)
@@ -306,30 +310,6 @@ class GzSimulatorNode(LeanNode):
                 response.message = words.SILENT if self.gazebo.begun_anew == rounds else words.ANEW
         response.time = to_stamp(max(0, self.gazebo.now))
         return response
-
-    def _refusal(self, request: Any) -> str:
-        """Why a step cannot be run; empty: it can, and the command that it is to be run with was heard."""
-        robot, wanted, timeout = request.robot, list(request.command), request.timeout
-        if not self._paused:
-            return "pause the simulation first"
-        if request.steps < 1:
-            return "steps must be at least 1"
-        if not robot:
-            return ""
-        if robot not in self._commands:
-            return f"no robot {robot}; there are: {', '.join(self._commands)}"
-        if not 0.0 <= timeout <= MAX_COMMAND_WAIT:
-            return f"timeout must be within 0 and {MAX_COMMAND_WAIT:g} s, got {timeout:g}"
-        subscription, there = self._commands[robot], self._is_in_force(robot, wanted)
-        if drain_until(self, subscription, subscription.callback, there, timeout):
-            return ""
-        found = self._in_force.get(robot, "none")
-        return (
-            f"{robot}: {wanted} not commanded within {timeout:g} s, in force is {found}; does somebody else command it?"
-        )
-
-    def _is_in_force(self, robot: str, wanted: list[float]) -> Callable[[], bool]:
-        return lambda: self._in_force.get(robot) == wanted
 
 
 def _silence(robot: Robot) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from nav_msgs.msg import Odometry
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState, LaserScan
@@ -23,7 +24,15 @@ from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
 from ir_sim.ros_resets import Resets
 from ir_sim.ros_sensors import message_to_reading
-from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, action_to_command, command_to_action, step_to_state
+from ir_sim.ros_task_messages import (
+    COMMAND_TYPES,
+    IN_FORCE,
+    LEFT_ALONE,
+    action_to_command,
+    command_to_action,
+    leaves_alone,
+    step_to_state,
+)
 from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import robot_task
 
@@ -50,7 +59,10 @@ class RobotsNode(LeanNode):
         super().__init__("robots")
         config = ros_params.declare(self, RobotsConfig).config
         world = compose(config.world, config.robots)
-        self.done = self.create_publisher(ControlStepDone, "/robots/done", DONE_QOS) if config.sync else None
+        self.done = self.left_alone = None
+        if config.sync:
+            self.done = self.create_publisher(ControlStepDone, "/robots/done", DONE_QOS)
+            self.left_alone = self.create_publisher(ControlStepDone, LEFT_ALONE, DONE_QOS)
         self._resets = Resets(self, config.simulator)
         self._robots = [_RobotTopics(self, world, robot, config) for robot in world.robots.values()]
         self._timer = self.create_timer(STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -122,19 +134,20 @@ class _RobotTopics:
         again = self._repeats and output is NOTHING and message.header.stamp == self._done_at  # Gazebo stands
         if topic == self.task.trigger and not again:
             self._done_at = message.header.stamp
-            self._say_done(message.header.stamp, len(output.steps) + (output.command is not None))
+            self._note(self._node.done, message.header.stamp, len(output.steps) + (output.command is not None))
 
-    def _say_done(self, stamp: Any, answers: int) -> None:
-        if self._node.done is not None:
-            done = ControlStepDone(answers=answers)
-            done.header.stamp, done.header.frame_id = stamp, self._name
-            self._node.done.publish(done)
+    def _note(self, publisher: Publisher | None, stamp: Any, commands: int) -> None:
+        """With sync, tells the simulator how many commands are to come."""
+        if publisher is not None:
+            note = ControlStepDone(answers=commands)
+            note.header.stamp, note.header.frame_id = stamp, self._name
+            publisher.publish(note)
 
     def say_heard(self) -> None:
         """Before the first reading: says that the robot's states are heard and its commands come, once that is so."""
         heard = self._state.get_subscription_count() and self._needed[0].get_publisher_count()
         if self.onboard.now == 0 and heard:
-            self._say_done(to_stamp(0), 0)
+            self._note(self._node.done, to_stamp(0), 0)
 
     def _on_command(self, message: Any) -> None:
         try:
@@ -142,8 +155,11 @@ class _RobotTopics:
         except ValueError as error:
             self._ignore("command", error)
             return
+        now = to_stamp(self.onboard.now)
         if own is not None:
-            self._command.publish(action_to_command(self.task, own, to_stamp(self.onboard.now)))
+            self._command.publish(action_to_command(self.task, own, now))
+        if leaves_alone(self.task, message):
+            self._note(self._node.left_alone, now, own is not None)
 
     def _ignore(self, what: str, error: ValueError) -> None:
         self._ignored += 1

@@ -94,3 +94,4 @@ class Stepping:
         self._wait.meet()
         for command in self._schedule.take(now // self._step):
             self._obeyed(command.robot, command.message)
+        self._wait.settle()

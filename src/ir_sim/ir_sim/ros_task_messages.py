@@ -24,6 +24,9 @@ COMMAND_TYPES: dict[str, tuple[str, type[Any]]] = {
 IN_FORCE = "_in_force"
 """What a command topic's name ends with where a simulator that waits for commands says which one a robot obeys now."""
 
+LEFT_ALONE = "/robots/left_alone"
+"""Topic on which, with sync, an on-board part notes what it commands in the place of a safe action that is in force."""
+
 
 def action_to_command(task: Task, action: Array, stamp: Time) -> Twist | JointTrajectory:
     """The command message of an action.
@@ -62,6 +65,14 @@ def command_to_action(task: Task, message: Twist | JointTrajectory) -> Array:
     if not np.all(np.isfinite(values)):
         raise ValueError(f"command is not finite: {values.tolist()}")
     return values / task.action_scale
+
+
+def leaves_alone(task: Task, message: Twist | JointTrajectory) -> bool:
+    """Whether a command is the task's safe action, after which a robot acts on its own; a wrong one is not."""
+    try:
+        return bool((command_to_action(task, message) == task.safe_action).all())
+    except ValueError:
+        return False
 
 
 def command_numbers(message: Twist | JointTrajectory) -> list[float]:

@@ -20,7 +20,7 @@ from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError, live
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
-from ir_common.ros_poll import Unexecuted, drain_until
+from ir_common.ros_poll import Unexecuted
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
@@ -32,7 +32,8 @@ from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
 from ir_sim.ros_start import StartGate
-from ir_sim.ros_task_messages import IN_FORCE, command_numbers
+from ir_sim.ros_step_requests import step_refusal
+from ir_sim.ros_task_messages import IN_FORCE, command_numbers, leaves_alone
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import robot_task
@@ -41,7 +42,6 @@ SENSOR_QOS = QoSProfile(depth=10)
 """As ros_gz_bridge publishes: reliable, so that readers of either kind and recorders get it; little is kept."""
 
 TICK = 0.004  #: s of wall time between looks at the clock
-MAX_COMMAND_WAIT = 60.0  #: s of wall time that a step may wait for its command
 REPORT_PERIOD = 0.5  #: s of wall time between reports of the host
 START_LOOK = 0.1  #: s of wall time between two looks whether all are there
 _TRIGGER_KINDS = {"scan": "lidar", "joint_states": "joint_states"}  # kind of reading by a task's trigger topic
@@ -97,9 +97,8 @@ class SimulatorNode(LeanNode):
         self._messages: dict[str, Any] = {}
         self._clock_publisher = None
         self._connect(rows, world)
-        self._triggers = {
-            name: _TRIGGER_KINDS[robot_task(world.robots[name], world).trigger] for name in self._commands
-        }
+        self._tasks = {name: robot_task(world.robots[name], world) for name in self._commands}
+        self._triggers = {name: _TRIGGER_KINDS[task.trigger] for name, task in self._tasks.items()}
         self._wait = self._make_wait(config)
         self._gate = StartGate(self, config.wait_for, config.start_patience) if config.wait_for else None
         self._looked = 0.0
@@ -128,7 +127,7 @@ class SimulatorNode(LeanNode):
             )  # fmt: skip
         # the radio itself waits for others that long, and says so meanwhile
         patience = 2.0 * config.sync_patience if config.sync == "radio" else 0.0
-        return RadioWait(self, topics, self._schedule, patience)
+        return RadioWait(self, topics, self._schedule, patience, self._take_commands)
 
     @property
     def _synced(self) -> bool:
@@ -197,6 +196,8 @@ class SimulatorNode(LeanNode):
             self._in_force[robot] = command_numbers(message)
             if robot in self._obeyed:
                 self._obeyed[robot].publish(message)
+                if leaves_alone(self._tasks[robot], message):
+                    self._wait.leave_alone(robot)
         except ValueError as error:
             self._ignored[robot] = self._ignored.get(robot, 0) + 1
             text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
@@ -249,6 +250,8 @@ class SimulatorNode(LeanNode):
                 self._meet()
             for command in self._schedule.take(self.simulation.steps):
                 self._obey(command.robot, command.message)
+            if waiting and self._synced:
+                self._wait.settle()
             tick = (self.simulation.steps // self._clock_steps + 1) * self._clock_steps
             report = self.simulation.next_report
             goal = min(tick, end)
@@ -374,34 +377,13 @@ class SimulatorNode(LeanNode):
         return response
 
     def _on_step(self, request: Any, response: Any) -> Any:
-        response.message = self._refusal(request)
+        response.message = step_refusal(self, request, self._paused, self._commands, self._in_force)
         if not response.message:
             self.advance(request.steps)
             self._cameras.flush()
             response.success = True
         response.time = to_stamp(self.simulation.nanoseconds)
         return response
-
-    def _refusal(self, request: Any) -> str:
-        """Why a step cannot be run; empty: it can, and the command that it is to be run with is in force."""
-        robot, wanted, timeout = request.robot, list(request.command), request.timeout
-        if not self._paused:
-            return "pause the simulation first"
-        if request.steps < 1:
-            return "steps must be at least 1"
-        if not robot:
-            return ""
-        if robot not in self._commands:
-            return f"no robot {robot} takes commands; those that do: {', '.join(self._commands) or 'none'}"
-        if not 0.0 <= timeout <= MAX_COMMAND_WAIT:
-            return f"timeout must be within 0 and {MAX_COMMAND_WAIT:g} s, got {timeout:g}"
-        subscription = self._commands[robot]
-        if drain_until(self, subscription, subscription.callback, lambda: self._in_force.get(robot) == wanted, timeout):
-            return ""
-        found = self._in_force.get(robot, "none")
-        return (
-            f"{robot}: {wanted} not commanded within {timeout:g} s, in force is {found}; does somebody else command it?"
-        )
 
     def close(self) -> None:
         """Ends the cameras' thread."""

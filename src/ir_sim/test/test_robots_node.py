@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Robots' on-board node together with the simulator, in lockstep and in free run."""
 
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -9,11 +10,14 @@ from conftest import BRIDGE, WORLD
 from geometry_msgs.msg import Twist, Vector3
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
+from trajectory_msgs.msg import JointTrajectory
 
 from ir_common.ros_node import ANNOUNCEMENTS
+from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import TaskState, TaskStatus
 from ir_interfaces.srv import StepSimulation
 from ir_sim import robots_node, simulator_node
+from ir_sim.ros_task_messages import action_to_command, command_numbers
 from ir_sim.tasks import make_task
 
 pytestmark = pytest.mark.timeout(90)
@@ -22,12 +26,16 @@ MANY = QoSProfile(depth=1000)
 
 @pytest.fixture
 def start(ros, monkeypatch):
-    def make(robots, real_time_factor=None, **values):
+    def make(robots, real_time_factor=None, simulated=None, **values):
         common = {"world": str(WORLD), "robots": robots}
         pace = {"paused": True} if real_time_factor is None else {"real_time_factor": real_time_factor}
         made = []
         for module, factory, extra in (
-            (simulator_node, "SimulatorNode", {"bridge_file": str(BRIDGE), "cameras": False, **pace}),
+            (
+                simulator_node,
+                "SimulatorNode",
+                {"bridge_file": str(BRIDGE), "cameras": False, **pace, **(simulated or {})},
+            ),
             (robots_node, "RobotsNode", values),
         ):
             overrides = [Parameter(name, value=value) for name, value in {**common, **extra}.items()]
@@ -156,6 +164,31 @@ def test_with_sync_a_command_counts_when_the_simulator_says_that_it_is_in_force(
     obeyed.publish(Twist(linear=Vector3(x=0.25)))
     ros.until(lambda: onboard._action[0] != 0.0)
     assert onboard._action.tolist() == [0.25, 0.0]
+
+
+@pytest.mark.parametrize("sync", ["direct", "radio"])
+def test_a_robot_that_is_left_alone_acts_on_its_own_before_the_next_step_of_physics(ros, start, sync):
+    """What a hopper commands itself in the place of the safe action is in force at the same instant."""
+    simulator, robots = start(["hopper"], simulated={"sync": sync}, sync=True)
+    task, onboard = make_task("hopper"), robots._robots[0].onboard
+    node = ros.node()
+    states = listen(ros, node, "hopper")
+    publisher = node.create_publisher(JointTrajectory, "/hopper/joint_commands", MANY)
+    ros.until(lambda: publisher.get_subscription_count() == 1)
+    step_until(ros, node, lambda: states)
+    hopping = task.clip(0.5 * (task.action_low + task.action_high) + 0.3)
+    for action in (hopping, task.safe_action):
+        publisher.publish(action_to_command(task, action, to_stamp(0)))
+        wanted = command_numbers(action_to_command(task, action, to_stamp(0)))
+        ros.until(lambda w=wanted: simulator._take_commands() or simulator._in_force.get("hopper") == w)
+    before = simulator.simulation.steps
+    done = threading.Thread(target=simulator._wait.settle)  # stands, as between two steps of physics
+    done.start()
+    ros.until(lambda: not done.is_alive(), what="what the hopper does on its own")
+    assert simulator.simulation.steps == before and not simulator._wait.silent
+    assert onboard._alone and not np.array_equal(onboard._action, task.safe_action)
+    own = command_numbers(action_to_command(task, onboard._action, to_stamp(0)))
+    assert simulator._in_force["hopper"] == pytest.approx(own)
 
 
 def test_with_sync_the_simulator_says_what_it_obeyed(ros, start, monkeypatch):
