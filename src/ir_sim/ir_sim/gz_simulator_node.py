@@ -35,6 +35,7 @@ from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, Radio
 from ir_sim.ros_gz_sensors import SensorWatch
 from ir_sim.ros_gz_stepping import Stepping
 from ir_sim.ros_gz_world import GazeboWorld
+from ir_sim.ros_simulation_interfaces import OwnServices, offer
 from ir_sim.ros_start import StartGate, StartPlaces
 from ir_sim.ros_step_requests import step_refusal
 from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, command_numbers, leaves_alone
@@ -102,6 +103,10 @@ class GzSimulatorNode(LeanNode):
         self._resets = self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(StepSimulation, "~/step", self._on_step)
+        own = OwnServices(self._on_reset, self._on_reset_robots, self._on_pause, self._on_step)
+        self._interfaces = offer(
+            self, own, lambda: self._paused, lambda: max(0, self.gazebo.now), dict.fromkeys(world.robots)
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(TICK, self._on_tick, clock=steady)
         self.create_timer(REPORT_PERIOD, self._report, clock=steady)

@@ -31,6 +31,7 @@ from ir_sim.pacer import Pacer, longest_turn
 from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
+from ir_sim.ros_simulation_interfaces import OwnServices, offer
 from ir_sim.ros_start import StartGate
 from ir_sim.ros_step_requests import step_refusal
 from ir_sim.ros_task_messages import IN_FORCE, command_numbers, leaves_alone
@@ -109,6 +110,9 @@ class SimulatorNode(LeanNode):
         self._resets = self.create_service(ResetRobots, "~/reset_robots", self._on_reset_robots, callback_group=group)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(StepSimulation, "~/step", self._on_step)
+        own = OwnServices(self._on_reset, self._on_reset_robots, self._on_pause, self._on_step)
+        places = {name: view.odometry for name, view in self.simulation.views.items()}
+        self._interfaces = offer(self, own, lambda: self._paused, lambda: self.simulation.nanoseconds, places)
         self._pacer = Pacer(world.time_step, longest_turn(world), TICK)
         self._set_pace()
         self._timer = self.create_timer(TICK, self._on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
