@@ -2,7 +2,6 @@
 """The cell: delays solved by hand, shares, isolation, drops and their reasons, live changes."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,7 +211,7 @@ def test_bad_pose_is_refused_and_the_last_good_one_holds(position):
     with pytest.raises(ValueError, match="cart"):
         cell.set_pose("cart", position)
     (after,) = cell.report().links
-    assert after == replace(before[0], bad_poses=1)
+    assert after == before[0]._replace(bad_poses=1)
     cell.offer(flow(cell, "a"), 180, 0)
     assert departures(cell.advance(2 * MS)) == [(1, MS)]
 

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ir_radio.books.histogram import Delay
 
+NONE_DROPPED: Mapping[str, tuple[int, int]] = {}
+"""Shared by all flows that lost nothing."""
 
-@dataclass(frozen=True)
-class FlowCounters:
+
+class FlowCounters(NamedTuple):
     """Messages and bytes of one flow, or of several together: offered = delivered + sum(dropped) + queued, always.
 
     Attributes:
@@ -23,7 +27,7 @@ class FlowCounters:
     delivered_bytes: int = 0
     queued: int = 0
     queued_bytes: int = 0
-    dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
+    dropped: Mapping[str, tuple[int, int]] = NONE_DROPPED
 
     def balance(self) -> tuple[int, int]:
         """Messages and bytes that are not accounted for: (0, 0)."""
@@ -34,8 +38,7 @@ class FlowCounters:
         )
 
 
-@dataclass(frozen=True)
-class FlowRow:
+class FlowRow(NamedTuple):
     """One topic of one robot in one direction.
 
     Attributes:
@@ -82,8 +85,7 @@ class SliceRow:
     lost_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class LinkRow:
+class LinkRow(NamedTuple):
     """One robot's link: m, dB, bit/s of one resource block; NaN while the pose is unknown.
 
     Attributes:

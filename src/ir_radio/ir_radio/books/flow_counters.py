@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_radio.books.cell_report import FlowCounters, FlowRow
+from ir_radio.books.cell_report import NONE_DROPPED, FlowCounters, FlowRow
 from ir_radio.books.histogram import BINS, Delay, add_up, delay_of, delays_of, ranks
 from ir_radio.cell_tables import FLOW, Fate, Table
 from ir_radio.model.slice_specs import Direction
@@ -41,6 +43,7 @@ class SliceSums(NamedTuple):
 
 
 _COUNTS = ("offered", "offered_bytes", "delivered", "delivered_bytes", "queued", "queued_bytes")
+_FATES = sorted(Fate, key=lambda fate: fate.name)
 NOTHING = SliceSums(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
 
 
@@ -49,11 +52,14 @@ class CounterTable:
 
     Attributes:
         rows: row of each flow, by its name.
+        robots: those that a slice has flows of, by the slice's name.
         flows, drops, delays: the kernel's tables; drops [flow, fate, (messages, bytes)], delays [flow, bin].
     """
 
     def __init__(self) -> None:
         self.rows: dict[FlowKey, int] = {}
+        self.robots: dict[str, set[str]] = {}
+        self._of_slice: dict[str, list[int]] = {}
         self.flows = Table(FLOW)
         self.drops, self.delays = Table(np.int64, (len(Fate), 2)), Table(np.int64, (BINS,))
 
@@ -61,6 +67,8 @@ class CounterTable:
         """The row of a flow, which is open from now on."""
         if key not in self.rows:
             self.rows[key] = self.flows.add()
+            self._of_slice.setdefault(key.slice, []).append(self.rows[key])
+            self.robots.setdefault(key.slice, set()).add(key.robot)
             self.drops.add()
             self.delays.add()
         row = self.rows[key]
@@ -69,7 +77,7 @@ class CounterTable:
 
     def of_slice(self, name: str) -> list[int]:
         """Rows of the flows of a slice."""
-        return [row for key, row in self.rows.items() if key.slice == name]
+        return self._of_slice.get(name, [])
 
     def close(self, name: str) -> None:
         """Closes the flows of a slice."""
@@ -82,11 +90,12 @@ class CounterTable:
             row = self.rows.pop(key)
             for table in (self.flows, self.drops, self.delays):
                 table.release(row)
+        self._of_slice.pop(name, None)
+        self.robots.pop(name, None)
 
     def counters(self, rows: list[int]) -> FlowCounters:
         """The counters of some flows, added up."""
         flows, drops = self.flows.rows[rows], self.drops.rows[rows].sum(axis=0)
-        dropped = {fate.name.lower(): (int(drops[fate, 0]), int(drops[fate, 1])) for fate in Fate if drops[fate, 0]}
         return FlowCounters(
             offered=int(flows["offered"].sum()),
             offered_bytes=int(flows["offered_bytes"].sum()),
@@ -94,7 +103,7 @@ class CounterTable:
             delivered_bytes=int(flows["delivered_bytes"].sum()),
             queued=int(flows["queued"].sum()),
             queued_bytes=int(flows["queued_bytes"].sum()),
-            dropped=dict(sorted(dropped.items())),
+            dropped=_dropped(drops),
         )
 
     def harq(self, rows: list[int]) -> tuple[int, int]:
@@ -110,7 +119,7 @@ class CounterTable:
     def sums(self, rows: list[int], used: float) -> SliceSums:
         """Running sums of some flows; `used`: resource blocks times ns that carried bits."""
         flows, delays = self.flows.rows[rows], np.zeros(BINS, np.int64)
-        add_up(self.delays.rows, np.array(rows, np.int64), delays)
+        add_up(self.delays.rows, np.array(rows, np.int64), flows["delay_max"].copy(), delays)
         return SliceSums(
             int(flows["offered_bytes"].sum()),
             int(flows["delivered_bytes"].sum()),
@@ -123,21 +132,23 @@ class CounterTable:
         """The row of every flow for a report, in the order in which they were opened first."""
         order = list(self.rows.values())
         flows, drops = self.flows.rows[order], self.drops.rows[order]
-        bins = np.zeros((len(order), 3), np.int64)
-        ranks(self.delays.rows, np.array(order, np.int64), bins)
-        delays = delays_of(bins, flows["delay_sum"] * 1e-9, flows["delay_max"] * 1e-9)
-        dropped: list[dict[str, tuple[int, int]]] = [{} for _ in order]
-        for fate in sorted(Fate, key=lambda fate: fate.name):
-            for i in np.flatnonzero(drops[:, fate, 0]).tolist():
-                dropped[i][fate.name.lower()] = (int(drops[i, fate, 0]), int(drops[i, fate, 1]))
-        counted = zip(*(flows[name].tolist() for name in _COUNTS), strict=True)
-        expired, failed = (drops[:, fate, 0].tolist() for fate in (Fate.EXPIRED, Fate.HARQ_FAILED))
-        late, again = (flows["late"] + drops[:, Fate.EXPIRED, 0]).tolist(), flows["retransmissions"].tolist()
-        counts = zip(expired, late, again, failed, strict=True)
-        return [
-            FlowRow(
-                key.slice, key.robot, key.topic, key.direction,
-                FlowCounters(**dict(zip(_COUNTS, values, strict=True)), dropped=lost), delay, *count,
-            )
-            for key, values, lost, delay, count in zip(self.rows, counted, dropped, delays, counts, strict=True)
-        ]  # fmt: skip
+        bins, longest = np.zeros((len(order), 3), np.int64), flows["delay_max"].copy()
+        ranks(self.delays.rows, np.array(order, np.int64), longest, bins)
+        dropped: list[Mapping[str, tuple[int, int]]] = [NONE_DROPPED] * len(order)
+        for i in np.flatnonzero(drops[:, :, 0].any(axis=1)).tolist():
+            dropped[i] = _dropped(drops[i])
+        counted = zip(*(flows[name].tolist() for name in _COUNTS), dropped, strict=True)
+        delays = delays_of(bins, flows["delay_sum"] * 1e-9, longest * 1e-9)
+        expired, failed = drops[:, Fate.EXPIRED, 0], drops[:, Fate.HARQ_FAILED, 0]
+        late, again = flows["late"] + expired, flows["retransmissions"]
+        columns = (
+            map(partial(tuple.__new__, FlowCounters), counted), delays,
+            *(column.tolist() for column in (expired, late, again, failed)),
+        )  # fmt: skip
+        return list(map(partial(tuple.__new__, FlowRow), zip(*zip(*self.rows, strict=True), *columns, strict=True)))
+
+
+def _dropped(drops: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
+    """Messages and bytes that were dropped by reason, sorted; `drops`: [fate, 2]."""
+    counts = drops.tolist()
+    return {fate.name.lower(): tuple(counts[fate]) for fate in _FATES if counts[fate][0]}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,10 @@ _OCTAVE, _PART = np.divmod(np.arange(BINS), BINS_PER_OCTAVE)
 MIDDLES = 2.0 ** (_OCTAVE + FIRST_OCTAVE) * (1.0 + (_PART + 0.5) / BINS_PER_OCTAVE) * 1e-9
 
 
-@dataclass(frozen=True)
-class Delay:
+class Delay(NamedTuple):
     """Delays from the arrival at the radio to the departure of the last bit, s; NaN where `count` is 0."""
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # the field, in the place of the method of tuples
     mean: float = math.nan
     p50: float = math.nan
     p99: float = math.nan
@@ -82,8 +81,8 @@ def delays_of(ranked: Counts, totals: NDArray[np.float64], longest: NDArray[np.f
     counts = ranked[:, 0]
     middles = np.minimum(MIDDLES[ranked[:, 1:]], longest[:, None])
     mean = totals / np.maximum(counts, 1)
-    rows = zip(counts.tolist(), mean.tolist(), *middles.T.tolist(), longest.tolist(), strict=True)
-    return [Delay(*row) if row[0] else Delay() for row in rows]
+    rows, none = zip(counts.tolist(), mean.tolist(), *middles.T.tolist(), longest.tolist(), strict=True), Delay()
+    return [tuple.__new__(Delay, row) if row[0] else none for row in rows]
 
 
 @jit
@@ -98,16 +97,17 @@ def delay_bin(delay: int) -> int:
 
 
 @jit
-def ranks(delays: Counts, rows: Counts, out: Counts) -> None:
+def ranks(delays: Counts, rows: Counts, longest: Counts, out: Counts) -> None:
     """Bins of the delays that half, and 99 of 100, of a flow's messages do not exceed (nearest rank).
 
     Args:
         delays: [flows, BINS] int64, messages.
         rows: [n] int64, flows.
+        longest: [n] int64, the greatest delay of each, ns: bins beyond it are empty, and not looked at.
         out: [n, 3] int64: messages, the two bins; untouched where there are no messages.
     """
     for i in range(len(rows)):
-        counts = delays[rows[i]]
+        counts = delays[rows[i], : delay_bin(longest[i]) + 1]
         total = 0
         for b in range(len(counts)):
             total += counts[b]
@@ -123,14 +123,15 @@ def ranks(delays: Counts, rows: Counts, out: Counts) -> None:
 
 
 @jit
-def add_up(delays: Counts, rows: Counts, out: Counts) -> None:
+def add_up(delays: Counts, rows: Counts, longest: Counts, out: Counts) -> None:
     """Adds the histograms of some flows to `out`.
 
     Args:
         delays: [flows, BINS] int64, messages.
         rows: [n] int64, flows.
+        longest: as in `ranks`.
         out: [BINS] int64, added to.
     """
     for i in range(len(rows)):
-        for b in range(len(out)):
+        for b in range(delay_bin(longest[i]) + 1):
             out[b] += delays[rows[i], b]

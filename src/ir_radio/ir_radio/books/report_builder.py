@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ir_radio.books import cell_report
 from ir_radio.books.flow_counters import NOTHING, CounterTable, SliceSums
@@ -82,13 +84,13 @@ class ReportBuilder:
         )
 
     def _slice(
-        self, name: str, now: SliceSums, period: float, links: dict[str, int], rates: list[float]
+        self, name: str, now: SliceSums, period: float, links: dict[str, int], rates: NDArray[np.float64]
     ) -> cell_report.SliceRow:
         before, rows = self._before.get(name, NOTHING), self._counters.of_slice(name)
         allocated = self._allocated.get(name, 0.0)
         records = self._slices.rows[self._rows[name]]
-        robots = {key.robot for key in self._counters.rows if key.slice == name}
-        known = [rate for robot in robots if not math.isnan(rate := rates[links[robot]])]
+        there = rates[[links[robot] for robot in self._counters.robots.get(name, ())]]
+        known = there[~np.isnan(there)].tolist()
         blocks = float(records["blocks"][0])
         retransmissions, failures = self._counters.harq(rows)
         return cell_report.SliceRow(
@@ -109,22 +111,26 @@ class ReportBuilder:
         )
 
     def _link_rows(
-        self, links: dict[str, int], places: dict[str, Place], rates: list[float], uplinks: dict[str, int]
+        self, links: dict[str, int], places: dict[str, Place], rates: NDArray[np.float64], uplinks: dict[str, int]
     ) -> tuple[cell_report.LinkRow, ...]:
         with np.errstate(divide="ignore"):  # rows that no link has
-            snr = (10.0 * np.log10(self._links.rows["snr"])).tolist()
-        stations = self._links.rows["station"].tolist()
-        rows = []
-        for robot, row in links.items():
-            place = places[robot]
-            given = place.distance, snr[row], rates[row], stations[row], place.handovers, place.bad_poses
-            rows.append(cell_report.LinkRow(robot, *given, place.failures, snr[uplinks.get(robot, row)]))
-        return tuple(rows)
+            snr = 10.0 * np.log10(self._links.rows["snr"])
+        chosen = list(links.values())
+        own = [uplinks.get(robot, row) for robot, row in links.items()] if uplinks else chosen
+        stations = self._links.rows["station"][chosen].tolist()
+        at = [places[robot] for robot in links]
+        distances, handovers = [place.distance for place in at], [place.handovers for place in at]
+        bad, failures = [place.bad_poses for place in at], [place.failures for place in at]
+        each = zip(
+            links, distances, snr[chosen].tolist(), rates[chosen].tolist(), stations, handovers, bad, failures,
+            snr[own].tolist(), strict=True,
+        )  # fmt: skip
+        return tuple(map(partial(tuple.__new__, cell_report.LinkRow), each))
 
-    def _mean_rates(self) -> list[float]:
+    def _mean_rates(self) -> NDArray[np.float64]:
         """Rate of a resource block of each link at its mean SNR, or as measured, bit/s."""
         record = self._links.rows
         measured = record["rate"] * self._carrier.least_share
         with np.errstate(divide="ignore"):
             mean = channel.block_rate(self._carrier, 10.0 * np.log10(record["snr"]))
-        return [float(rate) for rate in np.where(record["era"] == MEASURED, measured, mean)]
+        return np.where(record["era"] == MEASURED, measured, mean).astype(np.float64)
