@@ -102,7 +102,7 @@ def run_cell(cell: Cell, flows: list[int], seed: int) -> dict[str, Any]:
         "batch": {Fate(int(fate)).name: int((fates == fate).sum()) for fate in np.unique(fates)},
         "batch_delay": short((ends - times) * 1e-9),
         "next": cell.next_event() > cell.now,
-        "books": books,
+        "books": books._asdict(),
         "slices": [
             [r.slice, r.counters.delivered, r.counters.queued, r.counters.dropped, r.resource_blocks, r.capacity,
              r.offered_rate, r.delivered_rate, r.utilisation, r.delay.count, r.delay.mean, r.delay.p50, r.delay.p99,

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from rclpy.node import Node
 from rclpy.task import Future
-from scipy.spatial.transform import Rotation
 from std_srvs.srv import SetBool
 
 from ir_common.ros_time import to_stamp
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.readings import Odometry
+from ir_sim.sdf.poses import from_quaternion
 
 MOST_STEPS = 2**31 - 1
 _FEATURES = ("SIMULATION_RESET", "SIMULATION_RESET_TIME", "SIMULATION_RESET_STATE", "SIMULATION_STATE_GETTING",
@@ -182,11 +182,11 @@ class SimulationInterfaces:
             return response
         odometry, state = where(), response.state
         state.header.stamp = to_stamp(self._now())
-        turn = Rotation.from_quat(odometry.orientation)  # velocities are in the robot's axes
+        turn = from_quaternion(odometry.orientation[[3, 0, 1, 2]])  # velocities are in the robot's axes
         _set(state.pose.position, odometry.position)
         _set(state.pose.orientation, odometry.orientation)
-        _set(state.twist.linear, turn.apply(odometry.linear))
-        _set(state.twist.angular, turn.apply(odometry.angular))
+        _set(state.twist.linear, turn @ odometry.linear)
+        _set(state.twist.angular, turn @ odometry.angular)
         self._say(response, "")
         return response
 
