@@ -56,6 +56,17 @@ def test_bad_request_is_counted_and_the_last_good_one_stays(requests, time, name
     assert requests.trusted(1.5) == {"a": 40.0}
 
 
+def test_a_request_from_the_future_is_refused_and_one_of_a_clock_that_is_ahead_freezes_nothing(requests):
+    """As after a reset: the request of 500 s must not make all those that follow older than itself."""
+    requests.take(1.0, "a", 40.0, now=1.0)
+    assert requests.take(500.0, "a", 41.0, now=1.2) == "future"
+    assert requests.take(math.nan, "a", 41.0, now=1.2) == "future"
+    assert requests.take(1.2, "a", 42.0, now=1.2) == "" and requests.trusted(1.2)["a"] == 42.0
+    assert requests.take(1.9, "a", 43.0, now=1.4) == "", "two hosts' clocks, half a second apart"
+    assert requests.take(1.4, "a", 44.0, now=1.4) == "" and requests.trusted(1.4)["a"] == 44.0
+    assert requests.refused == {"future": 2}
+
+
 def drive(requests, start, seconds, missed, proportional):
     trusted = {}
     for k in range(round(seconds / 0.2)):

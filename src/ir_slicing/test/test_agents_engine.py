@@ -14,7 +14,8 @@ from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.messages import Update
 from ir_slicing.live.agents_engine import AgentsEngine
 from ir_slicing.live.background_work import BackgroundFitting, Duty
-from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
+from ir_slicing.live.live_forecaster import LiveForecaster
+from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerEngine
@@ -85,9 +86,9 @@ def test_forecasters_are_fitted_in_turn_when_they_have_seen_enough():
     engine = make(twin=True, window=6, history=50, epochs=1)
     engine.set_slices({"cart": 0.05, "video": 0.05})
     assert engine.fit(3) == 0, "nothing is seen yet"
-    for number in range(1, 40):
+    for number in range(1, 80):
         engine.report(report(number), CARRIER)
-    assert engine.fit(2) == 2
+    assert engine.fit(1) == 1 and engine.fit(3) == 1, "each once"
     assert all(np.isfinite(forecaster.gain) or forecaster.refused for forecaster in engine.forecasters)
 
 
@@ -164,19 +165,24 @@ def test_agents_that_missed_a_round_ask_for_the_whole_weights_once_updates_are_c
 
 
 def test_background_fitting_works_in_a_thread_and_within_its_duty():
-    forecaster = LiveForecaster(LiveForecasterConfig(window=6, history=50, epochs=1, duty=1e-4), 0)
-    work = BackgroundFitting()
-    work.offer(forecaster)
-    for k in range(30):
-        forecaster.push(("a", "b"), np.array([1e6, 2e6]) * (1 + k % 4))
-    work.offer(forecaster)
-    until = time.monotonic() + 30.0
-    while not (np.isfinite(forecaster.gain) or forecaster.refused) and time.monotonic() < until:
+    forecasters = [LiveForecaster(LiveForecasterConfig(window=6, history=50, epochs=1), 0) for _ in range(2)]
+    work = BackgroundFitting(1e-4)
+    work.offer(forecasters)
+    for k in range(70):
+        for one in forecasters:
+            offered = np.array([1e6, 2e6]) * (1 + k % 4)
+            one.push(("a", "b"), offered, offered)
+    work.offer(forecasters)
+
+    def done(forecaster):
+        return np.isfinite(forecaster.gain) or bool(forecaster.refused)
+
+    until = time.monotonic() + 60.0
+    while not done(forecasters[0]) and time.monotonic() < until:
         time.sleep(0.01)
-    assert np.isfinite(forecaster.gain) or forecaster.refused
-    before = forecaster.gain, dict(forecaster.refused)
-    work.offer(forecaster)
-    assert (forecaster.gain, dict(forecaster.refused)) == before, "a ten-thousandth of a core"
+    assert done(forecasters[0])
+    work.offer(forecasters)
+    assert forecasters[1].ready and not done(forecasters[1]), "a ten-thousandth of a core, for both together"
 
 
 def test_duty_holds_work_to_its_share():

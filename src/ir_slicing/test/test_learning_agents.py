@@ -165,3 +165,12 @@ def test_the_bound_is_above_every_rule_and_fine_enough():
         assert (top >= coarse - 1e-9).all() and coarse == pytest.approx(top, rel=5e-3)
         for blocks in (rules.equal(env), rules.proportional(env), rules.nvs(env, np.ones(3))):
             assert (env.outcome(need, env.fit(blocks)).reward.sum(axis=-1) <= top * 1.002).all()
+
+
+def test_the_rule_forecast_asks_for_the_larger_of_present_and_forecast_with_its_margin():
+    env = tiny(1.0)
+    assert np.allclose(rules.forecast(env, 1.2), 1.2 * env.need.blocks), "without a forecast"
+    need = env.need.blocks
+    for ahead in (0.5, 2.0):
+        told = SlicingEnvironment(env.config, env.traffic, env.seed, np.full(env.traffic.shape[:3], ahead) * need)
+        assert np.allclose(rules.forecast(told, 1.1), 1.1 * np.maximum(ahead, 1.0) * need)

@@ -3,14 +3,16 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ir_common.config import ConfigError
-from ir_radio.books.cell_report import FlowCounters, LinkRow, Report, SliceRow
+from ir_radio.books.cell_report import FlowCounters, FlowRow, LinkRow, Report, SliceRow
 from ir_radio.books.histogram import Delay
+from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
 from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.compression import encode_plain
 from ir_slicing.learning.federation.messages import Global, Update
@@ -186,3 +188,75 @@ def test_state_is_saved_and_returns(tmp_path):
     again = make(policy="learned", state_file=state)
     assert [one.entry.spec.name for one in again.slices()] == [*SLICES, "extra"]
     assert {event.action for event in again.start().events} == {"restore"}
+
+
+def traffic(number, size=4000, **scale):
+    """The ``number``-th report: each slice has one device of the cart; its counters run, ``scale`` times as fast."""
+    rows, flows = [], []
+    for name in SLICES:
+        count = int(10 * number * scale.get(name, 1))
+        books = FlowCounters(count, count * size, count, count * size)
+        rows.append(SliceRow(name, "embb", 50.0, 1e6, 1e6, 1e6, 0.5, books, Delay(), Delay(10, 2e-3, 2e-3, 4e-3, 4e-3)))
+        flows.append(FlowRow(name, "cart", "scan", "uplink", books, Delay()))
+    links = (LinkRow("cart", 5.0, 20.0, 1e6),)
+    return Report(number * SECOND // 5, 0.2, tuple(rows), tuple(flows), links)
+
+
+def test_the_policy_forecast_decides_on_the_report_and_falls_back_when_reports_stop():
+    """Ten messages of 4000 B in 0.2 s are 1.6 Mb/s; a step to ten times that is asked for with its first report."""
+    engine = make(policy="forecast", twin=False)
+    engine.start()
+    for number in range(1, 8):
+        decision = engine.report(traffic(number))
+    sight = engine.needs.sights["video"]
+    assert sight.needed == pytest.approx(pooled_need(
+        np.array([1.6e6]), np.array([32e3]), np.array([1e6]), sight.max_latency, quantile_factor(sight.reliability)
+    ))  # fmt: skip
+    assert engine.manager.allocation.policies == dict.fromkeys(SLICES, "forecast")
+    before = engine.manager.requests.trusted(1.4)["video"]
+    assert before == pytest.approx(engine.manager.config.margin * sight.needed)
+    engine.configure(engine.manager.config.model_copy(update={"margin": 2.0}))
+    step = traffic(8)
+    jump = FlowCounters(170, 170 * 4000, 170, 170 * 4000)
+    flows = tuple(replace(row, counters=jump) if row.slice == "video" else row for row in step.flows)
+    decision = engine.report(replace(step, flows=flows))
+    assert decision.allocation.blocks["video"] >= engine.manager.requests.trusted(1.6)["video"] > 10 * before
+    assert engine.manager.requests.trusted(1.6)["video"] == pytest.approx(2.0 * sight.needed)
+    late = engine.tick(4 * SECOND)
+    assert set(late.allocation.policies.values()) == {"proportional"}, "no report for request_timeout"
+    assert engine.journal.take()[1].count('"take"') == 4 * 6, (
+        "its requests are in the journal, from the third report on"
+    )
+
+
+def test_slices_of_the_policy_forecast_come_and_go():
+    engine = make(policy="forecast", twin=False)
+    engine.start()
+    engine.report(traffic(1))
+    engine.delete(SECOND // 4, "", "cart")
+    engine.report(traffic(2))
+    assert set(engine.needs.sights) == {"video", "spider", "control"} and len(engine.needs.forecasters) == 3
+
+
+def test_agents_that_have_all_asked_are_decided_on_at_once():
+    engine = make(policy="learned")
+    engine.start()
+    engine.report(traffic(5))
+    for name in SLICES[:-1]:
+        assert engine.request(SECOND, 1.0, name, 40.0) == "" and engine.all_asked() is None
+    engine.request(SECOND, 0.8, SLICES[-1], 40.0)
+    assert engine.all_asked() is None, "on the report before"
+    engine.request(SECOND, 1.0, SLICES[-1], 41.0)
+    assert set(engine.all_asked().allocation.policies.values()) == {"learned"} and engine.all_asked() is None
+
+
+def test_a_request_from_before_a_reset_is_refused_with_one_line_and_freezes_nothing():
+    engine = make(policy="learned")
+    engine.start()
+    engine.tick(500 * SECOND)
+    engine.request(500 * SECOND, 500.0, "cart", 40.0)
+    engine.tick(1 * SECOND)
+    why = engine.request(SECOND, 500.2, "cart", 40.0)
+    assert why == "request of slice 'cart' for 40 resource blocks: is of a time that has not come (1 so far)"
+    assert engine.request(SECOND, 1.0, "cart", 41.0) == ""
+    assert engine.tick(SECOND).allocation.policies["cart"] == "learned"

@@ -47,13 +47,20 @@ class ManagerPart:
         self._publish(self.engine.start())
 
     def _on_report(self, sample: CellReportSample) -> None:
-        self.engine.report(sample.report)
+        decision = self.engine.report(sample.report)
+        if decision is not None:
+            self._publish(decision)
+        if self.engine.needs is not None:
+            self.engine.needs.fit(1)
 
     def _on_request(self, sample: MessageSample) -> None:
         request: SliceRequest = sample.content
         time = request.header.stamp.sec + request.header.stamp.nanosec * 1e-9
         if refused := self.engine.request(self._agenda.now, time, request.slice, request.resource_blocks):
             self._say(f"refused: {refused}")
+        decision = self.engine.all_asked()
+        if decision is not None:
+            self._publish(decision)
 
     def _on_timer(self) -> None:
         decision = self.engine.tick(self._agenda.now)

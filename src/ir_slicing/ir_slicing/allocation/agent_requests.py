@@ -14,13 +14,14 @@ from ir_common.config import Config
 from ir_slicing.orchestration.lifecycle import MANAGER, AuditTrail, State
 
 Standing = Literal["learned", "missing", "late", "worse"]
-Refusal = Literal["", "unknown", "number", "carrier", "stale"]
+Refusal = Literal["", "unknown", "number", "carrier", "stale", "future"]
 
 REASONS = {
     "unknown": "there is no active slice of that name",
     "number": "is no positive number",
     "carrier": "is more than the carrier has",
     "stale": "is older than the request before it",
+    "future": "is of a time that has not come",
 }
 
 
@@ -84,8 +85,18 @@ class AgentRequests:
         """The clock was set back: what was asked on the old one says nothing."""
         self._agents = {name: _Agent() for name in self._agents}
 
-    def take(self, time: float, name: str, blocks: float) -> Refusal:
-        """Takes a request of ``blocks`` RB made at ``time`` (s); a refusal is counted and the last good one stays."""
+    def take(self, time: float, name: str, blocks: float, now: float = math.inf) -> Refusal:
+        """Takes a request; a refusal is counted and the last good one stays.
+
+        A request from the future would make all that follow it older than itself, as one from before the clock was set
+        back does; clocks of two hosts may differ by `request_timeout`.
+
+        Args:
+            time: s, at which it was made.
+            name: of the slice.
+            blocks: RB.
+            now: s; without it nothing is from the future.
+        """
         agent = self._agents.get(name)
         reason: Refusal = ""
         if agent is None:
@@ -94,13 +105,19 @@ class AgentRequests:
             reason = "number"
         elif blocks > self.carrier * (1.0 + 1e-9):
             reason = "carrier"
+        elif not time <= now + self.config.request_timeout:
+            reason = "future"
         elif time < agent.asked:
             reason = "stale"
         if reason or agent is None:
             self.refused[reason] += 1
             return reason
-        agent.blocks, agent.asked = blocks, time
+        agent.blocks, agent.asked = blocks, min(time, now)
         return ""
+
+    def asked_since(self, name: str, time: float) -> bool:
+        """Whether the slice's last request was made at ``time`` (s) or later."""
+        return name in self._agents and self._agents[name].asked >= time - 1e-6
 
     def judge(self, name: str, seconds: float, missed: bool, proportional: float) -> None:
         """Counts a report period of a slice for or against its agent.

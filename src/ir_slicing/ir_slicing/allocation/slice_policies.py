@@ -15,7 +15,7 @@ from typing import Literal
 from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.allocation.division import Request
 
-PolicyName = Literal["proportional", "learned", "static"]
+PolicyName = Literal["proportional", "forecast", "learned", "static"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SliceNeed:
         guaranteed: carry its guaranteed rate.
         reserved: it keeps even without demand, at most ``guaranteed``.
         measured: what it offers and what waits would fill.
-        asked: its agent asks for; NaN where there is none that is listened to.
+        asked: its agent, or the forecast of its need, asks for; NaN where there is none that is listened to.
         dedicated: it has whatever others need, at most ``guaranteed``.
         ceiling: it never exceeds, at least ``guaranteed``.
     """
@@ -57,9 +57,11 @@ def proportional(spec: SliceSpec, need: SliceNeed) -> Request:
     return _request(spec, need, need.reserved, need.measured)
 
 
-def learned(spec: SliceSpec, need: SliceNeed) -> Request:
-    """What the slice's agent asks for."""
+def requested(spec: SliceSpec, need: SliceNeed) -> Request:
+    """The request of the slice's agent, or of the forecast of its need."""
     return _request(spec, need, need.reserved, need.asked)
 
 
-POLICIES: dict[PolicyName, SlicePolicy] = {"proportional": proportional, "learned": learned, "static": static}
+POLICIES: dict[PolicyName, SlicePolicy] = {
+    "proportional": proportional, "forecast": requested, "learned": requested, "static": static,
+}  # fmt: skip

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from ir_radio.books.cell_report import Report
 from ir_slicing.learning.agent_weights import load
-from ir_slicing.live.live_forecaster import LiveForecaster
+from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
+from ir_slicing.live.need_requests import BlockRequest
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
 from ir_slicing.live.slice_view import ViewReader
@@ -22,21 +23,6 @@ _REFUSED = {
     "forecast": "forecast of another width, negative or not finite; the low-passed rates stand in",
     "model": "global weights of another architecture or round, or not finite; its own stay",
 }
-
-
-@dataclass(frozen=True)
-class BlockRequest:
-    """A request of an agent to the manager.
-
-    Attributes:
-        time: ns of ROS time of the report that it was made from.
-        slice: name.
-        resource_blocks: RB.
-    """
-
-    time: int
-    slice: str
-    resource_blocks: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,7 @@ class AgentsEngine:
         self.agents: dict[str, SliceAgent] = {}
         self._views: dict[str, ViewReader] = {}
         self._told: Counter[tuple[str, str]] = Counter()
-        self._learnt = self._fitted = 0
+        self._learnt = 0
         self._round, self._collecting = 0, False
         self._make("", 1.0)  # weights that fit no networks are refused here, not with the first slice
 
@@ -137,17 +123,8 @@ class AgentsEngine:
         return [agent.sight.forecaster for agent in self.agents.values()]
 
     def fit(self, fits: int) -> int:
-        """Fits slice forecasters here and now, one slice after the other; returns how many had seen enough for it."""
-        made = 0
-        for _ in range(fits):
-            ready = [forecaster for forecaster in self.forecasters if forecaster.ready]
-            if not ready:
-                break
-            self._fitted += 1
-            chosen = ready[self._fitted % len(ready)]
-            chosen.fit(chosen.history())
-            made += 1
-        return made
+        """Fits slice forecasters here and now, at most ``fits`` of them; returns how many were fitted."""
+        return fit_ready(self.forecasters, fits)
 
     # --- federation ---
 

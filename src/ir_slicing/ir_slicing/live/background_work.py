@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from weakref import WeakKeyDictionary
+from collections.abc import Sequence
 
-from ir_slicing.live.live_forecaster import Floats, LiveForecaster
+from ir_slicing.live.live_forecaster import LiveForecaster, Observed
 
 
 class Duty:
@@ -31,36 +30,30 @@ class Duty:
 
 
 class BackgroundFitting:
-    """Fits slice forecasters in threads, one for each of them, at the lowest priority that there is."""
+    """Fits slice forecasters in one thread, one after the other, all together within the share of a core.
 
-    def __init__(self) -> None:
-        self._work: WeakKeyDictionary[LiveForecaster, _Fitting] = WeakKeyDictionary()
+    The thread keeps the priority of its process: one of a lower priority that holds the interpreter's lock on a busy
+    machine would have the others wait for it.
 
-    def offer(self, forecaster: LiveForecaster) -> None:
-        """Begins to fit it to what it has seen, if it is ready, idle, and its `duty` allows."""
-        work = self._work.setdefault(forecaster, _Fitting())
-        if forecaster.ready and work.free():
-            work.begin(forecaster)
+    Args:
+        share: of one core.
+    """
 
-
-class _Fitting:
-    """The thread of one forecaster, and when the next one may start."""
-
-    def __init__(self) -> None:
+    def __init__(self, share: float) -> None:
+        self._duty = Duty(share)
         self._thread: threading.Thread | None = None
-        self._due = 0.0
 
-    def free(self) -> bool:
-        idle = self._thread is None or not self._thread.is_alive()
-        return idle and time.monotonic() >= self._due
+    def offer(self, forecasters: Sequence[LiveForecaster]) -> None:
+        """Begins to fit the first of them that is ready, where nothing is under way and the duty allows."""
+        if (self._thread is not None and self._thread.is_alive()) or not self._duty.allows():
+            return
+        for forecaster in forecasters:
+            if forecaster.ready:
+                self._thread = threading.Thread(target=self._run, args=(forecaster, forecaster.observed()), daemon=True)
+                self._thread.start()
+                return
 
-    def begin(self, forecaster: LiveForecaster) -> None:
-        self._thread = threading.Thread(target=self._run, args=(forecaster, forecaster.history()), daemon=True)
-        self._thread.start()
-
-    def _run(self, forecaster: LiveForecaster, traffic: Floats) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        began, used = time.monotonic(), time.thread_time()
-        forecaster.fit(traffic)
-        busy = max(time.thread_time() - used, 1e-3)
-        self._due = began + busy / forecaster.config.duty
+    def _run(self, forecaster: LiveForecaster, seen: Observed) -> None:
+        began = time.thread_time()
+        forecaster.fit(seen)
+        self._duty.spent(time.thread_time() - began)

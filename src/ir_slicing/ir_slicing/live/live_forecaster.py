@@ -1,41 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slice forecaster on live traffic: it learns the slice's devices beside the agent, and is used as long as it is
-better than the assumption that nothing changes.
+"""The slice forecaster on live traffic: it learns the slice's devices beside the agent, and is used as long as it errs
+less than the low pass that stands in its place.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ir_common.config import Config
-from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster
-from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
-from ir_slicing.learning.forecaster.staged import fit_forecaster
+from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
+
+if TYPE_CHECKING:
+    from ir_slicing.learning.forecaster.fitting import Forecaster
 
 Floats = NDArray[np.float64]
+
+HORIZONS = (1, 2)
+"""Report periods ahead: a decision is in force in the next one, and in the one in which the next is made."""
 
 _NO_DAY = 1_000_000
 """Steps of a day: live reports are too short for one, so that the phase says nothing."""
 
 
-class LiveForecasterConfig(Config):
-    """How the forecaster of a live slice learns."""
+@dataclass(frozen=True)
+class Observed:
+    """The traffic that a forecaster is fitted to.
 
-    window: int = Field(12, ge=4, le=1000, description="report periods that it looks back")
-    history: int = Field(600, ge=50, le=100_000, description="report periods that it learns from")
-    duty: float = Field(0.05, gt=0, le=1, description="share of one core that learning may take")
-    epochs: int = Field(8, ge=1, le=1000, description="passes over the history each time")
+    Attributes:
+        devices: names.
+        offered: [step, device] float64, bit/s.
+        smooth: likewise, after the low pass.
+    """
+
+    devices: tuple[str, ...]
+    offered: Floats
+    smooth: Floats
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of the devices in the periods of `HORIZONS`.
+
+    Attributes:
+        expected: [horizon, device] float64, bit/s.
+        upper: the same, exceeded in a tenth of the periods (0.9 quantile); None where only the mean is known.
+    """
+
+    expected: Floats
+    upper: Floats | None = None
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A network, and whose it is."""
+
+    forecaster: Forecaster
+    devices: tuple[str, ...]
 
 
 class LiveForecaster:
-    """Forecasts the devices' traffic one report period ahead.
+    """Forecasts the devices' traffic for the next report periods.
 
     It collects, forecasts, and is fitted when it is told to: by `BackgroundFitting` beside a live radio, or by whoever
-    owns the time.
+    owns the time. At every report the forecast that was made for it, and the low pass of then, are compared with what
+    came; both absolute errors of the slice's sum are low-passed over `judge_reports` reports, and the forecast is out
+    of use while its own is not the smaller one. (Squared, one jump would be remembered for hundreds of reports.)
 
     Args:
         config: validated.
@@ -43,66 +79,113 @@ class LiveForecaster:
         train: False: it only collects, and has no forecast.
 
     Attributes:
-        gain: RMSE of the last trained network over that of persistence, on the fifth of the history that it did not
+        gain: RMSE of the last trained network over that of the low pass, on the fifth of the history that it did not
             see; NaN before there is one.
         refused: reason -> number of fits that came to nothing.
+        used: reports at which there was a forecast in use.
     """
 
     def __init__(self, config: LiveForecasterConfig, seed: int, train: bool = True) -> None:
         self.config, self._seed, self._train = config, seed, train
         self._devices: tuple[str, ...] = ()
-        self._history: deque[Floats] = deque(maxlen=config.history)
-        self._forecaster: Forecaster | None = None
-        self.gain = float("nan")
+        self._offered: deque[Floats] = deque(maxlen=config.history)
+        self._smooth: deque[Floats] = deque(maxlen=config.history)
+        self._fitted: _Fitted | None = None
+        self._outlook: Outlook | None = None
+        self._errors = (math.nan, math.nan)
+        self._since = 0
+        self.gain = math.nan
+        self.used = 0
         self.refused: Counter[str] = Counter()
 
-    def push(self, devices: tuple[str, ...], offered: Floats) -> None:
-        """Takes [device] bit/s of a period; with other devices the history begins anew."""
+    def push(self, devices: tuple[str, ...], offered: Floats, smooth: Floats) -> None:
+        """Takes [device] bit/s of a period, and after the low pass; with other devices all begins anew."""
         if devices != self._devices:
             self._devices = devices
-            self._history.clear()
-        self._history.append(offered)
+            self._offered.clear()
+            self._smooth.clear()
+            self._fitted = self._outlook = None
+            self._since = 0
+        elif self._outlook is not None:
+            self._compare(self._outlook.expected[0], self._smooth[-1], offered)
+        self._offered.append(offered)
+        self._smooth.append(smooth)
+        self._since += 1
+        self._outlook = self._predict()
+        self.used += self.in_use
+
+    def _compare(self, expected: Floats, smooth: Floats, came: Floats) -> None:
+        """The errors in use: of the forecast, and of the low pass in its place."""
+        weight = 1.0 / self.config.judge_reports
+        new = [abs(float(one.sum()) - float(came.sum())) for one in (expected, smooth)]
+        mine, others = (old + weight * (now - old) for old, now in zip(self._errors, new, strict=True))
+        self._errors = mine, others
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is a forecast that errs less than the low pass did."""
+        return self._outlook is not None and self._errors[0] < self._errors[1]
 
     @property
     def ready(self) -> bool:
-        """Whether it may be fitted, and has seen enough for that."""
-        enough = len(self._history) >= max(self.config.history // 3, 4 * self.config.window)
-        return self._train and bool(self._devices) and enough
+        """Whether it may be fitted, has seen enough for that, and enough that is new since the last time."""
+        least = max(self.config.history // 3, 4 * self.config.window)
+        return self._train and len(self._offered) >= least and self._since >= self.config.history // 6
 
-    def history(self) -> Floats:
-        """[step, device] float64, bit/s: what it would be fitted to now."""
-        return np.stack(self._history)
+    def observed(self) -> Observed:
+        """What it would be fitted to now; it is not `ready` again before there is more."""
+        self._since = 0
+        return Observed(self._devices, np.stack(self._offered), np.stack(self._smooth))
 
-    def forecast(self) -> Floats | None:
-        """[device] float64, bit/s in the next period; none while it knows no better than the present.
+    def forecast(self) -> Outlook | None:
+        """What is expected; none while the low pass is known to be as good, or the network is of other devices."""
+        return self._outlook if self.in_use else None
 
-        A network of other devices than there are now gives a forecast of its own width, which the caller must refuse.
-        """
-        forecaster = self._forecaster
-        if forecaster is None or len(self._history) < self.config.window:
+    def _predict(self) -> Outlook | None:
+        fitted = self._fitted
+        if fitted is None or fitted.devices != self._devices or len(self._offered) < self.config.window:
             return None
-        width = len(forecaster.scale.mean)
-        recent = np.stack(list(self._history)[-self.config.window :]).astype(np.float32)
-        if recent.shape[1] != width:
-            return np.zeros(width)
-        return forecaster.predict(recent, np.array([self.config.window - 1]))[0, 0].astype(np.float64)
+        recent = np.stack(list(self._offered)[-self.config.window :]).astype(np.float32)
+        expected = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
+        return Outlook(expected)
 
-    def fit(self, traffic: Floats) -> None:
-        """Trains a network on [step, device] bit/s; it is used if it beats persistence on the last fifth."""
-        fitting = FitConfig(day=_NO_DAY, epochs=self.config.epochs, seed=self._seed)
+    def fit(self, seen: Observed) -> None:
+        """Trains a network; it is used if it beats low pass and persistence on the last fifth."""
+        # torch takes seconds to import: a manager is there before, and one that never fits needs none
+        from ir_slicing.learning.forecaster.fitting import FitConfig
+        from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
+        from ir_slicing.learning.forecaster.staged import fit_forecaster
+
+        fitting = FitConfig(day=_NO_DAY, epochs=self.config.epochs, graph_epochs=0, seed=self._seed)
+        traffic = seen.offered.astype(np.float32)
         try:
-            form = ForecasterConfig(window=self.config.window, horizons=(1,))
-            made = fit_forecaster(traffic.astype(np.float32), form, fitting)
+            form = ForecasterConfig(window=self.config.window, horizons=HORIZONS)
+            made = fit_forecaster(traffic, form, fitting)
         except ValueError:
             self.refused["too short"] += 1
             return
         last = np.arange(max(fitting.split(len(traffic))[1], self.config.window - 1), len(traffic) - 1)
-        actual = traffic[last + 1].sum(axis=1)
-        error = made.predict(traffic.astype(np.float32), last)[:, 0].sum(axis=1) - actual
-        naive = traffic[last].sum(axis=1) - actual
-        self.gain = float(np.sqrt(np.mean(error**2)) / max(np.sqrt(np.mean(naive**2)), 1e-9))
-        if np.isfinite(self.gain) and self.gain < 1.0:
-            self._forecaster = made
-        else:
-            self._forecaster = None
+        actual = seen.offered[last + 1].sum(axis=1)
+        guesses = made.predict(traffic, last)[:, 0], seen.smooth[last], seen.offered[last]
+        mine, smooth, present = (one.sum(axis=1) - actual for one in guesses)
+        squared = [float(np.mean(error**2)) for error in (mine, smooth, present)]
+        self.gain = math.sqrt(squared[0] / max(squared[1], 1e-9))
+        if not squared[0] < min(squared[1:]):
+            self._fitted = None
             self.refused["no better"] += 1
+        elif seen.devices == self._devices:  # they may have changed while it was fitted
+            self._errors = float(np.abs(mine).mean()), float(np.abs(smooth).mean())
+            self._fitted = _Fitted(made, seen.devices)
+        else:
+            self.refused["other devices"] += 1
+
+
+def fit_ready(forecasters: Iterable[LiveForecaster], fits: int) -> int:
+    """Fits those that are ready here and now, ``fits`` of them at most; returns how many were fitted.
+
+    Who was fitted is not ready for a while, so all have their turn.
+    """
+    chosen = list(islice((one for one in forecasters if one.ready), fits))
+    for forecaster in chosen:
+        forecaster.fit(forecaster.observed())
+    return len(chosen)

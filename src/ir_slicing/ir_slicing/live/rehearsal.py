@@ -8,7 +8,8 @@ agents can be trained and judged on what they will live with, at many times its 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,13 @@ from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.allocation.slice_loads import LoadReader
 from ir_slicing.allocation.slice_policies import PolicyName
-from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
+from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
+from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
 from ir_slicing.live.slice_sight import SliceSight
 from ir_slicing.live.slice_view import NANOSECONDS, SliceView, ViewReader
 from ir_slicing.manager.manager_config import ManagerConfig
-from ir_slicing.manager.slice_manager import SliceManager
+from ir_slicing.manager.manager_engine import ManagerDecision, ManagerEngine
 
 Floats = NDArray[np.float64]
 PERIOD = 0.2
@@ -42,8 +44,9 @@ class RehearsalScenario:
         distances: of each robot, m.
         sizes: [slice] B of a message.
         offered: [report, slice] bit/s, over all robots.
-        phase: s from a report to the manager's decision.
+        phase: s from a report to the manager's decision, where it does not decide on the report.
         seed: of the arrivals.
+        drives: [report] m: distances of the robots that do not stand still.
     """
 
     carrier: Carrier
@@ -53,6 +56,7 @@ class RehearsalScenario:
     offered: Floats
     phase: float
     seed: int
+    drives: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,15 @@ class Rehearsal:
         scenario: what it is like.
         policy: of the manager.
         config: of the agents.
+        twin: slice forecasters are fitted between two reports, where they are ready, and used.
     """
 
-    def __init__(self, scenario: RehearsalScenario, policy: PolicyName, config: SliceAgentConfig) -> None:
+    def __init__(
+        self, scenario: RehearsalScenario, policy: PolicyName, config: SliceAgentConfig, twin: bool = True
+    ) -> None:
         self._scenario, self._period = scenario, round(PERIOD * NANOSECONDS)
         self._cell = Cell(scenario.carrier)
-        self._manager = _manager(scenario, policy)
+        self._manager = _manager(scenario, policy, twin)
         self._rng = np.random.default_rng([scenario.seed, 17])
         for spec in scenario.specs:
             self._cell.set_slice(spec)
@@ -95,24 +102,24 @@ class Rehearsal:
             for m, spec in enumerate(scenario.specs)
             for robot in scenario.distances
         ]
-        self._loads, self._bounds = LoadReader(), {spec.name: spec.max_latency for spec in scenario.specs}
+        self._loads = LoadReader()
+        self._bounds = {spec.name: spec.max_latency for spec in scenario.specs}
         self._readers = [ViewReader(spec.name) for spec in scenario.specs]
         self.sights = [
-            SliceSight(spec.max_latency, config, LiveForecaster(LiveForecasterConfig(), 0, train=False))
+            SliceSight(spec.max_latency, config, LiveForecaster(LiveForecasterConfig(), 0, train=twin))
             for spec in scenario.specs
         ]
         self.reports = 0
-        self._allocate()
+        self._apply(self._manager.start())
 
     @property
     def over(self) -> bool:
         """Whether the scenario ends here."""
         return self.reports >= len(self._scenario.offered)
 
-    def _allocate(self) -> None:
-        self._manager.tick(max(self._cell.now, 1))
-        if self._manager.allocate():
-            self._cell.set_allocation(self._manager.allocation.blocks)
+    def _apply(self, decision: ManagerDecision | None) -> None:
+        if decision is not None and decision.allocation is not None:
+            self._cell.set_allocation(decision.allocation.blocks)
 
     def _run(self, until: int) -> None:
         """Random arrivals (Poisson) up to a time."""
@@ -137,14 +144,19 @@ class Rehearsal:
         """
         begin, names = self._cell.now, [spec.name for spec in self._scenario.specs]
         for name, blocks in zip(names, () if asked is None else asked.tolist(), strict=asked is not None):
-            self._manager.requests.take(begin / NANOSECONDS, name, blocks)
+            self._manager.request(begin, begin / NANOSECONDS, name, blocks)
+        self._apply(self._manager.all_asked())
+        for robot, distances in self._scenario.drives.items():
+            self._cell.set_pose(robot, (float(distances[self.reports]), 0.0, 0.0))
         self._run(begin + round(self._scenario.phase * NANOSECONDS))
-        self._allocate()
+        self._apply(self._manager.tick(max(self._cell.now, 1)))
         self._run(begin + self._period)
         self.reports += 1
         report, carrier = self._cell.report(), self._scenario.carrier
         loads = self._loads.read(report, self._bounds)
-        self._manager.report(self._cell.now, loads, {row.robot: row.rate for row in report.links})
+        self._apply(self._manager.report(report))
+        needs = self._manager.needs
+        fit_ready(needs.forecasters if needs else [sight.forecaster for sight in self.sights], len(names))
         rows = {row.slice: row for row in report.slices}
         seen = RehearsalPeriod(
             np.array([rows[name].recent_delay.p99 for name in names]),
@@ -155,11 +167,11 @@ class Rehearsal:
         return [reader.read(report, carrier.resource_blocks) for reader in self._readers], seen
 
 
-def _manager(scenario: RehearsalScenario, policy: PolicyName) -> SliceManager:
+def _manager(scenario: RehearsalScenario, policy: PolicyName, twin: bool) -> ManagerEngine:
     """A manager with its slices from a file, as in the stack."""
     carrier = scenario.carrier.model_dump(mode="json", exclude_unset=True)
     slices = [spec.model_dump(mode="json", exclude_unset=True) for spec in scenario.specs]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump({"carrier": carrier, "slices": slices}, file)
         file.flush()
-        return SliceManager(ManagerConfig(slices_file=Path(file.name), policy=policy), 1)
+        return ManagerEngine(ManagerConfig(slices_file=Path(file.name), policy=policy, twin=twin), 1)

@@ -8,22 +8,14 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from ir_common.config import Config
 from ir_slicing.learning.agent_weights import TRAINED
-from ir_slicing.live.live_forecaster import LiveForecasterConfig
+from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
+from ir_slicing.live.slice_sight_config import SliceSightConfig
 
 
-class SliceAgentConfig(Config):
-    """How a live agent acts and learns; what shapes its state is as in `EnvironmentConfig`."""
+class SliceAgentConfig(SliceSightConfig):
+    """How a live agent acts and learns."""
 
-    max_change: float = Field(9.0, gt=0, le=9, description="largest gain of the slice in one step, of its own blocks")
-    min_blocks: float = Field(0.25, gt=0, description="it never asks for less, RB")
-    steepness: float = Field(20.0, gt=0, description="of the satisfaction curve, relative to the bound")
-    target: float = Field(0.95, gt=0.5, lt=1, description="satisfaction that counts as the need being met")
-    utilisation_weight: float = Field(0.5, ge=0, description="Lambda of eq. (14)")
-    utility_weight: float = Field(0.5, ge=0, description="mu of eq. (14)")
-    demand_time_constant: float = Field(1.0, gt=0, le=60, description="of the low pass of offered rates, s")
-    drain_time: float = Field(0.1, gt=0, le=60, description="the need makes room to empty what is late in this time, s")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam while it learns online")
     noise: float = Field(0.02, ge=0, le=1, description="deviation of the exploration noise on the action")
     warm_up: int = Field(256, ge=1, description="transitions before the first update")

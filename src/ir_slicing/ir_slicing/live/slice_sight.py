@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_slicing.allocation.demand import DemandFilter
+from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
 from ir_slicing.learning import satisfaction
-from ir_slicing.live.live_forecaster import LiveForecaster
-from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.live_forecaster import LiveForecaster, Outlook
+from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SliceView
 
 Floats = NDArray[np.float64]
+P99 = 0.99
 
 
 class SliceSight:
@@ -30,33 +32,57 @@ class SliceSight:
         max_latency: the slice's latency bound, s.
         config: validated.
         forecaster: forecasts the devices' traffic.
+        reliability: fraction of the messages that meet the bound while the need is met; by default that of the p99 by
+            which reports are judged.
 
     Attributes:
         asked: RB of the last request.
         needed: RB that the slice needs now.
+        expected: [horizon] RB that it will need in the periods of `live_forecaster.HORIZONS`.
+        upper: likewise, exceeded in a tenth of the periods; None where the forecast has no quantiles.
         refused: reason -> number of forecasts that were not used.
     """
 
-    def __init__(self, max_latency: float, config: SliceAgentConfig, forecaster: LiveForecaster) -> None:
-        self.max_latency, self.config, self.forecaster = max_latency, config, forecaster
+    def __init__(
+        self, max_latency: float, config: SliceSightConfig, forecaster: LiveForecaster, reliability: float = P99
+    ) -> None:
+        self.max_latency, self.reliability = max_latency, reliability
+        self.config, self.forecaster = config, forecaster
         self._filter = DemandFilter(config.demand_time_constant)
         self._held = config.min_blocks
         self.asked: float | None = None
         self.needed = config.min_blocks
+        self.expected: tuple[float, ...] = (config.min_blocks,)
+        self.upper: tuple[float, ...] | None = None
         self.refused: Counter[str] = Counter()
+
+    def configure(self, config: SliceSightConfig) -> None:
+        """Takes over other parameters."""
+        self.config = config
+        self._filter.time_constant = config.demand_time_constant
 
     def observe(self, view: SliceView) -> Floats:
         """Takes in a report; returns the state [3]: log(d/w), log(d^/w), log(w/w_equal).
 
         d is what the last period needed, d^ what the forecaster, or without one the low-passed rates, say of the next.
         """
-        smooth = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
-        self.forecaster.push(view.devices, view.offered)
-        self.needed = self.need(view, view.offered)
-        expected = self._forecast(np.array([smooth[device] for device in view.devices]))
+        self.look(view)
         self._held = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
         equal = view.carrier / max(view.slices, 1)
-        return np.log([self.needed / self._held, self.need(view, expected) / self._held, self._held / equal])
+        return np.log([self.needed / self._held, self.expected[0] / self._held, self._held / equal])
+
+    def look(self, view: SliceView) -> None:
+        """Takes in a report: what the slice needs now, and what it is expected to need."""
+        low_passed = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
+        smooth = np.array([low_passed[device] for device in view.devices])
+        self.forecaster.push(view.devices, view.offered, smooth)
+        self.needed = self.need(view, view.offered)
+        outlook = self._outlook(view)
+        if outlook is None:
+            self.expected, self.upper = (self.need(view, smooth),), None
+            return
+        self.expected = tuple(self.need(view, one) for one in outlook.expected)
+        self.upper = None if outlook.upper is None else tuple(self.need(view, one) for one in outlook.upper)
 
     def ask(self, action: float, view: SliceView) -> float:
         """RB that an action asks for: what is held times (1 + max_change)^action."""
@@ -65,7 +91,7 @@ class SliceSight:
         return self.asked
 
     def need(self, view: SliceView, offered: Floats) -> float:
-        """RB with which every device is satisfied to the target while it offers ``offered`` [device] bit/s.
+        """RB with which the slice meets its bound while its devices offer ``offered`` [device] bit/s.
 
         Queued bits count as far as they are more than what the latency bound allows to wait.
         """
@@ -73,22 +99,24 @@ class SliceSight:
         if not known.any():
             return self.config.min_blocks
         rate = np.where(known, view.block_rate, view.block_rate[known].mean())
-        margin = satisfaction.headroom(self.config.target, self.config.steepness)
-        bound = np.full(offered.shape, self.max_latency)
-        wanted = np.where(offered > 0.0, satisfaction.rate_for_delay(offered, view.packet, bound, margin), 0.0)
+        factor = quantile_factor(self.reliability)
+        blocks = pooled_need(offered, view.packet, rate, self.max_latency, factor)
         late = max(view.queued - float(offered.sum()) * self.max_latency, 0.0)
-        blocks = float((wanted / rate).sum()) + late / self.config.drain_time / float(rate.mean())
+        blocks += late / self.config.drain_time / float(rate.mean())
         return min(max(blocks, self.config.min_blocks), view.carrier)
 
-    def _forecast(self, smooth: Floats) -> Floats:
-        """The forecast of the next period; one of another width is refused, and the low pass stands in."""
-        forecast = self.forecaster.forecast()
-        if forecast is None:
-            return smooth
-        if forecast.shape != smooth.shape or not np.isfinite(forecast).all() or (forecast < 0.0).any():
-            self.refused["forecast"] += 1
-            return smooth
-        return forecast
+    def _outlook(self, view: SliceView) -> Outlook | None:
+        """The forecast; one of another width, negative or not finite is refused, and the low pass stands in."""
+        outlook = self.forecaster.forecast()
+        if outlook is None:
+            return None
+        for one in (outlook.expected, outlook.upper):
+            if one is None:
+                continue
+            if one.shape[1:] != view.offered.shape or not np.isfinite(one).all() or (one < 0.0).any():
+                self.refused["forecast"] += 1
+                return None
+        return outlook
 
     def reward(self, view: SliceView) -> float:
         """(14) of the last request, with the measured delay in (3) and what was granted of it in (5).

@@ -12,9 +12,10 @@ from ir_common.config import live
 from ir_slicing.allocation.agent_requests import TrustConfig
 from ir_slicing.allocation.slice_policies import PolicyName
 from ir_slicing.learning.agent_weights import TRAINED
+from ir_slicing.live.need_config import NeedConfig
 
 
-class ManagerConfig(TrustConfig):
+class ManagerConfig(TrustConfig, NeedConfig):
     """Parameters of the slice manager."""
 
     slices_file: Path = Field(description="slices file: carrier, templates and initial slices")
@@ -36,7 +37,7 @@ class ManagerConfig(TrustConfig):
     )
     policy: PolicyName = Field(
         "proportional",
-        description="who says what slices need: their measured demand, their agents, or (static) their guarantees",
+        description="who says what slices need: their measured demand, forecasts, agents, or (static) their guarantees",
     )
     allocation_period: float = Field(0.2, ge=0.01, le=60.0, description="time between decisions, s of ROS time")
     reference_distance: float = Field(

@@ -16,6 +16,8 @@ from ir_radio.books.cell_report import Report
 from ir_radio.model.slice_specs import SliceSpec
 from ir_slicing.allocation.agent_requests import REASONS
 from ir_slicing.allocation.slice_loads import LoadReader
+from ir_slicing.live.need_requests import NeedRequests
+from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.manager.federation_rounds import FederationRounds, FederationState, RoundStep
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_journal import keep
@@ -91,6 +93,7 @@ class ManagerEngine:
         manager: to be looked at; what changes it goes through the engine.
         journal: of the manager's calls.
         federation: of the agents, under the policy learned.
+        needs: of the slices, under the policy forecast.
 
     Raises:
         ConfigError: a file is wrong, or its slices do not fit.
@@ -99,8 +102,10 @@ class ManagerEngine:
     def __init__(self, config: ManagerConfig, now: int) -> None:
         self.manager, self._calls = keep(config, now)
         self.federation = FederationRounds(self.manager, now) if config.policy == "learned" else None
+        self.needs = _needs(config) if config.policy == "forecast" else None
         self._loads = LoadReader()
         self._heard = False
+        self._reported = 0.0
         self._begin_trail(now)
 
     @property
@@ -120,6 +125,8 @@ class ManagerEngine:
     def configure(self, config: ManagerConfig) -> None:
         """Takes over the live parameters."""
         self._calls.apply("configure", config)
+        if self.needs is not None:
+            self.needs.configure(config, _sight(config))
 
     def save(self) -> None:
         """Writes the state file, where there is one.
@@ -131,12 +138,21 @@ class ManagerEngine:
 
     # --- what it hears, and time ---
 
-    def report(self, report: Report) -> None:
-        """Takes in what the radio did."""
+    def report(self, report: Report) -> ManagerDecision | None:
+        """Takes in what the radio did; under the policy forecast it decides at once, else at the next `tick`."""
         bounds = {name: entry.spec.max_latency for name, entry in self.manager.registry.slices.items()}
         loads = self._loads.read(report, bounds)
         self._calls.apply("report", report.time, loads, {row.robot: row.rate for row in report.links})
-        self._heard = True
+        self._heard, self._reported = True, report.time * 1e-9
+        return self._decide_on_needs(report) if self.needs is not None else None
+
+    def _decide_on_needs(self, report: Report) -> ManagerDecision:
+        """The needs of the slices after a report as requests in their names, and the decision on them."""
+        assert self.needs is not None
+        self.needs.set_slices({name: entry.spec for name, entry in self.manager.registry.active.items()})
+        for one in self.needs.report(report, self.manager.registry.carrier.resource_blocks):
+            self.request(one.time, one.time * 1e-9, one.slice, one.resource_blocks)
+        return self._decide(slices_changed=False)
 
     def request(self, now: int, time: float, name: str, blocks: float) -> str:
         """Takes an agent's request; a refused one is counted, and the last good one stays in force until it is late.
@@ -150,7 +166,7 @@ class ManagerEngine:
         Returns:
             why it was refused; empty: it was not.
         """
-        reason = self._calls.apply("take", time, name, blocks)
+        reason = self._calls.apply("take", time, name, blocks, now * 1e-9)
         if not reason:
             self._heard = True
             return ""
@@ -161,6 +177,14 @@ class ManagerEngine:
             state, spec = (entry.state, entry.spec) if entry else (State.PREPARATION, None)
             self.manager.trail.add(now, "request", name, spec, f"agent of {name}", why, state, accepted=False)
         return f"request of slice '{name}' for {why}"
+
+    def all_asked(self) -> ManagerDecision | None:
+        """To be called after requests: decides where all active slices have asked since the last report."""
+        requests, active = self.manager.requests, self.manager.registry.active
+        if not self._heard or not all(requests.asked_since(name, self._reported) for name in active):
+            return None
+        self._heard = False
+        return self._decide(slices_changed=False)
 
     def start(self) -> ManagerDecision:
         """The first decision, before any report."""
@@ -267,3 +291,11 @@ class ManagerEngine:
 
     def _in_force(self, entry: Slice) -> SliceInForce:
         return SliceInForce(entry, self.manager.allocation.blocks.get(entry.spec.name, 0.0))
+
+
+def _sight(config: ManagerConfig) -> SliceSightConfig:
+    return SliceSightConfig(demand_time_constant=config.demand_time_constant, drain_time=config.drain_time)
+
+
+def _needs(config: ManagerConfig) -> NeedRequests:
+    return NeedRequests(config, _sight(config))

@@ -175,9 +175,10 @@ class SliceManager:
         slices = {name: entry.spec for name, entry in self.registry.active.items()}
         carrier = self.registry.carrier.resource_blocks
         self.requests.set_slices(list(slices))
-        asked = self.requests.trusted(self._now * 1e-9) if self.config.policy == "learned" else {}
-        fallback: PolicyName = "static" if self.config.policy == "static" else "proportional"
-        policies: dict[str, PolicyName] = {name: "learned" if name in asked else fallback for name in slices}
+        policy = self.config.policy
+        asked = self.requests.trusted(self._now * 1e-9) if policy in ("forecast", "learned") else {}
+        fallback: PolicyName = "static" if policy == "static" else "proportional"
+        policies: dict[str, PolicyName] = {name: policy if name in asked else fallback for name in slices}
         wanted = [
             POLICIES[policies[name]](spec, self._need(spec, asked.get(name, math.nan))) for name, spec in slices.items()
         ]

@@ -17,6 +17,8 @@ from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
 from ir_radio.model.slice_specs import SliceSpec
 from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
+from ir_slicing.live.background_work import BackgroundFitting
+from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerAnswer, ManagerDecision, ManagerEngine
 from ir_slicing.orchestration.lifecycle import LifecycleEvent
@@ -49,6 +51,7 @@ class ManagerNode(LeanNode):
         self.create_service(ListSlices, "list_slices", self._on_list)
         self.create_service(SetTemplate, "set_template", self._on_set_template)
         self.create_service(DeleteSlice, "delete_template", self._on_delete_template)
+        self._fitting = BackgroundFitting(LiveForecasterConfig().duty)
         self._federation: FederationTopics | None = None
         if self._engine.federation is not None:
             self.create_subscription(SliceRequest, "requests", self._on_request, RELIABLE)
@@ -70,13 +73,20 @@ class ManagerNode(LeanNode):
     # --- reports, requests, time ---
 
     def _on_report(self, message: CellReport) -> None:
-        self._engine.report(report_from_message(message))
+        decision = self._engine.report(report_from_message(message))
+        if decision is not None:
+            self._publish(decision)
+        if self._engine.needs is not None:
+            self._fitting.offer(self._engine.needs.forecasters)
 
     def _on_request(self, message: SliceRequest) -> None:
         time = to_seconds(message.header.stamp)
         refused = self._engine.request(self._now(), time, message.slice, message.resource_blocks)
         if refused:
             self.get_logger().warning(f"refused: {refused}", throttle_duration_sec=5.0)
+        decision = self._engine.all_asked()
+        if decision is not None:
+            self._publish(decision)
 
     def _on_timer(self) -> None:
         decision = self._engine.tick(self._now())

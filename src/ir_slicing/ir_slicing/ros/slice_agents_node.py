@@ -38,7 +38,7 @@ class SliceAgentsNode(LeanNode):
         super().__init__("agents", namespace="/slicing", **kwargs)
         torch.set_num_threads(1)
         config = declare(self, SliceAgentsConfig).config
-        self._duty, self._fitting = Duty(config.learn_duty), BackgroundFitting()
+        self._duty, self._fitting = Duty(config.learn_duty), BackgroundFitting(config.duty)
         self._asked: Future | None = None
         self._asked_until = 0.0
         self._requests = self.create_publisher(SliceRequest, "requests", RELIABLE)
@@ -60,8 +60,7 @@ class SliceAgentsNode(LeanNode):
             request = SliceRequest(slice=asked.slice, resource_blocks=asked.resource_blocks)
             request.header.stamp = to_stamp(asked.time)
             self._requests.publish(request)
-        for forecaster in self._engine.forecasters:
-            self._fitting.offer(forecaster)
+        self._fitting.offer(self._engine.forecasters)
         for refused in self._engine.refusals():
             self.get_logger().warning(f"refused: {refused}", throttle_duration_sec=5.0)
         self._learn()

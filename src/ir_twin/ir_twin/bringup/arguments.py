@@ -50,8 +50,9 @@ class BringupArguments(Config):
     twin_settings: Path | None = Field(
         None, description="YAML file with further parameters of the twin, such as rule, preset and checkpoints"
     )
-    slicing: Literal["proportional", "learned", "static"] = Field(
-        "proportional", description="who divides the carrier: measured demand, the slices' learning agents, or nobody"
+    slicing: Literal["proportional", "forecast", "learned", "static"] = Field(
+        "proportional",
+        description="who divides the carrier: measured demand, forecast needs, the slices' learning agents, or nobody",
     )
     side: Literal["all", "robot", "edge"] = Field(
         "all", description="what runs on this machine: everything, the robots, or radio, slices, twin and controllers"

@@ -24,6 +24,23 @@ def proportional(environment: SlicingEnvironment) -> Floats:
     return need / need.sum(axis=-1, keepdims=True) * environment.config.blocks
 
 
+def forecast(environment: SlicingEnvironment, margin: float = 1.0) -> Floats:
+    """The slice policy forecast: a margin on the present need or the forecast one, whichever is more.
+
+    Args:
+        environment: what it looks at; without a forecast the present need is all there is.
+        margin: dimensionless.
+    """
+    return margin * np.maximum(environment.need.blocks, expected(environment))
+
+
+def expected(environment: SlicingEnvironment) -> Floats:
+    """RB that the slices are expected to need in the next step: their forecast, or without one what they need now."""
+    if environment.forecast is None:
+        return environment.need.blocks
+    return np.maximum(environment.forecast[environment.step_index], environment.config.min_blocks)
+
+
 def nvs(environment: SlicingEnvironment, reserved: Floats) -> Floats:
     """NVS (Kokku et al., 2012), the paper's Netshare: every slice has a reserved share of the carrier, and what one
     does not use goes to those that have more to send, in proportion to their reservations.

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The forecaster of a live slice: fitted when there is something new, used while it errs less than the low pass."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ir_slicing.live.live_forecaster import HORIZONS, LiveForecaster, Observed, fit_ready
+from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
+
+DEVICES = ("a", "b", "c")
+CONFIG = LiveForecasterConfig(window=12, history=240, epochs=1)
+
+
+def wave(t):
+    """[device] bit/s: a period of 24 reports, each device three after the one before."""
+    return 1e6 * (1.2 + np.sin(2 * np.pi * (t - 3 * np.arange(3)) / 24))
+
+
+def feed(forecaster, rows, devices=DEVICES, smooth=None):
+    """Pushes traffic with its low pass of five reports."""
+    smooth = rows[0] if smooth is None else smooth
+    for row in rows:
+        smooth = smooth + 0.18 * (row - smooth)
+        forecaster.push(devices, row, smooth)
+    return smooth
+
+
+@pytest.fixture
+def fitted():
+    """A forecaster of the waves, fitted to 240 reports of them, and the low pass there."""
+    forecaster = LiveForecaster(CONFIG, 0)
+    smooth = feed(forecaster, [wave(t) for t in range(240)])
+    assert forecaster.forecast() is None
+    assert fit_ready([forecaster], 5) == 1
+    return forecaster, smooth
+
+
+def test_it_forecasts_two_periods_ahead_better_than_the_low_pass(fitted):
+    forecaster, smooth = fitted
+    smooth = feed(forecaster, [wave(240)], smooth=smooth)
+    outlook = forecaster.forecast()
+    assert forecaster.gain < 0.5 and outlook.expected.shape == (len(HORIZONS), 3) and outlook.upper is None
+    for ahead, expected in zip(HORIZONS, outlook.expected, strict=True):
+        actual = wave(240 + ahead)
+        assert np.abs(expected - actual).mean() < 0.5 * np.abs(smooth - actual).mean()
+
+
+def test_a_forecast_that_is_wrong_goes_out_of_use_and_comes_back(fitted):
+    """The traffic that it knows becomes six times what it was: the low pass follows, the forecast does not."""
+    forecaster, smooth = fitted
+    smooth = feed(forecaster, [wave(t) for t in range(240, 250)], smooth=smooth)
+    assert forecaster.in_use and forecaster.used == 10
+    smooth = feed(forecaster, [np.full(3, 12e6)] * 20, smooth=smooth)
+    assert not forecaster.in_use and forecaster.forecast() is None
+    feed(forecaster, [wave(t) for t in range(270, 350)], smooth=smooth)
+    assert forecaster.in_use
+
+
+def test_a_forecast_is_used_for_no_other_devices_than_it_was_fitted_to(fitted):
+    """Neither for fewer, nor for as many others, nor where they changed while it was fitted."""
+    forecaster, _ = fitted
+    feed(forecaster, [wave(t) for t in range(240, 260)], ("a", "b", "d"))
+    assert forecaster.forecast() is None
+    forecaster = LiveForecaster(CONFIG, 0)
+    feed(forecaster, [wave(t) for t in range(240)])
+    seen = forecaster.observed()
+    feed(forecaster, [wave(t) for t in range(30)], ("a", "b", "d"))
+    forecaster.fit(seen)
+    assert forecaster.gain < 0.5 and forecaster.forecast() is None and forecaster.refused == {"other devices": 1}
+
+
+def test_it_is_fitted_again_only_to_what_is_new(fitted):
+    forecaster, smooth = fitted
+    assert not forecaster.ready and fit_ready([forecaster], 1) == 0
+    smooth = feed(forecaster, [wave(t) for t in range(240, 279)], smooth=smooth)
+    assert not forecaster.ready
+    feed(forecaster, [wave(279)], smooth=smooth)
+    assert forecaster.ready
+    idle = LiveForecaster(CONFIG, 0, train=False)
+    feed(idle, [wave(t) for t in range(240)])
+    assert not idle.ready
+
+
+def test_what_cannot_be_forecast_is_not(fitted):
+    noise = np.random.default_rng(1).uniform(0, 1e6, (240, 3))
+    forecaster = LiveForecaster(CONFIG, 0)
+    feed(forecaster, noise)
+    forecaster.fit(Observed(DEVICES, noise, np.full_like(noise, 0.5e6)))
+    assert forecaster.refused == {"no better": 1} and forecaster.forecast() is None
+    forecaster.fit(Observed(DEVICES, noise[:20], noise[:20]))
+    assert forecaster.refused["too short"] == 1 and math.isfinite(forecaster.gain)
