@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from ir_common.config import Config
 from ir_dashboard.access import Access
+from ir_dashboard.recording import Recording
 from ir_dashboard.stack import NotAccepted, Pictures, Slices, Unavailable
 from ir_radio.model.slice_specs import NAME, FlowSpec, SliceSpec
 
@@ -54,6 +57,12 @@ class FromSpecification(Agreement):
     name: str = Field(pattern=NAME, max_length=64, description="name of the slice")  # type: ignore[assignment]
 
 
+class RecordingWish(Config):
+    """Whether a bag is to be made."""
+
+    on: bool = Field(description="true: begin one; false: end it")
+
+
 class Problem(Config):
     """Why a request was not done."""
 
@@ -75,7 +84,7 @@ _bearer = HTTPBearer(auto_error=False, description="the token that the dashboard
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
-def router(pictures: Pictures, slices: Slices, access: Access) -> APIRouter:
+def router(pictures: Pictures, slices: Slices, access: Access, recording: Recording) -> APIRouter:
     """The routes."""
 
     def reader(request: Request, credentials: Credentials) -> None:
@@ -134,6 +143,21 @@ def router(pictures: Pictures, slices: Slices, access: Access) -> APIRouter:
     async def delete_slice(name: Name) -> dict[str, Any]:
         await find(name)
         return await _asked(slices.delete_slice(name))
+
+    @routes.get("/recording", dependencies=read, summary="Whether a bag is being made, and which")
+    async def get_recording() -> dict[str, Any]:
+        return recording.state(time.monotonic())
+
+    @routes.put("/recording", dependencies=write, summary="Begin a bag of all topics, or end it")
+    async def record(body: RecordingWish) -> dict[str, Any]:
+        try:
+            if body.on:
+                recording.start(time.monotonic())
+            else:
+                await asyncio.to_thread(recording.stop)
+        except OSError as error:
+            raise HTTPException(503, f"no recorder: {error}") from None
+        return recording.state(time.monotonic())
 
     async def find(name: str) -> dict[str, Any]:
         there = {one["spec"]["name"]: one for one in (await _asked(slices.list_slices()))["slices"]}

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import struct
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage, JointState, LaserScan
 
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM, StackNode, run
 from ir_common.ros_params import declare
@@ -19,11 +23,14 @@ from ir_common.ros_poll import BUFFERED, NEWEST, Poll
 from ir_common.ros_time import to_seconds
 from ir_dashboard.access import Access
 from ir_dashboard.dashboard_config import DashboardConfig
-from ir_dashboard.driving import Desk, Limits
+from ir_dashboard.driving import Desk, Limits, Sight
+from ir_dashboard.driving_guard import DrivingGuard, body_of
 from ir_dashboard.hub import Hub
+from ir_dashboard.recording import Recording
 from ir_dashboard.ros_driving import DrivingPort
 from ir_dashboard.ros_slices import SliceServices
-from ir_dashboard.scene import read_scene
+from ir_dashboard.scene import BARE, scene
+from ir_dashboard.stack_time import StackTime
 from ir_dashboard.state import CONSTANTS, LiveState, encode
 from ir_dashboard.web import TICK, application
 from ir_dashboard.web_server import WebServer
@@ -38,6 +45,7 @@ from ir_interfaces.msg import (
     TwinStatus,
     Verdict,
 )
+from ir_sim.sdf import World, compose
 from ir_sim.tasks import Task, read_tasks
 
 
@@ -49,27 +57,32 @@ class DashboardNode(StackNode):
         self._config = config = declare(self, DashboardConfig).config
         self._tasks = read_tasks(config.robots, config.world)
         self._names = list(self._tasks)
-        scene = read_scene(config.world, list(config.robots))
+        world = compose(config.world, list(config.robots)) if config.world else None
+        self._time = StackTime()
         self._state = LiveState(self._names, config.history)
         self._lock = threading.Lock()  # of _state, which the web thread reads whole
         self._hub = Hub()
         drivers = {name: _limits(task) for name, task in self._tasks.items() if task.command == "twist"}
         self._port = DrivingPort(self, config.edge_namespace, list(drivers))
-        self._desk = Desk(drivers, config.dead_man - TICK, self._port)
+        guards = _guards(world, drivers) if config.guard else {}
+        sight = Sight(config.picture_slow, config.picture_lock)
+        self._desk = Desk(drivers, config.dead_man - TICK, self._port, sight, guards, config.command_age)
+        self._recording = Recording(Path(config.recordings or "."))
         slices = SliceServices(self, config.service_timeout)
         self._images: dict[int, bytes] = {}
         self._image_due = dict.fromkeys(self._names, 0.0)
         self._poll = Poll(self)
-        self._subscribe(drivers)
+        self._subscribe(drivers, guards)
         token = config.token or secrets.token_urlsafe(12)
         constants = CONSTANTS | {
             "order": self._names,
             "drivable": list(drivers),
             "dead_man": config.dead_man,
             "history": config.history,
-            "scene": scene,
+            "scene": scene(world) if world else BARE,
+            "sight": [config.picture_slow, config.picture_lock],
         }
-        app = application(self, slices, self._hub, self._desk, Access(token), constants)
+        app = application(self, slices, self._hub, self._desk, Access(token), constants, self._recording)
         self._server = WebServer(app, config.host, config.port)
         self.create_timer(1.0 / config.rate, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._server.start()
@@ -77,8 +90,13 @@ class DashboardNode(StackNode):
         self.address = f"http://{f'[{shown}]' if ':' in shown else shown}:{self._server.port}/#token={token}"
         print(f"dashboard: {self.address}", flush=True)
 
-    def _subscribe(self, drivable: dict[str, Limits]) -> None:
+    def _subscribe(self, drivable: dict[str, Limits], guards: dict[str, DrivingGuard]) -> None:
         state, add, edge = self._state, self._poll.add, self._config.edge_namespace
+        add(ClockMessage, "/clock", NEWEST, self._take_clock)  # before what its time is held against
+        for name in guards:
+            self.create_subscription(
+                LaserScan, f"{edge}/{name}/scan", lambda scan, robot=name: self._take_scan(robot, scan), STREAM
+            )
         for index, name in enumerate(self._names):
             add(Odometry, f"/{name}/odom", NEWEST, state.take_odometry, name)
             add(JointState, f"/{name}/joint_states", NEWEST, state.take_joints, name)
@@ -99,7 +117,6 @@ class DashboardNode(StackNode):
         add(HostReport, "/simulator/host", LATCHED, state.take_host)
         add(SliceList, "/slicing/slices", LATCHED, state.take_slices)
         add(Allocation, "/slicing/allocation", LATCHED, state.take_allocation)
-        add(ClockMessage, "/clock", NEWEST, lambda message: state.take_clock(to_seconds(message.clock)))
         add(NodeStatus, NODE_STATUS_TOPIC, ANNOUNCEMENTS, self._take_node)
 
     def _tick(self) -> None:
@@ -110,12 +127,25 @@ class DashboardNode(StackNode):
         if self._hub.viewers:
             self._hub.publish(encode(picture), images)
 
+    def _take_clock(self, message: ClockMessage) -> None:
+        self._time.take(to_seconds(message.clock), time.monotonic())
+        self._state.take_clock(to_seconds(message.clock))
+
     def _take_image(self, robot: str, camera: int, message: CompressedImage) -> None:
         now = time.monotonic()
+        stamp = to_seconds(message.header.stamp)
+        age = self._time.age(stamp, now) if stamp else math.nan  # some cameras stamp nothing
+        self._hub.call(self._desk.pictured, robot, 0.0 if math.isnan(age) else age, now)
         if now >= self._image_due[robot]:
             period = 1.0 / self._config.camera_rate
             self._image_due[robot] = max(self._image_due[robot] + period, now)  # the mean rate, whatever the tick's
-            self._images[camera] = bytes([camera]) + message.data.tobytes()
+            self._images[camera] = struct.pack("<Bd", camera, now - age) + message.data.tobytes()
+
+    def _take_scan(self, robot: str, scan: LaserScan) -> None:
+        ranges = np.asarray(scan.ranges, np.float64)
+        ranges = np.where((ranges > scan.range_max) | np.isnan(ranges), np.inf, ranges)
+        bearings = scan.angle_min + scan.angle_increment * np.arange(len(ranges))
+        self._hub.call(self._desk.saw, robot, bearings, ranges, time.monotonic())
 
     def _take_state(self, robot: str, message: TaskState) -> None:
         self._hub.call(self._desk.echo, robot, tuple(message.action), time.monotonic())
@@ -141,8 +171,15 @@ class DashboardNode(StackNode):
             return list(self._state.rows)
 
     def close(self) -> None:
-        """Ends the server."""
+        """Ends the server, and a bag that is being made."""
         self._server.stop()
+        self._recording.stop()
+
+
+def _guards(world: World | None, robots: dict[str, Limits]) -> dict[str, DrivingGuard]:
+    """A guard for each robot whose body and lidar are known."""
+    bodies = {name: body_of(world.robots[name].description) for name in robots} if world else {}
+    return {name: DrivingGuard(body) for name, body in bodies.items() if body is not None}
 
 
 def _limits(task: Task) -> Limits:

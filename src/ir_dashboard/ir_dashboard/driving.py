@@ -7,12 +7,15 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
-Velocity = tuple[float, float]  #: forward m/s, turn rad/s
-STOP: Velocity = (0.0, 0.0)
+from ir_dashboard.driving_guard import STOP, Array, DrivingGuard, OnTheWay, Pose, Velocity
+
 REPEAT = 0.1
 """A robot that is held is told so often to stand still, s."""
+UNKNOWN_TRIP = 0.3
+"""Round trip that is assumed until one was measured, s."""
 
 
 class DrivingRefused(Exception):
@@ -66,11 +69,16 @@ class RoundTrip:
         self._count = 0
         self._sent: deque[tuple[Velocity, float]] = deque(maxlen=memory)
         self._delays: deque[float] = deque(maxlen=memory)
+        self._moving = False
 
     def mark(self, velocity: Velocity, now: float) -> Velocity:
         """The velocity to send in place of `velocity` at `now`, s; a stop stays exactly that."""
         if velocity == STOP:
+            self._moving = False
             return velocity
+        if not self._moving:  # what was on its way before the stop may never be heard of
+            self._sent.clear()
+        self._moving = True
         self._count = (self._count + 1) % self.STEPS
         scale = 1.0 - 1e-6 * self._count
         marked = (velocity[0] * scale, velocity[1] * scale)
@@ -97,6 +105,33 @@ class RoundTrip:
         """The newest delay, s."""
         return self._delays[-1] if self._delays else None
 
+    def waiting(self, now: float) -> float:
+        """How long the oldest command since the last that was in force has been on its way, s; 0: none is."""
+        return now - self._sent[0][1] if self._moving and self._sent else 0.0
+
+    def usual(self) -> float:
+        """The delay to reckon with, s."""
+        return self.quantile(0.5) or UNKNOWN_TRIP
+
+    def late(self, now: float) -> float:
+        """By how much a command may take longer than usual, s: as some did, or as those on their way do now."""
+        return max(self.quantile(0.95) or UNKNOWN_TRIP, self.waiting(now)) - self.usual()
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How old what a driver sees may be, s, and what becomes of his speed.
+
+    Up to `slow` he drives as he wishes; from there on slower, in proportion; from `lock` on not at all.
+    """
+
+    slow: float = 0.4
+    lock: float = 1.2
+
+    def share(self, age: float) -> float:
+        """The part of the wished speed that is left at an age, s, in [0, 1]."""
+        return 1.0 if age <= self.slow else max(0.0, 1.0 - (age - self.slow) / (self.lock - self.slow))
+
 
 @dataclass
 class Seat:
@@ -109,6 +144,12 @@ class Seat:
         sent: time of the last velocity sent, s.
         moving: the last velocity sent was not zero.
         stops: how often the dead-man stopped it.
+        guard: keeps it from what its lidar sees; None: it has none.
+        path: what was sent.
+        limited: why the last command was slower than wished: guard, sight or link; empty: it was not.
+        pictured: time at which the newest picture was taken, s; minus infinity: none came.
+        reported: time at which its last state came, s.
+        refused: commands that came too late to be carried out.
     """
 
     limits: Limits
@@ -119,6 +160,21 @@ class Seat:
     moving: bool = False
     stops: int = 0
     trip: RoundTrip = field(default_factory=RoundTrip)
+    guard: DrivingGuard | None = None
+    path: OnTheWay = field(default_factory=OnTheWay)
+    limited: str = ""
+    pictured: float = -math.inf
+    reported: float = -math.inf
+    refused: int = 0
+
+    def age(self, now: float) -> float:
+        """How old what is known of the robot at the edge is, s: the older one of its newest picture and state."""
+        known = [at for at in (self.pictured, self.reported) if at > -math.inf]
+        return max(0.0, now - min(known)) if known else 0.0
+
+    def ahead(self, now: float) -> Pose:
+        """How far the commands that are on their way will move the robot."""
+        return self.path.pose(now - self.trip.usual(), now)
 
 
 class Desk:
@@ -129,11 +185,25 @@ class Desk:
     `dead_man` stops the robot. One that vanishes stops it too and leaves it held, so that it stays where it stopped
     until somebody takes or releases it. A robot that is held and not driven is told again and again to stand still: one
     lost stop is harmless.
+
+    What a driver wishes is lessened where he sees late, where his commands are late, and by the robot's guard.
+
+    Args:
+        limits: of each robot that can be driven.
+        dead_man: s.
+        actuator: what commands go to.
+        sight: how old what a driver sees may be.
+        guards: by robot; others have none.
+        command_age: s after which a driver's command is too old to be carried out.
     """
 
-    def __init__(self, limits: Mapping[str, Limits], dead_man: float, actuator: Actuator) -> None:
-        self.seats = {robot: Seat(limit) for robot, limit in limits.items()}
-        self._dead_man, self._actuator = dead_man, actuator
+    def __init__(
+        self, limits: Mapping[str, Limits], dead_man: float, actuator: Actuator, sight: Sight | None = None,
+        guards: Mapping[str, DrivingGuard] = MappingProxyType({}), command_age: float = 0.3,
+    ) -> None:  # fmt: skip
+        self.seats = {robot: Seat(limit, guard=guards.get(robot)) for robot, limit in limits.items()}
+        self._dead_man, self._actuator, self._sight = dead_man, actuator, sight or Sight()
+        self._command_age = command_age
 
     def seat(self, robot: str) -> Seat:
         """The seat of a robot.
@@ -162,8 +232,20 @@ class Desk:
         self._send(robot, STOP, now)
         return previous
 
-    def command(self, robot: str, driver: str, forward: float, turn: float, now: float) -> None:
+    def command(
+        self, robot: str, driver: str, forward: float, turn: float, now: float, age: float | None = None,
+        at: float | None = None,
+    ) -> None:  # fmt: skip
         """A joystick position of a driver, each axis in [-1, 1].
+
+        Args:
+            robot: that is driven.
+            driver: who says so.
+            forward: from full speed astern to full speed ahead.
+            turn: positive to the left.
+            now: present, s.
+            age: of the picture on the driver's screen, s, where he knows; what is known here counts where it is older.
+            at: when the hand was there, s, where that is known; what is older than `command_age` is not carried out.
 
         Raises:
             DrivingRefused: not the driver, or not finite.
@@ -171,9 +253,27 @@ class Desk:
         seat = self.seat(robot)
         if seat.driver != driver:
             raise DrivingRefused(f"you do not drive {robot}")
-        velocity = seat.limits.velocity(forward, turn)
+        wish = seat.limits.velocity(forward, turn)
+        if at is not None and now - at > self._command_age:
+            seat.refused += 1
+            return
         seat.heard = now
-        self._send(robot, seat.trip.mark(velocity, now), now)
+        self._send(robot, seat.trip.mark(self._lessened(seat, wish, age, now), now), now)
+
+    def _lessened(self, seat: Seat, wish: Velocity, age: float | None, now: float) -> Velocity:
+        """What is left of a wish."""
+        seat.limited = ""
+        sight, link = self._sight.share(max(seat.age(now), age or 0.0)), self._sight.share(seat.trip.waiting(now))
+        share = min(sight, link)
+        if share < 1.0:
+            seat.limited = "sight" if sight <= link else "link"
+        velocity = (share * wish[0], share * wish[1])
+        if seat.guard is None:
+            return velocity
+        kept = seat.guard.limit(velocity, seat.path, seat.trip.usual(), seat.trip.late(now), now)
+        if kept != velocity:
+            seat.limited = "guard"
+        return kept
 
     def release(self, robot: str, driver: str, now: float) -> None:
         """Stops the robot and lets its own controller go on; a held robot without driver may be released by anyone.
@@ -217,7 +317,18 @@ class Desk:
     def echo(self, robot: str, action: Sequence[float], now: float) -> None:
         """Takes the action that a state says was in force."""
         if robot in self.seats:
+            self.seats[robot].reported = now
             self.seats[robot].trip.echo(action, now)
+
+    def saw(self, robot: str, bearings: Array, ranges: Array, now: float) -> None:
+        """Takes a scan of a robot that arrived now, as `DrivingGuard.see`."""
+        if robot in self.seats and (guard := self.seats[robot].guard) is not None:
+            guard.see(bearings, ranges, now)
+
+    def pictured(self, robot: str, age: float, now: float) -> None:
+        """Takes that a picture arrived now, `age` s after it was taken."""
+        if robot in self.seats:
+            self.seats[robot].pictured = now - age
 
     def _stop(self, robot: str, now: float) -> None:
         if self.seats[robot].moving:
@@ -227,4 +338,5 @@ class Desk:
     def _send(self, robot: str, velocity: Velocity, now: float) -> None:
         seat = self.seats[robot]
         seat.moving, seat.sent = velocity != STOP, now
+        seat.path.add(velocity, now)
         self._actuator.send(robot, velocity)

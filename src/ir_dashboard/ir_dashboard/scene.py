@@ -3,31 +3,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ir_sim.sdf.model import Joint, Link, Model, Visual
 from ir_sim.sdf.poses import Pose
-from ir_sim.sdf.world import GROUND, World, compose
+from ir_sim.sdf.world import GROUND, World
 
 _DRAWN = ("box", "sphere", "cylinder", "capsule", "plane")
 
 
-def read_scene(file: str | Path, robots: list[str]) -> dict[str, Any]:
-    """The scene of a world file.
-
-    Args:
-        file: SDFormat world; empty: a bare floor, and robots without shapes.
-        robots: `NAME` or `NAME:MODEL`, as in the bringup.
-
-    Raises:
-        ConfigError: the world or a robot is wrong.
-    """
-    return (
-        scene(compose(file, robots)) if file else {"name": "", "shapes": [], "goals": {}, "robots": {}, "radius": 5.0}
-    )
+BARE: dict[str, Any] = {"name": "", "shapes": [], "goals": {}, "robots": {}, "radius": 5.0}
+"""Where no world is known: a bare floor, and robots without shapes."""
 
 
 def scene(world: World) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 """One viewer's socket: pictures out, joystick in.
 
 What the page says, one JSON object a message: first ``{"token": …}``; then ``{"take": robot, "over": bool}``,
-``{"cmd": [robot, forward, turn]}`` with each axis in [-1, 1], ``{"release": robot}``, ``{"ping": number}``, and after
-every few texts ``{"seen": how many so far}``, without which no more are sent (`hub.WINDOW`).
+``{"cmd": [robot, forward, turn]}`` with each axis in [-1, 1] and, where they are known, ``"age"`` of the picture on the
+screen (s) and ``"at"``, when the hand was there (s of this side's clock); ``{"release": robot}``, ``{"ping": number}``,
+and after every few texts ``{"seen": how many so far}``, without which no more are sent (`hub.WINDOW`).
 What it hears: first ``you`` and the constants with the whole picture, then pictures (`LiveState.update`); after it fell
 behind a whole one, with ``rows``;
-``{"seats": …}``, ``{"pong": number}``, ``{"error": text}``; and pictures of cameras as binary, one byte the robot's
-index, then the file.
+``{"seats": …}``, ``{"pong": number, "at": s}`` (monotonic clock of this side), ``{"error": text}``; and pictures of
+cameras as binary: one byte the robot's index, when it was taken (s of the same clock, float64, little end first; NaN:
+not known), then the file.
 """
 
 from __future__ import annotations
@@ -101,7 +103,8 @@ class Session:
         """Does what a message says; what to say back, if anything."""
         if "ping" in message:
             ping = message["ping"]
-            return {"pong": ping} if isinstance(ping, int | float) and math.isfinite(ping) else None
+            given = isinstance(ping, int | float) and math.isfinite(ping)
+            return {"pong": ping, "at": round(time.monotonic(), 4)} if given else None
         if not self._writes:
             return {"error": "driving needs the token that the dashboard printed at its start"}
         try:
@@ -114,7 +117,8 @@ class Session:
         now = time.monotonic()
         match message:
             case {"cmd": [str(robot), int() | float() as forward, int() | float() as turn]}:
-                self._desk.command(robot, self._name, forward, turn, now)
+                age, at = (_finite(message.get(name)) for name in ("age", "at"))
+                self._desk.command(robot, self._name, forward, turn, now, age, at)
             case {"take": str(robot)}:
                 self._desk.take(robot, self._name, now, over=message.get("over") is True)
                 self._hub.publish(seats(self._desk), {})
@@ -126,7 +130,10 @@ class Session:
 
 
 def seats(desk: Desk) -> str:
-    """Who drives what, encoded: driver, held, moving, stops by the dead-man, round trip in s."""
+    """Who drives what, encoded: driver, held, moving, stops by the dead-man, round trip in s; why it is slower than
+    wished, commands refused for their age, and where those on their way will have led: x, y (m), heading (rad).
+    """
+    now = time.monotonic()
     return encode(
         {
             "seats": {
@@ -135,6 +142,10 @@ def seats(desk: Desk) -> str:
                     "held": seat.held,
                     "moving": seat.moving,
                     "stops": seat.stops,
+                    "limited": seat.limited if seat.driver else "",
+                    "refused": seat.refused,
+                    "ahead": [number(value, 2) for value in seat.ahead(now)] if seat.driver else [0.0, 0.0, 0.0],
+                    "guarded": seat.guard is not None,
                     "trip": _rounded(seat.trip.last),
                     "p50": _rounded(seat.trip.quantile(0.5)),
                     "p99": _rounded(seat.trip.quantile(0.99)),
@@ -147,6 +158,11 @@ def seats(desk: Desk) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else number(value, 4)
+
+
+def _finite(value: Any) -> float | None:
+    """A number that a page may have sent, or nothing."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _parse(text: str) -> dict[str, Any]:

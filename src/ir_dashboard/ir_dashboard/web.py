@@ -20,12 +20,14 @@ from ir_dashboard.access import Access
 from ir_dashboard.api import PREFIX, explain, router
 from ir_dashboard.driving import Desk
 from ir_dashboard.hub import Hub
+from ir_dashboard.recording import Recording
 from ir_dashboard.session import Session, seats
 from ir_dashboard.stack import Pictures, Slices
+from ir_dashboard.state import encode
 
 TICK = 0.02
 """The dead-man looks after its robots so often while one is held, s."""
-SEATS_PERIOD = 0.2
+SEATS_PERIOD = 0.1
 """Viewers are told so often who drives, s."""
 MAX_BODY = 1 << 20
 """Largest body of a request, B: 200 flows take about 30 kB."""
@@ -39,8 +41,9 @@ _HEADERS = {
 
 
 def application(
-    pictures: Pictures, slices: Slices, hub: Hub, desk: Desk, access: Access, constants: dict[str, Any]
-) -> FastAPI:
+    pictures: Pictures, slices: Slices, hub: Hub, desk: Desk, access: Access, constants: dict[str, Any],
+    recording: Recording,
+) -> FastAPI:  # fmt: skip
     """The application.
 
     Args:
@@ -50,12 +53,13 @@ def application(
         desk: who drives; from now on only the application's event loop may use it.
         access: who may do what.
         constants: what a page is told once: robots, limits, the scene, …
+        recording: the recorder behind the page's button.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         hub.open()
-        watch = asyncio.create_task(_watch(desk, hub))
+        watch = asyncio.create_task(_watch(desk, hub, recording))
         yield
         hub.close()
         watch.cancel()
@@ -65,7 +69,7 @@ def application(
         description="Robots driven from the edge through a sliced radio: their state, and the slices.",
         lifespan=lifespan,
     )  # fmt: skip
-    app.include_router(router(pictures, slices, access))
+    app.include_router(router(pictures, slices, access, recording))
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -107,15 +111,18 @@ class _Bounded:
         await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
-async def _watch(desk: Desk, hub: Hub) -> None:
-    """Ticks the dead-man, and tells viewers about the seats when they changed."""
-    told, due = "", 0.0
+async def _watch(desk: Desk, hub: Hub, recording: Recording) -> None:
+    """Ticks the dead-man, and tells viewers about the seats and the recording when they changed."""
+    told, due, recorded = "", 0.0, ""
     while True:
         await asyncio.sleep(TICK if any(seat.held for seat in desk.seats.values()) else 2 * TICK)
         now = time.monotonic()
         desk.tick(now)
         if now >= due:
-            due, text = now + SEATS_PERIOD, seats(desk)
+            due, text, state = now + SEATS_PERIOD, seats(desk), encode({"recording": recording.state(now)})
+            if state != recorded:
+                recorded = state
+                hub.publish(state, {})
             if text != told:
                 told = text
                 hub.publish(text, {})

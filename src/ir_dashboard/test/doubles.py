@@ -94,6 +94,22 @@ class Pictures:
         return list(self.state.rows)
 
 
+class Recorder:
+    """A recording button that records nothing."""
+
+    def __init__(self):
+        self.on = False
+
+    def start(self, now):
+        self.on = True
+
+    def stop(self):
+        self.on = False
+
+    def state(self, now):
+        return {"on": self.on, "bag": "run", "seconds": 0, "error": ""}
+
+
 class Web:
     """The application on stand-ins."""
 
@@ -107,4 +123,7 @@ class Web:
             "history": 5.0,
             "scene": {},
         }
-        self.app = application(self.pictures, self.slices, self.hub, self.desk, Access(TOKEN), constants)
+        self.recording = Recorder()
+        self.app = application(
+            self.pictures, self.slices, self.hub, self.desk, Access(TOKEN), constants, self.recording
+        )

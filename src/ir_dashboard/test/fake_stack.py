@@ -7,12 +7,13 @@ import os
 import time
 from collections import Counter
 
+import numpy as np
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from PIL import Image, ImageDraw
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage, JointState, LaserScan
 
 from ir_common.ros_node import LATCHED, NODE_STATUS_TOPIC, RELIABLE, StackNode
 from ir_common.ros_time import to_stamp
@@ -97,6 +98,8 @@ class FakeStack(StackNode):
                 self.pubs[topic] = self.create_publisher(kind, topic, STREAM)
             for topic, kind in ((f"/{r}/task_status", TaskStatus), (f"/edge/{r}/twin_status", TwinStatus)):
                 self.pubs[topic] = self.create_publisher(kind, topic, LATCHED)
+        self.wall = math.inf  # m, how far off it is
+        self.scan = self.create_publisher(LaserScan, "/edge/cart/scan", STREAM)
         self.clock = self.create_publisher(Clock, "/clock", STREAM)
         self.report = self.create_publisher(CellReport, "/radio/report", RELIABLE)
         self.host = self.create_publisher(HostReport, "/simulator/host", LATCHED)
@@ -156,9 +159,16 @@ class FakeStack(StackNode):
             draw.rectangle((x - 30, 90, x + 30, 170), fill=(190, 70, 50))
             data = io.BytesIO()
             image.save(data, "JPEG", quality=80)
-            self.pubs[f"/edge/{robot}/camera/image_raw/compressed"].publish(
-                CompressedImage(format="jpeg", data=data.getvalue())
-            )
+            picture = CompressedImage(format="jpeg", data=data.getvalue())
+            picture.header.stamp = to_stamp(int(self.now() * 1e9))
+            self.pubs[f"/edge/{robot}/camera/image_raw/compressed"].publish(picture)
+        self.scan.publish(self.around())
+
+    def around(self):
+        """What the cart's lidar sees: nothing, or something ahead."""
+        ranges = np.full(180, np.inf, np.float32)
+        ranges[80:101] = self.wall
+        return LaserScan(angle_min=-math.pi, angle_increment=math.pi / 90, range_max=8.0, ranges=ranges)
 
     def control(self, robot):
         self.steps[robot] += 1

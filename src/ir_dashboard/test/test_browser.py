@@ -102,6 +102,20 @@ def test_dragging_the_stick_drives_letting_go_and_closing_stop(page):
     assert not live.controller.enabled  # it stays where it stopped
 
 
+def test_a_gamepad_drives_kept_from_what_is_ahead_and_the_picture_has_an_age(page):
+    live, stack = page.live, page.live.stack
+    page.start()
+    page.until("/^[0-9.]+ ms/.test(document.getElementById('picture-age').textContent)", "age of the picture")
+    page.run("""window.pad = { connected: true, axes: [-0.5, -1], buttons: [{}, {}] };
+        document.hasFocus = () => true; navigator.getGamepads = () => [null, window.pad];""")
+    live.until(lambda: any(v > 0.5 and w > 0.3 for _, v, w in stack.commands), what="ahead and left")
+    stack.wall = 0.25
+    page.until("/ahead/.test(document.getElementById('limited').textContent)", "kept from the wall")
+    live.until(lambda: stack.commands[-1][1] == 0.0 and stack.commands[-1][2] > 0.3, what="turning only")
+    page.run("pad.axes = [0.05, 0.05]")
+    live.until(lambda: stack.commands[-1][1:] == (0.0, 0.0), what="stop")
+
+
 def test_keys_drive_and_losing_focus_stops_and_release_gives_back(page):
     live, stack = page.live, page.live.stack
     page.start()

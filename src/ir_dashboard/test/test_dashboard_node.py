@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import time
 
 import httpx
 import psutil
@@ -68,7 +70,8 @@ def test_viewers_get_twenty_pictures_a_second_cameras_and_rows_with_all_verdicts
             message = socket.recv(timeout=10)
             if isinstance(message, bytes):
                 cameras.add(message[0])
-                assert message[1:3] == b"\xff\xd8"  # JPEG
+                taken = struct.unpack_from("<d", message, 1)[0]
+                assert -1.0 < time.monotonic() - taken < 5.0 and message[9:11] == b"\xff\xd8"  # JPEG
                 continue
             texts += 1
             if texts % 5 == 0:

@@ -2,7 +2,7 @@
 """Seats, dead-man and round trip, with a clock in the test's hand."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ir_dashboard.driving import REPEAT, Desk, DrivingRefused, Limits, RoundTrip
@@ -154,6 +154,7 @@ def test_overtaken_commands_are_forgotten():
 axis = st.floats(-2, 2).map(lambda v: 0.0 if abs(v) < 1e-3 else v)
 
 
+@settings(deadline=None)  # of a busy machine
 @given(st.lists(st.tuples(axis, axis), max_size=300))
 def test_marked_commands_differ_hardly_never_grow_and_a_stop_is_a_stop(wishes):
     trip = RoundTrip()
@@ -167,3 +168,43 @@ def test_marked_commands_differ_hardly_never_grow_and_a_stop_is_a_stop(wishes):
 def test_the_same_wish_is_told_apart_as_long_as_it_is_remembered(wish):
     trip = RoundTrip()
     assert len({trip.mark(wish, 0.0) for _ in range(200)}) == 200
+
+
+def test_what_is_seen_late_slows_then_locks(desk, port):
+    desk.take("cart", "ann", 0.0)
+    for age, left in ((0.0, 1.0), (0.4, 1.0), (0.8, 0.5), (1.2, 0.0), (9.0, 0.0)):
+        desk.command("cart", "ann", 1.0, 1.0, 1.0, age=age)
+        forward, turn = port.sent[-1][1]
+        assert forward == pytest.approx(left, abs=2e-3) and turn == pytest.approx(1.5 * left, abs=3e-3)
+        assert desk.seats["cart"].limited == ("sight" if left < 1 else "")
+
+
+def test_the_desk_itself_knows_when_pictures_or_states_stay_away(desk, port):
+    desk.take("cart", "ann", 0.0)
+    desk.pictured("cart", 0.1, 1.0)
+    desk.echo("cart", (0.0, 0.0), 1.0)
+    desk.command("cart", "ann", 1.0, 0.0, 1.1, age=0.0)
+    assert port.sent[-1][1][0] > 0.99
+    desk.echo("cart", (0.0, 0.0), 3.0)  # states go on
+    desk.command("cart", "ann", 1.0, 0.0, 3.0, age=0.0)
+    assert port.sent[-1][1] == (0.0, 0.0) and desk.seats["cart"].limited == "sight"
+
+
+def test_commands_that_nothing_is_heard_of_slow(desk, port):
+    desk.take("cart", "ann", 0.0)
+    for tick in range(22):
+        desk.command("cart", "ann", 1.0, 0.0, 0.05 * tick)
+    speeds = [velocity[0] for _, velocity in port.sent[1:]]
+    assert speeds[8] == pytest.approx(speeds[0], rel=1e-3) and speeds[16] == pytest.approx(speeds[0] / 2, rel=0.01)
+    assert speeds[16] > speeds[20] > 0 and desk.seats["cart"].limited == "link"
+
+
+def test_a_command_that_is_too_old_is_counted_and_not_carried_out(desk, port):
+    desk.take("cart", "ann", 0.0)
+    sent = len(port.sent)
+    desk.command("cart", "ann", 1.0, 0.0, 1.0, at=0.6)
+    assert len(port.sent) == sent and desk.seats["cart"].refused == 1
+    desk.tick(1.0)
+    assert desk.seats["cart"].heard == 0.0  # it is silence to the dead-man
+    desk.command("cart", "ann", 1.0, 0.0, 1.0, at=0.9)
+    assert port.sent[-1][1][0] > 0.99 and desk.seats["cart"].refused == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import WORLD
 
-from ir_dashboard.scene import read_scene
+from ir_dashboard import scene as drawing
 from ir_sim.sdf.world import compose
 
 
@@ -25,7 +25,7 @@ def matrix(pose):
 
 @pytest.fixture(scope="module")
 def scene():
-    return read_scene(WORLD, ["cart", "spider", "hopper", "cart_2:cart"])
+    return drawing.scene(compose(WORLD, ["cart", "spider", "hopper", "cart_2:cart"]))
 
 
 def test_every_robot_is_there_with_its_joints(scene):
@@ -61,7 +61,3 @@ def test_scenery_and_goals(scene):
     assert kinds.count("box") == 7 and kinds.count("cylinder") == 13
     assert scene["radius"] == 8.0
     json.dumps(scene, allow_nan=False)
-
-
-def test_without_a_world_there_is_a_bare_floor():
-    assert read_scene("", ["cart"])["shapes"] == []

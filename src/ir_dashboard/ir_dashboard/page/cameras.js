@@ -4,7 +4,13 @@
 const STALE = 2000;  // ms
 
 export class Cameras {
-  constructor() { this.screens = {}; this.seen = {}; setInterval(() => this.#age(), 500); }
+  constructor(link) { this.link = link; this.screens = {}; this.seen = {}; this.taken = {}; setInterval(() => this.#age(), 500); }
+
+  /** How old the picture on the screen is, from the shutter on, s; undefined: not known. */
+  age(robot) {
+    const age = this.link.time - this.taken[robot];
+    return Number.isFinite(age) ? Math.max(0, age) : undefined;
+  }
 
   /** Shows a robot's pictures on the canvas in a .screen as well. */
   show(robot, screen) { (this.screens[robot] ??= new Set()).add(screen); }
@@ -14,10 +20,10 @@ export class Cameras {
     this.show(robot, screen);
   }
 
-  async take(robot, file) {
+  async take(robot, taken, file) {
     let picture;
     try { picture = await createImageBitmap(file); } catch { return; }  // a broken picture; the next one comes soon
-    this.seen[robot] = performance.now();
+    this.seen[robot] = performance.now(); this.taken[robot] = taken;
     for (const screen of this.screens[robot] ?? []) {
       const canvas = screen.querySelector("canvas");
       if (canvas.width !== picture.width || canvas.height !== picture.height) { canvas.width = picture.width; canvas.height = picture.height; }

@@ -5,16 +5,20 @@ import { fixed, milliseconds, toast } from "./look.js";
 
 const PERIOD = 50;  // ms
 const KEYS = { KeyW: [1, 0], ArrowUp: [1, 0], KeyS: [-1, 0], ArrowDown: [-1, 0], KeyA: [0, 1], ArrowLeft: [0, 1], KeyD: [0, -1], ArrowRight: [0, -1] };
+const PAD_DEAD = .15, PAD_STOP = 1;  // of a gamepad's stick, dead zone; button (B, circle) that stops
+const LIMITED = { "": "as you wish", guard: "kept from what is ahead", sight: "slower: old picture", link: "slower: late link" };
 const by = id => document.getElementById(id);
 
 export class Drive {
-  constructor(link) {
-    this.link = link; this.you = ""; this.seats = {}; this.keys = new Set(); this.stick = null; this.timer = 0;
+  constructor(link, cameras) {
+    this.link = link; this.cameras = cameras; this.sight = [Infinity, Infinity]; this.padded = false;
+    this.you = ""; this.seats = {}; this.keys = new Set(); this.stick = null; this.timer = 0;
     this.robot = by("driven"); this.pad = by("stick"); this.knob = by("knob");
     by("take").onclick = () => this.take(true);
     by("release").onclick = () => { this.stop(); link.send({ release: this.robot.value }); };
     this.robot.onchange = () => { this.stop(); this.show(); };
     this.#watchStick(); this.#watchKeys();
+    setInterval(() => { this.#readPad(); this.#showAge(); }, PERIOD);
     addEventListener("blur", () => this.stop());
     addEventListener("pagehide", () => this.stop());
     document.addEventListener("visibilitychange", () => { if (document.hidden) this.stop(); });
@@ -23,8 +27,8 @@ export class Drive {
 
   get mine() { return Boolean(this.you) && this.seats[this.robot.value]?.driver === this.you; }
 
-  hello({ you, drivable, dead_man }) {
-    this.you = you;
+  hello({ you, drivable, dead_man, sight }) {
+    this.you = you; this.sight = sight ?? this.sight;
     if ([...this.robot.options].map(o => o.value).join() !== drivable.join()) this.robot.replaceChildren(...drivable.map(name => new Option(name)));
     by("deadman").textContent = milliseconds(dead_man);
     this.show();
@@ -53,7 +57,8 @@ export class Drive {
 
   push() {
     const [forward, turn] = this.wish;
-    if (this.mine) this.link.send({ cmd: [this.robot.value, forward, turn] });
+    const age = this.cameras.age(this.robot.value), at = this.link.time;
+    if (this.mine) this.link.send({ cmd: [this.robot.value, forward, turn], age, at });
     this.pad.classList.toggle("on", this.mine);
     this.knob.style.transform = `translate(${-46 * turn}px, ${-46 * forward}px)`;
     by("proposed").textContent = `${fixed(forward, 2)} / ${fixed(turn, 2)}`;
@@ -79,8 +84,28 @@ export class Drive {
     by("take").textContent = seat?.driver ? "Take over" : "Drive";
     by("release").hidden = !(this.mine || (seat?.held && !seat.driver));
     by("release").textContent = this.mine ? "Release" : "Let it drive itself";
+    by("limited").textContent = !this.mine ? "–" : LIMITED[seat.limited] + (seat.guarded || seat.limited ? "" : ", no guard");
+    by("limited").className = seat?.limited ? "warn-text" : "";
+    by("refused").textContent = seat ? `${seat.refused}` : "–";
     by("trip").textContent = milliseconds(seat?.trip);
     by("trips").textContent = seat?.p50 ? `${milliseconds(seat.p50)} / ${milliseconds(seat.p99)}` : "–";
+  }
+
+  #showAge() {
+    const age = this.cameras.age(this.robot.value), box = by("picture-age"), [slow, lock] = this.sight;
+    box.textContent = age > lock ? `${milliseconds(age)}: locked` : age > slow ? `${milliseconds(age)}: slowed` : milliseconds(age);
+    box.className = age > lock ? "bad-text" : age > slow ? "warn-text" : "";
+  }
+
+  /** The left stick of the first gamepad that is moved; let go, it stops. */
+  #readPad() {
+    for (const pad of navigator.getGamepads?.() ?? []) {
+      if (!pad?.connected) continue;
+      const [x, y] = [pad.axes[0] ?? 0, pad.axes[1] ?? 0].map(v => Math.abs(v) < PAD_DEAD ? 0 : Math.sign(v) * (Math.abs(v) - PAD_DEAD) / (1 - PAD_DEAD));
+      if (pad.buttons[PAD_STOP]?.pressed) { if (this.padded || this.mine) { this.padded = false; this.stop(); } return; }
+      if (x || y) { this.padded = true; this.stick = [-y, -x]; return document.hasFocus() ? this.start() : this.stop(); }
+    }
+    if (this.padded) { this.padded = false; this.stop(); }
   }
 
   #watchStick() {

@@ -10,7 +10,7 @@ import { Slices } from "./slices.js";
 import { World } from "./world.js";
 
 const by = id => document.getElementById(id), pill = (id, text, kind = "") => { by(id).textContent = text; by(id).className = `pill ${kind}`; };
-const link = new Link(), world = new World(), drive = new Drive(link), cameras = new Cameras(), slices = new Slices(link);
+const link = new Link(), world = new World(), cameras = new Cameras(link), drive = new Drive(link, cameras), slices = new Slices(link);
 const windscreen = by("windscreen").parentElement;
 let rows = [], columns = {}, kinds = [], span = 120, order = [], cards = {}, lines = {}, updates = 0, last = 0;
 
@@ -89,7 +89,8 @@ link.addEventListener("hello", ({ detail }) => {
 link.addEventListener("update", ({ detail }) => {
   updates++; last = performance.now();
   if (detail.time !== undefined) by("clock").textContent = `${detail.time.toFixed(1)} s`;
-  if (detail.seats) drive.update(detail.seats);
+  if (detail.seats) { drive.update(detail.seats); world.expect(detail.seats); }
+  if (detail.recording) showRecording(detail.recording);
   if (detail.poses) world.update(detail.poses);
   if (detail.slices) slices.update(detail.slices, detail.carrier);
   if (detail.robots) showRobots(detail.robots);
@@ -98,7 +99,7 @@ link.addEventListener("update", ({ detail }) => {
   if (detail.row || detail.rows) addRows(detail.rows ?? [detail.row]);
   if (detail.you) { requestAnimationFrame(() => performance.mark("first picture")); }
 });
-link.addEventListener("image", ({ detail }) => cameras.take(order[detail.camera], detail.file));
+link.addEventListener("image", ({ detail }) => cameras.take(order[detail.camera], detail.taken, detail.file));
 link.addEventListener("pong", ({ detail }) => { by("ping").textContent = milliseconds(detail / 1e3); });
 link.addEventListener("closed", ({ detail }) => pill("live", detail || "no connection", "bad"));
 link.addEventListener("refused", ({ detail }) => toast(detail));
@@ -113,6 +114,19 @@ function showHost({ pace, models_numbers, line, lacks = [] }) {
   missing.textContent = `${lacks.length} missing`;
   missing.title = lacks.join("\n");
 }
+
+let recording = false;
+function showRecording({ on, bag, seconds, error }) {
+  recording = on;
+  by("record").textContent = on ? `■ ${age(seconds)}` : "● record";
+  by("record").className = `pill ${on ? "bad" : ""}`;
+  by("record").title = bag ? `${on ? "into" : "the last one is in"} ${bag}` : "everything, into a bag";
+  if (error) toast(error);
+}
+by("record").onclick = async () => {
+  if (!link.writes) return toast("Recording needs the token: press “read only” at the top.");
+  try { showRecording(await link.ask("PUT", "recording", { on: !recording })); } catch (error) { toast(error.message); }
+};
 
 function look() { cameras.only(windscreen, by("driven").value); }
 by("driven").addEventListener("change", look);

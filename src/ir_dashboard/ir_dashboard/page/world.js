@@ -10,7 +10,7 @@ export class World {
   constructor() {
     this.canvas = document.getElementById("view");
     this.labels = document.getElementById("labels");
-    this.trails = {}; this.poses = {}; this.robots = {}; this.still = []; this.marks = {}; this.following = "";
+    this.trails = {}; this.poses = {}; this.robots = {}; this.still = []; this.marks = {}; this.following = ""; this.ahead = {};
     this.waiting = this.stale = false; this.cost = 16;  // ms a frame
     this.camera = { azimuth: -1.9, height: .85, distance: 14, target: [0, 0, 0] };
     try { this.renderer = new Renderer(this.canvas); } catch (error) { console.warn(error); document.getElementById("no-gl").hidden = false; }
@@ -56,6 +56,9 @@ export class World {
     this.draw();
   }
 
+  /** Where commands that are on their way lead driven robots: from their poses on, x, y (m) and heading (rad). */
+  expect(seats) { this.ahead = Object.fromEntries(Object.entries(seats).map(([name, seat]) => [name, seat.ahead ?? [0, 0, 0]])); }
+
   /** Draws before the next frame of the screen; many calls until then make one picture. */
   draw() {
     this.stale = true;
@@ -78,6 +81,11 @@ export class World {
       const rgb = robotColour(name).match(/\w\w/g).map(h => parseInt(h, 16) / 255), links = this.robots[name]?.links;
       if (links) this.#links(items, links, fromPose(pose), joints);
       else items.push(["cylinder", [.2, .25], multiply(fromPose(pose), shifted(0, 0, .13)), rgb], ["box", [.12, .08, .04], multiply(fromPose(pose), shifted(.15, 0, .27)), [1, .85, .3]]);
+      const [dx, dy, turn] = this.ahead[name] ?? [0, 0, 0];
+      if (Math.hypot(dx, dy) > .02 || Math.abs(turn) > .02) {  // a flat mark where it will be
+        const there = multiply(multiply(fromPose(pose), shifted(dx, dy, .02 - pose[2])), turned([0, 0, 1], turn));
+        items.push(["cylinder", [.22, .01], there, rgb.map(v => .5 + v / 2)], ["box", [.16, .05, .02], multiply(there, shifted(.14, 0, .01)), [1, 1, 1]]);
+      }
       trails.push({ points: this.trails[name] ?? [], colour: rgb });
     }
     const c = this.camera, followed = this.poses[this.following]?.[0];

@@ -30,6 +30,7 @@ from ir_lab.model_time.simulate_arguments import SimulateArguments
 from ir_radio.engine.relay_config import RelayConfig, load_radio
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_sim.bridge import load_rows, rows_for
+from ir_sim.readings import Scan
 from ir_sim.robots_node import STATUS_PERIOD, RobotsConfig
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
@@ -197,6 +198,10 @@ class ModelRun:
         """Has what a robot's controller would be told handed to ``take`` (state, whether it is the expected one)."""
         self._bus.listen(f"{self._side}/{robot}/state", lambda sample: take(sample, False))
         self._bus.listen(f"{self._side}/{robot}/expected_state", lambda sample: take(sample, True))
+
+    def scans(self, robot: str, take: Callable[[Scan], None]) -> None:
+        """Has every scan of a robot's lidar that reaches the edge handed to ``take``."""
+        self._bus.listen(f"{self._side}/{robot}/scan", lambda sample: take(sample.reading.value))
 
     def propose(self, robot: str, action: Array) -> None:
         """Proposes an action [num_action] for a robot now, as its controller would."""
