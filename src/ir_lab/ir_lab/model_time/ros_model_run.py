@@ -43,6 +43,7 @@ from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerEngine
 from ir_twin.bringup.description import describe
 from ir_twin.bringup.spec import NodeSpec
+from ir_twin.drift import DriftState
 from ir_twin.inline_learner import InlineLearner
 from ir_twin.ros_twin_messages import twin_status_message
 from ir_twin.twin_config import TwinConfig
@@ -203,6 +204,10 @@ class ModelRun:
         task = self.tasks[robot]
         topic = f"{self._side}/{robot}/{COMMAND_TYPES[task.command][0]}_proposed"
         self._bus.publish(topic, CommandSample(robot, task, action, self._agenda.now))
+
+    def drift(self, robot: str) -> DriftState | None:
+        """What the twin finds of whether a robot is the one that it knows; None: it has no twin, or is not known."""
+        return self._twin.drift(robot) if self._twin else None
 
     def rewards(self, robot: str) -> float:
         """Sum of a robot's rewards so far."""
