@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
@@ -97,6 +98,7 @@ class DashboardNode(StackNode):
                 )
         add(CellReport, "/radio/report", RELIABLE, lambda report: state.take_report(report, time.monotonic()))
         add(HostReport, "/simulator/host", LATCHED, state.take_host)
+        add(DiagnosticArray, "/diagnostics", BUFFERED, state.take_diagnostics)
         add(SliceList, "/slicing/slices", LATCHED, state.take_slices)
         add(Allocation, "/slicing/allocation", LATCHED, state.take_allocation)
         add(ClockMessage, "/clock", NEWEST, lambda message: state.take_clock(to_seconds(message.clock)))

@@ -40,14 +40,14 @@ KEPT_ROWS, KEPT_HELDOUT = 1_200, 320
 BLOCK = 16
 
 
-class Radio(Config):
+class PracticeRadio(Config):
     """What a carrier has otherwise than the default one."""
 
     carrier: dict[str, Any] = Field({}, description="fields of the carrier")
     guaranteed: float = Field(1.0, gt=0, le=1, description="part of the slices' rates that is guaranteed")
 
 
-class Session(Config):
+class PracticeSession(Config):
     """One run of the fleet."""
 
     radio: str = Field(description="one of the practice's carriers")
@@ -60,10 +60,12 @@ class Practice(Config):
 
     settings: dict[str, Any] = Field(description="of the twin")
     duration: float = Field(gt=0, description="of a session, simulated s")
-    carriers: dict[str, Radio] = Field(min_length=1, description="by name")
-    sessions: tuple[Session, ...] = Field(min_length=1, description="in which it learns")
+    carriers: dict[str, PracticeRadio] = Field(min_length=1, description="by name")
+    sessions: tuple[PracticeSession, ...] = Field(min_length=1, description="in which it learns")
     known_duration: float = Field(gt=0, description="of a session in which it does not, simulated s")
-    known: tuple[Session, ...] = Field((), description="conditions in which what the robots are like is taken down")
+    known: tuple[PracticeSession, ...] = Field(
+        (), description="conditions in which what the robots are like is taken down"
+    )
 
     @model_validator(mode="after")
     def _radios_are_there(self) -> Practice:
@@ -82,7 +84,7 @@ def read_practice(path: Path | None = None) -> Practice:
     return load_yaml(path or share() / "config" / "practice.yaml", Practice)
 
 
-def slices_of(radio: Radio) -> dict[str, Any]:
+def slices_of(radio: PracticeRadio) -> dict[str, Any]:
     """The content of a slices file: that of the stack with another carrier."""
     slices: dict[str, Any] = yaml.safe_load((share() / "config" / "slices.yaml").read_text())
     slices["carrier"] |= radio.carrier
@@ -136,7 +138,7 @@ def practise(out: Path, plan: Practice, seed: int, command: str) -> None:
 
 
 def _run(
-    plan: Practice, session: Session, settings: dict[str, Any], seed: int, duration: float, learn: bool
+    plan: Practice, session: PracticeSession, settings: dict[str, Any], seed: int, duration: float, learn: bool
 ) -> ModelRun:
     with tempfile.TemporaryDirectory() as name:
         files = {"slices": slices_of(plan.carriers[session.radio]), "twin_settings": settings}

@@ -36,6 +36,7 @@ from ir_common.damage import DAMAGED, first_line
 from ir_dynamics.calibration import surprise
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.transitions import Transition
+from ir_twin.monitor.health import OK, WARN, Status
 
 BLOCK_SECONDS = 1.0
 MIN_BLOCK_STEPS = 16
@@ -149,6 +150,18 @@ class DriftState:
     def changed(self, now: float) -> bool:
         """Whether the robot counts as another at ``now``, s."""
         return self.alarms > 0 and now - self.noticed <= HELD_SECONDS
+
+    def diagnosis(self, robot: str, now: float) -> Status:
+        """What there is to say of a robot at ``now``, s; its host is the robot's name."""
+        values = {
+            "evidence": f"{self.evidence:.3g}", "alarm at": f"{self.limit:.3g}", "alarms": str(self.alarms),
+            "blocks": str(self.blocks),
+        }  # fmt: skip
+        if not self.changed(now):
+            return Status(f"twin: {robot}", OK, "the robot is as the twin knows it", robot, values)
+        values |= {"what": self.what, "noticed after (s)": f"{self.took:.1f}", "since (s)": f"{self.began:.1f}"}
+        text = f"the robot is not as the twin knows it: {self.what}, noticed after {self.took:.1f} s"
+        return Status(f"twin: {robot}", WARN, text, robot, values)
 
 
 @dataclass

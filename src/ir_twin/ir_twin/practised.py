@@ -23,8 +23,8 @@ def begins_with(config: LearnerConfig, task: str) -> Path | None:
 
     Its transitions are beside it (`model_checkpoint.rows_of`), which may be all that is there.
     """
-    for folder in filter(None, (config.checkpoints, folder_of(config))):
-        path = model_checkpoint.file_of(folder, task)
-        if path.exists() or model_checkpoint.rows_of(path).exists():
+    for folder in (Path(config.checkpoints) if config.checkpoints else None, folder_of(config)):
+        path = model_checkpoint.file_of(folder, task) if folder else None
+        if path and (path.exists() or model_checkpoint.rows_of(path).exists()):
             return path
     return None

@@ -22,6 +22,7 @@ from ir_sim.tasks import Task
 from ir_twin import practised
 from ir_twin.drift import DriftState, DriftWatch, load_known
 from ir_twin.fleet_twins import FleetTwins
+from ir_twin.monitor.health import Status
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig
@@ -207,6 +208,10 @@ class TwinEngine:
         for robot, watch in self._watches.items():
             for line in watch.look():
                 self._say(f"{robot}: {line}")
+
+    def diagnoses(self, now: float) -> list[Status]:
+        """Whether each robot that is known from practice is still as it was, at ``now``, s of ROS time."""
+        return [watch.state.diagnosis(robot, now) for robot, watch in self._watches.items()]
 
     def drift(self, robot: str) -> DriftState | None:
         """What is found of whether a robot is still the one that is known from practice; None: it is not known."""

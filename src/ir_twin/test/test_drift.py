@@ -12,7 +12,19 @@ from ir_common.config import ConfigError
 from ir_dynamics.calibration import SHARES, surprise
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.transitions import Transition
-from ir_twin.drift import DriftWatch, KnownRobot, bet, block_scores, block_steps, load_known, save_scores, scores_file
+from ir_twin.drift import (
+    DriftState,
+    DriftWatch,
+    KnownRobot,
+    bet,
+    block_scores,
+    block_steps,
+    load_known,
+    save_scores,
+    scores_file,
+)  # fmt: skip
+from ir_twin.monitor.health import OK, WARN
+from ir_twin.ros_twin_messages import diagnostics_message
 
 PERIOD, NAMES = 0.05, ("position", "velocity")
 BLOCK = block_steps(PERIOD)
@@ -95,6 +107,19 @@ def test_a_change_is_noticed_and_named(offset: float, spread: float, what: str) 
     assert watch.state.began == pytest.approx(60.0, abs=5.0)
     assert 0 < watch.state.took < 20.0
     assert watch.state.changed(watch.state.noticed + 59) and not watch.state.changed(watch.state.noticed + 61)
+
+
+def test_a_change_is_a_warning_of_the_diagnosis_for_a_minute() -> None:
+    """As it stands on /diagnostics and on the page: the robot is the hardware, and the time it took is said."""
+    state = DriftState(limit=3600.0)
+    assert state.diagnosis("leg", 5.0).level == OK
+    state.alarms, state.what, state.began, state.first, state.noticed = 1, "errors of velocity", 60.0, 67.5, 67.5
+    message = diagnostics_message([state.diagnosis("leg", 70.0), state.diagnosis("leg", 130.0)], 70 * 10**9)
+    warned, calm = message.status
+    assert (warned.name, warned.hardware_id, warned.level) == ("twin: leg", "leg", bytes([WARN]))
+    assert "errors of velocity, noticed after 7.5 s" in warned.message
+    assert {value.key: value.value for value in warned.values}["noticed after (s)"] == "7.5"
+    assert calm.level == bytes([OK]) and message.header.stamp.sec == 70
 
 
 def test_what_was_practised_in_one_condition_is_no_change() -> None:

@@ -30,6 +30,7 @@ from ir_lab.model_time.simulate_arguments import SimulateArguments
 from ir_radio.engine.relay_config import RelayConfig, load_radio
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_sim.bridge import load_rows, rows_for
+from ir_sim.onboard import OnBoard
 from ir_sim.robots_node import STATUS_PERIOD, RobotsConfig
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
@@ -204,6 +205,10 @@ class ModelRun:
         task = self.tasks[robot]
         topic = f"{self._side}/{robot}/{COMMAND_TYPES[task.command][0]}_proposed"
         self._bus.publish(topic, CommandSample(robot, task, action, self._agenda.now))
+
+    def onboard(self, robot: str) -> OnBoard:
+        """What runs on board of a robot, to be given faults."""
+        return self._onboard[robot].onboard
 
     def drift(self, robot: str) -> DriftState | None:
         """What the twin finds of whether a robot is the one that it knows; None: it has no twin, or is not known."""
