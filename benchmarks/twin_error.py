@@ -18,11 +18,13 @@ from ir_drl.policies import RandomPolicy, make_policy
 from ir_drl.sac.agent_trainer import AgentTrainer
 from ir_drl.sac.sac_config import SACConfig
 from ir_drl.sac.training_config import TrainingConfig
+from ir_dynamics.calibration import SHARES, half_widths
 from ir_dynamics.dynamics_config import PRESETS, EnsembleConfig
 from ir_dynamics.ensemble import Ensemble
+from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.predict_network import Prediction, PredictionError, prediction_errors, spread
 from ir_dynamics.predict_trainer import PredictTrainer
-from ir_dynamics.transitions import Rows, Transition, TransitionLayout
+from ir_dynamics.transitions import Rows, Transition, TransitionLayout, heldout_mask
 from ir_sim.sdf import compose
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import Episode, Task, make_task
@@ -31,7 +33,7 @@ WORLD = Path(__file__).resolve().parents[1] / "worlds" / "robot_field.sdf"
 HOPPER = "Hopper-v5"
 ROBOTS = ("hopper", "cart", "spider")
 NAMES = ("z", "torso", "thigh", "leg", "foot", "vx", "vz", "w torso", "w thigh", "w leg", "w foot")
-NOMINAL = np.linspace(0.05, 0.95, 19)
+NOMINAL = SHARES[SHARES < 0.96]
 MODELS = ("persistence", "linear", "paper", "paper_normalised", "ensemble")
 
 
@@ -127,7 +129,8 @@ def errors(data: Data, size: Size, seed: int) -> tuple[dict[str, PredictionError
     outcome, elites = ensemble.predict(test.state, test.action), list(ensemble.elites)
     mean = outcome.mean[elites].mean(dim=0).numpy()
     found["ensemble"] = Prediction(mean[:, :-1], mean[:, -1])
-    calibration = calibrated(data.test, outcome.mean[elites].numpy(), outcome.deviation[elites].numpy())
+    served, held = ensemble.export(), heldout_mask(0, len(data.train))  # those that `fit` has held out
+    calibration = calibrated(served, data.layout.unpack(data.train[held]), test)
     calibration |= terminations(test.terminated, outcome.termination[elites].mean(dim=0).numpy())
     calibration["ensemble_steps"] = report.steps
     return {name: prediction_errors(guess, test, data.scale) for name, guess in found.items()}, calibration
@@ -144,14 +147,18 @@ def linear(train: Transition, test: Transition) -> Prediction:
     return Prediction((guess[:, :-1] + test.state).astype(np.float32), guess[:, -1].astype(np.float32))
 
 
-def calibrated(test: Transition, mean: NDArray[Any], deviation: NDArray[Any]) -> dict[str, Any]:
-    """Share of outcomes within the central interval of the elites' mixture's moments, for each nominal share."""
-    centre = mean.mean(axis=0)
-    total = np.sqrt((deviation**2).mean(axis=0) + mean.var(axis=0))
-    z = np.abs((np.column_stack([test.next_state, test.reward]) - centre) / total)
-    z = z[:, total.min(axis=0) > 0]
-    covered = np.array([np.mean(z <= stats.norm.ppf(0.5 + share / 2)) for share in NOMINAL])
-    return {"covered": covered, "calibration_error": float(np.mean(np.abs(covered - NOMINAL)))}
+def calibrated(network: EnsembleNetwork, heldout: Transition, test: Transition) -> dict[str, Any]:
+    """Share of outcomes within the central interval for each nominal share, all outputs together.
+
+    Half widths are those measured on transitions that the fit held out and, for comparison, the normal distribution's.
+    """
+    widths = half_widths(network.residuals(heldout))
+    assert widths is not None
+    z = np.abs(network.residuals(test))
+    covered = np.array([np.mean(z <= widths[:, k]) for k in range(len(NOMINAL))])
+    normal = np.array([np.mean(z <= stats.norm.ppf(0.5 + share / 2)) for share in NOMINAL])
+    distance, before = (float(np.mean(np.abs(one - NOMINAL))) for one in (covered, normal))
+    return {"covered": covered, "calibration_error": distance, "of_the_normal_distribution": before}
 
 
 def terminations(real: Any, probability: NDArray[Any]) -> dict[str, Any]:
@@ -201,7 +208,7 @@ def run(options: Options) -> Result:
                 ]
                 series[name] = interval(rows)
     picture(curves, options.out / "twin-error-calibration.png")
-    hopper, worst = tables[HOPPER], max(float(np.mean(np.abs(curve - NOMINAL))) for curve in curves.values())
+    hopper, apart = tables[HOPPER], {task: float(np.mean(np.abs(curve - NOMINAL))) for task, curve in curves.items()}
     better = hopper["ensemble"]["state"] / hopper["paper"]["state"]
     return Result(
         x=Axis("dimension of Hopper-v5", "", [*NAMES, "reward"]),
@@ -217,7 +224,7 @@ def run(options: Options) -> Result:
         paper={"transitions": "60,000 to train, 10,000 to test (section III); no error is given"},
         goals=[
             Goal("state error of the ensemble relative to the paper's network, Hopper-v5", "< 1", better, better < 1),
-            Goal("largest calibration error over tasks", "< 0.1", worst, worst < 0.1),
+            *(Goal(f"calibration error, {task}", "< 0.1", error, error < 0.1) for task, error in apart.items()),
         ],
         tables=tables,
         draw=draw,

@@ -29,22 +29,24 @@ from _kept_pieces import ROOT, kept_at, place_of
 from _stack_runs import simulate
 from harness import Axis, Goal, Options, Result, interval, main
 
+from ir_lab.practise import read_practice, slices_of
+
 NAME = "twin-fleet"
 JOBS = 2
-QUALITIES: dict[str, dict[str, Any]] = {
-    "good": {},
-    "loaded": {"bandwidth": 1.08e6, "resource_blocks": 6, "air": {"scheduler": "fifo"}},
-    "poor": {"tx_power": -22.0, "fading": "rayleigh", "shadowing": 4.0, "scheduling_latency": 0.004},
-}
+RADIOS = read_practice(ROOT / "config" / "practice.yaml").carriers
+"""Those at which the networks practised that are shipped."""
+QUALITIES: dict[str, dict[str, Any]] = {name: radio.carrier for name, radio in RADIOS.items()}
 """What the carrier of config/slices.yaml has otherwise. loaded: control waits in line with the sensors' traffic on a
 narrow carrier; poor: a weak, fading signal and LTE's wait for a grant, so that some messages are late or lost."""
-GUARANTEED = {"good": 1.0, "loaded": 0.025, "poor": 0.02}
+GUARANTEED = {name: radio.guaranteed for name, radio in RADIOS.items()}
 """Part of the slices' rates that is guaranteed then: more would not be admitted."""
 ROBOTS = {"cart": "collisions", "spider": "falls", "hopper": "falls"}
 EXPLORATIONS = (0.0, 0.1, 0.3)
 JUDGED = "noise_free"
+UNPRACTISED: dict[str, Any] = {"practised": "", "steps_per_transition": 1.0, "publish_period": 2.0}
+"""Of the settings that are shipped: here the twin practises from nothing, as what is shipped with them did."""
 RULES: dict[str, dict[str, Any]] = {
-    JUDGED: yaml.safe_load((ROOT / "config" / "twin" / "noise_free.yaml").read_text()),
+    JUDGED: yaml.safe_load((ROOT / "config" / "twin" / "noise_free.yaml").read_text()) | UNPRACTISED,
     "risk_to_go": yaml.safe_load((ROOT / "config" / "twin" / "risk_to_go.yaml").read_text()),
     "risk": yaml.safe_load((ROOT / "config" / "twin" / "risk.yaml").read_text()),
     "reward": {"rule": "reward", "preset": "live"},
@@ -180,10 +182,7 @@ def measure(given: tuple[Case, Path, Path | None]) -> dict[str, Any]:
 
 def simulated(quality: str, rule: str, words: list[str], checkpoints: Path) -> dict[str, Any]:
     """The report of one run of the whole stack at a quality of the radio."""
-    slices = yaml.safe_load((ROOT / "config" / "slices.yaml").read_text())
-    slices["carrier"] |= QUALITIES[quality]
-    for template in slices["templates"]:
-        template["rate"] *= GUARANTEED[quality]
+    slices = slices_of(RADIOS[quality])
     with tempfile.TemporaryDirectory() as name:
         files = {"slices": Path(name) / "slices.yaml"}
         files["slices"].write_text(yaml.safe_dump(slices))

@@ -28,6 +28,7 @@ setup(
         "console_scripts": [
             "simulate = ir_lab.simulate:main",
             "experiment = ir_lab.experiment.run_experiment:main",
+            "practise = ir_lab.practise:main",
         ],
     },
 )

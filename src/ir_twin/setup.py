@@ -23,7 +23,7 @@ setup(
     maintainer="The IR stack maintainers",
     maintainer_email=MANIFEST.find("maintainer").get("email"),
     packages=find_packages(exclude=["test"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "checkpoints/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
         ("share/" + NAME, ["package.xml"]),

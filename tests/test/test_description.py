@@ -68,6 +68,7 @@ def test_the_twin_gets_its_settings_file(tmp_path: Path) -> None:
     for words, expected in (
         ((f"twin_settings:={tmp_path}/mine.yaml",), {"risk_limit": 0.2, "checkpoints": f"{tmp_path}/learnt"}),
         (("twin_settings:=risk",), {"rule": "risk", "preset": "ensemble"}),
+        ((), {"rule": "risk_to_go", "replace_with": "noise_free", "practised": "stack"}),
     ):
         stack = described(tmp_path, "twin:=shadow", "seed:=7", *words)
         parameters = next(spec.parameters for spec in stack.nodes if spec.executable == "twin")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
@@ -115,6 +116,7 @@ class DashboardNode(StackNode):
                 )
         add(CellReport, "/radio/report", RELIABLE, lambda report: state.take_report(report, time.monotonic()))
         add(HostReport, "/simulator/host", LATCHED, state.take_host)
+        add(DiagnosticArray, "/diagnostics", BUFFERED, state.take_diagnostics)
         add(SliceList, "/slicing/slices", LATCHED, state.take_slices)
         add(Allocation, "/slicing/allocation", LATCHED, state.take_allocation)
         add(NodeStatus, NODE_STATUS_TOPIC, ANNOUNCEMENTS, self._take_node)

@@ -110,12 +110,20 @@ class LiveState:
     def take_twin_status(self, robot: str, status: Any) -> None:
         """Takes a TwinStatus."""
         self.totals.robots[robot].update_twin(status)
-        self.twins[robot] = {
+        self.twins.setdefault(robot, {}).update({
             "transitions": int(status.transitions),
             "reward_error": number(status.reward_error),
             "threshold": number(status.threshold),
-        }
+        })  # fmt: skip
         self._changed.add("robots")
+
+    def take_diagnostics(self, message: Any) -> None:
+        """Takes a DiagnosticArray: what the twins say of whether the robots are as they know them."""
+        for one in message.status:
+            if one.name == f"twin: {one.hardware_id}" and one.hardware_id in self.totals.robots:
+                level = int.from_bytes(one.level, "little")
+                self.twins.setdefault(one.hardware_id, {})["known"] = {"as_known": level == 0, "message": one.message}
+                self._changed.add("robots")
 
     def take_slices(self, message: Any) -> None:
         """Takes a SliceList."""

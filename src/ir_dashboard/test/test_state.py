@@ -12,6 +12,7 @@ from ir_common.verdict_kinds import KINDS, Reason, verdict_counts
 from ir_dashboard.state import BIN, CONSTANTS, LiveState, encode, number
 
 NAN = math.nan
+STATUS = {**verdict_counts({}), "latency_p50": NAN, "latency_p99": NAN, "model_version": 1}
 
 
 def odometry(x=1.0):
@@ -93,6 +94,16 @@ def test_a_bin_has_means_and_counts_by_outcome(state):
     assert "row" not in state.update(BIN / 2)
     assert state.update(BIN)["row"]["robots"]["cart"] == [0.0, 1.0, 2, 1, 1, 1, 0, 0]
     assert state.update(2 * BIN)["row"]["robots"]["cart"] == [None, None, 0, 0, 0, 0, 0, 0]
+
+
+def test_the_page_has_whether_a_robot_is_as_its_twin_knows_it(state):
+    state.take_twin_status("cart", twin_status := Is(transitions=3, reward_error=0.1, threshold=NAN, **STATUS))
+    assert "known" not in state.robots()["cart"]["twin"]
+    told = Is(name="twin: cart", hardware_id="cart", level=b"\x01", message="errors of turn_rate, noticed after 7.0 s")
+    others = Is(name="radio: relay", hardware_id="", level=b"\x02", message="late")
+    state.take_diagnostics(Is(status=[others, told, Is(**{**vars(told), "name": "twin: x", "hardware_id": "x"})]))
+    state.take_twin_status("cart", twin_status)
+    assert state.robots()["cart"]["twin"]["known"] == {"as_known": False, "message": told.message}
 
 
 def test_the_page_counts_verdicts_as_the_twin_does(state):

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ir_dynamics.calibration import SHARES
 from ir_dynamics.network_file import Vector, reading, write_network
 from ir_dynamics.predict_network import Prediction, PredictionError, prediction_errors
 from ir_dynamics.risk_network import RiskNetwork, hidden_layers, sigmoid
@@ -59,6 +60,8 @@ class EnsembleNetwork:
     """Standardised inputs are clipped to +- this."""
     to_go: RiskNetwork | None = None
     """How near a terminal state is, where that was learnt."""
+    tails: Vector | None = None
+    """[num_state + 1, shares] how far outcomes were from what was expected (`ir_dynamics.calibration`), if measured."""
 
     @property
     def num_state(self) -> int:
@@ -78,19 +81,40 @@ class EnsembleNetwork:
             actions: [batch, num_action].
         """
         with np.errstate(all="ignore"):  # what is not finite is the caller's to judge
-            states, actions = np.asarray(states, np.float32), np.asarray(actions, np.float32)
-            n, k = self.num_state, self.elites
-            x = np.empty((k if states.ndim == 3 else 1, len(actions), n + self.num_action), np.float32)
-            x[..., :n], x[..., n:] = states, actions
-            x -= self.input_mean
-            x /= self.input_scale
-            np.clip(x, -self.clip, self.clip, out=x)
-            x = hidden_layers(x, (w[:k] for w in self.weights[:-1]), (b[:k] for b in self.biases[:-1]))
-            y = np.matmul(x, self.weights[-1][:k, :, : n + 2])
-            y += self.biases[-1][:k, :, : n + 2]
+            states, n = np.asarray(states, np.float32), self.num_state
+            y = self._outputs(states, actions, n + 2)
             ends = sigmoid(y[..., n + 1])
             y = y[..., : n + 1] * self.output_scale + self.output_mean
         return Outlook(y[..., :-1] + states, y[..., -1], ends)
+
+    def _outputs(self, states: Vector, actions: ArrayLike, count: int) -> Vector:
+        """The first ``count`` outputs of each elite [elites, batch, count], standardised."""
+        actions, n, k = np.asarray(actions, np.float32), self.num_state, self.elites
+        x = np.empty((k if states.ndim == 3 else 1, len(actions), n + self.num_action), np.float32)
+        x[..., :n], x[..., n:] = states, actions
+        x -= self.input_mean
+        x /= self.input_scale
+        np.clip(x, -self.clip, self.clip, out=x)
+        x = hidden_layers(x, (w[:k] for w in self.weights[:-1]), (b[:k] for b in self.biases[:-1]))
+        y: Vector = np.matmul(x, self.weights[-1][:k, :, :count])
+        y += self.biases[-1][:k, :, :count]
+        return y
+
+    def residuals(self, transitions: Transition) -> Vector:
+        r"""How far each outcome is from what was expected, in predicted standard deviations [batch, num_state + 1].
+
+        .. math:: z = \frac{y - \bar\mu}{\sqrt{\overline{\sigma^2} + \mathrm{var}\,\mu}}
+
+        with y the next state and the reward, and mean and variance over the elites (the mixture's moments).
+        """
+        states, n = np.asarray(transitions.state, np.float32), self.num_state
+        y = self._outputs(states, transitions.action, 2 * n + 3)
+        upper, lower = (self.limits[: self.elites, i][:, None] for i in (0, 1))
+        log_variance = lower + _softplus(upper - _softplus(upper - y[..., n + 2 :]) - lower)
+        mean = y[..., : n + 1]
+        total = np.sqrt(np.exp(log_variance).mean(axis=0) + mean.var(axis=0)) * self.output_scale
+        came = np.column_stack([transitions.next_state - states, transitions.reward])
+        return ((came - self.output_mean - mean.mean(axis=0) * self.output_scale) / total).astype(np.float32)
 
     def predict(self, states: ArrayLike, actions: ArrayLike) -> Prediction:
         """Mean of the elites for states [batch, num_state] and actions [batch, num_action]."""
@@ -139,12 +163,15 @@ class EnsembleNetwork:
         errors = prediction_errors(mean, transitions, state_scale)
         return errors if self.to_go is None else errors._replace(ahead=self.to_go.error(transitions))
 
-    def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
-        """Writes the ensemble to an .npz file that `load` reads back exactly; ``about``: plain values kept with it."""
+    def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None, half: bool = False) -> None:
+        """Writes the ensemble to an .npz file that `load` reads back; ``about``: plain values kept with it.
+
+        Exactly, but for ``half``: layers in half precision, compressed.
+        """
         risk = self.to_go or RiskNetwork((), ())
         meta = {"elites": self.elites, "clip": self.clip, "risk_layers": len(risk.weights)}
         weights, biases = (*self.weights, *risk.weights), (self.limits, *self.biases, *risk.biases)
-        write_network(file, "ensemble", meta, weights, biases, self, about)
+        write_network(file, "ensemble", meta, weights, biases, self, about, half)
 
     @classmethod
     def load(cls, file: str | Path | BinaryIO) -> EnsembleNetwork:
@@ -182,5 +209,11 @@ class EnsembleNetwork:
         ]
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("a weight is not finite")
+        if self.tails is not None and (self.tails.shape != (outputs, len(SHARES)) or not np.isfinite(self.tails).all()):
+            raise ValueError("the distances of outcomes do not fit, or are not finite")
         if self.to_go:
             self.to_go.check(len(self.input_mean))
+
+
+def _softplus(x: Vector) -> Vector:
+    return np.logaddexp(np.float32(0), x)  # type: ignore[no-any-return]

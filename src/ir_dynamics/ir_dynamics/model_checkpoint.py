@@ -44,8 +44,14 @@ def probe(folder: Path) -> None:
         raise ConfigError(f"{folder}: checkpoints cannot be written there ({reason}); give another folder") from None
 
 
-def save(path: Path, model: ModelVersion, preset: str) -> None:
-    """Writes a version of a task's network; an interruption leaves the old file or the new one, never half of one.
+def save(path: Path, model: ModelVersion, preset: str, half: bool = False) -> None:
+    """Writes a version of a task's network; an interruption leaves the old file or the new one, never a part of one.
+
+    Args:
+        path: of the file.
+        model: what is written.
+        preset: of the network.
+        half: layers in half precision, compressed: for what is shipped.
 
     Raises:
         OSError: the folder cannot be made or written to.
@@ -57,7 +63,7 @@ def save(path: Path, model: ModelVersion, preset: str) -> None:
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        model.network.save(file, about)
+        model.network.save(file, about, half)
 
 
 def rows_of(path: Path) -> Path:
@@ -65,15 +71,17 @@ def rows_of(path: Path) -> Path:
     return path.with_suffix(".rows.npz")
 
 
-def save_rows(path: Path, learnt: Rows, heldout: Rows) -> None:
+def save_rows(path: Path, learnt: Rows, heldout: Rows, compressed: bool = False) -> None:
     """Writes transitions [n, width] beside the checkpoint at ``path``, the oldest first; whole or not at all.
+
+    ``compressed`` takes longer and suits what is shipped: of successive transitions a state is written once.
 
     Raises:
         OSError: the folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(rows_of(path)) as file:
-        np.savez(file, learnt=learnt, heldout=heldout)
+        (np.savez_compressed if compressed else np.savez)(file, learnt=learnt, heldout=heldout)
 
 
 def load_rows(path: Path, layout: TransitionLayout) -> tuple[Rows, Rows]:

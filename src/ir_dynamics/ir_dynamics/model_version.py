@@ -21,6 +21,8 @@ class Begin:
     layout: TransitionLayout
     version: int = 0
     network: PredictNetwork | EnsembleNetwork | None = None
+    transitions: int = 0
+    """That the version had seen."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class ModelVersion:
     """On held-out transitions."""
     busy: float
     """Share of one core that training took so far."""
+
+
+def begin_at(task: str, layout: TransitionLayout, model: ModelVersion | None) -> Begin:
+    """Where learning begins that goes on from a version; None: with nothing."""
+    if model is None:
+        return Begin(task, layout)
+    return Begin(task, layout, model.version, model.network, model.transitions)
 
 
 @dataclass(frozen=True)

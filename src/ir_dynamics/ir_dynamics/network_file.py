@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of networks: their layers and normalisation as plain arrays in one .npz archive, with what they are as JSON.
 
-Keys of the archive: ``weight_0``, ``bias_0``, ``weight_1`` … (float32), the normalisation (`VECTORS`), and ``meta``:
+Keys of the archive: ``weight_0``, ``bias_0``, ``weight_1`` … (float32 or float16), `VECTORS`, `OPTIONAL`, and ``meta``:
 format, kind (``predict`` or ``ensemble``), numbers of layers, plain values of the kind, and ``about``, the caller's.
 """
 
@@ -21,20 +21,27 @@ from ir_common.damage import DAMAGED, first_line
 Vector = NDArray[np.float32]
 VECTORS = ("input_mean", "input_scale", "output_mean", "output_scale")
 """Names of the normalisation's arrays."""
+OPTIONAL = ("tails",)
+"""Names of arrays that a network may have beside them."""
 FORMAT = 2
 
 
 def write_network(
     file: str | Path | BinaryIO, kind: str, meta: dict[str, Any], weights: tuple[Vector, ...],
-    biases: tuple[Vector, ...], vectors: object, about: dict[str, Any] | None,
+    biases: tuple[Vector, ...], vectors: object, about: dict[str, Any] | None, half: bool = False,
 ) -> None:  # fmt: skip
-    """Writes layers, the normalisation that ``vectors`` has as attributes, and plain values, for `reading`."""
-    arrays: dict[str, Any] = {f"weight_{i}": w for i, w in enumerate(weights)}
-    arrays |= {f"bias_{i}": b for i, b in enumerate(biases)}
+    """Writes layers, the normalisation that ``vectors`` has as attributes, and plain values, for `reading`.
+
+    ``half``: layers are compressed and in half precision, a file of under half the size for what is shipped.
+    """
+    width = np.float16 if half else np.float32
+    arrays: dict[str, Any] = {f"weight_{i}": w.astype(width) for i, w in enumerate(weights)}
+    arrays |= {f"bias_{i}": b.astype(width) for i, b in enumerate(biases)}
     arrays |= {name: getattr(vectors, name) for name in VECTORS}
+    arrays |= {name: array for name in OPTIONAL if (array := getattr(vectors, name, None)) is not None}
     meta = {"format": FORMAT, "kind": kind, "layers": [len(weights), len(biases)], "about": about or {}} | meta
     with open(file, "wb") if isinstance(file, str | Path) else nullcontext(file) as target:
-        np.savez(target, **arrays, meta=np.array(json.dumps(meta)))
+        (np.savez_compressed if half else np.savez)(target, **arrays, meta=np.array(json.dumps(meta)))
 
 
 @contextmanager
@@ -54,10 +61,11 @@ def reading(
             if meta["kind"] != kind:
                 raise ValueError(f"holds a network of the kind {meta['kind']}, not {kind}")
             weights, biases = (
-                tuple(content[f"{name}_{i}"] for i in range(count))
+                tuple(content[f"{name}_{i}"].astype(np.float32) for i in range(count))
                 for name, count in zip(("weight", "bias"), meta["layers"], strict=True)
             )
-            yield meta, (weights, biases), {name: content[name] for name in VECTORS}
+            optional = {name: content[name] for name in OPTIONAL if name in content}
+            yield meta, (weights, biases), {name: content[name] for name in VECTORS} | optional
     except DAMAGED as error:
         name = file if isinstance(file, str | Path) else getattr(file, "name", "file")
         raise ValueError(f"{name}: is not a predict network: {first_line(error)}") from None

@@ -117,10 +117,13 @@ class PredictNetwork:
         """Errors of the network's own predictions for a batch of transitions; see `prediction_errors`."""
         return prediction_errors(self.predict(transitions.state, transitions.action), transitions, state_scale)
 
-    def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None) -> None:
-        """Writes the network to an .npz file that `load` reads back exactly; ``about``: plain values kept with it."""
+    def save(self, file: str | Path | BinaryIO, about: dict[str, Any] | None = None, half: bool = False) -> None:
+        """Writes the network to an .npz file that `load` reads back; ``about``: plain values kept with it.
+
+        Exactly, but for ``half``: layers in half precision, compressed.
+        """
         meta = {"activation": self.activation, "difference": self.difference, "clip": self.clip}
-        write_network(file, "predict", meta, self.weights, self.biases, self, about)
+        write_network(file, "predict", meta, self.weights, self.biases, self, about, half)
 
     @classmethod
     def load(cls, file: str | Path | BinaryIO) -> PredictNetwork:

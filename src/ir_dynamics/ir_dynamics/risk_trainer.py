@@ -47,6 +47,11 @@ class RiskTrainer:
         self.network: RiskNetwork | None = None
         self.fresh: RiskNetwork | None = None
 
+    def resume(self, network: RiskNetwork | None, transitions: int) -> None:
+        """Goes on from a network that was fitted when there were so many transitions; None: there is none yet."""
+        self.network = network
+        self._fitted_with = transitions if network else 0
+
     def due(self, transitions: int) -> bool:
         """A fit is under way, or there are enough transitions for another; not before the last one was looked at."""
         wanted = max(self.config.min_transitions, self.config.growth * self._fitted_with)

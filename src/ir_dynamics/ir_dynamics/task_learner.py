@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_dynamics import model_checkpoint
+from ir_dynamics.calibration import half_widths
 from ir_dynamics.dynamics_config import FittingConfig, RiskConfig
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
@@ -47,7 +48,7 @@ class TaskLearner:
     """
 
     def __init__(self, config: FittingConfig, begin: Begin) -> None:
-        self.config, self.task, self.version = config, begin.task, begin.version
+        self.config, self.task, self.version, self._begin = config, begin.task, begin.version, begin
         self._layout = begin.layout
         self.replay = ReplayBuffer(self._layout, config.replay_capacity)
         self.heldout = ReplayBuffer(self._layout, config.heldout_capacity)
@@ -60,11 +61,12 @@ class TaskLearner:
         if begin.network is not None:
             self._trainer.adopt(begin.network)
             if self._risk and isinstance(begin.network, EnsembleNetwork):
-                self._risk.network = begin.network.to_go
+                self._risk.resume(begin.network.to_go, begin.transitions)
         self._best, self._state = begin.network, self._trainer.state()
         self.rollbacks = 0
         self.kept = 0
         self._since_normalised = 0
+        self._unkept = begin.transitions if begin.network else 0  # that the network has seen and that are not here
         self._published_steps = 0
         self._next_publish = -math.inf
 
@@ -87,6 +89,9 @@ class TaskLearner:
     def restore(self, path: Path) -> None:
         """Takes in what was learnt from before, as it is beside the checkpoint at ``path``.
 
+        A network that goes on keeps its normalisation until the data have grown. Where fewer transitions are there than
+        it has seen, as with what is shipped, those missing count for when the risk to go is fitted anew.
+
         Raises:
             ConfigError: see `model_checkpoint.load_rows`.
         """
@@ -94,6 +99,9 @@ class TaskLearner:
         self.replay.add(learnt)
         self.heldout.add(heldout)
         self.kept = self.transitions
+        if self._begin.network is not None:
+            self._since_normalised = self.transitions
+            self._unkept = max(self._begin.transitions - self.transitions, 0)
 
     def keep(self, path: Path) -> None:
         """Writes what is learnt from beside the checkpoint at ``path``."""
@@ -118,13 +126,18 @@ class TaskLearner:
         """Whether there is enough to learn from, and the transitions allow another step."""
         allowed = self.config.initial_steps + self.config.steps_per_transition * self.transitions
         enough = self.transitions >= self.config.min_transitions and self.steps < allowed
-        return enough or (self._risk is not None and self._risk.due(self.replay.added))
+        return enough or (self._risk is not None and self._risk.due(self._seen))
+
+    @property
+    def _seen(self) -> int:
+        """Transitions that were learnt from, those included that are not kept."""
+        return self.replay.added + self._unkept
 
     def step(self) -> float:
         """One gradient step, or some of the risk to go while a fit of it is under way or due; returns the last loss."""
-        if self._risk and self._risk.due(self.replay.added):
+        if self._risk and self._risk.due(self._seen):
             for _ in range(_RISK_STEPS):
-                loss = self._risk.step(self.replay.rows, self.replay.added)
+                loss = self._risk.step(self.replay.rows, self._seen)
                 if self._risk.fresh:
                     break
             return loss
@@ -164,7 +177,8 @@ class TaskLearner:
         if self._risk and isinstance(network, EnsembleNetwork):
             if (refused := self._take_risk(self._risk)) is not None:
                 return refused
-            network = replace(network, to_go=self._risk.network)
+            tails = half_widths(network.residuals(self._layout.unpack(self.heldout.rows)))
+            network = replace(network, to_go=self._risk.network, tails=tails)
         sample = self._layout.unpack(self._sample(self.replay.rows))
         scale = (
             spread(sample.next_state[:, : self._layout.num_observation]),
@@ -180,7 +194,8 @@ class TaskLearner:
         if score <= best:
             self._best, self._state = network, self._trainer.state()
         self.version += 1
-        return ModelVersion(self.task, self.version, network, self.transitions, self.steps, error, busy)
+        seen = self.transitions + self._unkept
+        return ModelVersion(self.task, self.version, network, seen, self.steps, error, busy)
 
     def _judged(
         self, network: PredictNetwork | EnsembleNetwork, state_scale: NDArray[np.float64], reward_scale: float

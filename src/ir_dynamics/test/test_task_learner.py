@@ -11,7 +11,7 @@ import torch
 from toy_dynamics import BEGIN, CONFIG, LAYOUT, rows, toy, version
 
 from ir_dynamics import model_checkpoint
-from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.model_version import Begin, ModelVersion, RolledBack, begin_at
 from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.transitions import heldout_mask, layout_of
 
@@ -166,3 +166,22 @@ def test_what_was_learnt_from_is_gone_on_with(preset: str, tmp_path: Path) -> No
     mask = heldout_mask(0, 600)
     np.testing.assert_array_equal(again.replay.in_order(), rows(600, preset)[~mask][-200:])
     assert again.kept == again.transitions and len(again.heldout) == mask.sum()
+
+
+def test_a_network_that_goes_on_keeps_its_normalisation_and_counts_what_it_has_seen(tmp_path: Path) -> None:
+    """Beside it are 220 of 5,000 transitions, of another spread: it is normalised anew once there are a tenth more."""
+    layout, path = layout_of("ensemble", 2, 1), tmp_path / "toy.npz"
+    model = replace(version("ensemble"), transitions=5000)
+    model_checkpoint.save_rows(path, 3 * rows(200, "ensemble"), rows(20, "ensemble"))
+    learner = TaskLearner(CONFIG.model_copy(update={"preset": "ensemble"}), begin_at("toy", layout, model))
+    learner.restore(path)
+    learner.step()
+    made = learner.publish()
+    assert isinstance(made, ModelVersion)
+    assert np.array_equal(made.network.input_mean, model.network.input_mean)
+    assert made.transitions == 5000
+    learner.add(rows(60, "ensemble"))
+    learner.step()
+    made = learner.publish()
+    assert isinstance(made, ModelVersion) and made.transitions == 5060
+    assert not np.array_equal(made.network.input_mean, model.network.input_mean)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.transitions import Transition
 from ir_twin.judgement import judge_all
@@ -14,7 +16,7 @@ from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import VetoConfig
 from ir_twin.verdict import Array, Proposed, Verdict
 
-_CALLS = ("settings", "observe", "expect", "adopt", "reconsider", "judge")
+_CALLS = ("settings", "observe", "expect", "adopt", "recall", "reconsider", "judge")
 
 
 class FleetTwins:
@@ -61,6 +63,10 @@ class FleetTwins:
     def adopt(self, task: str, model: ModelVersion) -> str | None:
         """Takes a version of a task's network into use; returns a new objection to the given threshold."""
         return self.tasks[task].adopt(model, self.config)
+
+    def recall(self, task: str, predicted: ArrayLike, rewards: ArrayLike) -> None:
+        """Has the threshold of a task begin with steps of before; see `TaskTwin.recall`."""
+        self.tasks[task].recall(predicted, rewards, self.config)
 
     def reconsider(self, task: str) -> str | None:
         """Sets the threshold or limit of a task anew; returns a new objection to the given threshold."""

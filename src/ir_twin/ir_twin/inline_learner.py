@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ir_dynamics import model_checkpoint
-from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.model_version import ModelVersion, RolledBack, begin_at
 from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
+from ir_twin import practised
 from ir_twin.learner_process import rollback_line
 from ir_twin.learner_worker import KEEP_PERIOD
 from ir_twin.twin_config import LearnerConfig
@@ -93,10 +94,9 @@ class InlineLearner:
         if not task.waiting:
             return
         if task.learner is None:
-            version, network = (task.begin.version, task.begin.network) if task.begin else (0, None)
-            task.learner = TaskLearner(self._config, Begin(name, task.layout, version, network))
-            if self._config.checkpoints:
-                task.learner.restore(model_checkpoint.file_of(self._config.checkpoints, name))
+            task.learner = TaskLearner(self._config, begin_at(name, task.layout, task.begin))
+            if file := practised.begins_with(self._config, name):
+                task.learner.restore(file)
         task.learner.add(np.stack(task.waiting))
         task.waiting.clear()
 

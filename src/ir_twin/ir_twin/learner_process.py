@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
+from ir_dynamics.model_version import ModelVersion, RolledBack, begin_at
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_twin.object_stream import ObjectStream
 from ir_twin.twin_config import LearnerConfig
@@ -136,9 +136,7 @@ class LearnerProcess:
                 return
             if task.outbox:
                 if not task.begun:
-                    latest = task.latest
-                    begin = (latest.version, latest.network) if latest else (0, None)
-                    channel.send(Begin(name, task.layout, *begin))
+                    channel.send(begin_at(name, task.layout, task.latest))
                     task.begun = True
                 channel.send((name, np.stack(task.outbox)))
                 task.sent += len(task.outbox)

@@ -22,6 +22,7 @@ from ir_dynamics import model_checkpoint
 from ir_dynamics.model_version import Begin, ModelVersion
 from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.transitions import Rows
+from ir_twin import practised
 from ir_twin.learner_process import Notice
 from ir_twin.object_stream import ObjectStream
 from ir_twin.twin_config import LearnerConfig
@@ -75,8 +76,8 @@ class Learner:
         """Takes a new task, or transitions [n, width] of a known one."""
         if isinstance(message, Begin):
             task_learner = self.tasks[message.task] = TaskLearner(self.config, message)
-            if self.config.checkpoints:
-                task_learner.restore(model_checkpoint.file_of(self.config.checkpoints, message.task))
+            if file := practised.begins_with(self.config, message.task):
+                task_learner.restore(file)
         else:
             task, rows = message
             self.tasks[task].add(rows)

@@ -10,7 +10,7 @@ from collections import deque
 from pathlib import Path
 
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from pydantic import Field
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
@@ -23,8 +23,9 @@ from ir_common.ros_params import declare
 from ir_common.run_totals import RunTotals
 from ir_interfaces.msg import Allocation, CellReport, FederationStatus, HostReport, NodeStatus, TaskStatus, TwinStatus
 from ir_twin.bringup.restart_counts import read_counts
-from ir_twin.monitor.health import Health, Status
+from ir_twin.monitor.health import Health
 from ir_twin.monitor.table import render
+from ir_twin.ros_twin_messages import diagnostics_message
 
 
 class MonitorConfig(Config):
@@ -89,9 +90,7 @@ class MonitorNode(LeanNode):
         present = {f"{space.rstrip('/')}/{name}" for name, space in self.get_node_names_and_namespaces()}
         now = self.get_clock().now()
         found = self._health.look(self._totals.processes, present, now.nanoseconds / 1e9, time.monotonic())
-        message = DiagnosticArray(status=[_diagnostic(one) for one in found])
-        message.header.stamp = now.to_msg()
-        self._diagnostics.publish(message)
+        self._diagnostics.publish(diagnostics_message(found, now.nanoseconds))
 
     def _log(self, log: Log) -> None:
         own = log.name == self.get_logger().name
@@ -141,16 +140,6 @@ class MonitorNode(LeanNode):
                 self._console.print(f"report: {path}")
                 return
         print(report)
-
-
-def _diagnostic(status: Status) -> DiagnosticStatus:
-    return DiagnosticStatus(
-        name=status.name,
-        level=bytes([status.level]),
-        message=status.message,
-        hardware_id=status.host,
-        values=[KeyValue(key=key, value=value) for key, value in status.values.items()],
-    )
 
 
 def write_whole(path: Path, text: str) -> None:

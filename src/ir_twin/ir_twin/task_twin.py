@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ir_dynamics.ensemble_network import EnsembleNetwork, Risk
 from ir_dynamics.model_version import ModelVersion
@@ -55,6 +55,17 @@ class TaskTwin:
         objection = self.reconsider(config)  # of the steps until now, as the old version sees them
         self.model = model
         return objection
+
+    def recall(self, predicted: ArrayLike, rewards: ArrayLike, config: VetoConfig) -> None:
+        """Takes in what the network in use predicts [n] of steps that it did not learn from, and what they gave [n].
+
+        So there is a threshold from the first proposal on, by outcomes and errors that were measured.
+        """
+        real = np.asarray(rewards, np.float64)
+        for reward in real.tolist():
+            self.threshold.add(reward)
+        self.threshold.compare(np.asarray(predicted, np.float64), real, config)
+        self.threshold.update(config)
 
     def experience(self, transition: Transition) -> None:
         """Takes a real step in."""

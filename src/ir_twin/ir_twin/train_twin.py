@@ -20,7 +20,7 @@ from rich.table import Table
 from ir_common.config import EXIT_CONFIG, ConfigError, validate
 from ir_dynamics import model_checkpoint
 from ir_dynamics.dynamics_config import MAX_HELDOUT, MAX_REPLAY, FittingConfig
-from ir_dynamics.model_version import Begin, ModelVersion
+from ir_dynamics.model_version import ModelVersion, begin_at
 from ir_dynamics.predict_network import Prediction, prediction_errors, spread
 from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.transitions import Rows, heldout_mask
@@ -110,7 +110,7 @@ def train(
     config = _config(preset, seed, before, len(fresh))
     if len(rows) < config.min_transitions:
         raise ConfigError(f"{name}: {len(rows)} transitions are too few; {config.min_transitions} or more are needed")
-    begin = Begin(name, layout, old.version if old else 0, old.network if old else None)
+    begin = begin_at(name, layout, old)
     learner, best, idle = TaskLearner(config, begin), None, 0
     learner.restore(path)
     learner.add(fresh)
@@ -125,8 +125,7 @@ def train(
     learner.keep(path)
     if best is None:
         return None, "kept as it was: no version was better on the held-out transitions of this bag"
-    transitions = len(fresh) + (old.transitions if old else 0)
-    best = replace(best, version=begin.version + 1, transitions=transitions)
+    best = replace(best, version=begin.version + 1)
     return best, f"version {best.version} of {len(rows)} transitions, {recorded.gaps} gaps, {recorded.refused} refused"
 
 

@@ -96,6 +96,11 @@ class LearnerConfig(FittingConfig):
     checkpoints: str = Field(
         default="", description="folder of a checkpoint and the transitions of each task, gone on from; empty: none"
     )
+    practised: str = Field(
+        default="",
+        description="folder with networks that practised before (`./ir run ir_lab practise`), gone on from where "
+        "`checkpoints` has none; stack: those that the stack ships; empty: none",
+    )
     max_restarts: int = Field(default=5, ge=0, le=1000, description="times that a dead learner is started again")
     outbox_limit: int = Field(
         default=5_000,

@@ -19,12 +19,16 @@ from ir_dynamics.model_version import ModelVersion
 from ir_dynamics.termination_labels import TerminationLabels
 from ir_dynamics.transitions import Transition, TransitionLayout, layout_of
 from ir_sim.tasks import Task
+from ir_twin import practised
+from ir_twin.drift import DriftState, DriftWatch, load_known
 from ir_twin.fleet_twins import FleetTwins
+from ir_twin.monitor.health import Status
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_journal import TwinJournal
 from ir_twin.verdict import Array, Proposed, Verdict
+from ir_twin.veto import COMPARED_STEPS
 
 _WARN_PERIOD = 5_000_000_000
 """ns of ROS time between two warnings about refused states of a robot."""
@@ -94,18 +98,34 @@ class TwinEngine:
         self._calls = Journaled(self.twins, self.journal) if self.journal else self.twins
         self._refused = dict.fromkeys(robots, 0)
         self._warned: dict[str, int] = {}
-        if config.checkpoints:
-            for own in shared.values():
-                self._resume(own, config.checkpoints)
+        self._watches = self._watch(robots)
+        for own in shared.values():
+            if file := practised.begins_with(config, own.name):
+                self._resume(own, file)
 
-    def _resume(self, task: TaskTwin, folder: str | Path) -> None:
-        """Goes on from the task's checkpoint, where there is one."""
-        path = model_checkpoint.file_of(folder, task.name)
+    def _watch(self, robots: Mapping[str, Task]) -> dict[str, DriftWatch]:
+        """Tests of those robots that are known from practice."""
+        folder, watches = practised.folder_of(self.config), {}
+        for name, task in robots.items() if folder else ():
+            assert folder is not None
+            file, layout = model_checkpoint.file_of(folder, task.name), self.twins.robots[name].task.layout
+            if file.exists():
+                network = model_checkpoint.load(file, task.name, layout, self.config.preset).network
+                if known := load_known(file, network, layout.num_observation):
+                    watches[name] = DriftWatch(known, task.observation_names, task.control_period)
+        return watches
+
+    def _resume(self, task: TaskTwin, path: Path) -> None:
+        """Goes on from a checkpoint of a task; the threshold begins with what its held-out transitions say."""
         preset = self.config.preset
         model = model_checkpoint.load(path, task.name, task.layout, preset) if path.exists() else None
-        model_checkpoint.load_rows(path, task.layout)  # the learner takes them; what is wrong with them is said here
+        _, heldout = model_checkpoint.load_rows(path, task.layout)  # the learner reads them for itself
         if model:
             self._apply("adopt", task.name, model)
+            if len(heldout):
+                before = task.layout.unpack(heldout[-COMPARED_STEPS:])
+                predicted = model.network.predict(before.state, before.action).reward
+                self._apply("recall", task.name, predicted, before.reward)
             self.learner.resume(model)
             self._note(f"{task.name}: goes on from version {model.version} of {path}")
 
@@ -119,6 +139,8 @@ class TwinEngine:
         """Takes the content of one TaskState of a robot in (as `TransitionMaker.feed`), stamped in ns of ROS time."""
         twin = self.twins.robots[robot]
         transition = self._calls.apply("observe", robot, stamp, task, content)
+        if transition is not None and (watch := self._watches.get(robot)):
+            watch.add(stamp / 1e9, transition)
         for labelled in self._labels[robot].follow(transition, twin.chain):
             self.learner.add(twin.task.name, labelled)
         if twin.chain.rejected > self._refused[robot]:
@@ -177,9 +199,24 @@ class TwinEngine:
             self._object(model.task, self._apply("adopt", model.task, model))
 
     def reconsider(self) -> None:
-        """Compares predictions with what came of them and sets thresholds and limits anew; about once a second."""
+        """Compares predictions with what came of them and sets thresholds and limits anew; about once a second.
+
+        Then it looks whether the robots are still those that are known.
+        """
         for task in self.twins.tasks:
             self._object(task, self._apply("reconsider", task))
+        for robot, watch in self._watches.items():
+            for line in watch.look():
+                self._say(f"{robot}: {line}")
+
+    def diagnoses(self, now: float) -> list[Status]:
+        """Whether each robot that is known from practice is still as it was, at ``now``, s of ROS time."""
+        return [watch.state.diagnosis(robot, now) for robot, watch in self._watches.items()]
+
+    def drift(self, robot: str) -> DriftState | None:
+        """What is found of whether a robot is still the one that is known from practice; None: it is not known."""
+        watch = self._watches.get(robot)
+        return watch.state if watch else None
 
     def configure(self, config: TwinConfig) -> None:
         """Puts changed settings into force."""

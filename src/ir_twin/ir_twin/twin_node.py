@@ -13,6 +13,7 @@ from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
@@ -30,7 +31,7 @@ from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_t
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, read_tasks, robot_task
 from ir_twin.learner_process import LearnerProcess
-from ir_twin.ros_twin_messages import fill_verdict, twin_status_message
+from ir_twin.ros_twin_messages import diagnostics_message, fill_verdict, twin_status_message
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_engine import TwinEngine
 from ir_twin.verdict import Array, Proposed, Verdict
@@ -59,6 +60,7 @@ class TwinNode(LeanNode):
         self._proposed: list[Proposal] = []
         assert self.engine.journal is not None
         self.journal = JournalPublisher(self, self.engine.journal)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         self.add_on_set_parameters_callback(self._check_threshold)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(config.io_period, self.engine.exchange, clock=wall)
@@ -110,6 +112,9 @@ class TwinNode(LeanNode):
         self.journal.flush()
         for port in self.robots:
             port.report()
+        now = self.get_clock().now().nanoseconds
+        if found := self.engine.diagnoses(now / 1e9):
+            self._diagnostics.publish(diagnostics_message(found, now))
 
 
 class Proposal(NamedTuple):

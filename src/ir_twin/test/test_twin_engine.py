@@ -205,6 +205,35 @@ def test_an_absurd_threshold_is_objected_to() -> None:
     assert [line.split(":")[0] for line in warnings] == [CART.name, HOPPER.name], "a standing objection is said once"
 
 
+def test_with_a_practised_network_the_first_proposal_is_tested(tmp_path: Path) -> None:
+    """The threshold rests on the transitions that practice held out; a checkpoint of an earlier run comes first."""
+    layout = layout_of("live", len(CART.observation_names), len(CART.action_names))
+    network = PredictTrainer(PRESETS["live"], layout, 1).export()
+    path = model_checkpoint.file_of(tmp_path / "practised", CART.name)
+    model_checkpoint.save(path, replace(model(CART), network=network), "live")
+    rng = np.random.default_rng(0)
+    held = rng.normal(size=(300, layout.width)).astype(np.float32)
+    model_checkpoint.save_rows(path, held[:0], held, compressed=True)
+    folders = {"practised": str(path.parent), "checkpoints": str(tmp_path / "mine")}
+    engine, learner, _, _ = make(threshold="auto", **folders)
+    assert [one.version for one in learner.resumed] == [1]
+    rewards = held[:, layout.reward]
+    assert engine.twins.tasks[CART.name].threshold.value <= np.quantile(rewards, 0.02)
+    observe(engine, 0)
+    verdicts = engine.judge([action("cart", 0.1), action("jumper", 0.1)], SECOND)
+    assert verdicts[0].reason in (Reason.ACCEPTED, Reason.LOW_REWARD)
+    assert verdicts[1].reason is Reason.NO_MODEL
+    assert engine.journal is not None
+    (_, begin), *entries = map(json.loads, engine.journal.take()[1].splitlines())
+    replay = TwinReplay(**begin)
+    said = [content for call, *arguments in entries for _, _, content in replay.apply(call, *arguments)]
+    assert str([one["threshold"] for one in said]) == str([verdict.threshold for verdict in verdicts])
+    newer = replace(model(CART, 9), network=network)
+    model_checkpoint.save(model_checkpoint.file_of(tmp_path / "mine", CART.name), newer, "live")
+    engine, learner, _, _ = make(threshold="auto", **folders)
+    assert [one.version for one in learner.resumed] == [9]
+
+
 def test_it_goes_on_from_checkpoints_and_refuses_damaged_ones(tmp_path: Path) -> None:
     path = model_checkpoint.file_of(tmp_path, CART.name)
     layout = layout_of("live", len(CART.observation_names), len(CART.action_names))

@@ -23,7 +23,7 @@ function build(robots) {
   const list = document.querySelector("#robots .cards"), charts = document.querySelector("#verdicts .rows");
   list.replaceChildren(); charts.replaceChildren(); cards = {}; lines = {};
   for (const name of robots) {
-    const [cells, dl] = figures(["moved", "reward", "goals", "falls", "collisions", "stops", "accepted", "vetoed", "verdict p99", "r̂ error", "model", "link"]);
+    const [cells, dl] = figures(["moved", "reward", "goals", "falls", "collisions", "stops", "accepted", "vetoed", "verdict p99", "r̂ error", "model", "as known", "link"]);
     const screen = element("div", { className: "screen stale" }, element("canvas", { width: 4, height: 3, role: "img", ariaLabel: `camera of ${name}` }), element("span", { className: "age" }));
     const task = element("span", { className: "dim" });
     const card = element("div", { className: "card robot" }, screen, element("div", {}, element("h3", {}, element("span", { textContent: name }), task), dl));
@@ -47,6 +47,10 @@ function showRobots(robots) {
       moved: `${fixed(r.distance_metres)} m`, reward: fixed(r.reward, 0), goals: whole(r.goals), falls: whole(r.falls), collisions: whole(r.collisions),
       stops: whole(r.stops), accepted: whole(v.accepted), vetoed: whole(v.vetoed), "verdict p99": milliseconds(v.latency_seconds.p99),
       "r̂ error": fixed(r.twin.reward_error, 3), model: v.model_version ? `v${v.model_version}` : "none", link: r.link.snr === undefined ? "–" : `${fixed(r.link.snr, 0)} dB` };
+    const known = r.twin.known;
+    said["as known"] = known ? (known.as_known ? "yes" : "no") : "–";
+    c.cells["as known"].title = known ? known.message : "the twin does not know it from practice";
+    c.cells["as known"].className = known && !known.as_known ? "bad-text" : "";
     for (const [key, text] of Object.entries(said)) c.cells[key].textContent = text;
     c.cells.falls.className = r.falls ? "bad-text" : "";
     c.cells.collisions.className = r.collisions ? "warn-text" : "";

@@ -30,6 +30,7 @@ from ir_lab.model_time.simulate_arguments import SimulateArguments
 from ir_radio.engine.relay_config import RelayConfig, load_radio
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_sim.bridge import load_rows, rows_for
+from ir_sim.onboard import OnBoard
 from ir_sim.readings import Scan
 from ir_sim.robots_node import STATUS_PERIOD, RobotsConfig
 from ir_sim.ros_task_messages import COMMAND_TYPES
@@ -44,6 +45,7 @@ from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerEngine
 from ir_twin.bringup.description import describe
 from ir_twin.bringup.spec import NodeSpec
+from ir_twin.drift import DriftState
 from ir_twin.inline_learner import InlineLearner
 from ir_twin.ros_twin_messages import twin_status_message
 from ir_twin.twin_config import TwinConfig
@@ -208,6 +210,14 @@ class ModelRun:
         task = self.tasks[robot]
         topic = f"{self._side}/{robot}/{COMMAND_TYPES[task.command][0]}_proposed"
         self._bus.publish(topic, CommandSample(robot, task, action, self._agenda.now))
+
+    def onboard(self, robot: str) -> OnBoard:
+        """What runs on board of a robot, to be given faults."""
+        return self._onboard[robot].onboard
+
+    def drift(self, robot: str) -> DriftState | None:
+        """What the twin finds of whether a robot is the one that it knows; None: it has no twin, or is not known."""
+        return self._twin.drift(robot) if self._twin else None
 
     def rewards(self, robot: str) -> float:
         """Sum of a robot's rewards so far."""

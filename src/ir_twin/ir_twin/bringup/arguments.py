@@ -19,6 +19,7 @@ from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
 from ir_sim.tasks import FreeTask, Task, robot_task
 from ir_twin.bringup import start_checks
+from ir_twin.practised import STACK
 from ir_twin.twin_config import TwinSettings
 
 
@@ -48,7 +49,8 @@ class BringupArguments(Config):
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
     twin_settings: Path | None = Field(
-        None, description="YAML file with further parameters of the twin, such as rule, preset and checkpoints"
+        Path("noise_free"),
+        description="YAML file with further parameters of the twin, such as rule, preset and checkpoints; empty: none",
     )
     slicing: Literal["proportional", "forecast", "learned", "static"] = Field(
         "proportional",
@@ -260,7 +262,7 @@ def _policy(path: Path) -> Path:
 
 
 def twin_parameters(arguments: BringupArguments) -> dict[str, Any]:
-    """Parameters of the twin node that the settings file gives; a relative ``checkpoints`` is next to the file.
+    """Parameters of the twin node that the settings file gives; relative folders in it are next to the file.
 
     Raises:
         ConfigError: the file is wrong, or gives what has an argument of its own.
@@ -271,8 +273,9 @@ def twin_parameters(arguments: BringupArguments) -> dict[str, Any]:
     for name, argument in (("mode", "twin"), ("seed", "seed")):
         if name in given:
             raise ConfigError(f"{arguments.twin_settings}: {name}: has an argument of its own; give {argument}:=")
-    if given.get("checkpoints"):
-        given["checkpoints"] = str(arguments.twin_settings.parent / Path(given["checkpoints"]).expanduser())
+    for name in ("checkpoints", "practised"):
+        if given.get(name) and given[name] != STACK:
+            given[name] = str(arguments.twin_settings.parent / Path(given[name]).expanduser())
     return given
 
 
