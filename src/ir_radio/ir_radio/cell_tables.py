@@ -51,6 +51,7 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 
 # now: ns; next: start of the next mini-slot to be served, ns; mini, slot: lengths, ns; free: first free row of the
 # pool; waiting: queues that hold messages; seed: of all chance; coherence: of the fading, ns, whole slots, 0: none;
+# subbands: that fade each for itself;
 # latency: added to each message after its last bit, ns; scheduler: one of SCHEDULERS; limit: most urllc packets of a
 # slice in a mini-slot; patience: mini-slots in which such a packet may go, 0: any number; rule, loss: as in
 # `puncturing`; threshold: 1/1000; exponent; retransmissions: of a block; blocks: of the carrier; processing: messages
@@ -67,7 +68,7 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # [steps, 4]: SNR from which a step holds, bit/s/Hz, threshold and deviation of its MCS, dB. They stand here, not in
 # tables of their own, since every further table makes every call of a compiled function slower.
 _CELL = _table(
-    "now next mini slot free waiting seed coherence latency scheduler limit patience rule loss threshold exponent "
+    "now next mini slot free waiting seed coherence subbands latency scheduler limit patience rule loss threshold exponent "
     "retransmissions blocks processing shared idle drop_after apart access header configured sr first_grant keep k1 k2 "
     "ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps "
     "contends backoff_slot sifs preamble acknowledgement packet packet_header aggregated txop burst",

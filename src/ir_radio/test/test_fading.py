@@ -44,6 +44,28 @@ def test_rayleigh_gains_are_exponential_and_independent():
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.07
 
 
+@pytest.mark.parametrize("subbands", [1, 8])
+def test_a_carrier_of_several_subbands_carries_what_all_of_them_do(subbands):
+    """As many gains a coherence time as there are sub-bands: the mean of their capacities is what crosses."""
+    carrier = Carrier(fading="rayleigh", delay_spread=subbands / (5.0 * 40e6), **UNCAPPED)
+    assert carrier.subbands == subbands
+    cell, (flow,) = cell_of(carrier)
+    gain = gains(cell, flow, 3000)
+    ratio = 10.0 ** (cell.report().links[0].snr / 10.0)
+    drawn = np.log2(1.0 + ratio * np.random.default_rng(3).exponential(size=(30_000, subbands))).mean(axis=1)
+    bits = np.log2(1.0 + ratio * gain)
+    assert stats.ks_2samp(bits, drawn).pvalue > 1e-3
+    assert np.std(bits) == pytest.approx(np.std(drawn), rel=0.08)
+    assert abs(np.corrcoef(bits[1:], bits[:-1])[0, 1]) < 0.07
+
+
+def test_a_delay_spread_is_bounded():
+    assert Carrier().subbands == 1 and Carrier(delay_spread=1e-9).subbands == 1
+    assert Carrier(delay_spread=1e-3).subbands == 64
+    with pytest.raises(ValueError, match="delay_spread"):
+        Carrier(delay_spread=-1e-9)
+
+
 def test_fading_depends_on_the_seed_and_on_nothing_else():
     carrier = Carrier(fading="rayleigh", **UNCAPPED)
     same, again, other = (gains(c, f[0], 50) for c, f in (cell_of(carrier, seed=s) for s in (1, 1, 2)))

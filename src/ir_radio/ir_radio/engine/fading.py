@@ -15,6 +15,9 @@ from ir_radio.model.chance import uniform
 def fade(t: Tables, link: int, start: int) -> None:
     """Applies Rayleigh fading to a link: at each era (coherence time) its power gain is drawn anew from Exp(1).
 
+    A carrier of several sub-bands has a gain for each. Blocks are spread over all of them, so the link has the ratio
+    that would carry as much without fading: the mean of log2(1 + SNR) over the sub-bands counts (mutual information).
+
     Args:
         t: tables of the cell; `faded` and `rate` of the link are written.
         link: its row.
@@ -29,7 +32,14 @@ def fade(t: Tables, link: int, start: int) -> None:
     if links[link].era not in (era, MEASURED):
         links[link].era = era
         name = link + (links[link].station << 32)
-        links[link].faded = links[link].snr * -math.log(uniform(cell[0].seed, name, era))
+        snr, subbands = links[link].snr, cell[0].subbands
+        if subbands == 1:
+            links[link].faded = snr * -math.log(uniform(cell[0].seed, name, era))
+        else:
+            bits = 0.0
+            for k in range(subbands):
+                bits += math.log1p(snr * -math.log(uniform(cell[0].seed, name + (k << 48), era)))
+            links[link].faded = math.expm1(bits / subbands)
         _adapt(t, link)
 
 

@@ -19,6 +19,7 @@ FARTHEST = 1e9
 """Greatest coordinate of a place, m: beyond it a number is a mistake, and path losses would leave what floats hold."""
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
 
+MOST_SUBBANDS = 64
 _MOST_DB = 300.0  # of a level or a ratio: far beyond physics, and its power of ten is still a float
 
 SUBCARRIERS = 12
@@ -58,6 +59,12 @@ class Carrier(Config):
     )
     fading: Literal["none", "rayleigh"] = Field("none", description="block fading of each link")
     coherence_slots: int = Field(10, gt=0, le=10**9, description="slots for which the fading of a link stays the same")
+    delay_spread: float = Field(
+        0.0,
+        ge=0,
+        le=1e-3,
+        description="RMS delay spread of the paths, s: the carrier fades by sub-bands; 0: as a whole",
+    )
     position: tuple[Coordinate, Coordinate, Coordinate] = Field(
         (0.0, 0.0, 3.0), description="of the base station, map frame, m"
     )
@@ -105,6 +112,15 @@ class Carrier(Config):
             return uplink + downlink
         down, up = self.access.shares
         return self.least_share * max(uplink / up, downlink / down)
+
+    @property
+    def subbands(self) -> int:
+        """Parts of the carrier that fade each for itself, at most `MOST_SUBBANDS`.
+
+        Each is as wide as the coherence bandwidth for a correlation of one half, 1 / (5 delay spread) (Rappaport,
+        *Wireless Communications*, 5.4.2).
+        """
+        return min(max(1, round(5.0 * self.delay_spread * self.bandwidth)), MOST_SUBBANDS)
 
     @property
     def least_latency(self) -> float:
