@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from ir_radio.books.cell_report import Report
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
@@ -84,6 +85,11 @@ class Rehearsal:
         policy: of the manager.
         config: of the agents.
         twin: slice forecasters are fitted between two reports, where they are ready, and used.
+
+    Attributes:
+        sights: eyes of the slices' agents, for whoever asks in their place.
+        reports: number of periods that are over.
+        report: the last one.
     """
 
     def __init__(
@@ -110,6 +116,7 @@ class Rehearsal:
             for spec in scenario.specs
         ]
         self.reports = 0
+        self.report: Report | None = None
         self._apply(self._manager.start())
 
     @property
@@ -153,6 +160,7 @@ class Rehearsal:
         self._run(begin + self._period)
         self.reports += 1
         report, carrier = self._cell.report(), self._scenario.carrier
+        self.report = report
         loads = self._loads.read(report, self._bounds)
         self._apply(self._manager.report(report))
         needs = self._manager.needs

@@ -63,7 +63,7 @@ class SliceAgent:
         except ValueError as error:
             raise ConfigError(f"{error}; give fewer") from None
         self._before: tuple[Floats, Floats, float] | None = None
-        self._samples = 0
+        self._samples = self._sent_samples = 0
         self._sent = -1
         self.refused = self.sight.refused
 
@@ -108,6 +108,7 @@ class SliceAgent:
             return None
         self._sent = number
         samples, self._samples = self._samples, 0
+        self._sent_samples = samples
         # personal weights go as unchanged: the manager needs not know which they are, and slices may differ in it
         own = np.where(self._shared, self._agent.weights()[0], self._client.reference)
         return self._client.update(own, samples)
@@ -124,6 +125,14 @@ class SliceAgent:
             return False
         self._load(np.where(self._shared | (self._agent.updates == 0), weights, own)[None])
         return True
+
+    def closed(self, number: int, used: bool) -> None:
+        """Hears whether its update had a part in the round before ``number``; what a lost one held is learnt again."""
+        own = self._agent.weights()[0]
+        weights = self._client.restored(number, used, own)
+        if weights is not None:
+            self._samples += self._sent_samples
+            self._load(np.where(self._shared, weights, own)[None])
 
     def _load(self, weights: NDArray[np.float32]) -> None:
         self._agent.load_weights(weights)
