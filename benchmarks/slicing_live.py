@@ -47,6 +47,8 @@ STEP, BURST, SHADOWED = 12e6, (1.5e6, 10e6), 4e6
 """bit/s: of mapping after the step; of camera and mapping outside and inside bursts; of mapping under shadows."""
 FARTHER, DEEP = 5.0, 4.0
 """Under shadows: times the distances of the robots, and times as far as it is that one seems in the shadow (12 dB)."""
+CARRIED = {"camera": "near", "mapping": "middle", "sensors": "far", "control": "*"}
+"""Under shadows: the robot whose slice it is; in the other scenarios each slice carries all robots."""
 CHANGED = {"step": ("mapping",), "bursts": ("camera", "mapping"), "shadow": tuple(SLICES)}
 """Slices of each scenario whose load, or links, change; the rest are the others."""
 LENGTH = {"step": 50, "bursts": 150, "shadow": 150}
@@ -93,7 +95,7 @@ def scenario(name: str, seed: int, before: int) -> RehearsalScenario:
         SliceSpec(
             name=one, type="urllc" if one == "control" else "embb", rate=made["rate"], reliability=0.99,
             max_latency=made["max_latency"], priority=int(one != "control"), queue_limit=2_000_000,
-            flows=(FlowSpec(robots=("*",), topic=one, direction="uplink"),),
+            flows=(FlowSpec(robots=(CARRIED[one] if drives else "*",), topic=one, direction="uplink"),),
         )
         for one, made in SLICES.items()
     )  # fmt: skip
@@ -202,7 +204,7 @@ def run(options: Options) -> Result:
     """All policies on the same arrivals, seed by seed."""
     before = 60 if options.quick else 260
     about = {"slices": SLICES, "carrier": CARRIER.model_dump(), "robots": ROBOTS, "before": before, "length": LENGTH,
-             "loads": [STEP, BURST, SHADOWED, FARTHER, DEEP]}  # fmt: skip
+             "loads": [STEP, BURST, SHADOWED, FARTHER, DEEP, CARRIED]}  # fmt: skip
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for seed in options.seed_list:
         for name in CHANGED:

@@ -44,7 +44,7 @@ class RehearsalScenario:
         specs: slices.
         distances: of each robot, m.
         sizes: [slice] B of a message.
-        offered: [report, slice] bit/s, over all robots.
+        offered: [report, slice] bit/s, over all robots that the slice carries.
         phase: s from a report to the manager's decision, where it does not decide on the report.
         seed: of the arrivals.
         drives: [report] m: distances of the robots that do not stand still.
@@ -107,7 +107,9 @@ class Rehearsal:
             (m, self._cell.flow(FlowKey(spec.name, robot, spec.flows[0].topic, spec.flows[0].direction)))
             for m, spec in enumerate(scenario.specs)
             for robot in scenario.distances
+            if spec.flows[0].carries(robot)
         ]
+        self._devices = np.bincount([m for m, _ in self._flows], minlength=len(scenario.specs))
         self._loads = LoadReader()
         self._bounds = {spec.name: spec.max_latency for spec in scenario.specs}
         self._readers = [ViewReader(spec.name) for spec in scenario.specs]
@@ -134,7 +136,7 @@ class Rehearsal:
         rates = scenario.offered[min(self.reports, len(scenario.offered) - 1)]
         flows, sizes, times = [], [], []
         for m, flow in self._flows:
-            mean = rates[m] / (8.0 * scenario.sizes[m] * len(scenario.distances)) * (until - begin) / NANOSECONDS
+            mean = rates[m] / (8.0 * scenario.sizes[m] * self._devices[m]) * (until - begin) / NANOSECONDS
             count = int(self._rng.poisson(mean))
             flows += [flow] * count
             sizes += [scenario.sizes[m]] * count
