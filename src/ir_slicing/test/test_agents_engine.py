@@ -228,3 +228,52 @@ def test_duty_holds_work_to_its_share():
     assert duty.allows()
     duty.spent(100.0)
     assert not duty.allows()
+
+
+def test_a_report_of_a_hundred_slices_costs_less_than_their_networks_do_one_by_one():
+    """Of processor time, in one run: acting is batched, and the rest of a report is cheaper than that."""
+    names = [f"slice_{k}" for k in range(100)]
+
+    def made(number):
+        rows, flows = [], []
+        for name in names:
+            books = FlowCounters(10 * number, 100_000 * number, 10 * number, 100_000 * number)
+            delay = Delay(10, 2e-3, 2e-3, 4e-3, 4e-3)
+            rows.append(SliceRow(name, "embb", 2.0, 4e7, 4e6, 4e6, 0.5, books, Delay(), delay))
+            flows.append(FlowRow(name, "cart", name, "uplink", books, Delay()))
+        return Report(PERIOD * number, 0.2, tuple(rows), tuple(flows), (LinkRow("cart", 5.0, 20.0, 1e6),))
+
+    engine = make(replay=100)
+    engine.set_slices(dict.fromkeys(names, 0.05))
+    batched, apart = [], []
+    for number in range(1, 25):
+        one = made(number)
+        began = time.thread_time()
+        asked = engine.report(one, CARRIER)
+        batched.append(time.thread_time() - began)
+        began = time.thread_time()
+        for agent in engine.agents.values():
+            agent._agent.act(np.zeros((1, 1, 3)))
+        apart.append(time.thread_time() - began)
+    assert len(asked) == 100
+    assert np.median(batched[5:]) < np.median(apart[5:])
+
+
+def test_the_batch_acts_as_each_agent_alone_does_and_with_what_it_learnt_last():
+    engine = make(noise=0.0)
+    engine.set_slices(BOUNDS)
+    for number in range(1, 20):
+        asked = engine.report(report(number), CARRIER)
+        engine.learn(1)
+        for one in asked:
+            agent = engine.agents[one.slice]
+            state, action, _ = agent._before
+            assert action == pytest.approx(agent._agent.act(np.array([[state]]))[0, 0], abs=0.05)
+    before = [one.resource_blocks for one in engine.report(report(20), CARRIER)]
+    for agent in engine.agents.values():
+        agent._load(agent._agent.weights() + 0.3)
+    after = [one.resource_blocks for one in engine.report(report(21), CARRIER)]
+    assert all(abs(a - b) > 1.0 for a, b in zip(before, after, strict=True))
+    for name, agent in engine.agents.items():
+        state, action, _ = agent._before
+        assert action == pytest.approx(agent._agent.act(np.array([[state]]))[0, 0], abs=1e-6), name

@@ -11,14 +11,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ir_radio.books.cell_report import Report
 from ir_slicing.learning.agent_weights import load
+from ir_slicing.learning.agents.batched import BatchedMLP
+from ir_slicing.learning.agents.ddpg import STATE
 from ir_slicing.learning.federation.update_keys import load_keys
 from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.need_requests import BlockRequest
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
-from ir_slicing.live.slice_view import ViewReader
+from ir_slicing.live.slice_sight import State
+from ir_slicing.live.slice_view import SortedReport, ViewReader
 
 _REFUSED = {
     "forecast": "forecast of another width, negative or not finite; the low-passed rates stand in",
@@ -42,6 +47,35 @@ class FederationReply:
     refused: str = ""
 
 
+class _Actors:
+    """The networks that act of all agents in one batch; who learnt since the last time is copied anew.
+
+    Args:
+        hidden: sizes of the hidden layers.
+    """
+
+    def __init__(self, hidden: tuple[int, ...]) -> None:
+        self._sizes = (STATE, *hidden, 1)
+        self._agents: list[SliceAgent] = []
+        self._versions: list[int] = []
+        self._network = BatchedMLP(0, self._sizes, torch.Generator())
+
+    def act(self, agents: list[SliceAgent], states: list[State]) -> list[float]:
+        """Actions, -1 to 1, of agents in their states."""
+        if not agents:
+            return []
+        if agents != self._agents:
+            self._agents, self._versions = list(agents), [-1] * len(agents)
+            self._network = BatchedMLP(len(agents), self._sizes, torch.Generator())
+        for place, (agent, version) in enumerate(zip(agents, self._versions, strict=True)):
+            if agent.version != version:
+                self._network.load_row(place, agent.acting())
+                self._versions[place] = agent.version
+        with torch.no_grad():
+            out: list[float] = torch.tanh(self._network(torch.tensor(states)[:, None])).flatten().tolist()
+        return out
+
+
 class AgentsEngine:
     """Agents come and go with their slices; what leaves a slice is `BlockRequest` and the bytes of updates.
 
@@ -60,6 +94,7 @@ class AgentsEngine:
         self._keys = load_keys(config.keys_file) if config.keys_file else None
         self.agents: dict[str, SliceAgent] = {}
         self._views: dict[str, ViewReader] = {}
+        self._actors = _Actors(self._weights.hidden)
         self._told: Counter[tuple[str, str]] = Counter()
         self._learnt = 0
         self._round, self._collecting = 0, False
@@ -92,12 +127,18 @@ class AgentsEngine:
             report: from the radio.
             carrier: RB of the carrier.
         """
-        requests = []
-        for name, agent in self.agents.items():
-            view = self._views[name].read(report, carrier)
-            if view is not None:
-                requests.append(BlockRequest(report.time, name, agent.step(view)))
-        return requests
+        rows = SortedReport(report)
+        seen = [
+            (name, agent, view)
+            for name, agent in self.agents.items()
+            if (view := self._views[name].read(rows, carrier)) is not None
+        ]
+        states = [agent.observe(view) for _, agent, view in seen]
+        actions = self._actors.act([agent for _, agent, _ in seen], states)
+        return [
+            BlockRequest(report.time, name, agent.ask(action, view))
+            for (name, agent, view), action in zip(seen, actions, strict=True)
+        ]
 
     def refusals(self) -> list[str]:
         """Forecasts and models that agents could not use since the last call, in words, with the counts so far."""

@@ -26,7 +26,7 @@ from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
 from ir_slicing.live.slice_sight import SliceSight
-from ir_slicing.live.slice_view import NANOSECONDS, SliceView, ViewReader
+from ir_slicing.live.slice_view import NANOSECONDS, SliceView, SortedReport, ViewReader
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerDecision, ManagerEngine
 
@@ -174,7 +174,8 @@ class Rehearsal:
             np.array([not loads[name].missed for name in names]),
             np.array([rows[name].resource_blocks for name in names]),
         )
-        return [reader.read(report, carrier.resource_blocks) for reader in self._readers], seen
+        sorted_ = SortedReport(report)
+        return [reader.read(sorted_, carrier.resource_blocks) for reader in self._readers], seen
 
 
 def _manager(scenario: RehearsalScenario, policy: PolicyName, twin: bool) -> ManagerEngine:
