@@ -29,6 +29,7 @@ setup(
         "console_scripts": [
             "manager = ir_slicing.ros.manager_node:main",
             "slice_agents = ir_slicing.ros.slice_agents_node:main",
+            "slice_keys = ir_slicing.learning.federation.update_keys:main",
             "train_agents = ir_slicing.live.train_agents:main",
         ],
         "ir_twin.preflight": [

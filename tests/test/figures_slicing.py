@@ -220,8 +220,9 @@ def slicing_live() -> dict[str, Any]:
     for step in range(60):
         for k, agent in enumerate(agents):
             view = SliceView(
-                time=1.0 + 0.2 * step, devices=("a/x", "b/x"), offered=rng.uniform(0, 4e6, 2), packet=np.full(2, 1e4),
-                block_rate=np.array([1e6, 0.5e6]), queued=float(rng.uniform(0, 1e6)), allocated=held[k], slices=2,
+                time=1.0 + 0.2 * step, devices=("a/x", "b/x"),
+                offered=tuple(rng.uniform(0, 4e6, 2).tolist()), packet=(1e4, 1e4),
+                block_rate=(1e6, 0.5e6), queued=float(rng.uniform(0, 1e6)), allocated=held[k], slices=2,
                 delay=float(rng.uniform(0, 0.2)), delivered=int(rng.integers(0, 20)), dropped=int(rng.integers(0, 3)),
                 carrier=200.0,
             )  # fmt: skip

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agents' engine without ROS: slices come and go, requests, learning by a given budget, rounds in model time."""
 
+import json
 import time
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from ir_common.config import ConfigError
 from ir_radio.books.cell_report import FlowCounters, FlowRow, LinkRow, Report, SliceRow
 from ir_radio.books.histogram import Delay
 from ir_slicing.learning.agent_weights import TRAINED, load
-from ir_slicing.learning.federation.messages import Update
+from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
+from ir_slicing.learning.federation.compression import encode_plain
+from ir_slicing.learning.federation.messages import Global, Update
+from ir_slicing.learning.federation.update_keys import TAG, load_keys, make_master
 from ir_slicing.live.agents_engine import AgentsEngine
 from ir_slicing.live.background_work import BackgroundFitting, Duty
 from ir_slicing.live.live_forecaster import LiveForecaster
@@ -116,10 +120,10 @@ def test_weights_that_fit_no_networks_are_a_configuration_error(tmp_path):
         make(weights_file=tmp_path / "w.npz")
 
 
-def stack(seconds):
+def stack(seconds, **keys):
     """Manager and agents in model time, one gradient step for each agent and report; what was decided, and weights."""
-    config = {"policy": "learned", "federation_period": 2.0, "federation_timeout": 0.5}
-    manager, agents = ManagerEngine(ManagerConfig(slices_file=CONFIG, **config), 1), make(noise=0.1)
+    config = {"policy": "learned", "federation_period": 2.0, "federation_timeout": 0.5, **keys}
+    manager, agents = ManagerEngine(ManagerConfig(slices_file=CONFIG, **config), 1), make(noise=0.1, **keys)
     decided = [manager.start()]
     for number in range(1, 5 * seconds):
         now, row = PERIOD * number, report(number, 30.0 + number % 7)
@@ -135,7 +139,7 @@ def stack(seconds):
             agents.model(decision.model)
         if decision.federation is not None:
             state = decision.federation
-            reply = agents.federation(state.round, state.collecting, state.architecture)
+            reply = agents.federation(state.round, state.collecting, state.architecture, state.participants)
             for data in (*reply.updates, *(agents.whole(manager.federation.whole()) if reply.behind else ())):
                 assert not manager.federation.receive(data)
     blocks = [one.allocation.blocks for one in decided if one.allocation is not None]
@@ -148,6 +152,40 @@ def test_manager_and_agents_in_model_time_federate_and_repeat_to_the_last_bit():
     assert state.round >= 3 and set(state.participants) == set(SLICES) and not state.silent
     assert not np.array_equal(weights, load(TRAINED).values)
     assert all(agent.round == state.round for agent in agents.agents.values())
+
+
+def test_agents_with_keys_federate_and_one_without_says_so_and_keeps_what_it_learnt(tmp_path):
+    path = make_master(tmp_path / "keys.json")
+    _, state, _, _ = stack(6, keys_file=path)
+    assert state.round >= 1 and set(state.participants) == set(SLICES) and not state.refused
+    (tmp_path / "cart.json").write_text(json.dumps({"slices": {"cart": load_keys(path).key("cart").hex()}}))
+    engine = make(keys_file=tmp_path / "cart.json")
+    engine.set_slices(BOUNDS)
+    for number in range(1, 15):
+        engine.report(report(number), CARRIER)
+        engine.learn(4)
+    reply = engine.federation(0, True, state.architecture)
+    assert [Update.from_bytes(data[:-TAG]).slice for data in reply.updates] == ["cart"]
+    assert any("no key to sign its updates with" in line for line in engine.refusals())
+
+
+def test_what_agents_learnt_is_in_their_weights_after_a_round_that_lost_their_updates():
+    """The server closes the round without them; whether state or model comes first, nothing is forgotten."""
+    server = AveragingServer(ServerConfig(), load(TRAINED).values, load(TRAINED).architecture, ("nobody",))
+    for model_first in (True, False):
+        engine = make()
+        engine.set_slices({"cart": 0.05})
+        for number in range(1, 25):
+            engine.report(report(number), CARRIER)
+            engine.learn(1)
+        agent = engine.agents["cart"]
+        assert len(engine.federation(0, True, server.architecture).updates) == 1
+        learnt = agent._agent.weights()[0]
+        change = Global(1, 0, server.architecture, encode_plain(np.full(len(learnt), 0.5, np.float32))).to_bytes()
+        calls = [lambda: engine.model(change), lambda: engine.federation(1, False, server.architecture, ())]  # noqa: B023
+        for call in calls if model_first else reversed(calls):
+            call()
+        assert agent.round == 1 and agent._agent.weights()[0] == pytest.approx(learnt + 0.5, abs=1e-6)
 
 
 def test_agents_that_missed_a_round_ask_for_the_whole_weights_once_updates_are_called_for():
@@ -190,3 +228,52 @@ def test_duty_holds_work_to_its_share():
     assert duty.allows()
     duty.spent(100.0)
     assert not duty.allows()
+
+
+def test_a_report_of_a_hundred_slices_costs_less_than_their_networks_do_one_by_one():
+    """Of processor time, in one run: acting is batched, and the rest of a report is cheaper than that."""
+    names = [f"slice_{k}" for k in range(100)]
+
+    def made(number):
+        rows, flows = [], []
+        for name in names:
+            books = FlowCounters(10 * number, 100_000 * number, 10 * number, 100_000 * number)
+            delay = Delay(10, 2e-3, 2e-3, 4e-3, 4e-3)
+            rows.append(SliceRow(name, "embb", 2.0, 4e7, 4e6, 4e6, 0.5, books, Delay(), delay))
+            flows.append(FlowRow(name, "cart", name, "uplink", books, Delay()))
+        return Report(PERIOD * number, 0.2, tuple(rows), tuple(flows), (LinkRow("cart", 5.0, 20.0, 1e6),))
+
+    engine = make(replay=100)
+    engine.set_slices(dict.fromkeys(names, 0.05))
+    batched, apart = [], []
+    for number in range(1, 25):
+        one = made(number)
+        began = time.thread_time()
+        asked = engine.report(one, CARRIER)
+        batched.append(time.thread_time() - began)
+        began = time.thread_time()
+        for agent in engine.agents.values():
+            agent._agent.act(np.zeros((1, 1, 3)))
+        apart.append(time.thread_time() - began)
+    assert len(asked) == 100
+    assert np.median(batched[5:]) < np.median(apart[5:])
+
+
+def test_the_batch_acts_as_each_agent_alone_does_and_with_what_it_learnt_last():
+    engine = make(noise=0.0)
+    engine.set_slices(BOUNDS)
+    for number in range(1, 20):
+        asked = engine.report(report(number), CARRIER)
+        engine.learn(1)
+        for one in asked:
+            agent = engine.agents[one.slice]
+            state, action, _ = agent._before
+            assert action == pytest.approx(agent._agent.act(np.array([[state]]))[0, 0], abs=0.05)
+    before = [one.resource_blocks for one in engine.report(report(20), CARRIER)]
+    for agent in engine.agents.values():
+        agent._load(agent._agent.weights() + 0.3)
+    after = [one.resource_blocks for one in engine.report(report(21), CARRIER)]
+    assert all(abs(a - b) > 1.0 for a, b in zip(before, after, strict=True))
+    for name, agent in engine.agents.items():
+        state, action, _ = agent._before
+        assert action == pytest.approx(agent._agent.act(np.array([[state]]))[0, 0], abs=1e-6), name

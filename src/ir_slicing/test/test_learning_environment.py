@@ -108,7 +108,7 @@ def test_idle_and_uncovered_devices():
     st.lists(st.floats(0.0, 200.0), min_size=4, max_size=4),
     st.floats(0.01, 5.0),
     st.floats(0.2, 1.0),
-    st.sampled_from(["fair", "scaled"]),
+    st.sampled_from(["fair", "scaled", "utility"]),
 )
 def test_constraint_7_always_holds(requested, low, share, form):
     env = small(steps=2, min_blocks=low, max_share=share, overload=form)
@@ -123,6 +123,43 @@ def test_requests_beyond_the_carrier_by_hand():
     fair, scaled = (small(steps=2, min_blocks=2.0, overload=form).fit(asked) for form in ("fair", "scaled"))
     assert fair == pytest.approx(np.array([[10.0, 40.0], [25.0, 25.0]]))
     assert scaled == pytest.approx(np.array([[2 + 46 * 8 / 56, 2 + 46 * 48 / 56], [25.0, 25.0]]))
+
+
+def test_sharing_by_utility_is_the_best_of_all_grants_within_the_requests():
+    """Every grant on the grid is tried: what the slices declare of it, from the need that they expect, in sum."""
+    env = small(overload="utility", max_share=1.0)
+    carrier = env.config.carrier.model_copy(update={"resource_blocks": 4})
+    env = SlicingEnvironment(env.config.model_copy(update={"carrier": carrier}), 3.0 * env.traffic, 3)
+    for requested in (np.array([[3.0, 2.5], [2.0, 4.0]]), np.array([[0.5, 1.0], [9.0, 9.0]])):
+        granted = env.fit(requested)
+        fits = requested.sum(axis=1) <= 4.0
+        assert (granted[fits] == requested[fits]).all(), "what fits is granted as it is"
+        assert (granted.sum(axis=1) <= 4.0 + 1e-9).all() and (granted <= requested + 1e-9).all()
+        grid = np.arange(0.25, 4.0 + 1e-9, 0.25)
+        for e in np.flatnonzero(~fits):
+            tried = [
+                float(env.outcome(env.need, np.array([[a, b]] * 2)).reward[e].sum())
+                for a in grid[grid <= requested[e, 0] + 0.1]
+                for b in grid[grid <= requested[e, 1] + 0.1]
+                if a + b <= 4.0
+            ]
+            assert env.outcome(env.need, granted).reward[e].sum() == pytest.approx(max(tried), abs=0.02)
+
+
+def test_sharing_by_utility_looks_at_the_forecast_and_not_at_the_next_step():
+    env = small(overload="utility")
+    carrier = env.config.carrier.model_copy(update={"resource_blocks": 4})
+    config = env.config.model_copy(update={"carrier": carrier})
+    requested = np.full((2, 2), 4.0)
+    grants = []
+    for ahead in (np.array([1.0, 3.0]), np.array([3.0, 1.0])):
+        told = SlicingEnvironment(config, env.traffic, 3, np.broadcast_to(ahead, env.traffic.shape[:3]).copy())
+        grants.append(told.fit(requested))
+        later = env.traffic.copy()
+        later[1:] *= 5.0
+        other = SlicingEnvironment(config, later, 3, np.broadcast_to(ahead, env.traffic.shape[:3]).copy())
+        assert (other.fit(requested) == grants[-1]).all()
+    assert (grants[0][:, 1] > grants[0][:, 0]).all() and (grants[1][:, 1] < grants[1][:, 0]).all()
 
 
 def test_a_request_that_fits_is_granted_as_it_is_and_actions_are_relative():

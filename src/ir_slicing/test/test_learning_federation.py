@@ -139,6 +139,38 @@ def test_personal_weights_never_leave_and_never_change():
     assert client.apply(change.to_bytes(), own).tolist() == [7, 7, 7, 7, 4, 5]
 
 
+def round_trip(lost, learnt_since):
+    """A slice sends 1, learns something, the round is closed with a change of 10, and it hears whether it was used."""
+    client = Client("a", PLAIN.compression, np.zeros(2, np.float32), "arch")
+    client.update(np.ones(2, np.float32), 5)
+    change = Global(1, 0, "arch", encode_plain(np.full(2, 10.0, np.float32))).to_bytes()
+    weights = client.apply(change, np.full(2, 1.0 + learnt_since, np.float32))
+    restored = client.restored(1, not lost, weights)
+    assert client.restored(1, False, weights) is None, "once"
+    return client, weights if restored is None else restored
+
+
+def test_what_is_learnt_between_update_and_apply_is_kept():
+    _, weights = round_trip(lost=False, learnt_since=0.25)
+    assert weights.tolist() == [10.25, 10.25]
+
+
+def test_what_a_lost_or_refused_update_held_is_kept_and_sent_again():
+    client, weights = round_trip(lost=True, learnt_since=0.25)
+    assert weights.tolist() == [11.25, 11.25]
+    assert decode(Update.from_bytes(client.update(weights, 1)).payload, 2).tolist() == [1.25, 1.25]
+
+
+def test_the_server_says_whose_updates_it_used():
+    one = server()
+    for name, size in (("a", 1.0), ("b", 1.1), ("c", 90.0)):
+        one.receive(update(name, size))
+    one.close()
+    assert one.used == ("a", "b") and one.refused == {"outlier": 1}
+    one.close()
+    assert one.used == ()
+
+
 def test_who_missed_a_round_asks_for_the_whole():
     client = Client("a", PLAIN.compression, np.zeros(2, np.float32), "arch")
     own = np.full(2, 5.0, np.float32)
@@ -148,7 +180,8 @@ def test_who_missed_a_round_asks_for_the_whole():
     assert client.apply(Global(1, 0, "arch", change[:-1]).to_bytes(), own) is None
     assert client.apply(Global(1, 0, "arch", encode_plain(np.full(2, np.nan, np.float32))).to_bytes(), own) is None
     assert client.apply(b"?", own) is None and client.round == 0
-    assert client.apply(Global(3, 3, "arch", change).to_bytes(), own).tolist() == [1, 1] and client.round == 3
+    whole = Global(3, 3, "arch", change).to_bytes()
+    assert client.apply(whole, own).tolist() == [6, 6] and client.round == 3, "with what it learnt itself"
 
 
 @settings(deadline=None, max_examples=50)
@@ -236,17 +269,20 @@ def test_rounds_make_slices_equal_and_cost_ten_times_fewer_bytes_when_compressed
     assert spent["float32"] / spent["sparse"] > 10.0
 
 
-def test_absent_slices_keep_their_weights_and_come_back_equal():
+def test_absent_slices_keep_their_weights_and_come_back_with_what_they_learnt():
     agent, rng = DDPG(DDPGConfig(hidden=(8,)), 3, 0), np.random.default_rng(1)
-    federation = Federation(PLAIN, agent, ("a", "b", "c"))
+    federation, first = Federation(PLAIN, agent, ("a", "b", "c")), agent.weights()[2]
     spread(agent, rng)
     before = agent.weights()
     federation.round(agent, 80, np.array([True, True, False]))
     assert (agent.weights()[2] == before[2]).all() and (agent.weights()[0] == agent.weights()[1]).all()
     spread(agent, rng)
+    own = agent.weights()[2]
     federation.round(agent, 80)
     assert federation.server.refused == {"stale": 1}  # it still stood at the round before
-    assert (agent.weights() == agent.weights()[0]).all()
+    after = agent.weights()
+    assert (after[0] == after[1]).all()
+    assert after[2] - after[0] == pytest.approx(own - first, abs=1e-5), "its own beside the global weights"
 
 
 def test_personal_layers_stay_apart():

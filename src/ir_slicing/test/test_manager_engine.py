@@ -16,6 +16,7 @@ from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
 from ir_slicing.learning.agent_weights import TRAINED, load
 from ir_slicing.learning.federation.compression import encode_plain
 from ir_slicing.learning.federation.messages import Global, Update
+from ir_slicing.learning.federation.update_keys import load_keys, make_master
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerEngine
 
@@ -260,3 +261,21 @@ def test_a_request_from_before_a_reset_is_refused_with_one_line_and_freezes_noth
     assert why == "request of slice 'cart' for 40 resource blocks: is of a time that has not come (1 so far)"
     assert engine.request(SECOND, 1.0, "cart", 41.0) == ""
     assert engine.tick(SECOND).allocation.policies["cart"] == "learned"
+
+
+def test_an_update_is_refused_that_is_not_signed_with_the_key_of_its_slice(tmp_path):
+    """Not signed, signed by another slice, changed on the way: each counts, and the slice itself still has its turn."""
+    path = make_master(tmp_path / "keys.json")
+    keys = load_keys(path)
+    engine = make(policy="learned", federation_period=10.0, federation_timeout=2.0, keys_file=path)
+    engine.start()
+    engine.tick(2 * SECOND)
+    engine.tick(12 * SECOND)
+    data = update(engine, "cart")
+    changed = bytearray(keys.sign("cart", data))
+    changed[30] ^= 1
+    for forged in (data, keys.sign("video", data), bytes(changed), b"", b"x" * 40):
+        assert ": key (" in engine.federation.receive(forged)
+    assert engine.federation.receive(keys.sign("cart", data)) == ""
+    closed = engine.tick(14 * SECOND).federation
+    assert closed.participants == ("cart",) and closed.refused == {"key": 5}

@@ -20,10 +20,14 @@ from ir_slicing.live.slice_agent_config import SliceAgentConfig
 from ir_slicing.live.slice_view import SliceView
 
 VIEW = SliceView(
-    time=1.0, devices=("cart/scan", "cart_2/scan"), offered=np.array([1e6, 2e6]), packet=np.array([1e4, 1e4]),
-    block_rate=np.array([1e6, 0.5e6]), queued=0.0, allocated=50.0, delay=0.005, delivered=10, dropped=0, slices=4,
+    time=1.0, devices=("cart/scan", "cart_2/scan"), offered=(1e6, 2e6), packet=(1e4, 1e4),
+    block_rate=(1e6, 0.5e6), queued=0.0, allocated=50.0, delay=0.005, delivered=10, dropped=0, slices=4,
     carrier=200.0,
 )  # fmt: skip
+
+
+def scaled(factor):
+    return tuple(factor * one for one in VIEW.offered)
 
 
 def fresh(hidden=(8,), seed=0):
@@ -40,7 +44,7 @@ def make(weights=None, forecaster=None, bound=0.1, personal=0, **config):
 def learn(agent, steps=20):
     """Some experience, and gradient steps on it."""
     for k in range(steps):
-        agent.step(replace(VIEW, time=1.0 + 0.2 * k, offered=VIEW.offered * (1 + 0.1 * (k % 3))))
+        agent.step(replace(VIEW, time=1.0 + 0.2 * k, offered=scaled(1 + 0.1 * (k % 3))))
     return agent.learn()
 
 
@@ -50,7 +54,7 @@ def test_need_by_hand():
     agent = make()
     expected = 5.0 + math.log(100.0) * service / 0.1
     assert agent.sight.need(VIEW, VIEW.offered) == pytest.approx(expected)
-    idle = agent.sight.need(VIEW, np.array([0.0, 0.0]))
+    idle = agent.sight.need(VIEW, (0.0, 0.0))
     assert idle == 0.25, "an idle slice keeps the least share"
 
 
@@ -61,9 +65,9 @@ def test_need_counts_what_is_late_and_leaves_unknown_links_to_the_mean():
     assert agent.sight.need(replace(VIEW, queued=bound), VIEW.offered) == pytest.approx(base)
     late = agent.sight.need(replace(VIEW, queued=bound + 1e6), VIEW.offered)
     assert late == pytest.approx(base + 1e6 / 0.1 / 0.75e6)
-    known = replace(VIEW, block_rate=np.array([1e6, 0.0]))
+    known = replace(VIEW, block_rate=(1e6, 0.0))
     assert agent.sight.need(known, VIEW.offered) < base
-    assert agent.sight.need(replace(VIEW, block_rate=np.zeros(2)), VIEW.offered) == 0.25
+    assert agent.sight.need(replace(VIEW, block_rate=(0.0, 0.0)), VIEW.offered) == 0.25
 
 
 def test_request_is_a_bounded_change_of_what_is_held():
@@ -81,10 +85,10 @@ def test_state_is_the_last_period_and_its_low_pass():
     first = sight.observe(VIEW)
     assert first[0] == first[1] == pytest.approx(math.log(sight.need(VIEW, VIEW.offered) / 50.0))
     assert first[2] == pytest.approx(0.0), "a quarter of the carrier's 200 blocks"
-    more = replace(VIEW, time=1.2, offered=2.0 * VIEW.offered)
+    more = replace(VIEW, time=1.2, offered=scaled(2.0))
     state, passed = sight.observe(more), 1.0 - math.exp(-0.2)
     assert state[0] == pytest.approx(math.log(sight.need(more, more.offered) / 50.0))
-    assert state[1] == pytest.approx(math.log(sight.need(more, (1.0 + passed) * VIEW.offered) / 50.0))
+    assert state[1] == pytest.approx(math.log(sight.need(more, scaled(1.0 + passed)) / 50.0))
 
 
 def test_reward_pays_for_what_was_granted_of_the_request():
@@ -110,7 +114,8 @@ def test_reward_pays_for_what_was_granted_of_the_request():
     ],
 )
 def test_satisfaction(changes, low, high):
-    assert low <= make().sight.satisfaction(replace(VIEW, **changes)) <= high
+    sight = make(utilisation_weight=0.0, utility_weight=1.0).sight
+    assert low <= sight.reward(replace(VIEW, **changes)) <= high
 
 
 def test_it_learns_and_its_update_holds_the_change():

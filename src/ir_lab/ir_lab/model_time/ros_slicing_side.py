@@ -140,7 +140,9 @@ class AgentsPart:
 
     def _on_federation(self, sample: MessageSample) -> None:
         status = sample.content
-        reply = self._engine.federation(status.round, status.collecting, status.architecture)
+        reply = self._engine.federation(
+            status.round, status.collecting, status.architecture, status.participants
+        )  # fmt: skip
         if reply.refused:
             self._say(reply.refused)
         if reply.behind:

@@ -18,35 +18,37 @@ probability exp(-k). So k = ln(1 / (1 - q)) keeps the bound for the fraction q o
 
 from __future__ import annotations
 
+import functools
 import math
-
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from collections.abc import Iterable
 
 HIGHEST = 0.9999
 """No more than that can be asked for, fraction: beyond it, the tail of the model says nothing of the radio."""
 
 
+@functools.lru_cache(maxsize=256)
 def quantile_factor(reliability: float) -> float:
     """k = ln(1 / (1 - q)): tau_max over the mean delay with which the fraction q of the messages is in time."""
     return -math.log1p(-min(reliability, HIGHEST))
 
 
-def pooled_need(offered: Floats, packet: Floats, block_rate: Floats, tolerated: float, factor: float) -> float:
+def pooled_need(
+    offered: Iterable[float], packet: Iterable[float], block_rate: Iterable[float], tolerated: float, factor: float
+) -> float:
     """RB with which the mean delay of the slice's messages is 1 / ``factor`` of the tolerated one.
 
+    Plain numbers, as a slice has a few devices and a manager hundreds of slices: arrays would cost more than they hold.
+
     Args:
-        offered: [device] float64, bit/s.
-        packet: [device] float64, bit: size of its messages.
-        block_rate: [device] float64, bit/s of one RB on its link, positive.
+        offered: [device] bit/s.
+        packet: [device] bit: size of its messages.
+        block_rate: [device] bit/s of one RB on its link, positive.
         tolerated: s: tau_max.
         factor: k, dimensionless.
     """
-    busy = offered / block_rate
-    load = float(busy.sum())
-    if load <= 0.0:
-        return 0.0
-    service = float((busy * packet / block_rate).sum()) / load
-    return load + factor * service / tolerated
+    load = work = 0.0
+    for bits, size, rate in zip(offered, packet, block_rate, strict=True):
+        busy = bits / rate
+        load += busy
+        work += busy * size / rate
+    return load + factor * work / load / tolerated if load > 0.0 else 0.0

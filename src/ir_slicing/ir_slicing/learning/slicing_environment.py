@@ -7,7 +7,7 @@ channel and needs are functions of (seed, step) and can be looked up for any ste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,11 +19,13 @@ from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import NAME
 from ir_slicing.learning import satisfaction
-from ir_slicing.learning.carrier_sharing import share_out
+from ir_slicing.learning.carrier_sharing import best_shares, share_out
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+UTILITY_GRID = 0.25
+"""RB: grid on which slices declare their utilities."""
 MAFL_CARRIER = Carrier(
     bandwidth=10e6, resource_blocks=50, frequency=2e9, tx_power=30.0, noise_figure=20.2, position=(0.0, 0.0, 0.0)
 )
@@ -71,9 +73,10 @@ class EnvironmentConfig(Config):
         "geometric",
         description="w (1 + max_change)^a, or w (1 + max_change a), under which random actions starve a slice",
     )
-    overload: Literal["fair", "scaled"] = Field(
+    overload: Literal["fair", "scaled", "utility"] = Field(
         "fair",
-        description="requests beyond the carrier: max-min fair, so that small ones are granted, or all scaled alike",
+        description="requests beyond the carrier: max-min fair, so that small ones are granted, all scaled alike, or "
+        "by the utility that slices declare",
     )
     min_blocks: float = Field(0.25, gt=0, description="every slice keeps at least this (w_m > 0 in eq. (7)), RB")
     max_share: float = Field(1.0, gt=0, le=1, description="kappa of eq. (7) as a share of the carrier")
@@ -172,8 +175,8 @@ class SlicingEnvironment:
         """Begins at a step with equal shares, or with what fits of ``blocks`` [env, slice]; returns the state."""
         self.step_index = step
         equal = np.full((self.envs, self.slices), self.config.blocks / self.slices)
-        self.blocks = self.fit(equal if blocks is None else blocks)
         self.need = self.need_at(step)
+        self.blocks = self.fit(equal if blocks is None else blocks)
         return self.observe()
 
     def block_rate(self, step: int) -> Floats:
@@ -235,11 +238,14 @@ class SlicingEnvironment:
         bandwidth that a *relative* action changes; with w beside them the state is Markov. The three numbers are an
         invertible transform of (d, d^, w) in which slices of any size look alike: their weights can be averaged.
         """
-        forecast = self.need.blocks if self.forecast is None else self.forecast[self.step_index]
-        expected = np.maximum(forecast, self.config.min_blocks)
         equal = self.config.blocks / self.slices
-        parts = [self.need.blocks / self.blocks, expected / self.blocks, self.blocks / equal]
+        parts = [self.need.blocks / self.blocks, self.expected() / self.blocks, self.blocks / equal]
         return np.log(np.stack(parts, axis=-1))
+
+    def expected(self) -> Floats:
+        """[env, slice] RB that are expected to be needed in the next step; without a forecast what is needed now."""
+        forecast = self.need.blocks if self.forecast is None else self.forecast[self.step_index]
+        return np.maximum(forecast, self.config.min_blocks)
 
     def step(self, action: NDArray[np.floating]) -> tuple[Floats, PeriodOutcome, bool]:
         """Each slice asks for a relative change of its bandwidth, section IV-A; the carrier grants what fits.
@@ -285,7 +291,27 @@ class SlicingEnvironment:
         low = self.config.min_blocks
         extra = np.clip(requested, low, self.config.max_blocks) - low
         room = self.config.blocks - low * self.slices
+        if self.config.overload == "utility":
+            return self._by_utility(low + extra)
         if self.config.overload == "fair":
             return low + share_out(extra, np.ones(self.slices), room)
         total = extra.sum(axis=-1, keepdims=True)
         return low + extra * np.minimum(1.0, room / np.maximum(total, 1e-12))
+
+    def _by_utility(self, requested: Floats) -> Floats:
+        """Requests beyond the carrier, shared so that the slices' declared utilities have the largest sum.
+
+        A slice declares the reward (14) that it expects of any number of blocks up to its request, from the need that
+        it expects; nothing of the next step is looked at. The knapsack over them is exact on its grid, also where
+        utilities are sigmoids: on a carrier that is far too small it is better to serve some slices than none.
+        """
+        over = requested.sum(axis=-1, keepdims=True) > self.config.blocks
+        if not over.any():
+            return requested
+        low = self.config.min_blocks
+        units = int((self.config.blocks - low * self.slices) / UTILITY_GRID + 1e-9)
+        choices: Floats = (low + UTILITY_GRID * np.arange(units + 1, dtype=np.float64))[:, None, None]
+        worth = self.outcome(replace(self.need, blocks=self.expected()), choices).reward  # [choice, env, slice]
+        worth[1:][np.broadcast_to(choices[1:] > requested + 0.5 * UTILITY_GRID, worth[1:].shape)] = -np.inf
+        best = low + UTILITY_GRID * best_shares(np.ascontiguousarray(worth.transpose(1, 2, 0)), units)
+        return np.where(over, np.minimum(best, requested), requested)

@@ -8,19 +8,26 @@ reports is said by whoever owns the time, as a number of updates (`learn`) and o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from ir_radio.books.cell_report import Report
 from ir_slicing.learning.agent_weights import load
+from ir_slicing.learning.agents.batched import BatchedMLP
+from ir_slicing.learning.agents.ddpg import STATE
+from ir_slicing.learning.federation.update_keys import load_keys
 from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.need_requests import BlockRequest
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
-from ir_slicing.live.slice_view import ViewReader
+from ir_slicing.live.slice_sight import State
+from ir_slicing.live.slice_view import SortedReport, ViewReader
 
 _REFUSED = {
     "forecast": "forecast of another width, negative or not finite; the low-passed rates stand in",
+    "key": "there is no key to sign its updates with; give keys_file its key (`slice_keys`)",
     "model": "global weights of another architecture or round, or not finite; its own stay",
 }
 
@@ -40,6 +47,35 @@ class FederationReply:
     refused: str = ""
 
 
+class _Actors:
+    """The networks that act of all agents in one batch; who learnt since the last time is copied anew.
+
+    Args:
+        hidden: sizes of the hidden layers.
+    """
+
+    def __init__(self, hidden: tuple[int, ...]) -> None:
+        self._sizes = (STATE, *hidden, 1)
+        self._agents: list[SliceAgent] = []
+        self._versions: list[int] = []
+        self._network = BatchedMLP(0, self._sizes, torch.Generator())
+
+    def act(self, agents: list[SliceAgent], states: list[State]) -> list[float]:
+        """Actions, -1 to 1, of agents in their states."""
+        if not agents:
+            return []
+        if agents != self._agents:
+            self._agents, self._versions = list(agents), [-1] * len(agents)
+            self._network = BatchedMLP(len(agents), self._sizes, torch.Generator())
+        for place, (agent, version) in enumerate(zip(agents, self._versions, strict=True)):
+            if agent.version != version:
+                self._network.load_row(place, agent.acting())
+                self._versions[place] = agent.version
+        with torch.no_grad():
+            out: list[float] = torch.tanh(self._network(torch.tensor(states)[:, None])).flatten().tolist()
+        return out
+
+
 class AgentsEngine:
     """Agents come and go with their slices; what leaves a slice is `BlockRequest` and the bytes of updates.
 
@@ -50,16 +86,19 @@ class AgentsEngine:
         agents: by name of their slice.
 
     Raises:
-        ConfigError: the file of the weights is missing or wrong, or they fit no networks.
+        ConfigError: the file of the weights, or of the keys, is missing or wrong, or they fit no networks.
     """
 
     def __init__(self, config: SliceAgentsConfig) -> None:
         self.config, self._weights = config, load(config.weights_file)
+        self._keys = load_keys(config.keys_file) if config.keys_file else None
         self.agents: dict[str, SliceAgent] = {}
         self._views: dict[str, ViewReader] = {}
+        self._actors = _Actors(self._weights.hidden)
         self._told: Counter[tuple[str, str]] = Counter()
         self._learnt = 0
         self._round, self._collecting = 0, False
+        self._participants: frozenset[str] | None = None
         self._make("", 1.0)  # weights that fit no networks are refused here, not with the first slice
 
     def _make(self, name: str, max_latency: float) -> SliceAgent:
@@ -88,12 +127,18 @@ class AgentsEngine:
             report: from the radio.
             carrier: RB of the carrier.
         """
-        requests = []
-        for name, agent in self.agents.items():
-            view = self._views[name].read(report, carrier)
-            if view is not None:
-                requests.append(BlockRequest(report.time, name, agent.step(view)))
-        return requests
+        rows = SortedReport(report)
+        seen = [
+            (name, agent, view)
+            for name, agent in self.agents.items()
+            if (view := self._views[name].read(rows, carrier)) is not None
+        ]
+        states = [agent.observe(view) for _, agent, view in seen]
+        actions = self._actors.act([agent for _, agent, _ in seen], states)
+        return [
+            BlockRequest(report.time, name, agent.ask(action, view))
+            for (name, agent, view), action in zip(seen, actions, strict=True)
+        ]
 
     def refusals(self) -> list[str]:
         """Forecasts and models that agents could not use since the last call, in words, with the counts so far."""
@@ -128,15 +173,20 @@ class AgentsEngine:
 
     # --- federation ---
 
-    def federation(self, number: int, collecting: bool, architecture: str) -> FederationReply:
+    def federation(
+        self, number: int, collecting: bool, architecture: str, participants: Sequence[str] | None = None
+    ) -> FederationReply:
         """Takes in the state of the federation.
 
         Args:
             number: of the current round.
             collecting: updates are called for.
             architecture: of the networks that are federated.
+            participants: slices whose updates were used in the round that was closed last; None: all that were sent.
         """
         self._round, self._collecting = number, collecting
+        self._participants = None if participants is None else frozenset(participants)
+        self._settle()
         if architecture != self._weights.architecture:
             why = (
                 f"the manager federates networks of architecture {architecture}, these are of "
@@ -151,17 +201,36 @@ class AgentsEngine:
     def _updates(self) -> tuple[bytes, ...]:
         if not self._collecting or not self.config.learn:
             return ()
-        made = (agent.update(self._round) for agent in self.agents.values())
-        return tuple(data for data in made if data is not None)
+        made = ((name, agent.update(self._round)) for name, agent in self.agents.items())
+        return tuple(signed for name, data in made if data is not None and (signed := self._signed(name, data)))
+
+    def _signed(self, name: str, data: bytes) -> bytes | None:
+        if self._keys is None:
+            return data
+        signed = self._keys.sign(name, data)
+        if signed is None:
+            self.agents[name].refused["key"] += 1
+        return signed
 
     def model(self, data: bytes) -> bool:
         """Takes the message of a change of the weights; returns whether all agents could use it."""
         applied = [agent.apply(data) for agent in self.agents.values()]
+        self._settle()
         return all(applied)
+
+    def _settle(self) -> None:
+        """Tells the agents whose weights are those of the present round what became of their last updates.
+
+        State and model come on topics of their own, in either order.
+        """
+        if self._participants is not None:
+            for name, agent in self.agents.items():
+                agent.closed(self._round, name in self._participants)
 
     def whole(self, data: bytes) -> tuple[bytes, ...]:
         """Takes the message of the whole weights, for the agents that lack them; returns updates to be sent."""
         for agent in self.agents.values():
             if agent.round != self._round:
                 agent.apply(data)
+        self._settle()
         return self._updates()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ir_slicing.learning.forecaster.fitting import Forecaster
 
 Floats = NDArray[np.float64]
+Rates = Sequence[float]
+"""[device] bit/s."""
 
 HORIZONS = (1, 2)
 """Report periods ahead: a decision is in force in the next one, and in the one in which the next is made."""
@@ -88,8 +90,8 @@ class LiveForecaster:
     def __init__(self, config: LiveForecasterConfig, seed: int, train: bool = True) -> None:
         self.config, self._seed, self._train = config, seed, train
         self._devices: tuple[str, ...] = ()
-        self._offered: deque[Floats] = deque(maxlen=config.history)
-        self._smooth: deque[Floats] = deque(maxlen=config.history)
+        self._offered: deque[Rates] = deque(maxlen=config.history)
+        self._smooth: deque[Rates] = deque(maxlen=config.history)
         self._fitted: _Fitted | None = None
         self._outlook: Outlook | None = None
         self._errors = (math.nan, math.nan)
@@ -98,7 +100,7 @@ class LiveForecaster:
         self.used = 0
         self.refused: Counter[str] = Counter()
 
-    def push(self, devices: tuple[str, ...], offered: Floats, smooth: Floats) -> None:
+    def push(self, devices: tuple[str, ...], offered: Rates, smooth: Rates) -> None:
         """Takes [device] bit/s of a period, and after the low pass; with other devices all begins anew."""
         if devices != self._devices:
             self._devices = devices
@@ -107,17 +109,17 @@ class LiveForecaster:
             self._fitted = self._outlook = None
             self._since = 0
         elif self._outlook is not None:
-            self._compare(self._outlook.expected[0], self._smooth[-1], offered)
+            self._compare(float(self._outlook.expected[0].sum()), sum(self._smooth[-1]), sum(offered))
         self._offered.append(offered)
         self._smooth.append(smooth)
         self._since += 1
-        self._outlook = self._predict()
+        self._outlook = self._predict() if self._fitted is not None else None
         self.used += self.in_use
 
-    def _compare(self, expected: Floats, smooth: Floats, came: Floats) -> None:
-        """The errors in use: of the forecast, and of the low pass in its place."""
+    def _compare(self, expected: float, smooth: float, came: float) -> None:
+        """The errors in use of the slice's sum: of the forecast, and of the low pass in its place."""
         weight = 1.0 / self.config.judge_reports
-        new = [abs(float(one.sum()) - float(came.sum())) for one in (expected, smooth)]
+        new = [abs(one - came) for one in (expected, smooth)]
         mine, others = (old + weight * (now - old) for old, now in zip(self._errors, new, strict=True))
         self._errors = mine, others
 
@@ -135,7 +137,7 @@ class LiveForecaster:
     def observed(self) -> Observed:
         """What it would be fitted to now; it is not `ready` again before there is more."""
         self._since = 0
-        return Observed(self._devices, np.stack(self._offered), np.stack(self._smooth))
+        return Observed(self._devices, np.array(self._offered), np.array(self._smooth))
 
     def forecast(self) -> Outlook | None:
         """What is expected; none while the low pass is known to be as good, or the network is of other devices."""
@@ -145,7 +147,7 @@ class LiveForecaster:
         fitted = self._fitted
         if fitted is None or fitted.devices != self._devices or len(self._offered) < self.config.window:
             return None
-        recent = np.stack(list(self._offered)[-self.config.window :]).astype(np.float32)
+        recent = np.array(list(self._offered)[-self.config.window :], np.float32)
         expected = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
         return Outlook(expected)
 

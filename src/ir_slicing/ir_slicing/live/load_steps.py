@@ -76,7 +76,7 @@ def rehearse(
         if agent is None or any(view is None for view in views):
             continue
         pairs = [(sight, view) for sight, view in zip(run.sights, views, strict=True) if view is not None]
-        states = np.stack([sight.observe(view) for sight, view in pairs])
+        states = np.array([sight.observe(view) for sight, view in pairs])
         actions = agent.act(states[:, None])[:, 0]
         asked = np.array([sight.ask(float(a), view) for (sight, view), a in zip(pairs, actions, strict=True)])
     return periods

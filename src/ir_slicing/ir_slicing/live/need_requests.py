@@ -20,7 +20,7 @@ from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.need_config import NeedConfig
 from ir_slicing.live.slice_sight import SliceSight
 from ir_slicing.live.slice_sight_config import SliceSightConfig
-from ir_slicing.live.slice_view import ViewReader
+from ir_slicing.live.slice_view import SortedReport, ViewReader
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class NeedRequests:
             report: from the radio.
             carrier: RB of the carrier.
         """
-        requests = []
+        requests, rows = [], SortedReport(report)
         for name, sight in self.sights.items():
-            view = self._readers[name].read(report, carrier)
+            view = self._readers[name].read(rows, carrier)
             if view is not None:
                 sight.look(view)
                 blocks = min(max(asked(sight, self.config), sight.config.min_blocks), carrier)

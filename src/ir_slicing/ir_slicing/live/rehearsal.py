@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from ir_radio.books.cell_report import Report
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import SliceSpec
@@ -25,7 +26,7 @@ from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
 from ir_slicing.live.slice_sight import SliceSight
-from ir_slicing.live.slice_view import NANOSECONDS, SliceView, ViewReader
+from ir_slicing.live.slice_view import NANOSECONDS, SliceView, SortedReport, ViewReader
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerDecision, ManagerEngine
 
@@ -43,7 +44,7 @@ class RehearsalScenario:
         specs: slices.
         distances: of each robot, m.
         sizes: [slice] B of a message.
-        offered: [report, slice] bit/s, over all robots.
+        offered: [report, slice] bit/s, over all robots that the slice carries.
         phase: s from a report to the manager's decision, where it does not decide on the report.
         seed: of the arrivals.
         drives: [report] m: distances of the robots that do not stand still.
@@ -84,6 +85,11 @@ class Rehearsal:
         policy: of the manager.
         config: of the agents.
         twin: slice forecasters are fitted between two reports, where they are ready, and used.
+
+    Attributes:
+        sights: eyes of the slices' agents, for whoever asks in their place.
+        reports: number of periods that are over.
+        report: the last one.
     """
 
     def __init__(
@@ -101,7 +107,9 @@ class Rehearsal:
             (m, self._cell.flow(FlowKey(spec.name, robot, spec.flows[0].topic, spec.flows[0].direction)))
             for m, spec in enumerate(scenario.specs)
             for robot in scenario.distances
+            if spec.flows[0].carries(robot)
         ]
+        self._devices = np.bincount([m for m, _ in self._flows], minlength=len(scenario.specs))
         self._loads = LoadReader()
         self._bounds = {spec.name: spec.max_latency for spec in scenario.specs}
         self._readers = [ViewReader(spec.name) for spec in scenario.specs]
@@ -110,6 +118,7 @@ class Rehearsal:
             for spec in scenario.specs
         ]
         self.reports = 0
+        self.report: Report | None = None
         self._apply(self._manager.start())
 
     @property
@@ -127,7 +136,7 @@ class Rehearsal:
         rates = scenario.offered[min(self.reports, len(scenario.offered) - 1)]
         flows, sizes, times = [], [], []
         for m, flow in self._flows:
-            mean = rates[m] / (8.0 * scenario.sizes[m] * len(scenario.distances)) * (until - begin) / NANOSECONDS
+            mean = rates[m] / (8.0 * scenario.sizes[m] * self._devices[m]) * (until - begin) / NANOSECONDS
             count = int(self._rng.poisson(mean))
             flows += [flow] * count
             sizes += [scenario.sizes[m]] * count
@@ -153,6 +162,7 @@ class Rehearsal:
         self._run(begin + self._period)
         self.reports += 1
         report, carrier = self._cell.report(), self._scenario.carrier
+        self.report = report
         loads = self._loads.read(report, self._bounds)
         self._apply(self._manager.report(report))
         needs = self._manager.needs
@@ -164,7 +174,8 @@ class Rehearsal:
             np.array([not loads[name].missed for name in names]),
             np.array([rows[name].resource_blocks for name in names]),
         )
-        return [reader.read(report, carrier.resource_blocks) for reader in self._readers], seen
+        sorted_ = SortedReport(report)
+        return [reader.read(sorted_, carrier.resource_blocks) for reader in self._readers], seen
 
 
 def _manager(scenario: RehearsalScenario, policy: PolicyName, twin: bool) -> ManagerEngine:

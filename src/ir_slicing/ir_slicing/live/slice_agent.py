@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +15,11 @@ from ir_slicing.learning.federation.client import Client
 from ir_slicing.learning.federation.compression import CompressionConfig
 from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
-from ir_slicing.live.slice_sight import SliceSight
+from ir_slicing.live.slice_sight import Outcome, SliceSight, State
 from ir_slicing.live.slice_view import SliceView
 
-Floats = NDArray[np.float64]
+_NOISE = 256
+"""Numbers that are drawn at a time."""
 
 
 class SliceAgent:
@@ -33,6 +36,7 @@ class SliceAgent:
 
     Attributes:
         sight: what it sees and asks for.
+        version: number that changes with its weights.
         refused: reason -> number of things that were not used: forecasts, global models.
 
     Raises:
@@ -54,6 +58,7 @@ class SliceAgent:
                 f"{len(weights.values)} weights of architecture {weights.architecture} do not fit networks with hidden "
                 f"layers {weights.hidden}; train them anew"
             )
+        self.version = 0
         self._load(weights.values[None])
         self._agent.actor_target.load_flat(self._agent.actor.flat())
         self._agent.critic_target.load_flat(self._agent.critic.flat())
@@ -62,8 +67,10 @@ class SliceAgent:
             self._shared = self._agent.shared(personal_layers)
         except ValueError as error:
             raise ConfigError(f"{error}; give fewer") from None
-        self._before: tuple[Floats, Floats, float] | None = None
-        self._samples = 0
+        self._before: tuple[State, float, float] | None = None
+        self._seen: deque[tuple[State, float, Outcome, State]] = deque(maxlen=config.replay)
+        self._rng, self._noise = np.random.default_rng([seed, 7]), list[float]()
+        self._samples = self._sent_samples = 0
         self._sent = -1
         self.refused = self.sight.refused
 
@@ -81,26 +88,42 @@ class SliceAgent:
 
     def step(self, view: SliceView) -> float:
         """Takes in a report and returns the RB to ask for."""
-        state = self.sight.observe(view)[None, None]
-        if self._before is not None:
-            self._learn_from(view, state)
-        action = self._agent.act(state, explore=self.config.noise > 0.0)
-        self._before = state, action, view.time
-        return self.sight.ask(float(action[0, 0]), view)
+        return self.ask(float(self._agent.act(np.array([[self.observe(view)]]))[0, 0]), view)
 
-    def _learn_from(self, view: SliceView, after: Floats) -> None:
-        assert self._before is not None
-        state, action, time = self._before
-        if view.time <= time:
-            return  # the clock was set back
-        self._agent.remember(state, action, np.array([[self.sight.reward(view)]]), after)
-        self._samples += 1
+    def observe(self, view: SliceView) -> State:
+        """Takes in a report: the state [3] that its network is to act on."""
+        state = self.sight.observe(view)
+        if self._before is not None and view.time > self._before[2]:  # else the clock was set back
+            self._seen.append((*self._before[:2], self.sight.outcome(view), state))
+            self._samples += 1
+        self._state = state
+        return state
+
+    def ask(self, action: float, view: SliceView) -> float:
+        """The RB to ask for, from its network's action, -1 to 1, with the noise of its exploration."""
+        if self.config.noise > 0.0:
+            if not self._noise:
+                self._noise = self._rng.standard_normal(_NOISE).tolist()
+            action = min(max(action + self.config.noise * self._noise.pop(), -1.0), 1.0)
+        self._before = self._state, action, view.time
+        return self.sight.ask(action, view)
 
     # --- learning ---
 
     def learn(self) -> bool:
         """One gradient step (15), (16); whether there was enough experience for it."""
-        return self._agent.update() is not None
+        if self._seen:
+            states, actions, outcomes, after = zip(*self._seen, strict=True)
+            state, action, then = (np.array(part)[:, None] for part in (states, actions, after))
+            self._agent.remember(state, action, self.sight.rewards(outcomes)[:, None], then)
+            self._seen.clear()
+        done = self._agent.update() is not None
+        self.version += done
+        return done
+
+    def acting(self) -> NDArray[np.float32]:
+        """[parameters] of the network that acts; of another `version`, others."""
+        return self._agent.actor.flat()[0]
 
     def update(self, number: int) -> bytes | None:
         """The message for a round; nothing where it was sent, was made on other weights, or nothing is learnt yet."""
@@ -108,6 +131,7 @@ class SliceAgent:
             return None
         self._sent = number
         samples, self._samples = self._samples, 0
+        self._sent_samples = samples
         # personal weights go as unchanged: the manager needs not know which they are, and slices may differ in it
         own = np.where(self._shared, self._agent.weights()[0], self._client.reference)
         return self._client.update(own, samples)
@@ -125,5 +149,14 @@ class SliceAgent:
         self._load(np.where(self._shared | (self._agent.updates == 0), weights, own)[None])
         return True
 
+    def closed(self, number: int, used: bool) -> None:
+        """Hears whether its update had a part in the round before ``number``; what a lost one held is learnt again."""
+        own = self._agent.weights()[0]
+        weights = self._client.restored(number, used, own)
+        if weights is not None:
+            self._samples += self._sent_samples
+            self._load(np.where(self._shared, weights, own)[None])
+
     def _load(self, weights: NDArray[np.float32]) -> None:
         self._agent.load_weights(weights)
+        self.version += 1

@@ -28,6 +28,9 @@ class SliceAgentsConfig(SliceAgentConfig, LiveForecasterConfig):
 
     slices: tuple[str, ...] = Field((), description="names of the slices that this process hosts; empty: all there are")
     weights_file: Path = Field(TRAINED, description="what the agents start from: an NPZ file, the manager's")
+    keys_file: Path | None = Field(
+        None, description="keys of the slices, with which their updates are signed; empty: they are not"
+    )
     learn: bool = Field(True, description="agents train online and take part in the federation")
     learn_duty: float = Field(0.05, gt=0, le=1, description="share of one core that all agents' training may take")
     personal_layers: int = Field(
@@ -37,6 +40,11 @@ class SliceAgentsConfig(SliceAgentConfig, LiveForecasterConfig):
         True, description="slice forecasters are trained and asked; without, the present is the forecast"
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of exploration, samples and forecasters")
+
+    @field_validator("keys_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: Any) -> Any:
+        return value or None
 
     @field_validator("slices", mode="before")
     @classmethod

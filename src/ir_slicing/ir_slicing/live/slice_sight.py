@@ -9,7 +9,9 @@ delay-constrained one, eq. (3).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,9 @@ from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SliceView
 
 Floats = NDArray[np.float64]
+State = tuple[float, float, float]
+Outcome = tuple[float, float, float, int, int, float]
+"""RB granted of the request and RB needed; p99 in s, messages delivered and dropped, bit that wait."""
 P99 = 0.99
 
 
@@ -61,20 +66,20 @@ class SliceSight:
         self.config = config
         self._filter.time_constant = config.demand_time_constant
 
-    def observe(self, view: SliceView) -> Floats:
+    def observe(self, view: SliceView) -> State:
         """Takes in a report; returns the state [3]: log(d/w), log(d^/w), log(w/w_equal).
 
         d is what the last period needed, d^ what the forecaster, or without one the low-passed rates, say of the next.
         """
         self.look(view)
-        self._held = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
+        held = self._held = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
         equal = view.carrier / max(view.slices, 1)
-        return np.log([self.needed / self._held, self.expected[0] / self._held, self._held / equal])
+        return math.log(self.needed / held), math.log(self.expected[0] / held), math.log(held / equal)
 
     def look(self, view: SliceView) -> None:
         """Takes in a report: what the slice needs now, and what it is expected to need."""
         low_passed = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
-        smooth = np.array([low_passed[device] for device in view.devices])
+        smooth = tuple([low_passed[device] for device in view.devices])
         self.forecaster.push(view.devices, view.offered, smooth)
         self.needed = self.need(view, view.offered)
         outlook = self._outlook(view)
@@ -87,22 +92,22 @@ class SliceSight:
     def ask(self, action: float, view: SliceView) -> float:
         """RB that an action asks for: what is held times (1 + max_change)^action."""
         asked = self._held * (1.0 + self.config.max_change) ** action
-        self.asked = float(np.clip(asked, self.config.min_blocks, view.carrier))
+        self.asked = min(max(asked, self.config.min_blocks), view.carrier)
         return self.asked
 
-    def need(self, view: SliceView, offered: Floats) -> float:
+    def need(self, view: SliceView, offered: Iterable[float]) -> float:
         """RB with which the slice meets its bound while its devices offer ``offered`` [device] bit/s.
 
         Queued bits count as far as they are more than what the latency bound allows to wait.
         """
-        known = view.block_rate > 0.0
-        if not known.any():
+        known = [rate for rate in view.block_rate if rate > 0.0]
+        if not known:
             return self.config.min_blocks
-        rate = np.where(known, view.block_rate, view.block_rate[known].mean())
-        factor = quantile_factor(self.reliability)
-        blocks = pooled_need(offered, view.packet, rate, self.max_latency, factor)
-        late = max(view.queued - float(offered.sum()) * self.max_latency, 0.0)
-        blocks += late / self.config.drain_time / float(rate.mean())
+        mean = sum(known) / len(known)
+        rates, bits = [rate if rate > 0.0 else mean for rate in view.block_rate], list(offered)
+        blocks = pooled_need(bits, view.packet, rates, self.max_latency, quantile_factor(self.reliability))
+        late = max(view.queued - sum(bits) * self.max_latency, 0.0)
+        blocks += late / self.config.drain_time / (sum(rates) / len(rates))
         return min(max(blocks, self.config.min_blocks), view.carrier)
 
     def _outlook(self, view: SliceView) -> Outlook | None:
@@ -113,28 +118,30 @@ class SliceSight:
         for one in (outlook.expected, outlook.upper):
             if one is None:
                 continue
-            if one.shape[1:] != view.offered.shape or not np.isfinite(one).all() or (one < 0.0).any():
+            if one.shape[1:] != (len(view.offered),) or not np.isfinite(one).all() or (one < 0.0).any():
                 self.refused["forecast"] += 1
                 return None
         return outlook
 
-    def reward(self, view: SliceView) -> float:
-        """(14) of the last request, with the measured delay in (3) and what was granted of it in (5).
-
-        To be asked after `observe` of the report on what came of the request.
-        """
+    def outcome(self, view: SliceView) -> Outcome:
+        """The outcome of the last request; to be asked after `look` at the report on what came of it."""
         granted = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
-        used = float(satisfaction.utilisation(np.array(granted), np.array(self.needed), "efficient"))
-        return self.config.utilisation_weight * used + self.config.utility_weight * self.satisfaction(view)
+        return granted, self.needed, view.delay, view.delivered, view.dropped, view.queued
 
-    def satisfaction(self, view: SliceView) -> float:
-        """(3) with the measured delay, times the share of the messages that were not dropped; idle: 1."""
-        count = view.delivered + view.dropped
-        if not count:
-            return 0.0 if view.queued > 0.0 else 1.0
-        if not view.delivered:
-            return 0.0
-        served = satisfaction.delay_satisfaction(
-            np.array(view.delay), np.array(self.max_latency), self.config.steepness
-        )
-        return float(served) * view.delivered / count
+    def rewards(self, outcomes: Sequence[Outcome]) -> Floats:
+        """(14) of requests [k], with the measured delay in (3) and what was granted of them in (5).
+
+        (3) is of the share of the messages that were not dropped; an idle slice is satisfied, one in which nothing
+        comes through though some waits is not.
+        """
+        granted, needed, delay, delivered, dropped, queued = np.array(outcomes, np.float64).T
+        used = satisfaction.utilisation(granted, needed, "efficient")
+        delay = np.where(delivered > 0.0, delay, np.inf)
+        served = satisfaction.delay_satisfaction(delay, np.float64(self.max_latency), self.config.steepness)
+        count = delivered + dropped
+        satisfied = np.where(count > 0.0, served * delivered / np.maximum(count, 1.0), queued <= 0.0)
+        return self.config.utilisation_weight * used + self.config.utility_weight * satisfied
+
+    def reward(self, view: SliceView) -> float:
+        """(14) of the last request; as `outcome`."""
+        return float(self.rewards([self.outcome(view)])[0])

@@ -4,31 +4,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ir_radio.books.cell_report import FlowRow, LinkRow, Report
+from ir_radio.books.cell_report import FlowRow, Report, SliceRow
 from ir_slicing.allocation.slice_loads import dropped
 
-Floats = NDArray[np.float64]
 NANOSECONDS = 1_000_000_000
 
 _Counters = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SliceView:
     """One report period of a slice: all that its agent may know.
+
+    Not frozen, since there is one for each of hundreds of slices in every report, and a frozen one takes thrice as long
+    to make; nobody changes it.
 
     Attributes:
         time: s of ROS time at the end of the period.
         devices: names, one for each topic of each robot.
-        offered: [device] float64, bit/s.
-        packet: [device] float64, bit: mean size of the device's messages.
-        block_rate: [device] float64, bit/s of one RB on the device's link; 0 where unknown.
+        offered: [device] bit/s.
+        packet: [device] bit: mean size of the device's messages.
+        block_rate: [device] bit/s of one RB on the device's link; 0 where unknown.
         queued: bit that wait.
         allocated: RB that the slice has.
         delay: p99 of the period, s; NaN where nothing was delivered.
@@ -40,9 +39,9 @@ class SliceView:
 
     time: float
     devices: tuple[str, ...]
-    offered: Floats
-    packet: Floats
-    block_rate: Floats
+    offered: tuple[float, ...]
+    packet: tuple[float, ...]
+    block_rate: tuple[float, ...]
     queued: float
     allocated: float
     delay: float
@@ -50,6 +49,28 @@ class SliceView:
     dropped: int
     slices: int
     carrier: float
+
+
+class SortedReport:
+    """A report of the radio by slice: sorted once for all the slices.
+
+    Args:
+        report: from the radio.
+
+    Attributes:
+        time: ns of ROS time.
+        rows: slice -> its row.
+        flows: slice -> device -> its row.
+        rates: robot -> bit/s of one RB on its link, where that is known and not 0.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.time = report.time
+        self.rows: dict[str, SliceRow] = {row.slice: row for row in report.slices}
+        self.flows: dict[str, dict[str, FlowRow]] = {}
+        for flow in report.flows:
+            self.flows.setdefault(flow.slice, {})[f"{flow.robot}/{flow.topic}/{flow.direction}"] = flow
+        self.rates = {link.robot: link.rate for link in report.links if math.isfinite(link.rate) and link.rate > 0.0}
 
 
 class ViewReader:
@@ -66,23 +87,23 @@ class ViewReader:
         self._packet: dict[str, float] = {}
         self._time = -math.inf
 
-    def read(self, report: Report, carrier: float) -> SliceView | None:
+    def read(self, report: SortedReport, carrier: float) -> SliceView | None:
         """The slice's view of the time since the report before; none where it stands not in it, or for the first two.
 
         The first one gives a time, the second one counters to subtract from. Counters that fell mean that the radio was
         started again. A report that was skipped is part of the time since.
 
         Args:
-            report: from the radio.
+            report: from the radio, sorted.
             carrier: RB of the carrier.
         """
         time = report.time / NANOSECONDS
         seconds, self._time = time - self._time, time
-        row = next((row for row in report.slices if row.slice == self.name), None)
+        row = report.rows.get(self.name)
         if row is None or not 0.0 < seconds < math.inf:
             self._offered, self._ends = {}, None
             return None
-        flows = {_device(flow): flow for flow in report.flows if flow.slice == self.name}
+        flows = report.flows.get(self.name, {})
         ends, self._ends = self._ends, (row.counters.delivered, dropped(row.counters))
         new = self._arrivals(flows)
         sizes = [size for size, _ in new.values()]
@@ -92,15 +113,15 @@ class ViewReader:
         return SliceView(
             time=time,
             devices=tuple(flows),
-            offered=8.0 * np.array(sizes, np.float64) / seconds,
-            packet=np.array([self._packet.get(device, 0.0) for device in flows]),
-            block_rate=_block_rates(flows.values(), report.links),
+            offered=tuple([8.0 * size / seconds for size in sizes]),
+            packet=tuple([self._packet.get(device, 0.0) for device in flows]),
+            block_rate=tuple([report.rates.get(flow.robot, 0.0) for flow in flows.values()]),
             queued=8.0 * row.counters.queued_bytes,
             allocated=row.resource_blocks,
             delay=row.recent_delay.p99,
             delivered=self._ends[0] - ends[0],
             dropped=self._ends[1] - ends[1],
-            slices=len(report.slices),
+            slices=len(report.rows),
             carrier=float(carrier),
         )
 
@@ -114,13 +135,3 @@ class ViewReader:
             old_size, old_count = before.get(device, (0, 0))
             new[device] = size - old_size, count - old_count
         return new
-
-
-def _block_rates(flows: Iterable[FlowRow], links: Iterable[LinkRow]) -> Floats:
-    """[device] float64, bit/s of one RB on the link of each device's robot; 0 where it is unknown."""
-    rates = {link.robot: link.rate for link in links if math.isfinite(link.rate) and link.rate > 0.0}
-    return np.array([rates.get(flow.robot, 0.0) for flow in flows])
-
-
-def _device(flow: FlowRow) -> str:
-    return f"{flow.robot}/{flow.topic}/{flow.direction}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ir_slicing.learning.agent_weights import load
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.messages import Update
+from ir_slicing.learning.federation.update_keys import TAG, load_keys
 from ir_slicing.manager.slice_manager import SliceManager
 from ir_slicing.orchestration.lifecycle import MANAGER, State
 from ir_slicing.orchestration.state_file import SavedModel
@@ -64,7 +65,7 @@ class FederationRounds:
         now: ns of ROS time.
 
     Raises:
-        ConfigError: the file of the first weights is missing or wrong.
+        ConfigError: the file of the first weights, or of the keys, is missing or wrong.
     """
 
     def __init__(self, manager: SliceManager, now: int) -> None:
@@ -72,6 +73,7 @@ class FederationRounds:
         first, config = load(manager.config.weights_file), manager.config
         rules = ServerConfig(aggregation=config.aggregation, norm_bound=config.norm_bound)
         self.server = AveragingServer(rules, first.values, first.architecture, ())
+        self._keys = load_keys(config.keys_file) if config.keys_file else None
         self._participants: tuple[str, ...] = ()
         self._silent: tuple[str, ...] = ()
         self._answered: set[str] = set()
@@ -123,12 +125,13 @@ class FederationRounds:
 
     def _close(self) -> bytes | None:
         server = self.server
-        self._participants = tuple(sorted(self._answered))
         self._silent = tuple(sorted(server.slices - self._answered))
         if not self._answered:
+            self._participants = ()
             return None
         self._answered.clear()
         data = server.close().to_bytes()
+        self._participants = server.used
         self._bytes_down += len(data)
         self._manager.model = SavedModel.of(server.round, server.architecture, server.weights)
         return data
@@ -136,13 +139,31 @@ class FederationRounds:
     def receive(self, data: bytes) -> str:
         """Takes the message of an update; returns why it was refused, or nothing.
 
-        Weights of another architecture or round, not finite, or from nobody known are refused and counted.
+        Weights of another architecture or round, not finite, from nobody known, or not signed with the key of the slice
+        in whose name they come are refused and counted.
         """
-        reason = self.server.receive(data)
+        reason: str
+        if self._signed(data):
+            message = data if self._keys is None else data[:-TAG]
+            reason = self.server.receive(message)
+        else:
+            reason = "key"
+            self.server.refused[reason] += 1
+            self.server.received_bytes += len(data)
         if not reason:
-            self._answered.add(Update.from_bytes(data).slice)
+            self._answered.add(Update.from_bytes(message).slice)
             return ""
         return f"update of {len(data)} bytes: {reason} ({self.server.refused[reason]} so far)"
+
+    def _signed(self, data: bytes) -> bool:
+        """Whether a message is signed by the slice in whose name it comes; where nobody signs, all are."""
+        if self._keys is None:
+            return True
+        try:
+            name = Update.from_bytes(data[:-TAG]).slice
+        except ValueError:
+            return False
+        return self._keys.check(name, data)
 
     def whole(self) -> bytes:
         """The message of the whole weights, for agents that are new or missed a round."""

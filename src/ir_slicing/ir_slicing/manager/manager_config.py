@@ -23,6 +23,9 @@ class ManagerConfig(TrustConfig, NeedConfig):
         None, description="templates, slices and learnt weights, kept there over a restart; empty: nowhere"
     )
     weights_file: Path = Field(TRAINED, description="what the agents' weights are before the first round: an NPZ file")
+    keys_file: Path | None = Field(
+        None, description="master key of the slices, by which their updates are checked; empty: nobody signs"
+    )
     federation_period: float = Field(
         20.0, ge=0.1, le=86400, description="tau of MAFL: time between two federated rounds, s of ROS time"
     )
@@ -56,7 +59,7 @@ class ManagerConfig(TrustConfig, NeedConfig):
         0.1, ge=0.0, le=1.0, description="an allocation stays while no slice's differs by more than this fraction"
     )
 
-    @field_validator("state_file", mode="before")
+    @field_validator("state_file", "keys_file", mode="before")
     @classmethod
     def _no_file(cls, value: Any) -> Any:
         return value or None

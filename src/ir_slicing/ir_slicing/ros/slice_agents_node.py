@@ -75,7 +75,9 @@ class SliceAgentsNode(LeanNode):
     # --- federation ---
 
     def _on_status(self, status: FederationStatus) -> None:
-        reply = self._engine.federation(status.round, status.collecting, status.architecture)
+        reply = self._engine.federation(
+            status.round, status.collecting, status.architecture, status.participants
+        )  # fmt: skip
         if reply.refused:
             self.get_logger().error(reply.refused, throttle_duration_sec=60.0)
         if reply.behind:

@@ -21,6 +21,7 @@ from ir_sim import gazebo_words
 from ir_sim.bridge import gz_service_names, load_rows
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import RENDERED
+from ir_slicing.learning.federation.update_keys import make_master
 from ir_twin.bringup.arguments import BringupArguments, twin_parameters
 from ir_twin.bringup.parameter_file import with_parameters
 from ir_twin.bringup.restart_counts import FILE
@@ -134,9 +135,11 @@ def _radio(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpe
         return
     sliced = {**_clocked(arguments), "slices_file": str(arguments.slices)}
     state = {"policy": arguments.slicing, "state_file": str(run_directory / "slices.json")}
+    if arguments.slicing == "learned":
+        state["keys_file"] = str(make_master(run_directory / "slice_keys.json"))
     yield NodeSpec("ir_slicing", "manager", "manager", "/slicing", {**sliced, **state}, nice=5, part="radio")
     if arguments.slicing == "learned":
-        learning = {**_clocked(arguments), "seed": arguments.seed}
+        learning = {**_clocked(arguments), "seed": arguments.seed, "keys_file": state["keys_file"]}
         yield NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10, part="radio")
     waits = {"sync": _synced(arguments), "sync_patience": arguments.sync_patience}
     relay = {**sliced, **waits, "robots": arguments.names, "edge_namespace": _edge(arguments), "seed": arguments.seed}

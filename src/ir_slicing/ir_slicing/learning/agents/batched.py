@@ -62,6 +62,16 @@ class BatchedMLP(nn.Module):
                     parameter.copy_(source[:, place : place + width].view_as(parameter))
                     place += width
 
+    def load_row(self, row: int, values: NDArray[np.float32]) -> None:
+        """Takes the parameters [parameters] of one network, as a row of `flat`."""
+        place, source = 0, torch.from_numpy(np.ascontiguousarray(values, np.float32))
+        with torch.no_grad():
+            for pair in zip(self.weights, self.biases, strict=True):
+                for parameter in pair:
+                    width = parameter[row].numel()
+                    parameter[row].copy_(source[place : place + width].view_as(parameter[row]))
+                    place += width
+
     @property
     def parameters_by_layer(self) -> list[int]:
         """Parameters of each layer of one network."""

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_slicing.learning.carrier_sharing import share_out
+from ir_slicing.learning.carrier_sharing import best_shares, share_out
 from ir_slicing.learning.slicing_environment import Need, SlicingEnvironment
 
 Floats = NDArray[np.float64]
@@ -31,14 +30,7 @@ def forecast(environment: SlicingEnvironment, margin: float = 1.0) -> Floats:
         environment: what it looks at; without a forecast the present need is all there is.
         margin: dimensionless.
     """
-    return margin * np.maximum(environment.need.blocks, expected(environment))
-
-
-def expected(environment: SlicingEnvironment) -> Floats:
-    """RB that the slices are expected to need in the next step: their forecast, or without one what they need now."""
-    if environment.forecast is None:
-        return environment.need.blocks
-    return np.maximum(environment.forecast[environment.step_index], environment.config.min_blocks)
+    return margin * np.maximum(environment.need.blocks, environment.expected())
 
 
 def nvs(environment: SlicingEnvironment, reserved: Floats) -> Floats:
@@ -75,28 +67,5 @@ def clairvoyant(environment: SlicingEnvironment, need: Need, resolution: float =
     top = min(units, int((config.max_blocks - low) / resolution + 1e-9))
     choices = low + resolution * np.arange(top + 1)
     value = environment.outcome(need, np.asarray(choices[:, None, None], np.float64)).reward  # [choice, env, slice]
-    units_each = _best_choices(np.ascontiguousarray(value.transpose(1, 2, 0)), units)
+    units_each = best_shares(np.ascontiguousarray(value.transpose(1, 2, 0)), units)
     return low + resolution * units_each
-
-
-@numba.njit(cache=True)
-def _best_choices(value: Floats, units: int) -> NDArray[np.int64]:  # pragma: no cover (compiled)
-    """[env, slice, choice] values -> [env, slice] choices of the largest value whose sum is at most ``units``."""
-    envs, slices, choices = value.shape
-    out = np.empty((envs, slices), np.int64)
-    taken = np.empty((slices, units + 1), np.int64)
-    for env in range(envs):
-        before = np.zeros(units + 1)
-        for m in range(slices):
-            best = np.full(units + 1, -np.inf)
-            for j in range(units + 1):
-                for k in range(min(j, choices - 1) + 1):
-                    candidate = before[j - k] + value[env, m, k]
-                    if candidate > best[j]:
-                        best[j], taken[m, j] = candidate, k
-            before = best
-        left = int(np.argmax(before))
-        for m in range(slices - 1, -1, -1):
-            out[env, m] = taken[m, left]
-            left -= taken[m, left]
-    return out

@@ -48,6 +48,7 @@ class AveragingServer:
         round: number of the current round.
         refused: reason -> number of updates.
         received_bytes: on the wire, refused ones included.
+        used: slices whose updates had a part in the round that was closed last.
     """
 
     def __init__(self, config: ServerConfig, weights: Weights, architecture: str, slices: tuple[str, ...]) -> None:
@@ -56,6 +57,7 @@ class AveragingServer:
         self.round = 0
         self.refused: Counter[str] = Counter()
         self.received_bytes = 0
+        self.used: tuple[str, ...] = ()
         self._encoder = Encoder(config.compression, len(weights))
         self._pending: dict[str, tuple[int, Weights]] = {}
         self._change = b""
@@ -94,8 +96,10 @@ class AveragingServer:
         """Ends the round with what has arrived; with less than the quorum the weights stay as they are."""
         kept = self._within_bound()
         change = np.zeros_like(self.weights)
-        if len(kept) >= self.config.quorum:
-            change = self._aggregate(np.array([n for n, _ in kept], np.float64), np.stack([c for _, c in kept]))
+        self.used = tuple(sorted(kept)) if len(kept) >= self.config.quorum else ()
+        if self.used:
+            samples, changes = zip(*kept.values(), strict=True)
+            change = self._aggregate(np.array(samples, np.float64), np.stack(changes))
         self._pending.clear()
         self._change = self._encoder.encode(change)
         # the weights move by what is decoded, as everywhere else; the rest comes with a later round
@@ -107,16 +111,16 @@ class AveragingServer:
         """The weights themselves, for who missed a round or is new."""
         return Global(self.round, self.round, self.architecture, encode_plain(self.weights))
 
-    def _within_bound(self) -> list[tuple[int, Weights]]:
-        """The updates that are no outliers; those that are get counted."""
-        updates = list(self._pending.values())
+    def _within_bound(self) -> dict[str, tuple[int, Weights]]:
+        """The updates that are no outliers, by slice; those that are get counted."""
+        updates = dict(self._pending)
         if not self.config.norm_bound or len(updates) < 3:  # of two one cannot say which is the odd one
             return updates
-        lengths = np.array([np.linalg.norm(change) for _, change in updates])
+        lengths = np.array([np.linalg.norm(change) for _, change in updates.values()])
         kept = lengths <= self.config.norm_bound * np.median(lengths)
         if outliers := int((~kept).sum()):
             self.refused["outlier"] += outliers
-        return [update for update, good in zip(updates, kept, strict=True) if good]
+        return {name: updates[name] for name, good in zip(updates, kept, strict=True) if good}
 
     def _aggregate(self, samples: np.ndarray, changes: Weights) -> Weights:
         """[updates], [updates, size] -> [size]."""
