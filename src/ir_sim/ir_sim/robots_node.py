@@ -23,7 +23,14 @@ from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
 from ir_sim.ros_resets import Resets
 from ir_sim.ros_sensors import message_to_reading
-from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, action_to_command, command_to_action, step_to_state
+from ir_sim.ros_task_messages import (
+    COMMAND_TYPES,
+    IN_FORCE,
+    action_to_command,
+    check_age,
+    command_to_action,
+    step_to_state,
+)
 from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import robot_task
 
@@ -41,6 +48,7 @@ class RobotsConfig(Config):
     simulator: str = Field("/simulator", description="name of the simulator's node, which puts fallen robots back")
     sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which a robot acts on its own")
+    command_age: float = Field(0.5, gt=0.0, description="s after which a command with a stamp is not carried out")
 
 
 class RobotsNode(LeanNode):
@@ -75,7 +83,7 @@ class _RobotTopics:
     """The topics of one robot."""
 
     def __init__(self, node: RobotsNode, world: World, robot: Robot, config: RobotsConfig) -> None:
-        self._node, self._name = node, robot.name
+        self._node, self._name, self._command_age = node, robot.name, config.command_age
         self.task = robot_task(robot, world)
         goals, repeats = world.goals(robot.name), config.sim == "gz"  # the embedded simulator sends no reading twice
         self.onboard = OnBoard(robot.name, self.task, robot.start, goals, config.command_timeout, repeats)
@@ -138,6 +146,7 @@ class _RobotTopics:
 
     def _on_command(self, message: Any) -> None:
         try:
+            check_age(message, self.onboard.now, self._command_age)
             own = self.onboard.command(command_to_action(self.task, message))
         except ValueError as error:
             self._ignore("command", error)

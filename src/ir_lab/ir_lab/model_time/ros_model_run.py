@@ -118,7 +118,9 @@ class ModelRun:
     def _make_robots(self, spec: NodeSpec) -> None:
         config = _config(RobotsConfig, spec)
         for name in self.world.robots:
-            self._onboard[name] = OnBoardPart(self._bus, self._simulator, self.world, name, config.command_timeout)
+            self._onboard[name] = OnBoardPart(
+                self._agenda, self._bus, self._simulator, self.world, name, config.command_timeout, config.command_age
+            )
 
     def _make_relay(self, spec: NodeSpec) -> None:
         config = _config(RelayConfig, spec)
