@@ -36,6 +36,7 @@ from ir_dashboard.driving_guard import Body, DrivingGuard, OnTheWay, Velocity, b
 from ir_lab.model_time.ros_model_run import ModelRun
 from ir_lab.model_time.ros_samples import StateSample
 from ir_lab.model_time.simulate_arguments import parse
+from ir_sim.readings import Reading, Scan
 
 NAME = "twin-teleop"
 ROBOT, DRIVER = "cart", "driver"
@@ -210,7 +211,7 @@ class Drive:
         self.driven = self.lost = 0.0
         self._last = (-1, math.nan, False)
         stack.listen(ROBOT, self._on_state)
-        stack.scans(ROBOT, self._on_scan)
+        stack.sensed(ROBOT, "scan", self._on_scan)
 
     def send(self, robot: str, velocity: Velocity) -> None:
         """See `ir_dashboard.driving.Actuator`."""
@@ -233,7 +234,9 @@ class Drive:
             self.lost += distance - before
         self._last = (step.episode, distance, step.terminated)
 
-    def _on_scan(self, scan: Any) -> None:
+    def _on_scan(self, reading: Reading) -> None:
+        scan = reading.value
+        assert isinstance(scan, Scan)
         bearings = scan.low + scan.step * np.arange(len(scan.ranges))
         self._desk.saw(ROBOT, bearings, scan.ranges, self._stack.seconds)
 
