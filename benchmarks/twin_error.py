@@ -105,7 +105,7 @@ def robot(model: str, size: Size, seed: int) -> Data:
 
 def command(simulation: Simulation, task: Task, name: str, action: NDArray[np.float64]) -> None:
     """Gives an action to the robot of the simulator."""
-    if task.command == "twist":
+    if task.velocities:
         simulation.drive(name, float(action[0]), float(action[1]))
     else:
         gear = 200.0 if task.command == "joint_effort" else 1.0

@@ -129,7 +129,7 @@ def _track(simulation: Simulation, name: str, seconds: float) -> np.ndarray:
     places = []
     for _ in range(round(seconds / task.control_period)):
         action = task.clip(policy.act(step.observation))
-        if task.command == "twist":
+        if task.velocities:
             simulation.drive(name, *action)
         else:
             simulation.move_joints(name, task.action_names, list(action))

@@ -24,8 +24,8 @@ from ir_common.ros_poll import BUFFERED, NEWEST, Poll
 from ir_common.ros_time import to_seconds
 from ir_dashboard.access import Access
 from ir_dashboard.dashboard_config import DashboardConfig
-from ir_dashboard.driving import Desk, Limits, Sight
-from ir_dashboard.driving_guard import DrivingGuard, body_of
+from ir_dashboard.driving import Desk, DrivingRefused, Limits, Sight
+from ir_dashboard.driving_guard import DrivingGuard, Velocity, body_of
 from ir_dashboard.hub import Hub
 from ir_dashboard.recording import Recording
 from ir_dashboard.ros_driving import DrivingPort
@@ -63,8 +63,11 @@ class DashboardNode(StackNode):
         self._state = LiveState(self._names, config.history)
         self._lock = threading.Lock()  # of _state, which the web thread reads whole
         self._hub = Hub()
-        drivers = {name: _limits(task) for name, task in self._tasks.items() if task.command == "twist"}
-        self._port = DrivingPort(self, config.edge_namespace, list(drivers))
+        drivers = {name: _limits(task) for name, task in self._tasks.items() if task.velocities}
+        self._port = DrivingPort(
+            self, config.edge_namespace, {name: self._tasks[name] for name in drivers},
+            lambda: self._time.at(time.monotonic()),
+        )  # fmt: skip
         guards = _guards(world, drivers) if config.guard else {}
         sight = Sight(config.picture_slow, config.picture_lock)
         self._desk = Desk(drivers, config.dead_man - TICK, self._port, sight, guards, config.command_age)
@@ -94,6 +97,8 @@ class DashboardNode(StackNode):
     def _subscribe(self, drivable: dict[str, Limits], guards: dict[str, DrivingGuard]) -> None:
         state, add, edge = self._state, self._poll.add, self._config.edge_namespace
         add(ClockMessage, "/clock", NEWEST, self._take_clock)  # before what its time is held against
+        for name in drivable:
+            self._port.hear(name, edge, self._take_joystick)
         for name in guards:
             self.create_subscription(
                 LaserScan, f"{edge}/{name}/scan", lambda scan, robot=name: self._take_scan(robot, scan), STREAM
@@ -142,6 +147,16 @@ class DashboardNode(StackNode):
             period = 1.0 / self._config.camera_rate
             self._image_due[robot] = max(self._image_due[robot] + period, now)  # the mean rate, whatever the tick's
             self._images[camera] = struct.pack("<Bd", camera, now - age) + message.data.tobytes()
+
+    def _take_joystick(self, robot: str, velocity: Velocity, age: float | None) -> None:
+        now = time.monotonic()
+        self._hub.call(self._steer, robot, velocity, now, None if age is None else now - age)
+
+    def _steer(self, robot: str, velocity: Velocity, now: float, at: float | None) -> None:
+        try:
+            self._desk.joystick(robot, velocity, now, at)
+        except DrivingRefused as error:
+            self.get_logger().warning(f"joystick of {robot}: {error}", throttle_duration_sec=5.0)
 
     def _take_scan(self, robot: str, scan: LaserScan) -> None:
         ranges = np.asarray(scan.ranges, np.float64)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from ir_dashboard.driving_guard import STOP, Array, DrivingGuard, OnTheWay, Pose, Velocity
+from ir_dashboard.driving_guard import STOP, Array, Displacement, DrivingGuard, OnTheWay, Velocity
 
 REPEAT = 0.1
 """A robot that is held is told so often to stand still, s."""
+JOYSTICK = "joystick"
+"""The driver that stands for ROS's own tools."""
 UNKNOWN_TRIP = 0.3
 """Round trip that is assumed until one was measured, s."""
 
@@ -54,6 +56,12 @@ class Limits:
             forward * (self.forward if forward > 0 else -self.backward),
             turn * (self.left if turn > 0 else -self.right),
         )
+
+    def position(self, velocity: Velocity) -> tuple[float, float]:
+        """The joystick position of a velocity, not clipped: the inverse of `velocity`."""
+        forward, turn = velocity
+        ahead, aside = self.forward if forward > 0 else -self.backward, self.left if turn > 0 else -self.right
+        return (forward / ahead if ahead else 0.0), (turn / aside if aside else 0.0)
 
 
 class RoundTrip:
@@ -172,7 +180,7 @@ class Seat:
         known = [at for at in (self.pictured, self.reported) if at > -math.inf]
         return max(0.0, now - min(known)) if known else 0.0
 
-    def ahead(self, now: float) -> Pose:
+    def ahead(self, now: float) -> Displacement:
         """How far the commands that are on their way will move the robot."""
         return self.path.pose(now - self.trip.usual(), now)
 
@@ -259,6 +267,19 @@ class Desk:
             return
         seat.heard = now
         self._send(robot, seat.trip.mark(self._lessened(seat, wish, age, now), now), now)
+
+    def joystick(self, robot: str, velocity: Velocity, now: float, at: float | None = None) -> None:
+        """A velocity from ROS's own tools, which drive as `JOYSTICK`; the first that moves takes a seat that is free.
+
+        Raises:
+            DrivingRefused: not finite.
+        """
+        seat = self.seat(robot)
+        if seat.driver != JOYSTICK:
+            if seat.driver or velocity == STOP:
+                return
+            self.take(robot, JOYSTICK, now)
+        self.command(robot, JOYSTICK, *seat.limits.position(velocity), now, at=at)
 
     def _lessened(self, seat: Seat, wish: Velocity, age: float | None, now: float) -> Velocity:
         """What is left of a wish."""

@@ -54,7 +54,7 @@ class Body(NamedTuple):
     """Where it is on the base link: x, y (m) and heading (rad)."""
 
 
-class Pose(NamedTuple):
+class Displacement(NamedTuple):
     """A displacement in the plane: m, m, rad."""
 
     x: float = 0.0
@@ -103,7 +103,7 @@ class OnTheWay:
         while len(self._sent) > 1 and self._sent[1][0] < now - REMEMBERED:
             self._sent.popleft()
 
-    def pose(self, since: float, now: float) -> Pose:
+    def pose(self, since: float, now: float) -> Displacement:
         """How far what was sent from ``since`` until now moves the robot, seen from where it was before that."""
         x = y = yaw = 0.0
         spans = [*self._sent, (now, STOP)]
@@ -114,7 +114,7 @@ class OnTheWay:
             middle = yaw + turn * time / 2
             chord = forward * time * float(np.sinc(turn * time / 2 / np.pi))
             x, y, yaw = x + chord * math.cos(middle), y + chord * math.sin(middle), yaw + turn * time
-        return Pose(x, y, yaw)
+        return Displacement(x, y, yaw)
 
 
 class DrivingGuard:
@@ -165,7 +165,7 @@ class DrivingGuard:
                 return (speed, wish[1])
         return (0.0, wish[1])
 
-    def _from(self, pose: Pose) -> Array:
+    def _from(self, pose: Displacement) -> Array:
         cos, sin = math.cos(pose.yaw), math.sin(pose.yaw)
         offset = self._points - (pose.x, pose.y)
         return np.stack([cos * offset[:, 0] + sin * offset[:, 1], cos * offset[:, 1] - sin * offset[:, 0]], axis=1)

@@ -14,9 +14,11 @@ import httpx
 import psutil
 import pytest
 from conftest import Live
+from geometry_msgs.msg import TwistStamped
 from rclpy.parameter import Parameter
 from websockets.sync.client import connect
 
+from ir_common.ros_time import to_stamp
 from ir_common.stack_namespace import VARIABLE
 from ir_common.testing_browser import crowd
 
@@ -83,6 +85,24 @@ def test_viewers_get_twenty_pictures_a_second_cameras_and_rows_with_all_verdicts
         assert 30 <= pictures <= 42  # in four bins of half a second
         judged = sum(sum(row["robots"]["hopper"][2:6]) for row in rows[1:])
         assert judged == pytest.approx(4 * 0.5 * 125, rel=0.2)  # not one in six, as at the page's rate
+
+
+def test_ros_tools_drive_by_the_desk_and_what_is_stamped_too_old_is_refused(live):
+    stack = live.stack
+    joystick = stack.create_publisher(TwistStamped, "/edge/cart/joystick_stamped", 10)
+    message = TwistStamped()
+    message.twist.linear.x = 0.5
+
+    def push(age):
+        message.header.stamp = to_stamp(int((stack.now() - age) * 1e9))
+        joystick.publish(message)
+
+    live.until(lambda: push(0.0) or any(v > 0.49 for _, v, _ in stack.commands), what="a command")
+    live.until(lambda: not live.controller.enabled, what="held controller")
+    seat = live.dashboard._desk.seats["cart"]
+    assert seat.driver == "joystick"
+    live.until(lambda: push(2.0) or seat.refused, what="a refusal")
+    live.until(lambda: push(2.0) or stack.commands[-1][1:] == (0.0, 0.0), what="the dead-man's stop")
 
 
 def test_slices_over_rest_are_those_of_ros(live, http):

@@ -208,3 +208,23 @@ def test_a_command_that_is_too_old_is_counted_and_not_carried_out(desk, port):
     assert desk.seats["cart"].heard == 0.0  # it is silence to the dead-man
     desk.command("cart", "ann", 1.0, 0.0, 1.0, at=0.9)
     assert port.sent[-1][1][0] > 0.99 and desk.seats["cart"].refused == 1
+
+
+def test_a_joystick_takes_a_free_seat_by_moving_and_heeds_age_and_limits(desk, port):
+    desk.joystick("cart", (0.0, 0.0), 0.0)
+    assert not port.sent and not desk.seats["cart"].held  # at rest it takes nothing
+    desk.joystick("cart", (0.25, -0.5), 0.1)
+    assert port.sent[-1][1] == pytest.approx((0.25, -0.5), rel=2e-3) and port.holds == [("cart", True)]
+    desk.joystick("cart", (9.0, 0.0), 0.2, at=0.15)
+    assert port.sent[-1][1][0] == pytest.approx(LIMITS.forward, rel=2e-3)
+    desk.joystick("cart", (0.1, 0.0), 1.0, at=0.5)
+    assert desk.seats["cart"].refused == 1 and port.sent[-1][1][0] > 0.4
+    desk.take("cart", "ann", 1.1, over=True)
+    desk.joystick("cart", (0.1, 0.0), 1.2)  # somebody else drives now
+    assert port.sent[-1][1] == (0.0, 0.0)
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1))
+@settings(deadline=None)
+def test_position_is_the_inverse_of_velocity(forward, turn):
+    assert LIMITS.position(LIMITS.velocity(forward, turn)) == pytest.approx((forward, turn))

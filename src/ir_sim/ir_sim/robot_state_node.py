@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames and descriptions of the robots, for RViz, Foxglove and whatever else reads /tf and robot_description."""
+"""Frames, descriptions, map and odometry of the robots, for RViz, Foxglove, Nav2 and whatever else reads them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import TransformStamped
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
-from ir_common.ros_node import LATCHED, LeanNode
+from ir_common.ros_node import LATCHED, RELIABLE, LeanNode
 from ir_common.ros_poll import NEWEST, Poll
+from ir_sim.occupancy import occupancy_map
+from ir_sim.odometry_drift import OdometryDrift
+from ir_sim.ros_navigation import camera_infos, in_odom_frame, map_message, optical_frames
 from ir_sim.sdf import Robot, compose
 from ir_sim.sdf.poses import Pose
 from ir_sim.sdf.urdf import BASE, Branch, scenery_to_urdf, to_urdf, tree
@@ -38,6 +43,12 @@ class RobotStateConfig(Config):
         "", description="namespace of the edge behind the radio, which has a tf of its own; empty: none"
     )
     rate: float = Field(20.0, gt=0, le=200, description="transforms of each robot that moves, Hz of wall time")
+    localiser: bool = Field(False, description="somebody else says where odom is in the map: leaves that out")
+    drift: float = Field(
+        0.0, ge=0, le=1, description="of the odometry in the odom frame: standard deviation after 1 m, m and rad"
+    )
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the drift")
+    map_resolution: float = Field(0.05, ge=0.01, le=1, description="edge of a cell of the map, m")
 
 
 class RobotStateNode(LeanNode):
@@ -52,7 +63,15 @@ class RobotStateNode(LeanNode):
             self._describe(f"/{name}/robot_description", to_urdf(name, robot.description))
         places = ["", config.edge_namespace.rstrip("/")] if config.edge_namespace.strip("/") else [""]
         robots = list(world.robots.values())
-        self._sides = [_Side(self, place, [_RobotFrames(one, config.map_frame) for one in robots]) for place in places]
+        self._sides = [
+            _Side(self, place, [_RobotFrames(one, config, i) for i, one in enumerate(robots)]) for place in places
+        ]
+        self._map = map_message(occupancy_map(world, config.map_resolution), config.map_frame)
+        self.create_publisher(OccupancyGrid, "/map", LATCHED).publish(self._map)
+        for place in places:
+            for robot in robots:
+                for topic, info in camera_infos(robot):
+                    self.create_publisher(CameraInfo, f"{place}{topic}", LATCHED).publish(info)
         self.create_timer(1.0 / config.rate, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _describe(self, topic: str, urdf: str) -> None:
@@ -71,14 +90,19 @@ class _Side:
         self._tf = node.create_publisher(TFMessage, f"{namespace}/tf", TF_QOS)
         self._static = node.create_publisher(TFMessage, f"{namespace}/tf_static", TF_STATIC_QOS)
         self._static.publish(TFMessage(transforms=[one for robot in robots for one in robot.fixed]))
+        self._odometry = [node.create_publisher(Odometry, f"{namespace}/{r.name}/odometry", RELIABLE) for r in robots]
         self._poll: Poll | None = None
 
     def tick(self) -> None:
-        if not self._tf.get_subscription_count():  # nobody looks
+        told = [publisher for publisher in self._odometry if publisher.get_subscription_count()]
+        if not (told or self._tf.get_subscription_count()):  # nobody looks
             return
         if self._poll is None:
             self._poll = self._subscribe()
         self._poll.take()
+        for frames, publisher in zip(self._robots, self._odometry, strict=True):
+            if publisher in told and (odometry := frames.odometry()) is not None:
+                publisher.publish(odometry)
         transforms = [one for robot in self._robots for one in robot.news()]
         if transforms:
             self._tf.publish(TFMessage(transforms=transforms))
@@ -95,12 +119,16 @@ class _Side:
 class _RobotFrames:
     """The transforms of one robot, filled in from its topics."""
 
-    def __init__(self, robot: Robot, map_frame: str) -> None:
+    def __init__(self, robot: Robot, config: RobotStateConfig, index: int) -> None:
         self.name = robot.name
         branches = tree(robot.name, robot.description)
         odom = f"{robot.name}/odom"
-        self.fixed = [_filled(Branch(map_frame, odom, Pose()))]  # the simulators' odometry does not drift
+        self._drift = OdometryDrift(config.drift, np.random.default_rng([config.seed, index]))
+        self._in_map = _filled(Branch(config.map_frame, odom, Pose()))
+        self._corrects = config.drift > 0 and not config.localiser
+        self.fixed = [] if self._corrects or config.localiser else [self._in_map]  # without drift they are one
         self.fixed += [_filled(branch) for branch in branches if branch.joint is None]
+        self.fixed += [_filled(branch) for branch in optical_frames(robot)]
         self._base = TransformStamped(child_frame_id=f"{robot.name}/{BASE}")
         self._base.header.frame_id = odom
         self._moving = {b.joint.name: (b, _filled(b)) for b in branches if b.joint is not None}
@@ -108,7 +136,11 @@ class _RobotFrames:
         self._joints: JointState | None = None
 
     def take_odometry(self, message: Odometry) -> None:
-        self._odometry = message
+        self._odometry = in_odom_frame(message, self._drift, self._base.header.frame_id, self._base.child_frame_id)
+
+    def odometry(self) -> Odometry | None:
+        """What was heard since `news` was called last, in the odom frame."""
+        return self._odometry
 
     def take_joints(self, message: JointState) -> None:
         self._joints = message
@@ -123,6 +155,12 @@ class _RobotFrames:
             t.x, t.y, t.z = p.x, p.y, p.z
             transform.rotation = pose.orientation
             news.append(self._base)
+            if self._corrects:
+                x, y, heading = self._drift.correction()
+                self._in_map.header.stamp = self._odometry.header.stamp
+                t, r = self._in_map.transform.translation, self._in_map.transform.rotation
+                t.x, t.y, r.z, r.w = x, y, math.sin(heading / 2), math.cos(heading / 2)
+                news.append(self._in_map)
         if self._joints is not None:
             for joint, position in zip(self._joints.name, self._joints.position, strict=False):
                 if joint in self._moving:

@@ -29,6 +29,7 @@ from ir_sim.ros_task_messages import (
     IN_FORCE,
     LEFT_ALONE,
     action_to_command,
+    check_age,
     command_to_action,
     leaves_alone,
     step_to_state,
@@ -50,6 +51,7 @@ class RobotsConfig(Config):
     simulator: str = Field("/simulator", description="name of the simulator's node, which puts fallen robots back")
     sync: bool = Field(False, description="says when a control step is done, for a simulator that waits for commands")
     command_timeout: float = Field(0.5, gt=0.0, description="s without a command after which a robot acts on its own")
+    command_age: float = Field(0.5, gt=0.0, description="s after which a command with a stamp is not carried out")
 
 
 class RobotsNode(LeanNode):
@@ -87,7 +89,7 @@ class _RobotTopics:
     """The topics of one robot."""
 
     def __init__(self, node: RobotsNode, world: World, robot: Robot, config: RobotsConfig) -> None:
-        self._node, self._name = node, robot.name
+        self._node, self._name, self._command_age = node, robot.name, config.command_age
         self.task = robot_task(robot, world)
         goals, repeats = world.goals(robot.name), config.sim == "gz"  # the embedded simulator sends no reading twice
         self.onboard = OnBoard(robot.name, self.task, robot.start, goals, config.command_timeout, repeats)
@@ -150,11 +152,12 @@ class _RobotTopics:
             self._note(self._node.done, to_stamp(0), 0)
 
     def _on_command(self, message: Any) -> None:
+        own = None
         try:
+            check_age(message, self.onboard.now, self._command_age)
             own = self.onboard.command(command_to_action(self.task, message))
         except ValueError as error:
             self._ignore("command", error)
-            return
         now = to_stamp(self.onboard.now)
         if own is not None:
             self._command.publish(action_to_command(self.task, own, now))

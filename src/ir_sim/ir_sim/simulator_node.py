@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
@@ -34,7 +34,14 @@ from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_mes
 from ir_sim.ros_simulation_interfaces import OwnServices, offer
 from ir_sim.ros_start import StartGate
 from ir_sim.ros_step_requests import step_refusal
-from ir_sim.ros_task_messages import IN_FORCE, command_numbers, leaves_alone
+from ir_sim.ros_task_messages import (
+    COMMAND_TYPES,
+    IN_FORCE,
+    check_age,
+    command_numbers,
+    leaves_alone,
+    twist_of,
+)
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import robot_task
@@ -45,8 +52,8 @@ SENSOR_QOS = QoSProfile(depth=10)
 TICK = 0.004  #: s of wall time between looks at the clock
 REPORT_PERIOD = 0.5  #: s of wall time between reports of the host
 START_LOOK = 0.1  #: s of wall time between two looks whether all are there
+_VELOCITIES = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped")
 _TRIGGER_KINDS = {"scan": "lidar", "joint_states": "joint_states"}  # kind of reading by a task's trigger topic
-_COMMANDS = {"geometry_msgs/msg/Twist": Twist, "trajectory_msgs/msg/JointTrajectory": JointTrajectory}
 
 
 class SimulatorConfig(Config):
@@ -61,6 +68,7 @@ class SimulatorConfig(Config):
     )
     paused: bool = Field(False, description="starts paused, for lockstep by the step service")
     clock_rate: float = Field(50.0, gt=0.0, le=1000.0, description="rate of /clock in simulated time, Hz")
+    command_age: float = Field(0.5, gt=0.0, description="s after which a command with a stamp is not carried out")
     cameras: bool = Field(True, description="false: no camera pictures")
     sync: Sync = Field(
         "off", description="waits for commands that are on their way: over the radio, or direct; off: never"
@@ -156,14 +164,15 @@ class SimulatorNode(LeanNode):
             elif row.direction != "GZ_TO_ROS" and row.gz_topic_name in commands:
                 robot = commands[row.gz_topic_name]
                 drive = world.robots[robot].description.drive is not None
-                self._check_type(row, row.ros_type_name, Twist if drive else JointTrajectory)
+                wanted = COMMAND_TYPES[robot_task(world.robots[robot], world).command][1]
+                if not (drive and row.ros_type_name in _VELOCITIES):  # with a stamp or without: the task says which
+                    self._check_type(row, row.ros_type_name, wanted)
                 handle = self._handler(robot, self._drive if drive else self._move_joints)
-                kind = _COMMANDS[row.ros_type_name]
                 self._commands[robot] = self.create_subscription(
-                    kind, row.ros_topic_name, handle, STREAM, callback_group=group
+                    wanted, row.ros_topic_name, handle, STREAM, callback_group=group
                 )
                 if self._synced:
-                    self._obeyed[robot] = self.create_publisher(kind, row.ros_topic_name + IN_FORCE, RELIABLE)
+                    self._obeyed[robot] = self.create_publisher(wanted, row.ros_topic_name + IN_FORCE, RELIABLE)
             elif self._settings.config.cameras or row.ros_type_name != "sensor_msgs/msg/Image":
                 self.get_logger().warning(f"bridge file: nothing in world {world.name} is at {row.gz_topic_name}")
         if self._clock_publisher is None:
@@ -207,8 +216,10 @@ class SimulatorNode(LeanNode):
             text = f"command for {robot} ignored ({self._ignored[robot]} so far): {error}"
             self.get_logger().warning(text, throttle_duration_sec=5.0)
 
-    def _drive(self, robot: str, message: Twist) -> None:
-        self.simulation.drive(robot, message.linear.x, message.angular.z)
+    def _drive(self, robot: str, message: Twist | TwistStamped) -> None:
+        check_age(message, self.simulation.nanoseconds, self._settings.config.command_age)
+        twist = twist_of(message)
+        self.simulation.drive(robot, twist.linear.x, twist.angular.z)
 
     def _move_joints(self, robot: str, message: JointTrajectory) -> None:
         if len(message.points) != 1:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from builtin_interfaces.msg import Time
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -102,3 +102,46 @@ def test_the_edge_has_the_frames_that_crossed_the_radio(ros):
 
     ros.until(both, what="transforms on both sides")
     assert set(heard[""]) == {1.0} and set(heard["/edge"]) == {2.0}
+
+
+def drifting(ros, **more):
+    values = {"world": str(WORLD), "robots": ["cart"], "rate": 50.0, "drift": 0.3} | more
+    ros.add(RobotStateNode(parameter_overrides=[Parameter(name, value=v) for name, v in values.items()]))
+    peer, frames, told, maps = ros.node("nav2"), {}, [], []
+    for topic, qos in (("/tf", TF_QOS), ("/tf_static", TF_STATIC_QOS)):
+        peer.create_subscription(
+            TFMessage, topic, lambda m: frames.update({t.child_frame_id: t for t in m.transforms}), qos
+        )
+    peer.create_subscription(Odometry, "/cart/odometry", told.append, 10)
+    peer.create_subscription(OccupancyGrid, "/map", maps.append, LATCHED)
+    odometry, pose = peer.create_publisher(Odometry, "/cart/odom", 10), Odometry()
+
+    def drive():
+        pose.pose.pose.position.x += 0.1
+        odometry.publish(pose)
+        return len(told) > 5 and "cart/base_link" in frames and maps
+
+    ros.until(drive, what="odometry in its own frame")
+    return frames, told, maps
+
+
+def test_odometry_that_drifts_is_corrected_by_a_true_transform(ros):
+    frames, told, maps = drifting(ros)
+    base, odom = frames["cart/base_link"].transform, frames["cart/odom"]
+    assert told[-1].header.frame_id == base_frame(frames) == "cart/odom" and told[-1].pose.covariance[0] > 1e-4
+    assert odom.header.frame_id == "map" and maps[0].header.frame_id == "map" and max(maps[0].data) == 100
+    x, turn = base.translation.x, odom.transform.rotation
+    y = base.translation.y
+    cos, sin = turn.w**2 - turn.z**2, 2 * turn.w * turn.z
+    assert abs(y) > 1e-6, "it does not drift"
+    assert odom.transform.translation.y + sin * x + cos * y == pytest.approx(0.0, abs=1e-9)  # it drives along y = 0
+
+
+def base_frame(frames):
+    return frames["cart/base_link"].header.frame_id
+
+
+def test_where_odom_is_in_the_map_can_be_left_to_a_localiser(ros):
+    frames, told, _ = drifting(ros, localiser=True)
+    assert "cart/odom" not in frames and base_frame(frames) == "cart/odom" and told
+    assert frames["cart/camera_optical"].header.frame_id == "cart/camera"

@@ -9,11 +9,26 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from trajectory_msgs.msg import JointTrajectoryPoint
 
-from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_to_action, step_to_state
-from ir_sim.tasks import TASKS, Step, make_task
+from ir_sim.ros_task_messages import (
+    COMMAND_TYPES,
+    action_to_command,
+    check_age,
+    command_numbers,
+    command_to_action,
+    step_to_state,
+)
+from ir_sim.tasks import TASKS, CartNavigation, Step, make_task
 
-TASK_OBJECTS = [make_task(model) for model in TASKS]
-JOINT_TASKS = [task for task in TASK_OBJECTS if task.command != "twist"]
+
+class StampedCart(CartNavigation):
+    """The cart's task with stamps on its commands."""
+
+    name = "stamped_cart"
+    command = "twist_stamped"
+
+
+TASK_OBJECTS = [*(make_task(model) for model in TASKS), StampedCart()]
+JOINT_TASKS = [task for task in TASK_OBJECTS if not task.velocities]
 BY_NAME = {"ids": lambda task: task.name}
 
 
@@ -73,6 +88,21 @@ def test_malformed_trajectories_are_refused(task, spoil):
     spoil(message)
     with pytest.raises(ValueError, match="expected"):
         command_to_action(task, message)
+
+
+def test_a_velocity_with_a_stamp_is_refused_when_it_is_old_or_of_another_clock():
+    task, now = StampedCart(), 10_000_000_000
+    message = action_to_command(task, np.array([0.5, 0.1]), Time(sec=9, nanosec=600_000_000))
+    assert command_numbers(message) == [0.5, 0.1]
+    check_age(message, now, 0.5)
+    with pytest.raises(ValueError, match=r"0\.4 s old, at most 0\.3 s count"):
+        check_age(message, now, 0.3)
+    message.header.stamp.sec = 1_700_000_000
+    with pytest.raises(ValueError, match="use_sim_time"):
+        check_age(message, now, 0.5)
+    message.header.stamp = Time()  # nobody knows
+    check_age(message, now, 0.5)
+    check_age(message.twist, now, 0.5)
 
 
 def test_step_becomes_a_state():

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from conftest import BRIDGE, WORLD
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
@@ -20,12 +20,13 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from ir_common.ros_time import to_nanoseconds
+from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim import simulator_node
 from ir_sim.bridge import load_rows, rows_for
 from ir_sim.ros_task_messages import command_numbers
 from ir_sim.sdf import compose
+from ir_sim.tasks import TASKS, CartNavigation
 
 pytestmark = pytest.mark.timeout(90)
 MANY = QoSProfile(depth=1000)
@@ -157,6 +158,28 @@ def test_a_robot_moves_as_told_and_bad_commands_are_counted_and_ignored(ros, sta
     start_x = node.simulation.sensors("cart").position[0]
     step(ros, test_node, 2000)
     assert node.simulation.sensors("cart").position[0] - start_x == pytest.approx(2.0, rel=0.02)
+
+
+class StampedCart(CartNavigation):
+    """The cart's task with stamps on its commands."""
+
+    command = "twist_stamped"
+
+
+def test_an_old_command_with_a_stamp_is_counted_and_not_carried_out(ros, start, test_node, monkeypatch):
+    monkeypatch.setitem(TASKS, "cart", StampedCart)
+    node = start(robots=["cart"], command_age=0.2)
+    drive = test_node.create_publisher(TwistStamped, "/cart/cmd_vel", 10)
+    ros.until(lambda: drive.get_subscription_count() == 1)
+    now = step(ros, test_node, 500)  # a second
+    message = TwistStamped()
+    message.header.stamp, message.twist.linear.x = to_stamp(now - 100_000_000), 0.5
+    drive.publish(message)
+    ros.until(lambda: node.simulation.views["cart"].drive.wanted[0] == 0.5)
+    message.header.stamp, message.twist.linear.x = to_stamp(now - 300_000_000), 0.7
+    drive.publish(message)
+    ros.until(lambda: node._ignored.get("cart") == 1)
+    assert node.simulation.views["cart"].drive.wanted[0] == 0.5
 
 
 def test_a_step_waits_for_the_command_that_it_is_told_to_expect(ros, start, test_node):

@@ -77,7 +77,7 @@ export class Drive {
   show() {
     const seat = this.seats[this.robot.value], tag = by("seat");
     const [text, kind] = !this.robot.value ? ["no robot here takes velocities", ""] : !seat ? ["not connected", "bad"]
-      : this.mine ? ["you drive", "blue"] : seat.driver ? ["somebody else drives", "warn"]
+      : this.mine ? ["you drive", "blue"] : seat.driver ? [seat.driver === "joystick" ? "a joystick drives" : "somebody else drives", "warn"]
       : seat.held ? ["stopped, waits for a driver", "bad"] : ["drives itself", "good"];
     tag.textContent = text; tag.className = `tag ${kind}`;
     by("take").hidden = this.mine;

@@ -128,7 +128,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def _obey(self, action: Array) -> None:
         self._in_force = action
         command = action * self.task.action_scale
-        if self.task.command == "twist":
+        if self.task.velocities:
             self.simulation.drive(self.robot, *command)
         else:
             self.simulation.move_joints(self.robot, self.task.action_names, command.tolist())

@@ -31,7 +31,7 @@ from ir_radio.engine.relay_config import RelayConfig, load_radio
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_sim.bridge import load_rows, rows_for
 from ir_sim.onboard import OnBoard
-from ir_sim.readings import Scan
+from ir_sim.readings import Reading, Scan
 from ir_sim.robots_node import STATUS_PERIOD, RobotsConfig
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
@@ -120,7 +120,9 @@ class ModelRun:
     def _make_robots(self, spec: NodeSpec) -> None:
         config = _config(RobotsConfig, spec)
         for name in self.world.robots:
-            self._onboard[name] = OnBoardPart(self._bus, self._simulator, self.world, name, config.command_timeout)
+            self._onboard[name] = OnBoardPart(
+                self._agenda, self._bus, self._simulator, self.world, name, config.command_timeout, config.command_age
+            )
 
     def _make_relay(self, spec: NodeSpec) -> None:
         config = _config(RelayConfig, spec)
@@ -201,9 +203,9 @@ class ModelRun:
         self._bus.listen(f"{self._side}/{robot}/state", lambda sample: take(sample, False))
         self._bus.listen(f"{self._side}/{robot}/expected_state", lambda sample: take(sample, True))
 
-    def scans(self, robot: str, take: Callable[[Scan], None]) -> None:
-        """Has every scan of a robot's lidar that reaches the edge handed to ``take``."""
-        self._bus.listen(f"{self._side}/{robot}/scan", lambda sample: take(sample.reading.value))
+    def sensed(self, robot: str, topic: str, take: Callable[[Reading], None]) -> None:
+        """Has every reading of a robot's sensor (its topic, such as ``scan``) that reaches the edge told."""
+        self._bus.listen(f"{self._side}/{robot}/{topic}", lambda sample: take(sample.reading))
 
     def propose(self, robot: str, action: Array) -> None:
         """Proposes an action [num_action] for a robot now, as its controller would."""

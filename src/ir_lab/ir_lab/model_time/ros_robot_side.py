@@ -11,7 +11,7 @@ import numpy as np
 
 from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import TaskStatus
-from ir_lab.model_time.agenda import Agenda
+from ir_lab.model_time.agenda import NANOSECONDS, Agenda
 from ir_lab.model_time.bus import Bus
 from ir_lab.model_time.ros_samples import CommandSample, PictureSample, ReadingSample, StateSample
 from ir_sim.camera import make_renderer, to_jpeg
@@ -78,7 +78,7 @@ class SimulatorPart:
     def _apply(self, sample: CommandSample) -> None:
         self.run_to(self._agenda.now)
         values = np.asarray(sample.action, np.float64) * sample.task.action_scale
-        if sample.task.command == "twist":
+        if sample.task.velocities:
             self.simulation.drive(sample.robot, float(values[0]), float(values[1]))
         else:
             self.simulation.move_joints(sample.robot, sample.task.action_names, values.tolist())
@@ -98,18 +98,24 @@ class OnBoardPart:
     """What runs on board of one robot: control steps from its sensors, its watchdog, and being put back after a fall.
 
     Args:
-        bus: of the run.
+        agenda, bus: of the run.
         simulator: that the robot lives in.
         world: composed world.
         robot: name.
         command_timeout: s without a command after which the robot acts on its own.
+        command_age: s after which a command with a stamp is not carried out.
 
     Attributes:
         onboard: the engine of the live node.
+        refused: commands that were too old.
     """
 
-    def __init__(self, bus: Bus, simulator: SimulatorPart, world: World, robot: str, command_timeout: float) -> None:
-        self._bus, self._simulator = bus, simulator
+    def __init__(
+        self, agenda: Agenda, bus: Bus, simulator: SimulatorPart, world: World, robot: str, command_timeout: float,
+        command_age: float,
+    ) -> None:  # fmt: skip
+        self._agenda, self._bus, self._simulator = agenda, bus, simulator
+        self._command_age, self.refused = round(command_age * NANOSECONDS), 0
         described = world.robots[robot]
         task = robot_task(described, world)
         goals = world.goals(robot)
@@ -117,10 +123,14 @@ class OnBoardPart:
         self._state_topic, self._command_topic = f"/{robot}/state", f"/{robot}/{COMMAND_TYPES[task.command][0]}"
         for topic in ("contacts", "odom", "joint_states", "scan"):
             bus.listen(f"/{robot}/{topic}", self._on_reading)
-        bus.listen(self._command_topic, simulator.obey)
         bus.listen(self._command_topic, self._on_command)
 
     def _on_command(self, sample: CommandSample) -> None:
+        stamped = sample.task.command == "twist_stamped"
+        if stamped and self._agenda.now - sample.stamp > self._command_age:
+            self.refused += 1
+            return
+        self._simulator.obey(sample)
         self._send(self.onboard.command(sample.action))
 
     def _send(self, own: Array | None) -> None:

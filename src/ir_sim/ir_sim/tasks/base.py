@@ -86,7 +86,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     model: ClassVar[str]  #: robot model that does this task
-    command: ClassVar[str]  #: "twist", "joint_position" or "joint_effort"
+    command: ClassVar[str]  #: "twist", "twist_stamped", "joint_position" or "joint_effort"
     control_period: ClassVar[float]  #: s
     time_limit: ClassVar[int]  #: control steps after which an episode is cut off
     reset_on_time_limit: ClassVar[bool] = False  #: whether the robot is put back then
@@ -100,6 +100,11 @@ class Task(ABC):
     action_scale: ClassVar[Array]  #: [n_act] what one unit of the action is in the command (1, or N m)
     safe_action: ClassVar[Array]  #: [n_act] as a command: act on your own, as nobody tells anything valid
     command_age: ClassVar[float] = math.inf  #: s that a command may be held at most when no other comes
+
+    @property
+    def velocities(self) -> bool:
+        """Whether the robot takes velocities: forward (m/s) and turn rate (rad/s)."""
+        return self.command in ("twist", "twist_stamped")
 
     @abstractmethod
     def observe(self, sensors: Sensors) -> Array:

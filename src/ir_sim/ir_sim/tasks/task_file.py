@@ -37,7 +37,9 @@ class TaskFile(Config):
     """Content of a task file."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="name of the task, in bags and on the page")
-    command: Literal["twist", "joint_position", "joint_effort"] = Field(description="what an action is")
+    command: Literal["twist", "twist_stamped", "joint_position", "joint_effort"] = Field(
+        description="what an action is"
+    )
     control_period: float = Field(gt=0, description="s between commands")
     time_limit: int = Field(1000, ge=1, description="control steps after which an episode is cut off")
     reset_on_time_limit: bool = Field(False, description="whether the robot is put back then")
@@ -150,7 +152,7 @@ def task_class(content: TaskFile, model: str, source: str, base: type[FileTask] 
     for name, bounds in content.action.items():
         if not bounds.low <= bounds.safe <= bounds.high or bounds.low == bounds.high:
             raise ConfigError(f"{source}: action.{name}: must be low <= safe <= high, and not all the same")
-    if content.command == "twist" and len(actions) != 2:
+    if content.command.startswith("twist") and len(actions) != 2:
         raise ConfigError(f"{source}: action: a twist has two numbers, forward speed and turn rate, got {len(actions)}")
     seen = [
         read(f"observation.{n}", text, on_sensors, {"nearest": _nearest}) for n, text in content.observation.items()
@@ -168,7 +170,7 @@ def task_class(content: TaskFile, model: str, source: str, base: type[FileTask] 
                 "command", "control_period", "time_limit", "reset_on_time_limit", "reset_noise", "trigger", "failure"
             }
         ),
-        "joint_names": tuple(sorted(joints | (set(actions) if content.command != "twist" else set()))),
+        "joint_names": tuple(sorted(joints | (set(actions) if not content.command.startswith("twist") else set()))),
         "observation_names": names,
         "action_names": actions,
         **{f"action_{bound}": constants(*(getattr(r, bound) for r in content.action.values())) for bound in
@@ -198,7 +200,7 @@ def free_task(robot: Robot) -> type[FileTask]:
     description = robot.description
     observation = {name: f"odom.{name}" for name in ("x", "y", "yaw", "forward", "yaw_rate")}
     drive, controller = description.drive, description.controller
-    command: Literal["twist", "joint_position", "joint_effort"] = "twist"
+    command: Literal["twist", "twist_stamped", "joint_position", "joint_effort"] = "twist"
     action: dict[str, ActionRange] = {}
     if drive is not None:
         for index, name in enumerate(("forward_speed", "turn_rate")):
