@@ -30,6 +30,7 @@ setup(
             "manager = ir_slicing.ros.manager_node:main",
             "slice_agents = ir_slicing.ros.slice_agents_node:main",
             "train_agents = ir_slicing.live.train_agents:main",
+            "import_gst = ir_slicing.orchestration.service_profile:main",
         ],
         "ir_twin.preflight": [
             "slices = ir_slicing.manager.slices_checks:check",
