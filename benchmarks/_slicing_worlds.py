@@ -58,7 +58,7 @@ def world(users: int, seed: int, quick: bool) -> tuple[SlicingEnvironment, Slici
         form = ForecasterConfig(horizons=(1,))
         forecasters = [fit_forecaster(made[:begin, 0, m], form, fit) for m in range(len(CONFIG.slices))]
         blind = SlicingEnvironment(CONFIG, made[begin:], seed)
-        return forecast_needs(blind, forecasters)[:, 0].round(4).tolist()
+        return forecast_needs(blind, forecasters, start=begin)[:, 0].round(4).tolist()
 
     about = {"piece": f"world {users} {seed}", **size, "config": CONFIG.model_dump(exclude={"overload"})}
     needs = np.array(kept("slicing-worlds", about, WORLD_SOURCES, forecasts))[:, None]

@@ -31,6 +31,7 @@ setup(
             "slice_agents = ir_slicing.ros.slice_agents_node:main",
             "slice_keys = ir_slicing.learning.federation.update_keys:main",
             "train_agents = ir_slicing.live.train_agents:main",
+            "import_gst = ir_slicing.orchestration.service_profile:main",
         ],
         "ir_twin.preflight": [
             "slices = ir_slicing.manager.slices_checks:check",

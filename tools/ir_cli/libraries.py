@@ -44,6 +44,8 @@ OPTIONAL = {
     ("ir_sim.sdf.mesh_files", "collada"): "meshes in COLLADA (.dae), pycollada on PyPI",
     ("ir_sim.sdf.urdf_reader", "xacro"): "robots written in xacro",
     ("ir_slicing.learning.federation.flower", "flwr"): "runs under Flower, requirements/federation.txt",
-    ("ir_slicing.learning.forecaster.baselines", "statsforecast"): "a baseline of the benchmarks",
+    ("ir_slicing.learning.tasks.slicing_parallel", "pettingzoo"): "agents of slices, requirements/multiagent.txt",
+    ("ir_slicing.learning.forecaster.baselines", "lightgbm"): "a baseline, requirements/forecasting.txt",
+    ("ir_slicing.learning.forecaster.baselines", "statsforecast"): "baselines, requirements/forecasting.txt",
 }
 """Imports that a package runs without: (module, imported), and what they are for."""

@@ -31,7 +31,7 @@ from ir_radio.engine.relay_config import RelayConfig, load_radio
 from ir_radio.engine.relay_engine import RelayEngine
 from ir_sim.bridge import load_rows, rows_for
 from ir_sim.onboard import OnBoard
-from ir_sim.readings import Reading, Scan
+from ir_sim.readings import Reading
 from ir_sim.robots_node import STATUS_PERIOD, RobotsConfig
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose

@@ -30,7 +30,8 @@ def settings(carrier: Carrier, slot: int, mini_slots: int, seed: int) -> NDArray
     values: dict[str, Any] = {
         "mini": mini, "slot": slot, "free": NONE, "seed": seed, "latency": round(carrier.scheduling_latency * _NS),
         "coherence": carrier.coherence_slots * slot if carrier.fading == "rayleigh" else 0,
-        "subbands": carrier.subbands, "scheduler": SCHEDULERS[air.scheduler], "limit": air.packets_per_minislot, "patience": air.patience,
+        "subbands": carrier.subbands,
+        "scheduler": SCHEDULERS[air.scheduler], "limit": air.packets_per_minislot, "patience": air.patience,
         "rule": RULES[air.puncture], "loss": LOSSES[air.loss],
         "threshold": air.loss_threshold, "exponent": air.loss_exponent, "retransmissions": air.retransmissions,
         "blocks": carrier.resource_blocks, "bandwidth": bandwidth, "symbols": bandwidth * mini * 1e-9,

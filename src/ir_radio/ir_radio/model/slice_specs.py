@@ -101,7 +101,9 @@ class SliceSpec(Config):
     name: str = Field(pattern=NAME, max_length=64, description="unique among the slices")
     template_name: str = Field("", description="the template that it was made from, empty: none")
     type: SliceType = Field(description="embb (SST 1): served by the slot; urllc (SST 2): served by the mini-slot")
-    differentiator: int = Field(0, ge=0, lt=2**24, description="slice differentiator of the S-NSSAI")
+    differentiator: int = Field(
+        0, ge=0, lt=2**24, description="slice differentiator of the S-NSSAI; 0xFFFFFF: none (TS 23.003, 28.4.2)"
+    )
     rate: float = Field(
         gt=0, le=1e15, description="guaranteed rate, both directions together, bit/s; their sum where they are apart"
     )

@@ -14,7 +14,9 @@ from ir_slicing.learning.slicing_environment import SlicingEnvironment
 Floats = NDArray[np.float64]
 
 
-def forecast_needs(environment: SlicingEnvironment, forecasters: Sequence[Forecaster], rates_from: int = 16) -> Floats:
+def forecast_needs(
+    environment: SlicingEnvironment, forecasters: Sequence[Forecaster], rates_from: int = 16, start: int = 0
+) -> Floats:
     """Forecast of `Need.blocks` one step ahead, made at every step from the steps before it.
 
     Device u is expected to need `needed_rate` of its forecast traffic, at the mean over the last steps of the rate that
@@ -24,6 +26,7 @@ def forecast_needs(environment: SlicingEnvironment, forecasters: Sequence[Foreca
         environment: of one environment, whose slices' devices are those that the forecasters know.
         forecasters: one for each slice; their first horizon is 1.
         rates_from: steps over which the block rates are averaged.
+        start: steps into a day at which the environment's traffic begins, as the forecasters were trained.
 
     Returns:
         [step, 1, slice] float64, RB.
@@ -43,7 +46,9 @@ def forecast_needs(environment: SlicingEnvironment, forecasters: Sequence[Foreca
     steps, window = environment.steps, max(one.window for one in forecasters)
     last = np.arange(window - 1, steps)
     traffic = environment.traffic[:, 0]
-    offered = np.stack([one.predict(traffic[:, m], last)[:, 0] for m, one in enumerate(forecasters)], axis=1)
+    offered = np.stack(
+        [one.predict(traffic[:, m], last, start=start)[:, 0] for m, one in enumerate(forecasters)], axis=1
+    )
     needed = environment.needed_rate(offered.astype(np.float64))  # [k, slice, device]
     rates = np.stack([environment.block_rate(step)[0] for step in range(steps)])
     sums = np.cumsum(np.concatenate([np.zeros_like(rates[:1]), rates]), axis=0)

@@ -47,7 +47,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class TrafficOutlook:
     """What is expected of the devices in the periods of `HORIZONS`.
 
     Attributes:
@@ -93,7 +93,7 @@ class LiveForecaster:
         self._offered: deque[Rates] = deque(maxlen=config.history)
         self._smooth: deque[Rates] = deque(maxlen=config.history)
         self._fitted: _Fitted | None = None
-        self._outlook: Outlook | None = None
+        self._outlook: TrafficOutlook | None = None
         self._errors = (math.nan, math.nan)
         self._since = 0
         self.gain = math.nan
@@ -139,17 +139,17 @@ class LiveForecaster:
         self._since = 0
         return Observed(self._devices, np.array(self._offered), np.array(self._smooth))
 
-    def forecast(self) -> Outlook | None:
+    def forecast(self) -> TrafficOutlook | None:
         """What is expected; none while the low pass is known to be as good, or the network is of other devices."""
         return self._outlook if self.in_use else None
 
-    def _predict(self) -> Outlook | None:
+    def _predict(self) -> TrafficOutlook | None:
         fitted = self._fitted
         if fitted is None or fitted.devices != self._devices or len(self._offered) < self.config.window:
             return None
         recent = np.array(list(self._offered)[-self.config.window :], np.float32)
         expected = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
-        return Outlook(expected)
+        return TrafficOutlook(expected)
 
     def fit(self, seen: Observed) -> None:
         """Trains a network; it is used if it beats low pass and persistence on the last fifth."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ir_slicing.allocation.demand import DemandFilter
 from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
 from ir_slicing.learning import satisfaction
-from ir_slicing.live.live_forecaster import LiveForecaster, Outlook
+from ir_slicing.live.live_forecaster import LiveForecaster, TrafficOutlook
 from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SliceView
 
@@ -110,7 +110,7 @@ class SliceSight:
         blocks += late / self.config.drain_time / (sum(rates) / len(rates))
         return min(max(blocks, self.config.min_blocks), view.carrier)
 
-    def _outlook(self, view: SliceView) -> Outlook | None:
+    def _outlook(self, view: SliceView) -> TrafficOutlook | None:
         """The forecast; one of another width, negative or not finite is refused, and the low pass stands in."""
         outlook = self.forecaster.forecast()
         if outlook is None:

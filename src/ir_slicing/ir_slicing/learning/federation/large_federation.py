@@ -2,14 +2,19 @@
 """Federated runs of many slices, each with an environment of its own: what a site does in a round, and a driver.
 
 A site keeps nothing between rounds but what its last message could not hold, so that it can run anywhere: in this
-process, under Flower's simulation engine, or on a cluster (`flower`). Client and server are those of the live stack.
+process, or under Flower (`flower`). Client and server are those of the live stack.
+
+    python -m ir_slicing.learning.federation.large_federation --slices 200
 """
 
 from __future__ import annotations
 
+import argparse
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -138,3 +143,25 @@ def run_in_process(run: FederationRun) -> tuple[AveragingServer, FederationHisto
             answers.append((data, reward))
         close_round(server, history, answers)
     return server, history
+
+
+def line(history: FederationHistory) -> str:
+    """The last round in words."""
+    return f"reward {history.reward[-1]:.4f}, {history.updates[-1]} updates, {history.bytes_up[-1]} bytes up"
+
+
+def main() -> None:
+    """Runs from the command line, in this process."""
+    parser = argparse.ArgumentParser(description="federated training of many slices")
+    parser.add_argument("--slices", type=int, default=200, help="sites [200]")
+    parser.add_argument("--rounds", type=int, default=5, help="federated rounds [5]")
+    parser.add_argument("--seed", type=int, default=0, help="of everything [0]")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    history = run_in_process(FederationRun(slices=given.slices, rounds=given.rounds, seed=given.seed))[1]
+    print(f"{given.slices} slices, {given.rounds} rounds in {time.perf_counter() - began:.1f} s; last {line(history)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Baselines of the slice forecaster: seasonal naive, LSTM (torch), AutoARIMA (statsforecast, optional)."""
+"""Baselines of the slice forecaster: seasonal naive; LSTM and STID (torch); AutoARIMA, AutoETS, MSTL (statsforecast,
+optional); LightGBM on lags (lightgbm, optional).
+"""
 
 from __future__ import annotations
 
@@ -98,3 +100,124 @@ def auto_arima(series: Floats, last: NDArray[np.integer], horizons: tuple[int, .
         ahead = forecast_arima(known, h=max(horizons), xreg=clock[now : now + max(horizons)])["mean"]
         out[row] = np.asarray(ahead)[np.array(horizons) - 1]
     return out
+
+
+def statistical(
+    name: Literal["AutoETS", "MSTL"], series: Floats, last: NDArray[np.integer], horizons: tuple[int, ...], day: int,
+    refits: int = 40,
+) -> Floats:  # fmt: skip
+    """AutoETS, or MSTL (the day by STL, the rest by AutoETS), with the day as its season.
+
+    It is chosen and fitted anew at ``refits`` steps spread over ``last``, on all until then, and filtered in between.
+
+    Args:
+        series: [step] float, of the whole slice.
+        last: [k], steps at which a forecast is made, rising.
+        horizons: steps ahead.
+        day: steps of a day; AutoETS leaves seasons longer than 24 out.
+
+    Returns:
+        [k, horizon] float.
+
+    Raises:
+        ImportError: statsforecast is not installed.
+    """
+    from statsforecast.models import MSTL, AutoETS
+
+    values, ahead = np.asarray(series, np.float64), np.array(horizons) - 1
+    every = max(len(last) // refits, 1)
+    out, model = np.empty((len(last), len(horizons)), np.float32), None
+    for row, step in enumerate(last):
+        known = values[: int(step) + 1]
+        if model is None or row % every == 0:
+            ets = AutoETS(season_length=day if day <= 24 and name == "AutoETS" else 1)
+            model = ets if name == "AutoETS" else MSTL(season_length=day, trend_forecaster=AutoETS(model="ZZN"))
+            out[row] = model.fit(known).predict(h=max(horizons))["mean"][ahead]
+        else:
+            out[row] = model.forward(known, h=max(horizons))["mean"][ahead]
+    return out
+
+
+def lightgbm_lags(
+    traffic: Floats, window: int, last: NDArray[np.integer], horizons: tuple[int, ...], day: int, end: int, seed: int
+) -> Floats:
+    """Gradient-boosted trees on lags, one model a horizon for all devices (as in the M5 competition).
+
+    Regressors are the last ``window`` steps of the device and of the slice, the day before, the step of the day and the
+    device; traffic is over each device's mean, which also weighs its errors.
+
+    Args:
+        traffic: [step, device] float.
+        end: steps to train on.
+
+    Returns:
+        [k, horizon] float: the slice's sum.
+
+    Raises:
+        ImportError: lightgbm is not installed.
+    """
+    import lightgbm
+
+    mean = np.maximum(traffic[:end].mean(axis=0), 1e-9)
+    y, whole, devices = traffic / mean, traffic.sum(axis=1) / mean.sum(), traffic.shape[1]
+
+    def regressors(steps: NDArray[np.integer], h: int) -> Floats:
+        own = np.stack([y[steps - q] for q in range(window)] + [y[steps + h - day]], axis=-1)
+        of_slice = np.stack([whole[steps - q] for q in range(window)] + [whole[steps + h - day]], axis=-1)
+        same = np.stack([(steps + h) % day, *of_slice.T], axis=-1)[:, None].repeat(devices, axis=1)
+        who = np.broadcast_to(np.arange(devices)[None, :, None], (len(steps), devices, 1))
+        return np.concatenate([own, same, who], axis=-1).reshape(len(steps) * devices, -1)
+
+    settings = {"learning_rate": 0.05, "num_leaves": 31, "min_data_in_leaf": 50, "verbose": -1, "num_threads": 1}
+    out = np.empty((len(last), len(horizons)), np.float32)
+    for i, h in enumerate(horizons):
+        steps = np.arange(max(window - 1, day - h), end - h)
+        weight = np.tile(mean / mean.mean(), len(steps))
+        data = lightgbm.Dataset(regressors(steps, h), y[steps + h].reshape(-1), weight=weight)
+        model = lightgbm.train({**settings, "seed": seed}, data, 200)
+        said = np.asarray(model.predict(regressors(np.asarray(last), h))).reshape(len(last), devices)
+        out[:, i] = (said * mean).sum(axis=1)
+    return out
+
+
+class STID(nn.Module):
+    """Shao et al. (2022), "Spatial-Temporal Identity": an MLP on a device's window, its embedding and that of the hour.
+
+    Args:
+        nodes: N.
+        window: T.
+        horizons: number of horizons.
+        day: steps of a day.
+        width: of each embedding.
+        layers: residual layers.
+    """
+
+    def __init__(self, nodes: int, window: int, horizons: int, day: int, width: int = 32, layers: int = 3) -> None:
+        super().__init__()
+        self.day = day
+        self.series = nn.Linear(2 * window, width)
+        self.place = nn.Parameter(0.1 * torch.randn(nodes, width))
+        self.hour = nn.Parameter(0.1 * torch.randn(day, width))
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(3 * width, 3 * width), nn.ReLU(), nn.Dropout(0.15), nn.Linear(3 * width, 3 * width))
+            for _ in range(layers)
+        )
+        self.head = nn.Linear(3 * width, horizons)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """[batch, Z, T, N] -> [batch, horizon, N]."""
+        own = self.series(window[:, :2].permute(0, 3, 1, 2).flatten(2))
+        turn = torch.atan2(window[:, 2, -1], window[:, 3, -1]) / (2.0 * np.pi)
+        hour = self.hour[(turn * self.day).round().long() % self.day]
+        x = torch.cat([own, self.place.expand_as(own), hour], dim=-1)
+        for layer in self.layers:
+            x = x + layer(x)
+        return torch.as_tensor(self.head(x).transpose(1, 2))
+
+
+def fit_stid(traffic: Floats, window: int, horizons: tuple[int, ...], config: FitConfig) -> Forecaster:
+    """Trains STID on [step, device] float32, bit/s, as `fit_lstm` does."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = STID(traffic.shape[1], window, len(horizons), config.day)
+        return fit(network, traffic, window, horizons, config)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ir_common.config import Config
+from ir_slicing.learning.forecaster.quantiles import LEVELS, Spread
+from ir_slicing.learning.forecaster.seasonal_adjustment import SeasonalAdjustment
 from ir_slicing.learning.forecaster.traffic_windows import Floats, Scale, Windows
 
 EMBEDDINGS = ("place", "graph.embedding")
@@ -57,6 +59,10 @@ class Forecaster:
     Attributes:
         network: [batch, Z, T, N] -> [batch, horizon, N].
         history: validation loss after each epoch.
+        adjustment: level and day that are divided out; none in networks that are trained all at once.
+        day_before: whether its windows show the day before.
+        slice_spread: how far what came was from the forecasts of the slice's sum.
+        device_spread: likewise of each device, in its mean traffic.
     """
 
     network: nn.Module
@@ -65,9 +71,54 @@ class Forecaster:
     horizons: tuple[int, ...]
     day: int
     history: list[float]
+    adjustment: SeasonalAdjustment | None = None
+    day_before: bool = False
+    slice_spread: Spread | None = None
+    device_spread: Spread | None = None
+    means: Floats | None = None
 
-    def predict(self, traffic: Floats, last: NDArray[np.integer], batch: int = 256) -> Floats:
+    def windows(self, traffic: Floats, start: int = 0) -> Windows:
+        """Windows of [step, device] bit/s that begins ``start`` steps into a day."""
+        return Windows(
+            traffic, self.scale, self.window, self.horizons, self.day, self.adjustment, start, self.day_before
+        )
+
+    def quantiles(
+        self, traffic: Floats, last: NDArray[np.integer], levels: Sequence[float] = LEVELS, start: int = 0
+    ) -> NDArray[np.float64]:
+        """Quantiles of the slice's sum, from forecasts made at the steps ``last`` [k]: [k, horizon, level], bit/s.
+
+        Raises:
+            ValueError: as `predict`; a level that is not between 0 and 1.
+        """
+        forecast = self.predict(traffic, last, start=start).sum(axis=-1)
+        return cast(Spread, self.slice_spread).at(forecast, levels)
+
+    def device_quantiles(
+        self, traffic: Floats, last: NDArray[np.integer], levels: Sequence[float] = LEVELS, start: int = 0
+    ) -> NDArray[np.float64]:
+        """Quantiles of each device: [k, horizon, level, device], bit/s. Those of a sum are not their sum.
+
+        Raises:
+            ValueError: as `quantiles`.
+        """
+        means = cast(Floats, self.means)
+        return cast(Spread, self.device_spread).at(self.predict(traffic, last, start=start) / means, levels) * means
+
+    def calibrate(self, forecast: Floats, actual: Floats, mean: Floats) -> Forecaster:
+        """With spreads from forecasts [n, horizon, device] bit/s of steps that they were made without."""
+        self.means = np.maximum(mean, 1e-9).astype(np.float32)
+        self.slice_spread = Spread.of(forecast.sum(axis=-1), actual.sum(axis=-1))
+        self.device_spread = Spread.of(forecast / self.means, actual / self.means)
+        return self
+
+    def predict(self, traffic: Floats, last: NDArray[np.integer], batch: int = 256, start: int = 0) -> Floats:
         """Forecasts made at the steps ``last`` [k]: [k, horizon, device] float32, bit/s, not negative.
+
+        With level and day divided out, the level is that of the day before ``last``, or of what is given of it.
+
+        Args:
+            start: steps into a day at which the traffic begins.
 
         Raises:
             ValueError: traffic of another number of devices, or a step with less than a window before it.
@@ -76,12 +127,11 @@ class Forecaster:
             raise ValueError(f"traffic has the shape {traffic.shape}; [step, {len(self.scale.mean)}] is needed")
         if len(last) and (np.min(last) < self.window - 1 or np.max(last) >= len(traffic)):
             raise ValueError(f"forecasts need {self.window} steps of {len(traffic)} before them, asked: {np.min(last)}")
-        windows = Windows(traffic, self.scale, self.window, self.horizons, self.day)
+        windows = self.windows(traffic, start)
         self.network.eval()
         with torch.no_grad():
-            parts = [self.network(windows.inputs(last[i : i + batch])).numpy() for i in range(0, len(last), batch)]
-        normal = np.concatenate(parts)
-        return np.maximum(normal * self.scale.deviation + self.scale.mean, 0.0)
+            groups = [last[i : i + batch] for i in range(0, len(last), batch)]
+            return np.concatenate([windows.traffic(self.network(windows.inputs(one)), one).numpy() for one in groups])
 
 
 def slice_loss(predicted: Tensor, actual: Tensor, deviation: Tensor, device_weight: float) -> Tensor:
@@ -93,10 +143,10 @@ def slice_loss(predicted: Tensor, actual: Tensor, deviation: Tensor, device_weig
     Args:
         predicted: [batch, horizon, device], normalised.
         actual: likewise.
-        deviation: [device], which undoes the normalisation.
+        deviation: [..., device], which undoes the normalisation.
     """
     error = predicted - actual
-    total = (error * deviation).sum(dim=-1).abs().mean() / deviation.square().sum().sqrt()
+    total = ((error * deviation).sum(dim=-1).abs() / deviation.square().sum(dim=-1).sqrt()).mean()
     return total + device_weight * error.abs().mean()
 
 
@@ -119,7 +169,9 @@ def fit(network: nn.Module, traffic: Floats, window: int, horizons: tuple[int, .
         return slice_loss(network(windows.inputs(last)), windows.targets(last), deviation, config.device_weight)
 
     history = descend(network, loss, places, held, config.epochs, config)
-    return Forecaster(network, scale, window, horizons, config.day, history)
+    made = Forecaster(network, scale, window, horizons, config.day, history)
+    actual = traffic[held[:, None] + np.array(horizons)]
+    return made.calibrate(made.predict(traffic, held), actual, traffic[places].mean(axis=0))
 
 
 def split_places(

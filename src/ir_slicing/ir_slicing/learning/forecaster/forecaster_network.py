@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ir_common.config import Config
 from ir_slicing.learning.forecaster.linear import LagGraph, SeasonalHead
+from ir_slicing.learning.forecaster.shared_head import SharedHead
 
 GraphForm = Literal["two_embeddings", "printed", "none"]
 
@@ -34,7 +35,8 @@ class ForecasterConfig(Config):
     linear: bool = Field(
         True, description="a seasonal linear head and a lag graph beside the printed parts; softmax goes without"
     )
-    order: int = Field(4, ge=1, description="steps of its own past that the seasonal head sees")
+    order: int = Field(4, ge=1, description="steps of its own past that the linear heads see")
+    adjust: bool = Field(True, description="divide out level and day where held-out steps say so; needs `linear`")
 
     @model_validator(mode="after")
     def _fits(self) -> ForecasterConfig:
@@ -52,6 +54,7 @@ class FeatureNet(nn.Module):
 
     def __init__(self, config: ForecasterConfig, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         width = config.features // 2 or 1
         self.convolve = nn.Sequential(
             nn.Conv2d(channels, width, (3, 1), padding=(1, 0)), nn.ReLU(), nn.Conv2d(width, width, (3, 1)), nn.ReLU()
@@ -59,7 +62,7 @@ class FeatureNet(nn.Module):
         self.flatten = nn.Linear(width * (config.window - 2) + 2 * config.window, config.features)
 
     def forward(self, window: Tensor) -> Tensor:
-        folded = self.convolve(window).permute(0, 3, 1, 2).flatten(2)  # [batch, N, width (T - 2)]
+        folded = self.convolve(window[:, : self.channels]).permute(0, 3, 1, 2).flatten(2)  # [batch, N, width (T - 2)]
         return torch.relu(self.flatten(torch.cat([folded, _raw(window)], dim=-1)))
 
 
@@ -123,22 +126,25 @@ class GraphAttention(nn.Module):
 class SliceForecaster(nn.Module):
     """The whole: what a device's own past says, what its neighbours add, and what was decided of each.
 
-    forecast = blend own + (1 - blend) seasonal + lags + gate attention, each [batch, N, horizon].
+    forecast = blend own + (1 - blend) closed + lags + gate attention             each [batch, N, horizon]
+    closed   = pooled shared + (1 - pooled) seasonal
 
-    own is the feature CNN with a head; attention is (9) to (12), whose last layer starts at zero; seasonal and lags are
-    the linear parts, zero until they are fitted. blend and gate, one number a horizon, start at 1: a fresh one is a
-    model of single devices.
+    own is the feature CNN with a head; attention is (9) to (12), whose last layer starts at zero; shared, seasonal
+    and lags are the linear parts, zero until they are fitted. blend and gate, one number a horizon, start at 1, pooled
+    at 0: a fresh one is a model of single devices.
 
     Args:
         config: validated.
         nodes: N, devices.
         channels: Z, of the input; channel 0 is the normalised traffic.
+        day_before: whether windows have one more, of the day before.
     """
 
     blend: Tensor
+    pooled: Tensor
     gate: Tensor
 
-    def __init__(self, config: ForecasterConfig, nodes: int, channels: int) -> None:
+    def __init__(self, config: ForecasterConfig, nodes: int, channels: int, day_before: bool = False) -> None:
         super().__init__()
         self.config = config
         f, e, h = config.features, config.embedding, len(config.horizons)
@@ -147,7 +153,9 @@ class SliceForecaster(nn.Module):
         self.own = nn.Sequential(nn.Linear(f, f), nn.ReLU(), nn.Linear(f, h))
         self.register_buffer("blend", torch.ones(h))
         self.register_buffer("gate", torch.ones(h))
+        self.register_buffer("pooled", torch.zeros(h))
         if config.linear:
+            self.shared = SharedHead(nodes, config.horizons, config.order, day_before)
             self.seasonal = SeasonalHead(nodes, h, config.order)
             self.lags = LagGraph(nodes, h, config.order, config.window)
         if config.graph != "none":
@@ -172,10 +180,14 @@ class SliceForecaster(nn.Module):
         features = self.features(window)
         out = self.alone(window, features)
         if self.config.linear:
-            out = self.blend * out + (1.0 - self.blend) * self.seasonal(window) + self.lags(window)
+            out = self.blend * out + (1.0 - self.blend) * self.closed(window) + self.lags(window)
         if self.config.graph != "none":
             out = out + self.gate * self.attention(window, features)
         return self._finish(out, window).transpose(1, 2)
+
+    def closed(self, window: Tensor) -> Tensor:
+        """What the regressions say: as `alone`."""
+        return self.pooled * self.shared(window) + (1.0 - self.pooled) * self.seasonal(window)
 
     def alone(self, window: Tensor, features: Tensor) -> Tensor:
         """What the own past says: windows and their features [batch, N, F] -> [batch, N, horizon]."""

@@ -7,6 +7,7 @@ find its way by gradients, and ridge strength is a dial from "all of the graph" 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,11 @@ STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 FIRST_STRENGTH, KEPT, FOLDS = 1.0, 400, 5
 """Strength of the first ridge, edges' sources that go into the second, and blocks of the cross-validation."""
 
-WORTH = 0.995
-"""The graph is used where it leaves less than this part of the cross-validated error."""
+RANKS = (0, 4, 8, 16)
+"""How many independent things the graph may tell of (reduced-rank regression); 0: as many as there are devices."""
+
+PROOF, BATCHES = 2.0, 8
+"""Standard errors by which a part has to lower the squared error of held-out steps, and batches of them at least."""
 
 
 class SeasonalHead(nn.Module):
@@ -138,25 +142,46 @@ def lag_weights(features: Floats, residual: Floats, deviation: Floats, gap: int)
     centre, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     x, middle = (features - centre) / scale, residual.mean(axis=0)
     y = residual - middle
-    held_out = np.zeros((len(STRENGTHS), n, horizons, nodes), np.float32)
+    choices = [(strength, rank) for strength in STRENGTHS for rank in RANKS if rank < nodes]
+    folds = [(rows, block, _paths(x[rows], y[rows], deviation)) for rows, block in time_folds(n, gap)]
+    weight, said = np.zeros((horizons, x.shape[1], nodes)), np.zeros((n, horizons, nodes))
+    strengths, left = [np.inf] * horizons, np.ones(horizons)
+    for h, path in enumerate(_paths(x, y, deviation)):
+        whole = y[:, h] @ deviation
+        error = np.zeros(len(choices))
+        for _, block, paths in folds:
+            for i, choice in enumerate(choices):
+                error[i] += np.square(whole[block] - x[block] @ (paths[h].weights(*choice) @ deviation)).sum()
+        best = choices[int(error.argmin())]
+        held_out = np.concatenate([x[block] @ paths[h].weights(*best) for _, block, paths in folds])
+        if proven(whole, whole - held_out @ deviation, gap):
+            strengths[h], left[h] = best[0], np.sqrt(error.min() / max(np.square(whole).sum(), 1e-12))
+            weight[h], said[:, h] = path.weights(*best) / scale[:, None], held_out + middle[h]
+    used = np.isfinite(strengths)[:, None]
+    return LagFit(weight, np.where(used, middle - centre @ weight, 0.0), tuple(strengths), left, said)
+
+
+def proven(before: Floats, after: Floats, batch: int) -> bool:
+    """Whether errors [n], in the order of time, are smaller in their squares by more than chance would have them.
+
+    The standard error is that of batch means, since neighbouring errors are alike.
+
+    Args:
+        before: without a part.
+        after: with it.
+        batch: steps of a batch.
+    """
+    batches = len(before) // batch
+    if batches < BATCHES:
+        return False
+    gain = (np.square(before) - np.square(after))[: batches * batch].reshape(batches, batch).mean(axis=1)
+    return bool(gain.mean() > PROOF * gain.std(ddof=1) / np.sqrt(batches))
+
+
+def time_folds(n: int, gap: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Blocks of time for a cross-validation: rows to train on, and those held out, with ``gap`` rows between them."""
     for block in np.array_split(np.arange(n), FOLDS):
-        rows = np.r_[0 : max(block[0] - gap, 0), min(block[-1] + 1 + gap, n) : n]
-        for h, path in enumerate(_paths(x[rows], y[rows])):
-            for i, strength in enumerate(STRENGTHS):
-                held_out[i, block, h] = x[block] @ path.weights(strength)
-    error = np.square((residual - middle - held_out) @ deviation).mean(axis=1)  # [strength, h]
-    without = np.square((residual - middle) @ deviation).mean(axis=0)
-    best, left = error.argmin(axis=0), np.sqrt(error.min(axis=0) / np.maximum(without, 1e-12))
-    used = left < WORTH
-    weight = np.zeros((horizons, x.shape[1], nodes))
-    for h, path in enumerate(_paths(x, y)):
-        if used[h]:
-            weight[h] = path.weights(STRENGTHS[best[h]]) / scale[:, None]
-    bias = np.where(used[:, None], middle - centre @ weight, 0.0)
-    chosen = np.stack([held_out[best[h], :, h] if used[h] else np.zeros((n, nodes)) for h in range(horizons)], axis=1)
-    strengths = tuple(STRENGTHS[b] if u else np.inf for b, u in zip(best, used, strict=True))
-    said = np.asarray(chosen + np.where(used[:, None], middle, 0.0), np.float64)
-    return LagFit(weight, bias, strengths, np.where(used, left, 1.0), said)
+        yield np.r_[0 : max(block[0] - gap, 0), min(block[-1] + 1 + gap, n) : n], block
 
 
 @dataclass(frozen=True)
@@ -168,24 +193,30 @@ class _Path:
     turned: Floats
     back: Floats
     features: int
+    deviation: Floats
 
-    def weights(self, strength: float) -> Floats:
-        """[features, N]."""
+    def weights(self, strength: float, rank: int) -> Floats:
+        """[features, N]; of all that they say, only the ``rank`` directions of most traffic are kept, all with 0."""
+        inner = self.turned / (np.maximum(self.values, 0.0) + strength)[:, None]
+        if rank:
+            said = inner * self.deviation
+            most = np.linalg.eigh(said.T @ (np.maximum(self.values, 0.0)[:, None] * said))[1][:, -rank:]
+            inner = said @ most @ most.T / self.deviation
         out = np.zeros((self.features, self.turned.shape[1]))
-        out[self.kept] = self.back @ (self.turned / (np.maximum(self.values, 0.0) + strength)[:, None])
+        out[self.kept] = self.back @ inner
         return out
 
 
-def _paths(x: Floats, y: Floats) -> list[_Path]:
+def _paths(x: Floats, y: Floats, deviation: Floats) -> list[_Path]:
     """[n, f], [n, h, N] -> one path for each horizon."""
     n, f = x.shape
     gram, cross = x.T @ x / n, (x.T @ y.reshape(n, -1) / n).reshape(f, *y.shape[1:])
     first = np.linalg.solve(gram + FIRST_STRENGTH * np.eye(f), cross.reshape(f, -1)).reshape(cross.shape)
     paths = []
     for h in range(y.shape[1]):
-        size = np.linalg.norm(first[:, h], axis=1)
+        size = np.linalg.norm(first[:, h] * (deviation / deviation.max()), axis=1)
         kept = np.sort(np.argsort(-size)[:KEPT])
         s = size[kept, None] / max(size.max(), 1e-12)
         values, vectors = np.linalg.eigh(s * gram[np.ix_(kept, kept)] * s[:, 0])
-        paths.append(_Path(kept, values, vectors.T @ (s * cross[kept, h]), s * vectors, f))
+        paths.append(_Path(kept, values, vectors.T @ (s * cross[kept, h]), s * vectors, f, deviation))
     return paths

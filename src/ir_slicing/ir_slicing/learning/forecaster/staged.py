@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of the slice forecaster part by part, where steps that were held out decide how much of each part is used.
 
-    1. own: the feature CNN and its head, by gradients, stopped by the validation steps;
-    2. seasonal: least squares; blend of 1 and 2 by the validation steps;
-    3. lags: ridge over what is left, strength (or none) by cross-validation;
-    4. attention: by gradients over what 3 leaves of rows that it was not fitted on; gate by the validation steps.
+    0. level and day: which of them are divided out, by cross-validation of 1;
+    1. shared and seasonal: ridge and least squares; their mix by cross-validation;
+    2. lags: ridge over what is left, strength and rank (or none) by cross-validation;
+    3. own: the feature CNN and its head, by gradients; its blend with 1 by the validation steps, which stop it, too;
+    4. attention: by gradients over what that leaves of rows that it was not fitted on; gate by the validation steps;
+    5. quantiles: from what all of that leaves of rows that the regressions were not fitted on.
 
 A part that finds nothing in what the ones before it left stays at zero, so that a slice whose devices have nothing in
 common gets the forecast of single devices.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,61 +24,196 @@ from torch import Tensor
 
 from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster, descend, fit, slice_loss, split_places
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, SliceForecaster
-from ir_slicing.learning.forecaster.linear import design, lag_weights, seasonal_weights
+from ir_slicing.learning.forecaster.linear import design, lag_weights, proven, seasonal_weights, time_folds
+from ir_slicing.learning.forecaster.seasonal_adjustment import AdjustmentForm, SeasonalAdjustment
+from ir_slicing.learning.forecaster.shared_head import SharedFit, SharedHead, shared_weights
 from ir_slicing.learning.forecaster.traffic_windows import CHANNELS, Floats, Scale, Windows
 
-MIXED = 0.5
-"""The blend that is expected before the validation steps are looked at; it counts as much as they do."""
+TRUST = 0.5
+"""Part of the blend that is best on the validation steps which is used: they are few, and stopped the CNN."""
 
-GATED = 0.99
-"""The attention is let in where it leaves less than this part of the squared error on the validation steps."""
+DAYS = 3
+"""Days to train on from which level and day may be divided out."""
+
+LONG = 10
+"""Days to train on below which the level always trails: fewer may not hold a weekend's beginning and end, and whether
+the level changes, only what holds its changes can tell."""
+
+SIMPLER = 0.99
+"""A form that divides out more has to leave less than this part of the error of a simpler one."""
 
 
 def fit_forecaster(traffic: Floats, form: ForecasterConfig, config: FitConfig) -> Forecaster:
-    """Trains a slice forecaster on [step, device] float32, bit/s; same seed, same weights.
+    """Trains a slice forecaster on [step, device] float32, bit/s, from the first step of a day on.
 
     With the linear parts it goes part by part (`fit_parts`), otherwise all at once (`fitting.fit`).
+    Same seed, same weights.
 
     Raises:
         ValueError: too few steps for a window.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        network = SliceForecaster(form, traffic.shape[1], CHANNELS)
         if form.linear and form.head == "linear":
-            return fit_parts(network, traffic, config)
+            return fit_parts(traffic, form, config)
+        network = SliceForecaster(form, traffic.shape[1], CHANNELS)
         return fit(network, traffic, form.window, form.horizons, config)
 
 
-def fit_parts(network: SliceForecaster, traffic: Floats, config: FitConfig) -> Forecaster:
-    """Trains a fresh slice forecaster; only the first `train` + `validate` share of the traffic is looked at.
+def fit_parts(traffic: Floats, form: ForecasterConfig, config: FitConfig) -> Forecaster:
+    """Trains part by part; only the first `train` + `validate` share of the traffic is looked at.
 
     Raises:
         ValueError: too few steps for a window.
     """
-    form = network.config
-    places, held = split_places(len(traffic), form.window, form.horizons, config)
-    scale = Scale.of(traffic[: config.split(len(traffic))[0]])
-    windows = Windows(traffic, scale, form.window, form.horizons, config.day)
-    deviation = torch.from_numpy(scale.deviation)
+    work = _adjusted(traffic, form, config)
+    network, windows = work.network, work.windows
+    history = _own(work)
+    every, held = work.every, work.held
+    with torch.no_grad():
+        closed, left = _linear(work)
+        left = _blend(work, _by_parts(lambda last: _alone(network, windows, last), every), closed, left)
+    if form.graph != "none":
+        left = _attention(work, left)
+    made = Forecaster(
+        network, work.scale, form.window, form.horizons, config.day, history, windows.adjustment, work.day_before
+    )
+    said = windows.traffic(windows.targets(every) - left, every).numpy()
+    rows = every if float(network.blend.max()) < TRUST / 2 else held
+    actual = traffic[rows[:, None] + np.array(form.horizons)]
+    return made.calibrate(said[rows - every[0]], actual, traffic[: work.places[-1]].mean(axis=0))
 
-    def own(last: NDArray[np.integer]) -> Tensor:
-        inputs = windows.inputs(last)
-        return network.alone(inputs, network.features(inputs)).transpose(1, 2)
+
+def parts(forecaster: Forecaster) -> dict[str, str | list[float]]:
+    """How much of each part `fit_parts` let in, by horizon: the gate of the attention among them."""
+    network, adjustment = cast(SliceForecaster, forecaster.network), cast(SeasonalAdjustment, forecaster.adjustment)
+    return {
+        "divided out": adjustment.form,
+        "shared": network.pooled.tolist(),
+        "own (CNN)": network.blend.tolist(),
+        "lags": (network.lags.weight != 0.0).any(dim=1).any(dim=1).float().tolist(),
+        "attention, gate": network.gate.tolist(),
+    }
+
+
+@dataclass
+class _Work:
+    """A forecaster in the making.
+
+    Attributes:
+        places: steps to train on.
+        held: steps to validate on.
+        shared: what the shared head says of each step of both, [k, horizon, N]: fitted without it, and with it.
+        seasonal: likewise of the seasonal head.
+        mix: [horizon]: how much of the first is best.
+    """
+
+    network: SliceForecaster
+    windows: Windows
+    scale: Scale
+    config: FitConfig
+    places: NDArray[np.int64]
+    held: NDArray[np.int64]
+    day_before: bool
+    shared: tuple[Tensor, Tensor] = ()  # type: ignore[assignment]
+    seasonal: tuple[Tensor, Tensor] = ()  # type: ignore[assignment]
+    mix: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    @property
+    def every(self) -> NDArray[np.int64]:
+        return np.arange(self.places[0], self.held[-1] + 1)
+
+    @property
+    def gap(self) -> int:
+        return int(self.network.config.window + max(self.network.config.horizons))
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """[N] bit/s: what 1 means of each device, on average."""
+        return self.windows.unit(self.every).double().mean(dim=(0, 1)).numpy()
+
+
+def _adjusted(traffic: Floats, form: ForecasterConfig, config: FitConfig) -> _Work:
+    """Chooses what is divided out, and fits the shared head on the way."""
+    places, held = split_places(len(traffic), form.window, form.horizons, config)
+    end = config.split(len(traffic))[0]
+    days = form.adjust and end >= DAYS * config.day and form.horizons[-1] < form.window
+    day_before = days and config.day > form.horizons[-1]
+    if day_before:
+        places = places[places >= config.day]
+    network = SliceForecaster(form, traffic.shape[1], CHANNELS, day_before)
+    forms: tuple[AdjustmentForm, ...] = ("level", "level and day") if days else ("none",)
+    if days and end >= LONG * config.day:
+        forms = "none", "day", *forms
+    best: tuple[_Work, SharedFit, Tensor] | None = None
+    for one in forms:
+        adjustment = SeasonalAdjustment.of(one, traffic[:end], config.day)
+        scale = Scale.adjusted(traffic[:end], adjustment)
+        windows = Windows(
+            traffic[: held[-1] + 1 + max(form.horizons)], scale, form.window, form.horizons, config.day, adjustment,
+            day_before=day_before,
+        )  # fmt: skip
+        work = _Work(network, windows, scale, config, places, held, day_before)
+        found, share = _shared(work)
+        if best is None or np.mean(np.log(found.error / best[1].error)) < np.log(SIMPLER):
+            best = work, found, share
+    assert best is not None
+    work, found, share = best
+    network.shared.share.copy_(share)
+    network.shared.weight.copy_(torch.from_numpy(found.weight))
+    _mix(work, found)
+    return work
+
+
+def _shared(work: _Work) -> tuple[SharedFit, Tensor]:
+    """The shared head of one adjustment, and the devices' shares of the slice [N]."""
+    config, windows, every = work.network.config, work.windows, work.every
+    unit = windows.unit(every)
+    share = unit.mean(dim=(0, 1))
+    share = share / share.square().sum().sqrt()
+    head = SharedHead(len(share), config.horizons, config.order, work.day_before)
+    head.share.copy_(share)
+    rows = head.design(windows.inputs(every)).double().numpy()
+    targets = windows.targets(every).double().numpy()
+    return shared_weights(rows, targets, unit.double().numpy(), head.groups(), work.gap), share
+
+
+def _mix(work: _Work, found: SharedFit) -> None:
+    """Fits the seasonal head, and finds the mix of the two that is best on rows that neither was fitted on."""
+    network, windows, every = work.network, work.windows, work.every
+    rows = design(windows.inputs(every), network.config.window - 1, network.config.order).double().numpy()
+    targets = windows.targets(every).double().numpy()
+    weight = seasonal_weights(rows, targets.transpose(0, 2, 1))
+    network.seasonal.weight.copy_(torch.from_numpy(weight))
+    said = np.zeros(targets.shape)
+    for train, block in time_folds(len(every), work.gap):
+        without = seasonal_weights(rows[train], targets[train].transpose(0, 2, 1))
+        said[block] = np.einsum("bnk,nkh->bhn", rows[block], without)
+    unit = windows.unit(every).double().numpy()
+    apart, error = ((found.held_out - said) * unit).sum(-1), ((targets - said) * unit).sum(-1)
+    best = (apart * error).mean(axis=0) / np.maximum((apart * apart).mean(axis=0), 1e-12)
+    work.mix = torch.from_numpy(np.clip(best, 0.0, 1.0).astype(np.float32))
+    shared = _by_parts(lambda last: network.shared(windows.inputs(last)).transpose(1, 2), every)
+    work.shared = torch.from_numpy(found.held_out.astype(np.float32)), shared
+    fitted = np.einsum("bnk,nkh->bhn", rows, weight)
+    work.seasonal = torch.from_numpy(said.astype(np.float32)), torch.from_numpy(fitted.astype(np.float32))
+
+
+def _alone(network: SliceForecaster, windows: Windows, last: NDArray[np.integer]) -> Tensor:
+    """The CNN's forecasts [batch, horizon, N]."""
+    inputs = windows.inputs(last)
+    return network.alone(inputs, network.features(inputs)).transpose(1, 2)
+
+
+def _own(work: _Work) -> list[float]:
+    """Trains the CNN and its head; returns the validation loss after each epoch."""
+    network, windows = work.network, work.windows
 
     def loss(last: NDArray[np.integer]) -> Tensor:
-        return slice_loss(own(last), windows.targets(last), deviation, config.device_weight)
+        said = _alone(network, windows, last)
+        return slice_loss(said, windows.targets(last), windows.unit(last), work.config.device_weight)
 
-    history = descend(network, loss, places, held, config.epochs, config)
-    every = np.arange(places[0], held[-1] + 1)
-    with torch.no_grad():
-        single = _blend(network, windows, scale, _by_parts(own, every), every, held)
-        left = windows.targets(every) - single
-        if form.graph == "none":
-            return Forecaster(network, scale, form.window, form.horizons, config.day, history)
-        left = _lags(network, windows, scale, left, every)
-    _attention(network, windows, deviation, left, (places, held), config)
-    return Forecaster(network, scale, form.window, form.horizons, config.day, history)
+    return descend(network, loss, work.places, work.held, work.config.epochs, work.config)
 
 
 def _by_parts(part, last: NDArray[np.integer], size: int = 256) -> Tensor:  # type: ignore[no-untyped-def]
@@ -81,51 +221,79 @@ def _by_parts(part, last: NDArray[np.integer], size: int = 256) -> Tensor:  # ty
     return torch.cat([part(last[i : i + size]) for i in range(0, len(last), size)])
 
 
-def _blend(
-    network: SliceForecaster, windows: Windows, scale: Scale, own: Tensor, every: NDArray[np.integer],
-    held: NDArray[np.integer],
-) -> Tensor:  # fmt: skip
-    """Fits the seasonal head, sets the blend, and returns the blended forecasts of all windows."""
-    order, targets = network.config.order, windows.targets(every)
+def _linear(work: _Work) -> tuple[Tensor, Tensor]:
+    """Sets the regressions' mix and the lag graph, horizon by horizon.
+
+    The shared head foretells more than the seasonal one alone, but what it takes from the slice's sum the lag graph may
+    tell better device by device: so the graph is fitted to what either leaves, and held-out rows choose.
+
+    Returns:
+        of every step [k, horizon, N]: what the regressions say, and what they and the graph leave where they were
+        fitted without it.
+    """
+    network, windows, every = work.network, work.windows, work.every
+    unit, targets = windows.unit(every), windows.targets(every)
+    features = None if network.config.graph == "none" else _innovations(work)
+    least = torch.full((len(network.config.horizons),), torch.inf)
+    said, rest = torch.zeros_like(targets), torch.zeros_like(targets)
+    for pooled in (work.mix, torch.zeros_like(work.mix)):
+        part = pooled[:, None]
+        held_out, fitted = (part * a + (1.0 - part) * b for a, b in zip(work.shared, work.seasonal, strict=True))
+        left = targets - held_out
+        if features is not None:
+            found = lag_weights(features, (targets - fitted).double().numpy(), work.deviation, work.gap)
+            left = left - torch.from_numpy(found.held_out.astype(np.float32))
+        error = (left * unit).sum(-1).square().mean(0)
+        better = error < least
+        said[:, better], rest[:, better] = fitted[:, better], left[:, better]
+        network.pooled[better], least = pooled[better], torch.minimum(error, least)
+        if features is not None:
+            network.lags.weight[better] = torch.from_numpy(found.weight).float()[better]
+            network.lags.bias[better] = torch.from_numpy(found.bias).float()[better]
+    return said, rest
+
+
+def _blend(work: _Work, own: Tensor, closed: Tensor, left: Tensor) -> Tensor:
+    """Sets the blend: how much of what the CNN says otherwise than the regressions is in what they and the graph leave.
+
+    Args:
+        own: the CNN's forecasts of every step [k, horizon, N].
+        closed: the regressions'.
+        left: what they and the graph leave.
+
+    Returns:
+        what is left then.
+    """
+    first = work.held[0] - work.every[0]
+    unit = work.windows.unit(work.held)
+    apart, error = (((one * unit).sum(-1)) for one in ((own - closed)[first:], left[first:]))
+    best = ((apart * error).mean(0) / apart.square().mean(0).clamp_min(1e-12)).clamp(0.0, 1.0)
+    work.network.blend.copy_(TRUST * _earned(error, best * apart, work) * best)
+    return left - work.network.blend[:, None] * (own - closed)
+
+
+def _earned(error: Tensor, added: Tensor, work: _Work) -> Tensor:
+    """[horizon] of 0 and 1: where adding ``added`` to what left ``error`` on the validation steps was no chance."""
+    pairs = zip(error.double().T.numpy(), (error - added).double().T.numpy(), work.network.config.horizons, strict=True)
+    return torch.tensor([float(proven(before, after, h)) for before, after, h in pairs])
+
+
+def _innovations(work: _Work) -> NDArray[np.float64]:
+    """Fits what the lag graph calls expected; returns the innovations of every step [k, lag * N]."""
+    graph, form, windows, every = work.network.lags, work.network.config, work.windows, work.every
     inputs = windows.inputs(every)
-    rows = design(inputs, network.config.window - 1, order).double().numpy()
-    weight = seasonal_weights(rows, targets.transpose(1, 2).double().numpy())
-    network.seasonal.weight.copy_(torch.from_numpy(weight))
-    seasonal = network.seasonal(inputs).transpose(1, 2)
-    first = held[0] - every[0]
-    apart = ((own - seasonal) @ torch.from_numpy(scale.deviation))[first:]
-    error = ((targets - seasonal) @ torch.from_numpy(scale.deviation))[first:]
-    best = (apart * error).mean(0) / apart.square().mean(0).clamp_min(1e-12)
-    network.blend.copy_((0.5 * (best + MIXED)).clamp(0.0, 1.0))
-    return network.blend[:, None] * own + (1.0 - network.blend[:, None]) * seasonal
-
-
-def _lags(
-    network: SliceForecaster, windows: Windows, scale: Scale, left: Tensor, every: NDArray[np.integer]
-) -> Tensor:  # fmt: skip
-    """Fits the lag graph to what is left [k, horizon, N]; returns what it leaves of rows it was not fitted on."""
-    graph, form = network.lags, network.config
-    steps = np.arange(every[0], every[-1] + 1)
-    rows = design(windows.inputs(steps), form.window - 2, form.order).double().numpy()
-    now = windows.channels[0, torch.from_numpy(steps)].double().numpy()
+    rows = design(inputs, form.window - 2, form.order).double().numpy()
+    now = inputs[:, 0, -1].double().numpy()
     graph.alone.copy_(torch.from_numpy(seasonal_weights(rows, now[..., None])))
-    features = _by_parts(lambda last: graph.innovations(windows.inputs(last)), every).double().numpy()
-    gap = form.window + max(form.horizons)
-    found = lag_weights(features, left.double().numpy(), scale.deviation.astype(np.float64), gap)
-    graph.weight.copy_(torch.from_numpy(found.weight))
-    graph.bias.copy_(torch.from_numpy(found.bias))
-    return left - torch.from_numpy(found.held_out.astype(np.float32))
+    return _by_parts(lambda last: graph.innovations(windows.inputs(last)), every).double().numpy()
 
 
-def _attention(
-    network: SliceForecaster, windows: Windows, deviation: Tensor, left: Tensor,
-    split: tuple[NDArray[np.integer], NDArray[np.integer]], config: FitConfig,
-) -> None:  # fmt: skip
-    """Trains the attention on what is left, with the features as they are, and sets its gate."""
-    places, held = split
+def _attention(work: _Work, left: Tensor) -> Tensor:
+    """Trains the attention on what is left, on features as they are, and sets its gate; returns what it leaves."""
+    network, windows, config, places, held = work.network, work.windows, work.config, work.places, work.held
     network.gate.zero_()
     if not config.graph_epochs:
-        return
+        return left
     for parameter in (*network.features.parameters(), *network.own.parameters(), *network.linear.parameters()):
         parameter.requires_grad_(False)
 
@@ -134,14 +302,15 @@ def _attention(
         return network.attention(inputs, network.features(inputs)).transpose(1, 2)
 
     def loss(last: NDArray[np.integer]) -> Tensor:
-        return slice_loss(attention(last), left[last - places[0]], deviation, config.device_weight)
+        return slice_loss(attention(last), left[last - places[0]], windows.unit(last), config.device_weight)
 
     descend(network, loss, places, held, config.graph_epochs, config)
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     with torch.no_grad():
         network.eval()
-        added, error = _by_parts(attention, held) @ deviation, left[held - places[0]] @ deviation
+        said, unit, first = _by_parts(attention, work.every), windows.unit(held), held[0] - places[0]
+        added, error = (said[first:] * unit).sum(-1), (left[first:] * unit).sum(-1)
         best = ((added * error).mean(0) / added.square().mean(0).clamp_min(1e-12)).clamp(0.0, 1.0)
-        gain = (error - best * added).square().mean(0) / error.square().mean(0).clamp_min(1e-12)
-        network.gate.copy_(torch.where(gain < GATED, best, 0.0))
+        network.gate.copy_(_earned(error, best * added, work) * best)
+        return left - network.gate[:, None] * said
