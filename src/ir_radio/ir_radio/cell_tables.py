@@ -69,8 +69,8 @@ def _table(integers: str, floats: str = "") -> np.dtype[Any]:
 # tables of their own, since every further table makes every call of a compiled function slower.
 _CELL = _table(
     "now next mini slot free waiting seed coherence subbands latency scheduler limit patience rule loss threshold "
-    "exponent retransmissions blocks processing shared idle drop_after apart access header configured sr first_grant keep "
-    "k1 k2 ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps "
+    "exponent retransmissions blocks processing shared idle drop_after apart access header configured sr first_grant "
+    "keep k1 k2 ue gnb rtt attempts outer acknowledged rlc segment core sharing slots steps "
     "contends backoff_slot sifs preamble acknowledgement packet packet_header aggregated txop burst",
     "bandwidth efficiency coverage symbols quantile block_error work margin spread jitter weight packet_error",
 )
