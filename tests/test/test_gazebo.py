@@ -129,8 +129,9 @@ def test_with_rays_the_cart_drives_and_a_gazebo_that_is_killed_is_counted(
         assert "restarts /gz_sim ×1" in stack.text()
     report = json.loads(file.read_text())
     assert report["restarts"]["/gz_sim"] == 1
-    assert report["robots"]["cart"]["distance_metres"] > 2.0 and report["robots"]["cart"]["steps"] > 80
-    assert report["robots"]["spider"]["steps"] > 200
+    # a Gazebo that runs freely leaves steps out on a busy host: this says that they act, not how often
+    assert report["robots"]["cart"]["distance_metres"] > 0.5 and report["robots"]["cart"]["steps"] > 20
+    assert report["robots"]["spider"]["steps"] > 50
     assert all(one["balanced"] for one in report["slices"].values())
 
 
