@@ -28,15 +28,19 @@ MIB = 2**20
 
 
 def processes(stack: LiveStack) -> Iterator[tuple[str, psutil.Process]]:
-    """The nodes that run now, by name; not those that are not started again."""
-    for process in psutil.Process(stack.process.pid).children(recursive=True):
+    """The nodes that run now and what they started, such as the twin's learner, by name; not what runs once only."""
+    nodes: dict[int, str] = {}
+    for process in psutil.Process(stack.process.pid).children(recursive=True):  # parents come before their children
         try:
-            words = process.cmdline()
+            words, parent = process.cmdline(), process.ppid()
         except psutil.Error:
             continue
         named = dict(word.split(":=", 1) for word in words if word.startswith(("__node:=", "__ns:=")))
         if "__node" in named:
-            yield f"{named.get('__ns', '').rstrip('/')}/{named['__node']}", process
+            nodes[process.pid] = f"{named.get('__ns', '').rstrip('/')}/{named['__node']}"
+            yield nodes[process.pid], process
+        elif parent in nodes and "-m" in words:
+            yield f"{nodes[parent]} {words[words.index('-m') + 1].rpartition('.')[2]}", process
 
 
 def soak(options: Options, minutes: float, folder: Path) -> tuple[dict[str, list[float]], list[float], dict[str, int]]:
