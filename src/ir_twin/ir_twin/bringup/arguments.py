@@ -51,7 +51,7 @@ class BringupArguments(Config):
         None, description="YAML file with further parameters of the twin, such as rule, preset and checkpoints"
     )
     slicing: Literal["proportional", "forecast", "learned", "static"] = Field(
-        "proportional",
+        "forecast",
         description="who divides the carrier: measured demand, forecast needs, the slices' learning agents, or nobody",
     )
     side: Literal["all", "robot", "edge"] = Field(
