@@ -13,7 +13,17 @@ from rclpy.parameter import Parameter
 from ir_common.config import ConfigError
 from ir_common.ros_node import LATCHED, RELIABLE
 from ir_common.ros_time import to_stamp
-from ir_interfaces.msg import Allocation, CellReport, LinkReport, SliceEvent, SliceList, SliceReport, SliceSpec
+from ir_interfaces.msg import (
+    Allocation,
+    Books,
+    CellReport,
+    FlowReport,
+    LinkReport,
+    SliceEvent,
+    SliceList,
+    SliceReport,
+    SliceSpec,
+)
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice, SetSliceActive, SetTemplate
 from ir_slicing.ros.manager_node import AUDIT, ManagerNode, main
 
@@ -259,3 +269,33 @@ def test_truncated_state_is_one_clear_line(ros, tmp_path):
     ros.until(lambda: events, what="event")
     assert not events[0].accepted and str(path) in events[0].reason and "going on with" in events[0].reason
     assert list(manager._engine.manager.registry.slices) == ["video", "spider", "cart", "control"]
+
+
+def test_the_policy_forecast_follows_the_reports(ros):
+    """As soon as counters have differences they are decided on, and a load a hundred times as large at once."""
+    stack = Stack(ros, policy="forecast", twin=False, allocation_period=30.0)
+    ros.until(lambda: stack.allocations and stack.lists, what="first allocation")
+    counted = dict.fromkeys(stack.names(), 0)
+
+    def report(**messages):
+        stack.time += 200_000_000
+        row = CellReport(period=0.2, resource_blocks=BLOCKS, links=[LinkReport(robot="cart", rate=1e6)])
+        row.header.stamp = to_stamp(stack.time)
+        for name in counted:
+            counted[name] += messages.get(name, 10)
+            books = Books(offered_messages=counted[name], offered_bytes=4000 * counted[name])
+            row.slices.append(SliceReport(slice=name, books=books))
+            row.flows.append(FlowReport(slice=name, robot="cart", topic="scan", direction=1, books=books))
+        stack.reports.publish(row)
+
+    def policies():
+        return set(stack.allocations[-1].policies)
+
+    def decided():
+        report()
+        return policies() == {"forecast"}
+
+    ros.until(decided, what="needs that decide")
+    before = stack.blocks()["video"]
+    report(video=1000)
+    ros.until(lambda: stack.blocks()["video"] > 1.5 * before, what="a decision on the report of the step")

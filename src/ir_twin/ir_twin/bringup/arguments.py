@@ -53,7 +53,7 @@ class BringupArguments(Config):
         description="YAML file with further parameters of the twin, such as rule, preset and checkpoints; empty: none",
     )
     slicing: Literal["proportional", "forecast", "learned", "static"] = Field(
-        "proportional",
+        "forecast",
         description="who divides the carrier: measured demand, forecast needs, the slices' learning agents, or nobody",
     )
     side: Literal["all", "robot", "edge"] = Field(
