@@ -22,12 +22,13 @@ from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_poll import Unexecuted
 from ir_common.ros_time import to_nanoseconds, to_stamp
-from ir_interfaces.msg import HostReport
+from ir_interfaces.msg import CellReport, FlowReport, HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
 from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.camera import CameraWorker
 from ir_sim.command_schedule import CommandSchedule
 from ir_sim.pacer import Pacer, longest_turn
+from ir_sim.picture_rate import PictureRate
 from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
 from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
@@ -70,6 +71,7 @@ class SimulatorConfig(Config):
     clock_rate: float = Field(50.0, gt=0.0, le=1000.0, description="rate of /clock in simulated time, Hz")
     command_age: float = Field(0.5, gt=0.0, description="s after which a command with a stamp is not carried out")
     cameras: bool = Field(True, description="false: no camera pictures")
+    adapt_cameras: bool = Field(True, description="pictures as large and as often as the radio carries them")
     sync: Sync = Field(
         "off", description="waits for commands that are on their way: over the radio, or direct; off: never"
     )
@@ -90,6 +92,9 @@ class SimulatorNode(LeanNode):
         world = compose(config.world, config.robots)
         rows = rows_for(load_rows(config.bridge_file), world)
         self.simulation = Simulation(world, config.seed, cameras=config.cameras)
+        self._pictures = PictureRate()
+        if config.cameras and config.adapt_cameras:
+            self.create_subscription(CellReport, "/radio/report", self._on_radio, RELIABLE)
         self._cameras = CameraWorker(self.simulation.model, self._publish_picture)
         self._paused = config.paused
         self._clock_steps = max(1, round(NANOSECONDS / config.clock_rate / self.simulation.step_nanoseconds))
@@ -233,13 +238,22 @@ class SimulatorNode(LeanNode):
         publisher = self._outputs.get(reading.topic)
         if publisher is None:
             return
-        if (
-            reading.kind == "camera"
-        ):  # in lockstep every picture counts; otherwise a late one is worth less than the pace
-            self._cameras.submit(reading, limit=10**6 if self._paused else len(self._outputs))
+        if reading.kind == "camera":
+            shot = self._pictures.take(publisher.topic_name, reading)
+            if shot is not None:  # in lockstep every picture counts; otherwise a late one is worth less than the pace
+                self._cameras.submit(shot, limit=10**6 if self._paused else len(self._outputs))
         else:
             self._messages[reading.topic] = reading_to_message(reading, self._messages.get(reading.topic))
             publisher.publish(self._messages[reading.topic])
+
+    def _on_radio(self, report: CellReport) -> None:
+        """Has pictures fit into what the radio carries of them."""
+        now = self.simulation.nanoseconds / NANOSECONDS
+        for flow in report.flows:
+            if flow.direction == FlowReport.UPLINK:
+                topic = self.resolve_topic_name(f"/{flow.robot}/{flow.topic}")
+                dropped = sum(count.messages for count in flow.books.dropped)
+                self._pictures.report(topic, flow.books.offered_messages, flow.books.queued_messages, dropped, now)
 
     def _publish_picture(self, reading: Reading, jpeg: bytes) -> None:
         """Called in the cameras' thread."""

@@ -113,7 +113,9 @@ class ModelRun:
         config = _config(SimulatorConfig, spec)
         rows = rows_for(load_rows(config.bridge_file), self.world)
         topics = {row.gz_topic_name: row.stack_topic[0] for row in rows if row.direction != "ROS_TO_GZ"}
-        self._simulator = SimulatorPart(self._agenda, self._bus, self.world, config.seed, config.cameras, topics)
+        self._simulator = SimulatorPart(
+            self._agenda, self._bus, self.world, config.seed, config.cameras, topics, config.adapt_cameras
+        )
         if self._bag is not None:
             self._agenda.every(round(NANOSECONDS / config.clock_rate), self._publish_clock)
 

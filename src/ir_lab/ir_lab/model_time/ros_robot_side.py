@@ -13,9 +13,10 @@ from ir_common.ros_time import to_stamp
 from ir_interfaces.msg import TaskStatus
 from ir_lab.model_time.agenda import NANOSECONDS, Agenda
 from ir_lab.model_time.bus import Bus
-from ir_lab.model_time.ros_samples import CommandSample, PictureSample, ReadingSample, StateSample
+from ir_lab.model_time.ros_samples import CellReportSample, CommandSample, PictureSample, ReadingSample, StateSample
 from ir_sim.camera import make_renderer, to_jpeg
 from ir_sim.onboard import OnBoard
+from ir_sim.picture_rate import PictureRate
 from ir_sim.readings import Reading, Scan, Shot
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import World
@@ -35,16 +36,20 @@ class SimulatorPart:
         seed: of sensor noise and start perturbations.
         cameras: whether pictures are rendered.
         topics: stack topic of each sensor topic that is published; others are left out.
+        adapt: whether pictures are as large and as often as the radio carries them.
     """
 
     def __init__(
-        self, agenda: Agenda, bus: Bus, world: World, seed: int, cameras: bool, topics: dict[str, str]
+        self, agenda: Agenda, bus: Bus, world: World, seed: int, cameras: bool, topics: dict[str, str], adapt: bool
     ) -> None:
         self._agenda, self._bus, self._topics = agenda, bus, topics
         self.simulation = Simulation(world, seed, cameras=cameras)
         self._step = self.simulation.step_nanoseconds
         self._renderer = make_renderer(self.simulation.model) if cameras else None
         self._shown = mujoco.MjData(self.simulation.model) if cameras else None
+        self._pictures = PictureRate()
+        if cameras and adapt:
+            bus.listen("/radio/report", self._on_radio)
 
     @property
     def next_output(self) -> int:
@@ -63,12 +68,23 @@ class SimulatorPart:
             return
         if isinstance(reading.value, Shot):
             assert self._renderer is not None and self._shown is not None
-            self._shown.qpos[:] = reading.value.positions
+            shot = self._pictures.take(topic, reading)
+            if shot is None or not isinstance(shot.value, Shot):
+                return
+            reading = shot
+            self._shown.qpos[:] = shot.value.positions
             mujoco.mj_kinematics(self.simulation.model, self._shown)
             mujoco.mj_camlight(self.simulation.model, self._shown)
-            self._bus.publish(topic, PictureSample(reading, to_jpeg(self._renderer.render(self._shown, reading.value))))
+            self._bus.publish(topic, PictureSample(reading, to_jpeg(self._renderer.render(self._shown, shot.value))))
         else:
             self._bus.publish(topic, ReadingSample(reading))
+
+    def _on_radio(self, sample: CellReportSample) -> None:
+        for flow in sample.report.flows:
+            if flow.direction == "uplink":
+                dropped = sum(messages for messages, _ in flow.counters.dropped.values())
+                topic, now = f"/{flow.robot}/{flow.topic}", self._agenda.now / NANOSECONDS
+                self._pictures.report(topic, flow.counters.offered, flow.counters.queued, dropped, now)
 
     def obey(self, sample: CommandSample) -> None:
         """Has a robot's command take effect with the next physics step."""
