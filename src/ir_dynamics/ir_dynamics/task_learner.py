@@ -66,6 +66,7 @@ class TaskLearner:
         self.rollbacks = 0
         self.kept = 0
         self._since_normalised = 0
+        self._learnt = 0  # transitions that were there at the start, and that the network has learnt from
         self._unkept = begin.transitions if begin.network else 0  # that the network has seen and that are not here
         self._published_steps = 0
         self._next_publish = -math.inf
@@ -89,8 +90,9 @@ class TaskLearner:
     def restore(self, path: Path) -> None:
         """Takes in what was learnt from before, as it is beside the checkpoint at ``path``.
 
-        A network that goes on keeps its normalisation until the data have grown. Where fewer transitions are there than
-        it has seen, as with what is shipped, those missing count for when the risk to go is fitted anew.
+        A network that goes on keeps its normalisation until the data have grown, and only what is new allows steps.
+        Where fewer transitions are there than it has seen, as with what is shipped, those missing count for when the
+        risk to go is fitted anew.
 
         Raises:
             ConfigError: see `model_checkpoint.load_rows`.
@@ -100,7 +102,7 @@ class TaskLearner:
         self.heldout.add(heldout)
         self.kept = self.transitions
         if self._begin.network is not None:
-            self._since_normalised = self.transitions
+            self._since_normalised = self._learnt = self.transitions
             self._unkept = max(self._begin.transitions - self.transitions, 0)
 
     def keep(self, path: Path) -> None:
@@ -124,14 +126,16 @@ class TaskLearner:
 
     def due(self) -> bool:
         """Whether there is enough to learn from, and the transitions allow another step."""
-        allowed = self.config.initial_steps + self.config.steps_per_transition * self.transitions
+        first = self.config.initial_steps if self._begin.network is None else 0
+        allowed = first + self.config.steps_per_transition * (self.transitions - self._learnt)
         enough = self.transitions >= self.config.min_transitions and self.steps < allowed
         return enough or (self._risk is not None and self._risk.due(self._seen))
 
     @property
     def _seen(self) -> int:
-        """Transitions that were learnt from, those included that are not kept."""
-        return self.replay.added + self._unkept
+        """Transitions for the risk to go, those included that are not kept and that it was fitted to."""
+        fitted = getattr(self._begin.network, "to_go", None) is not None
+        return self.replay.added + self._unkept * fitted
 
     def step(self) -> float:
         """One gradient step, or some of the risk to go while a fit of it is under way or due; returns the last loss."""

@@ -173,7 +173,8 @@ def test_a_network_that_goes_on_keeps_its_normalisation_and_counts_what_it_has_s
     layout, path = layout_of("ensemble", 2, 1), tmp_path / "toy.npz"
     model = replace(version("ensemble"), transitions=5000)
     model_checkpoint.save_rows(path, 3 * rows(200, "ensemble"), rows(20, "ensemble"))
-    learner = TaskLearner(CONFIG.model_copy(update={"preset": "ensemble"}), begin_at("toy", layout, model))
+    config = CONFIG.model_copy(update={"preset": "ensemble", "worse_by": 100.0})  # another spread, another network
+    learner = TaskLearner(config, begin_at("toy", layout, model))
     learner.restore(path)
     learner.step()
     made = learner.publish()
