@@ -265,6 +265,7 @@ def test_the_page_listens_where_it_is_told_and_its_address_is_told(tmp_path: Pat
     (page,) = [spec for spec in stack.nodes if spec.executable == "dashboard"]
     assert page.parameters["host"] == host
     assert f"http://{shown}:{page.parameters['port']}/#token={page.parameters['token']}" in stack.notes[0]
+    assert [note.partition(":")[0] for note in stack.notes[:3]] == ["live page", "look at", "try"]
 
 
 def test_a_taken_port_is_replaced(tmp_path: Path) -> None:

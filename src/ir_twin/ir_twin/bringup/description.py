@@ -162,7 +162,11 @@ def _add_dashboard(stack: StackDescription, arguments: BringupArguments) -> None
         NodeSpec("ir_dashboard", "dashboard", "dashboard", parameters=parameters, nice=10, part="dashboard")
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    stack.notes.append(f"live page: http://{shown}:{chosen['port']}/#token={token}")
+    stack.notes += [
+        f"live page: http://{shown}:{chosen['port']}/#token={token}",
+        "look at: slices with a tick keep what was agreed; the twin's charts show what it foresaw and vetoed",
+        "try: drive a robot at a wall (stick, W A S D, gamepad); New slice on the page; ./ir slice watch elsewhere",
+    ]
 
 
 def _free_port(host: str, preferred: int) -> int:
