@@ -15,6 +15,7 @@ from ir_twin.substitutes import Substitute, candidates, near, tried_each
 from ir_twin.task_twin import Forecast
 from ir_twin.twin_config import VetoConfig
 from ir_twin.verdict import Array, Verdict
+from ir_twin.veto import VetoDecision
 
 
 def judge(twin: RobotTwin, action: Array | None, now: int, config: VetoConfig) -> Verdict:
@@ -51,11 +52,12 @@ def judge_all(
     others: dict[int, Substitute | None] = {}
     rows: list[int] = []
     if config.replace_with == "noise_free":
-        others = {
-            i: _without_noise(twins[i], noise_free[i] if noise_free else None)
-            for i in asked
-            if decisions[i].send_safe and decisions[i].reason in VETOES
-        }
+        noiseless = noise_free or [None] * len(twins)
+        known = {i: _without_noise(twins[i], noiseless[i]) for i in asked if decisions[i].reason in VETOES}
+        others = {i: other for i, other in known.items() if decisions[i].send_safe}
+        if config.rule == "risk_to_go":  # it tells actions of one state apart: with nothing to choose it has no say
+            accepted = VetoDecision(True, False, Reason.ACCEPTED)
+            decisions = [accepted if known.get(i, ()) is None else d for i, d in enumerate(decisions)]
     else:
         rows = [j for j, i in enumerate(asked) if decisions[i].send_safe and decisions[i].reason is Reason.HIGH_RISK]
     if rows:

@@ -23,7 +23,7 @@ from ir_dynamics.risk_trainer import RiskTrainer
 from ir_dynamics.task_learner import TaskLearner
 from ir_dynamics.termination_labels import FAR, TerminationLabels
 from ir_dynamics.transitions import UNKNOWN, Transition, TransitionLayout, TransitionMaker, layout_of
-from ir_twin.judgement import judge
+from ir_twin.judgement import judge, judge_all
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig, VetoConfig
@@ -313,6 +313,18 @@ def test_where_nothing_is_tried_the_proposal_is_sent(network: EnsembleNetwork) -
     twin.task.risk_limit.value = RULE.risk_limit
     verdict = judge(twin, np.array([0.9]), 0, RULE.model_copy(update={"risk_candidates": 0}))
     assert not verdict.accepted and verdict.sent_as is Sent.PROPOSAL and verdict.sent[0] == 0.9
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+def test_who_does_not_explore_is_not_vetoed_where_noise_is_all_that_is_taken_away(
+    network: EnsembleNetwork, mode: str
+) -> None:
+    twin, config = robot(network), RULE.model_copy(update={"replace_with": "noise_free", "mode": mode})
+    twin.task.risk_limit.value = RULE.risk_limit
+    (alone,) = judge_all([twin], [np.array([0.9])], 0, config)
+    assert alone.accepted and alone.reason is Reason.ACCEPTED and alone.sent_as is Sent.PROPOSAL and alone.risk > 0.5
+    (explores,) = judge_all([twin], [np.array([0.9])], 0, config, [np.array([0.7])])
+    assert explores.reason is Reason.HIGH_RISK and explores.sent[0] == (0.7 if mode == "enforce" else 0.9)
 
 
 @pytest.mark.parametrize(("others", "replaced"), [((0.1, 0.5), True), ((0.3, 0.1), False)])
