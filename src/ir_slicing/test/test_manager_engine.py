@@ -219,7 +219,7 @@ def test_the_policy_forecast_decides_on_the_report_and_falls_back_when_reports_s
     engine.configure(engine.manager.config.model_copy(update={"margin": 2.0}))
     step = traffic(8)
     jump = FlowCounters(170, 170 * 4000, 170, 170 * 4000)
-    flows = tuple(replace(row, counters=jump) if row.slice == "video" else row for row in step.flows)
+    flows = tuple(row._replace(counters=jump) if row.slice == "video" else row for row in step.flows)
     decision = engine.report(replace(step, flows=flows))
     assert decision.allocation.blocks["video"] >= engine.manager.requests.trusted(1.6)["video"] > 10 * before
     assert engine.manager.requests.trusted(1.6)["video"] == pytest.approx(2.0 * sight.needed)
