@@ -91,3 +91,31 @@ def test_what_cannot_be_forecast_is_not(fitted):
     assert forecaster.refused == {"no better": 1} and forecaster.forecast() is None
     forecaster.fit(Observed(DEVICES, noise[:20], noise[:20]))
     assert forecaster.refused["too short"] == 1 and math.isfinite(forecaster.gain)
+
+
+def test_a_slice_without_devices_is_never_fitted():
+    forecaster = LiveForecaster(CONFIG, 0)
+    feed(forecaster, [np.zeros(0)] * 240, devices=())
+    assert not forecaster.ready and fit_ready([forecaster], 5) == 0 and forecaster.forecast() is None
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        np.zeros((240, 3)),
+        np.full((240, 3), 2e6),
+        np.eye(240, 3) * 1e9,
+        np.tile(np.r_[np.zeros(239), 1e9][:, None], 3),
+        np.tile(np.arange(240.0)[:, None] * 1e5, 3),
+        np.random.default_rng(1).integers(0, 2, (240, 1)) * 1e7,
+    ],
+    ids=["idle", "constant", "one message", "a first message at the end", "growing", "on and off, one device"],
+)
+def test_whatever_devices_send_a_fit_ends_and_forecasts_what_is_finite(traffic):
+    devices = DEVICES[: traffic.shape[1]]
+    forecaster = LiveForecaster(CONFIG, 0)
+    smooth = feed(forecaster, traffic, devices=devices)
+    assert fit_ready([forecaster], 1) == 1
+    feed(forecaster, traffic[:30], devices=devices, smooth=smooth)
+    outlook = forecaster.forecast()
+    assert outlook is None or (np.isfinite(outlook.expected).all() and (outlook.expected >= 0).all())

@@ -130,9 +130,10 @@ class LiveForecaster:
 
     @property
     def ready(self) -> bool:
-        """Whether it may be fitted, has seen enough for that, and enough that is new since the last time."""
+        """Whether it may be fitted, has seen enough of devices for that, and enough that is new since the last time."""
         least = max(self.config.history // 3, 4 * self.config.window)
-        return self._train and len(self._offered) >= least and self._since >= self.config.history // 6
+        enough = bool(self._devices) and len(self._offered) >= least
+        return self._train and enough and self._since >= self.config.history // 6
 
     def observed(self) -> Observed:
         """What it would be fitted to now; it is not `ready` again before there is more."""
