@@ -147,7 +147,8 @@ class _RobotTopics:
 
     def say_heard(self) -> None:
         """Before the first reading: says that the robot's states are heard and its commands come, once that is so."""
-        heard = self._state.get_subscription_count() and self._needed[0].get_publisher_count()
+        heard = self._state.get_subscription_count() and self._command.get_subscription_count()
+        heard = heard and self._needed[0].get_publisher_count()
         if self.onboard.now == 0 and heard:
             self._note(self._node.done, to_stamp(0), 0)
 
