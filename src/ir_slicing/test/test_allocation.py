@@ -90,6 +90,11 @@ def test_dedicated_blocks_come_before_every_priority():
     assert divide([idle, request("busy", 10, 100)], 40) == pytest.approx([20, 20], abs=QUANTUM)
 
 
+def test_a_ceiling_that_a_rounding_error_lowered_is_kept_to_the_last_bit():
+    below = np.nextafter(2.0, 0.0)
+    assert divide([replace(request("a", 1, 30), ceiling=below), request("b", 1, 1)], 3)[0] == below
+
+
 @given(bounded(), carriers)
 def test_ratios_hold(made, carrier):
     """No ceiling is exceeded, dedicated blocks are there where they fit, and all that may be given out is."""

@@ -92,7 +92,8 @@ def divide(requests: Sequence[Request], carrier: float) -> FloatArray:
     for goal in (np.maximum(given, demand), np.maximum(given, np.maximum(guaranteed, demand))):
         given += _share(goal - given, quanta - given.sum())
     given = _rest(given, ceiling, demand if demand.any() else guaranteed, guaranteed, quanta)
-    return _whole(given, min(quanta, np.floor(given.sum() + 1e-6))) * QUANTUM
+    blocks = _whole(given, min(quanta, np.floor(given.sum() + 1e-6))) * QUANTUM
+    return np.minimum(blocks, [r.ceiling for r in requests])  # a ceiling of 2 less a rounding error is 20 quanta, too
 
 
 def _rest(given: FloatArray, ceiling: FloatArray, weight: FloatArray, spare: FloatArray, quanta: float) -> FloatArray:
