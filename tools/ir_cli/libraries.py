@@ -46,6 +46,6 @@ OPTIONAL = {
     ("ir_slicing.learning.federation.flower", "flwr"): "runs under Flower, requirements/federation.txt",
     ("ir_slicing.learning.tasks.slicing_parallel", "pettingzoo"): "agents of slices, requirements/multiagent.txt",
     ("ir_slicing.learning.forecaster.baselines", "lightgbm"): "a baseline, requirements/forecasting.txt",
-    ("ir_slicing.learning.forecaster.baselines", "statsforecast"): "baselines, requirements/forecasting.txt",
+    ("ir_slicing.learning.forecaster.baselines", "statsforecast"): "baselines, requirements/dev.txt",
 }
 """Imports that a package runs without: (module, imported), and what they are for."""

@@ -319,7 +319,7 @@ def test_stid_sees_one_device_its_place_and_the_hour():
 @pytest.mark.parametrize("name", ["AutoETS", "MSTL"])
 def test_statistical_baselines_know_a_day(name):
     """The mean is off by a third; who knows the day is off by the noise of the three devices, 3 %."""
-    pytest.importorskip("statsforecast", reason="statsforecast is not installed (requirements/forecasting.txt)")
+    pytest.importorskip("statsforecast", reason="statsforecast is not installed (requirements/dev.txt)")
     whole, last = days_of_hours().sum(axis=1), np.arange(270, 285)
     got = statistical(name, whole, last, (1, 3), 24, refits=2)
     assert np.mean(np.abs(got / whole[last[:, None] + [1, 3]] - 1.0)) < 0.06

@@ -41,8 +41,8 @@ def test_it_forecasts_two_periods_ahead_better_than_the_low_pass(fitted):
     forecaster, smooth = fitted
     smooth = feed(forecaster, [wave(240)], smooth=smooth)
     outlook = forecaster.forecast()
-    assert forecaster.gain < 0.5 and outlook.expected.shape == (len(HORIZONS), 3) and outlook.upper is None
-    for ahead, expected in zip(HORIZONS, outlook.expected, strict=True):
+    assert forecaster.gain < 0.5 and outlook.shape == (len(HORIZONS), 3)
+    for ahead, expected in zip(HORIZONS, outlook, strict=True):
         actual = wave(240 + ahead)
         assert np.abs(expected - actual).mean() < 0.5 * np.abs(smooth - actual).mean()
 
@@ -118,4 +118,4 @@ def test_whatever_devices_send_a_fit_ends_and_forecasts_what_is_finite(traffic):
     assert fit_ready([forecaster], 1) == 1
     feed(forecaster, traffic[:30], devices=devices, smooth=smooth)
     outlook = forecaster.forecast()
-    assert outlook is None or (np.isfinite(outlook.expected).all() and (outlook.expected >= 0).all())
+    assert outlook is None or (np.isfinite(outlook).all() and (outlook >= 0).all())

@@ -13,7 +13,7 @@ from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.compression import decode
 from ir_slicing.learning.federation.messages import Global, Update
-from ir_slicing.live.live_forecaster import LiveForecaster, TrafficOutlook
+from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
@@ -197,7 +197,7 @@ class WrongForecaster(LiveForecaster):
     answer = np.zeros(3)
 
     def forecast(self):
-        return TrafficOutlook(self.answer[None])
+        return self.answer[None]
 
 
 @pytest.mark.parametrize("answer", [np.zeros(3), np.array([1.0, np.nan]), np.array([1.0, -1.0])])

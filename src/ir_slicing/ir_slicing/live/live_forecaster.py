@@ -47,19 +47,6 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class TrafficOutlook:
-    """What is expected of the devices in the periods of `HORIZONS`.
-
-    Attributes:
-        expected: [horizon, device] float64, bit/s.
-        upper: the same, exceeded in a tenth of the periods (0.9 quantile); None where only the mean is known.
-    """
-
-    expected: Floats
-    upper: Floats | None = None
-
-
-@dataclass(frozen=True)
 class _Fitted:
     """A network, and whose it is."""
 
@@ -93,7 +80,7 @@ class LiveForecaster:
         self._offered: deque[Rates] = deque(maxlen=config.history)
         self._smooth: deque[Rates] = deque(maxlen=config.history)
         self._fitted: _Fitted | None = None
-        self._outlook: TrafficOutlook | None = None
+        self._outlook: Floats | None = None
         self._errors = (math.nan, math.nan)
         self._since = 0
         self.gain = math.nan
@@ -109,7 +96,7 @@ class LiveForecaster:
             self._fitted = self._outlook = None
             self._since = 0
         elif self._outlook is not None:
-            self._compare(float(self._outlook.expected[0].sum()), sum(self._smooth[-1]), sum(offered))
+            self._compare(float(self._outlook[0].sum()), sum(self._smooth[-1]), sum(offered))
         self._offered.append(offered)
         self._smooth.append(smooth)
         self._since += 1
@@ -140,17 +127,20 @@ class LiveForecaster:
         self._since = 0
         return Observed(self._devices, np.array(self._offered), np.array(self._smooth))
 
-    def forecast(self) -> TrafficOutlook | None:
-        """What is expected; none while the low pass is known to be as good, or the network is of other devices."""
+    def forecast(self) -> Floats | None:
+        """What is expected in the periods of `HORIZONS`, [horizon, device] bit/s.
+
+        None while the low pass is known to be as good, or the network is of other devices.
+        """
         return self._outlook if self.in_use else None
 
-    def _predict(self) -> TrafficOutlook | None:
+    def _predict(self) -> Floats | None:
         fitted = self._fitted
         if fitted is None or fitted.devices != self._devices or len(self._offered) < self.config.window:
             return None
         recent = np.array(list(self._offered)[-self.config.window :], np.float32)
-        expected = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
-        return TrafficOutlook(expected)
+        expected: Floats = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
+        return expected
 
     def fit(self, seen: Observed) -> None:
         """Trains a network; it is used if it beats low pass and persistence on the last fifth."""

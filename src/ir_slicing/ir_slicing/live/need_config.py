@@ -12,10 +12,4 @@ class NeedConfig(Config):
     """How much more than the need is asked for."""
 
     margin: float = live(1.15, ge=1, le=10, description="forecast: asked for, relative to the need that is expected")
-    quantile_margin: float = live(
-        1.05,
-        ge=1,
-        le=10,
-        description="the same where the forecast has quantiles, relative to what nine of ten periods need",
-    )
     twin: bool = Field(True, description="forecast: slice forecasters are fitted; else the low pass forecasts")

@@ -40,10 +40,7 @@ class BlockRequest:
 
 def asked(sight: SliceSight, config: NeedConfig) -> float:
     """RB that the policy forecast asks for after a report."""
-    present = config.margin * sight.needed
-    if sight.upper is None:
-        return max(present, config.margin * max(sight.expected))
-    return max(present, config.quantile_margin * max(sight.upper))
+    return config.margin * max(sight.needed, *sight.expected)
 
 
 class NeedRequests:

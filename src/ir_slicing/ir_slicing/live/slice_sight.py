@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ir_slicing.allocation.demand import DemandFilter
 from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
 from ir_slicing.learning import satisfaction
-from ir_slicing.live.live_forecaster import LiveForecaster, TrafficOutlook
+from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SliceView
 
@@ -44,7 +44,6 @@ class SliceSight:
         asked: RB of the last request.
         needed: RB that the slice needs now.
         expected: [horizon] RB that it will need in the periods of `live_forecaster.HORIZONS`.
-        upper: likewise, exceeded in a tenth of the periods; None where the forecast has no quantiles.
         refused: reason -> number of forecasts that were not used.
     """
 
@@ -58,7 +57,6 @@ class SliceSight:
         self.asked: float | None = None
         self.needed = config.min_blocks
         self.expected: tuple[float, ...] = (config.min_blocks,)
-        self.upper: tuple[float, ...] | None = None
         self.refused: Counter[str] = Counter()
 
     def configure(self, config: SliceSightConfig) -> None:
@@ -83,11 +81,7 @@ class SliceSight:
         self.forecaster.push(view.devices, view.offered, smooth)
         self.needed = self.need(view, view.offered)
         outlook = self._outlook(view)
-        if outlook is None:
-            self.expected, self.upper = (self.need(view, smooth),), None
-            return
-        self.expected = tuple(self.need(view, one) for one in outlook.expected)
-        self.upper = None if outlook.upper is None else tuple(self.need(view, one) for one in outlook.upper)
+        self.expected = tuple(self.need(view, one) for one in ([smooth] if outlook is None else outlook))
 
     def ask(self, action: float, view: SliceView) -> float:
         """RB that an action asks for: what is held times (1 + max_change)^action."""
@@ -110,17 +104,15 @@ class SliceSight:
         blocks += late / self.config.drain_time / (sum(rates) / len(rates))
         return min(max(blocks, self.config.min_blocks), view.carrier)
 
-    def _outlook(self, view: SliceView) -> TrafficOutlook | None:
+    def _outlook(self, view: SliceView) -> Floats | None:
         """The forecast; one of another width, negative or not finite is refused, and the low pass stands in."""
         outlook = self.forecaster.forecast()
         if outlook is None:
             return None
-        for one in (outlook.expected, outlook.upper):
-            if one is None:
-                continue
-            if one.shape[1:] != (len(view.offered),) or not np.isfinite(one).all() or (one < 0.0).any():
-                self.refused["forecast"] += 1
-                return None
+        fits = outlook.shape[1:] == (len(view.offered),)
+        if not fits or not np.isfinite(outlook).all() or (outlook < 0.0).any():
+            self.refused["forecast"] += 1
+            return None
         return outlook
 
     def outcome(self, view: SliceView) -> Outcome:
