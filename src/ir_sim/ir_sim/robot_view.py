@@ -50,6 +50,10 @@ class RobotView:
         joints = [j for j in range(model.njnt) if model.jnt_bodyid[j] in self.bodies]
         self.qpos = _addresses(model, joints, model.jnt_qposadr, _POSITIONS)
         self.dofs = _addresses(model, joints, model.jnt_dofadr, _VELOCITIES)
+        free = [
+            j for j in joints if model.jnt_bodyid[j] == self.base and model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE
+        ]
+        self.free = int(model.jnt_qposadr[free[0]]) if free else None  # where its base's pose stands in qpos
         self.joint_names = description.joint_states.joints if description.joint_states else robot.joints
         named = [model.joint(f"{self.name}/{joint}") for joint in self.joint_names]
         self._joint_qpos = np.array([int(j.qposadr[0]) for j in named], dtype=int)
@@ -94,10 +98,8 @@ class RobotView:
 
     def show(self, odometry: Odometry | None, joints: JointStates | None) -> None:
         """Takes over the pose of what its sensors reported elsewhere, to be looked at: no physics, no velocities."""
-        free = [j for j in range(self._model.njnt) if self._model.jnt_bodyid[j] == self.base and
-                self._model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]  # fmt: skip
-        if odometry is not None and free:
-            at = int(self._model.jnt_qposadr[free[0]])
+        at = self.free
+        if odometry is not None and at is not None:
             self._data.qpos[at : at + 3] = odometry.position
             self._data.qpos[at + 3 : at + 7] = odometry.orientation[[3, 0, 1, 2]]
         if joints is not None:

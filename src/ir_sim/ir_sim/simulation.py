@@ -7,6 +7,7 @@ seed and the same commands at the same steps give the same trajectory, bit for b
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -24,6 +25,11 @@ from ir_sim.sdf.sensors import Sensor
 from ir_sim.tasks import Sensors, robot_task
 
 CONTACT_CHECK = 4  #: steps between looks for new contacts
+ROOM_DEPTH = 0.001  #: m, of a touch that is none yet
+ROOM_STEP, ROOM_RINGS = (
+    0.3,
+    6,
+)  #: m between the places, in rings around the start, that may have room for a robot
 
 Sink = Callable[[Reading], None]
 
@@ -62,7 +68,7 @@ class Simulation:
     Attributes:
         model, data: MuJoCo's.
         steps: physics steps since the last reset.
-        divergences: times that MuJoCo had to start anew because a state was not finite.
+        divergences: a sentence for each time that a state was not finite: MuJoCo puts the whole world back then.
     """
 
     def __init__(self, world: World, seed: int = 0, cameras: bool = True) -> None:
@@ -73,10 +79,13 @@ class Simulation:
         self._tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
         self.views = {name: RobotView(self.model, self.data, robot) for name, robot in world.robots.items()}
         self.step_nanoseconds = round(world.time_step * NANOSECONDS)
-        self.divergences = 0
+        self.divergences: list[str] = []
         self.seed = seed
         self._cameras = cameras
         self._is_ground = ground_geoms(self.model)
+        self._is_robots = np.zeros(self.model.ngeom, bool)
+        for view in self.views.values():
+            self._is_robots[view.geoms] = True
         self._start = self.model.qpos0.copy()
         self.reset(seed)
 
@@ -102,18 +111,48 @@ class Simulation:
         self._contact_streams = [stream for stream in self._streams if stream.kind == "contact"]
         self._bumped: dict[str, set[tuple[int, int]]] = {name: set() for name in self.views}
         self._half_done = False
+        self._place_all()
+
+    def _place_all(self) -> None:
         for name in self.views:
-            self.reset_robot(name)
+            self._place(name)
         mujoco.mj_forward(self.model, self.data)
+
+    def _place(self, name: str) -> None:
+        self.views[name].place(self._start, self._tasks[name].reset_noise)
+        self._half_done = False
 
     def reset_robot(self, name: str) -> None:
         """Puts one robot back to its start, at rest, with its task's perturbation. Time goes on.
 
+        Where another robot stands there, it is put beside it: two bodies in one place throw each other over the walls.
+
         Raises:
             KeyError: no such robot.
         """
-        self.views[name].place(self._start, self._tasks[name].reset_noise)
-        self._half_done = False
+        self._place(name)
+        view = self.views[name]
+        if len(self.views) == 1 or view.free is None or not self._overlaps(view, others=True):
+            return
+        position = self.data.qpos[view.free : view.free + 2]
+        start = position.copy()
+        for ring in range(1, ROOM_RINGS + 1):
+            for k in range(6 * ring):
+                angle = 2.0 * np.pi * k / (6 * ring)
+                position[:] = start + ROOM_STEP * ring * np.array([np.cos(angle), np.sin(angle)])
+                if not self._overlaps(view):
+                    return
+        position[:] = start
+
+    def _overlaps(self, view: RobotView, others: bool = False) -> bool:
+        """Whether a robot is within anything but the ground; with `others`, within another robot."""
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_collision(self.model, self.data)
+        pairs = self.data.contact.geom
+        own = np.isin(pairs, view.geoms)
+        met = own.any(axis=1) & ~own.all(axis=1) & (self.data.contact.dist < -ROOM_DEPTH)
+        met &= self._is_robots[pairs].all(axis=1) if others else ~self._is_ground[pairs].any(axis=1)
+        return bool(met.any())
 
     def vary(self, name: str, mass: float, friction: float) -> None:
         """Makes one robot's body another: all its masses and inertias, and all its friction, times a positive factor.
@@ -267,12 +306,19 @@ class Simulation:
         if count:
             mujoco.mj_step(self.model, self.data, count)
             self.steps += count
-        warnings = self.data.warning.number
-        bad = int(sum(warnings[w] for w in _BAD))
-        if bad:
-            self.divergences += bad
-            for warning in _BAD:
-                warnings[warning] = 0
+        if self.data.warning.number[_BAD].any():
+            self._start_again()
+
+    def _start_again(self) -> None:
+        """After a state that was not finite, of which MuJoCo has put everything, time too, to its model's zero."""
+        warning = self.data.warning[_BAD[int(np.argmax(self.data.warning.number[_BAD]))]]
+        names = [name for name, view in self.views.items() if warning.lastinfo in view.dofs]
+        whose = f" of {names[0]}" if names else ""
+        self.divergences.append(
+            f"the physics{whose} diverged at {self.time:g} s: all robots were put back to their start"
+        )
+        self.data.warning.number[_BAD] = 0
+        self._place_all()
 
     def _refresh(self) -> None:
         """Brings positions and velocities of everything up to the present state."""
@@ -334,4 +380,12 @@ class Simulation:
 
 
 _NEVER = 2**63 - 1
-_BAD = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+_BAD = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{name}")) for name in ("QPOS", "QVEL", "QACC")]
+
+
+def _warn(text: str) -> None:
+    """Takes MuJoCo's own warnings, which it would write into a file MUJOCO_LOG.TXT in the present folder."""
+    logging.getLogger(__name__).warning("MuJoCo: %s", text)
+
+
+mujoco.set_mju_user_warning(_warn)

@@ -289,9 +289,9 @@ class SimulatorNode(LeanNode):
             self._advance_to(goal, tick)
             if self._synced and self.simulation.steps == report:
                 self._tell()
-        if self.simulation.divergences > self._divergences:
-            self._divergences = self.simulation.divergences
-            self.get_logger().error("the physics diverged; robots were put back to their start")
+        for text in self.simulation.divergences[self._divergences :]:
+            self._divergences += 1
+            self.get_logger().error(text)
 
     def _advance_to(self, goal: int, tick: int) -> None:
         readings: list[Reading] = []

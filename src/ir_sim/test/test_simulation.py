@@ -219,3 +219,58 @@ def test_spider_stands_at_rest_and_walks_a_tripod_gait():
     roll, pitch, _ = roll_pitch_yaw(sensors.orientation)
     assert abs(roll) < 0.3 and abs(pitch) < 0.3 and sensors.position[2] > 0.1
     assert abs(sensors.position[0] - start[0]) > 0.5
+
+
+def crowd(count: int, model: str, apart: float) -> Simulation:
+    """So many robots of a model in a row of three, their legs in each other's way."""
+    simulation = Simulation(compose(WORLD, [model, *(f"{model}_{k}:{model}" for k in range(1, count))]), cameras=False)
+    for k, view in enumerate(simulation.views.values()):
+        simulation.data.qpos[view.free : view.free + 3] = [apart * (k % 3), apart * (k // 3), 0.2]
+    return simulation
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_robots_that_kick_each_other_stay_bodies(seed):
+    """With MuJoCo's sparse solver, its own choice for so many joints, each of these seeds ended beyond 300 rad/s."""
+    simulation, random, fastest = crowd(6, "spider", 0.3), np.random.default_rng(seed), 0.0
+    for _ in range(100):
+        for name, view in simulation.views.items():
+            joints = view.robot.description.controller.joints
+            simulation.move_joints(name, joints, random.uniform(-0.8, 0.8, len(joints)))
+        for _ in range(20):
+            simulation.step(1)
+            fastest = max(fastest, np.abs(simulation.data.qvel).max())
+    assert not simulation.divergences and 5.0 < fastest < 100.0
+
+
+def test_a_robot_whose_start_is_taken_is_put_beside_it():
+    simulation = Simulation(compose(WORLD, ["cart", "cart_2:cart"]), cameras=False)
+    first, second = simulation.views["cart"], simulation.views["cart_2"]
+    simulation.step(50)
+    start = simulation.data.qpos[first.free : first.free + 2].copy()
+    simulation.data.qpos[second.free : second.free + 2] = start + np.array([0.1, 0.0])
+    simulation.reset_robot("cart")
+    place = simulation.data.qpos[first.free : first.free + 2].copy()
+    assert 0.2 < np.linalg.norm(place - start) < 1.0, "near it, but not on it"
+    simulation.step(200)
+    assert np.abs(simulation.data.qvel).max() < 0.1, "nobody was thrown"
+    simulation.data.qpos[second.free : second.free + 2] = start + np.array([0.0, 2.0])
+    simulation.reset_robot("cart")
+    assert simulation.data.qpos[first.free : first.free + 2] == pytest.approx(start, abs=1e-3), "free again: the start"
+
+
+def test_a_state_that_is_not_finite_puts_every_robot_back_and_is_told(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    simulation = Simulation(compose(WORLD, ["cart", "spider"]), cameras=False)
+    start = simulation.data.qpos.copy()
+    simulation.drive("cart", 0.5, 0.0)
+    simulation.step(500)
+    simulation.data.qvel[simulation.views["spider"].dofs[0]] = np.nan
+    simulation.step(1)
+    assert len(simulation.divergences) == 1 and "spider" in simulation.divergences[0]
+    assert simulation.time == pytest.approx(1.002), "time goes on"
+    assert np.abs(simulation.data.qpos - start).max() < 0.02
+    simulation.step(500)
+    assert len(simulation.divergences) == 1
+    assert not list(tmp_path.iterdir()), "MuJoCo's own log file"
+    assert "unstable" in caplog.text

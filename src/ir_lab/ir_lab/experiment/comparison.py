@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-NOT_COMPARED = ("arguments", "host", "wall_seconds", "restarts")
+NOT_COMPARED = ("arguments", "host", "wall_seconds", "restarts", "warnings")
 """Parts of a report that say how it was made, not what came of it."""
 
 

@@ -114,7 +114,14 @@ class ModelRun:
         rows = rows_for(load_rows(config.bridge_file), self.world)
         topics = {row.gz_topic_name: row.stack_topic[0] for row in rows if row.direction != "ROS_TO_GZ"}
         self._simulator = SimulatorPart(
-            self._agenda, self._bus, self.world, config.seed, config.cameras, topics, config.adapt_cameras
+            self._agenda,
+            self._bus,
+            self.world,
+            config.seed,
+            config.cameras,
+            topics,
+            config.adapt_cameras,
+            self._warn,
         )
         if self._bag is not None:
             self._agenda.every(round(NANOSECONDS / config.clock_rate), self._publish_clock)
@@ -311,6 +318,7 @@ class ModelRun:
         self._count()
         report = self.totals.as_dict(0.0, {"words": list(self._arguments.words)})
         report["wall_seconds"] = None
+        report["warnings"] = list(self.warnings)
         return report
 
 

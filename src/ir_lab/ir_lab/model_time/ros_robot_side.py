@@ -37,12 +37,15 @@ class SimulatorPart:
         cameras: whether pictures are rendered.
         topics: stack topic of each sensor topic that is published; others are left out.
         adapt: whether pictures are as large and as often as the radio carries them.
+        warn: is told when the physics diverged.
     """
 
     def __init__(
-        self, agenda: Agenda, bus: Bus, world: World, seed: int, cameras: bool, topics: dict[str, str], adapt: bool
-    ) -> None:
-        self._agenda, self._bus, self._topics = agenda, bus, topics
+        self, agenda: Agenda, bus: Bus, world: World, seed: int, cameras: bool, topics: dict[str, str], adapt: bool,
+        warn: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._agenda, self._bus, self._topics, self._warn = agenda, bus, topics, warn
+        self._diverged = 0
         self.simulation = Simulation(world, seed, cameras=cameras)
         self._step = self.simulation.step_nanoseconds
         self._renderer = make_renderer(self.simulation.model) if cameras else None
@@ -61,6 +64,9 @@ class SimulatorPart:
         count = time // self._step - self.simulation.steps
         if count > 0:
             self.simulation.step(count, self._publish)
+        for text in self.simulation.divergences[self._diverged :]:
+            self._diverged += 1
+            self._warn(text)
 
     def _publish(self, reading: Reading) -> None:
         topic = self._topics.get(reading.topic)

@@ -63,6 +63,9 @@ def compile_world(world: World) -> mujoco.MjModel:
     spec.option.timestep = world.time_step
     spec.option.gravity = world.gravity
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    # Left alone MuJoCo goes over to sparse matrices at 60 degrees of freedom, some five robots. Its Newton solver then
+    # stopped at wrong forces where two spiders' legs met, which threw them with 280 rad/s (MuJoCo 4.0; dense: 33).
+    spec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     spec.compiler.degree = False
     spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
     _decorate(spec)
