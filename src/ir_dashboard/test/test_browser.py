@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page in headless Chromium."""
 
+import io
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver import ActionChains  # noqa: E402
@@ -70,6 +73,23 @@ def test_page_shows_moving_robots_pictures_slices_and_no_errors(page):
     page.until("+document.querySelector('.robot dd').textContent.split(' ')[0] > 0", "distance")
     painted = "[...document.querySelectorAll('.chart')].every(c => new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer).some(p => p))"  # noqa: E501
     page.until(painted, "every chart painted")
+
+
+def test_the_floor_shows_the_radio_until_it_is_switched_off(page):
+    page.start()
+    page.until("document.querySelector('#floor-map span').textContent === 'radio 20 to 40 dB'", "the range of the map")
+    coloured = yellow(page)
+    assert coloured > 1000
+    page.click("#floor-map")
+    page.until("document.getElementById('floor-map').getAttribute('aria-pressed') === 'false'", "the button let go")
+    page.until("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))", "a picture")
+    assert yellow(page) < coloured / 4  # the legend is left, and what stands around
+
+
+def yellow(page):
+    """Pixels of the world that are as yellow as the best places of the map."""
+    picture = np.asarray(Image.open(io.BytesIO(page.find("#scene").screenshot_as_png)).convert("RGB"), int)
+    return int((picture[..., :2].min(axis=-1) - picture[..., 2] > 40).sum())
 
 
 def test_nothing_is_wider_than_a_phone(page):
