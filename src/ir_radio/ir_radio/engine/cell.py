@@ -243,7 +243,7 @@ class Cell:
         rows = self._link_rows(robot)
         place, record = self._places[robot], self._links.rows[rows[0]]
         position = np.asarray(position, np.float64)
-        if position.shape != (3,) or not (np.abs(position) <= FARTHEST).all():
+        if position.shape != (3,) or not all(abs(x) <= FARTHEST for x in position.tolist()):
             place.bad_poses += 1
             raise ValueError(
                 f"pose of {robot}: {position.tolist()} is not three finite numbers of at most {FARTHEST:g} m; "

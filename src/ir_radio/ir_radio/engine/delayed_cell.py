@@ -77,7 +77,7 @@ class DelayedCell(Cell):
     def remove_slice(self, name: str) -> list[CellEvent]:
         """Removes a slice now, as `Cell.remove_slice`, with what is in flight."""
         events = super().remove_slice(name)
-        flows = set(self._line.table.of_slice(name))
+        flows = set(self._line.table.of_slice(name).tolist())
         return events + self._events_of(self._line.drop_flying(flows, self.now, Fate.SLICE_DELETED))
 
     def reset_time(self, time: int) -> list[CellEvent]:

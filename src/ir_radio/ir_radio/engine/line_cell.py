@@ -226,7 +226,7 @@ class LineCell:
         del self.specs[name]
         self._reports.count_allocated(self.now)
         self._slices.rows[self._rows[name][0]]["blocks"] = 0.0
-        flows = set(self._line.table.of_slice(name))
+        flows = set(self._line.table.of_slice(name).tolist())
         self._closed |= flows
         return self._events_of(self._line.drop_flying(flows, self.now, Fate.SLICE_DELETED))
 
