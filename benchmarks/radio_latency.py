@@ -56,7 +56,7 @@ GRID = {
 """What is fitted of `nr-campus`, and among which values."""
 FITTED = {name: getattr(load_profile("nr-campus").access, name) for name in GRID}
 TICK, BLOCK = 10.0, 25
-"""Interval of the measuring sender, ms; packets of a block of the file: the incident spans two, as it would not with blocks of 50."""
+"""Interval of the measuring sender, ms; packets of a block of the file, of which the incident spans two."""
 
 
 def cell_run(

@@ -242,7 +242,7 @@ class LineCell:
         _ = self.lines[robot]
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (MEASURED, 0, 0, math.nan, math.nan, _UNLIMITED)
+            self._links.rows[row] = (MEASURED, 0, 0, math.nan, math.nan, _UNLIMITED, math.inf)
             self._places[robot] = Place()
         return self.links[robot]
 
