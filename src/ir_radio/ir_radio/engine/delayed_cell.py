@@ -39,7 +39,7 @@ class DelayedCell(Cell):
         self._line, self._bounds, self._begin = LineCounters(), dict[int, int](), start
         self._last: dict[tuple[str, str], int] = {}
         super().__init__(carrier, mini_slots=mini_slots, start=start, seed=seed)
-        counted = self._slices, self._links.table, self._slice_rows, self._types
+        counted = self._slices.table, self._links.table, self._slices.rows, self._slices.types
         self._reports = ReportBuilder(carrier, self._line.table, *counted)
         self._reports.begin(start)
 

@@ -27,7 +27,6 @@ from ir_twin.bringup.parameter_file import with_parameters
 from ir_twin.bringup.restart_counts import FILE
 from ir_twin.bringup.spec import NodeSpec
 
-
 _MAP_SIZE = 24.0
 """Side of the square on which the radio is mapped, m: the field of the worlds that come with the stack."""
 
