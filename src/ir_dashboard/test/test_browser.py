@@ -96,7 +96,7 @@ def test_the_floor_shows_the_radio_until_it_is_switched_off(page):
           canvas.remove();
           return yellow;
         })();""")
-    assert 0.1 < shown == again < 0.6 and hidden == 0.0
+    assert 0.05 < shown == again < 0.3 and hidden == 0.0
 
 
 def test_nothing_is_wider_than_a_phone(page):
