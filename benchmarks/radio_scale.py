@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ir_radio.engine.cell import Cell, FlowKey
 from ir_radio.model.arrivals import poisson
 from ir_radio.model.carrier import Carrier
-from ir_radio.model.slice_specs import SliceSpec
+from ir_radio.model.slice_specs import Direction, SliceSpec
 
 MESSAGES, SIZE = 4000.0, 1000
 """Messages per second of the whole cell, and their bytes."""
@@ -30,6 +30,9 @@ SLICES = {
     "video": SliceSpec(name="video", type="embb", rate=1e6, max_latency=0.1, reliability=0.9),
     "control": SliceSpec(name="control", type="urllc", rate=1e6, max_latency=0.1, reliability=0.9),
 }
+
+STREAMS: tuple[tuple[str, Direction], ...] = (("video", "uplink"), ("control", "downlink"))
+"""Of each robot."""
 
 
 def build(robots: int, topics: int) -> tuple[Cell, NDArray[np.int64]]:
@@ -48,10 +51,10 @@ def build(robots: int, topics: int) -> tuple[Cell, NDArray[np.int64]]:
     return cell, np.array(flows)
 
 
-def offer(cell: Cell, flows: NDArray[np.int64], seconds: int, rng: np.random.Generator) -> None:
-    """Runs on with traffic on flows drawn evenly."""
+def offer(cell: Cell, flows: NDArray[np.int64], seconds: int, rng: np.random.Generator, rate: float = MESSAGES) -> None:
+    """Runs on with traffic on flows drawn evenly; rate: messages/s."""
     start = cell.now
-    times = poisson(MESSAGES, start, start + seconds * S, rng)
+    times = poisson(rate, start, start + seconds * S, rng)
     cell.run(rng.choice(flows, len(times)), np.full(len(times), SIZE), times, start + seconds * S)
 
 
@@ -114,7 +117,7 @@ def fleet(robots: int, rate: int, seconds: int, seed: int) -> dict[str, float]:
     names, places = [f"r{k}" for k in range(robots)], rng.uniform(-side / 2, side / 2, (robots, 2))
     heading = rng.uniform(0.0, 2.0 * np.pi, robots)
     step = 15.0 * period * np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    keys = [FlowKey(s, name, "x", way) for name in names for s, way in (("video", "uplink"), ("control", "downlink"))]
+    keys = [FlowKey(s, name, "x", way) for name in names for s, way in STREAMS]
     for name, (x, y) in zip(names, places.tolist(), strict=True):
         cell.set_pose(name, (x, y, 1.0))
     flows, size, spent, posed = np.array([cell.flow(key) for key in keys]), 100, 0.0, 0.0
@@ -145,8 +148,8 @@ def pose_costs(seed: int) -> dict[str, float]:
         cell.set_slice(spec)
     for robot in range(1000):
         cell.set_pose(f"r{robot}", (0.0, 0.0, 1.0))
-        for name, way in (("video", "uplink"), ("control", "downlink")):
-            cell.offer(cell.flow(FlowKey(name, f"r{robot}", "x", way)), SIZE, 0)  # type: ignore[arg-type]
+        for name, way in STREAMS:
+            cell.offer(cell.flow(FlowKey(name, f"r{robot}", "x", way)), SIZE, 0)
     out = {}
     for what, ends in (("a pose", (0.0, 0.0)), ("a pose that hands over", (-150.0, 150.0))):
         for robot in range(1000):
@@ -167,12 +170,12 @@ def _memory() -> float:
 
 
 def hour(minutes: int) -> list[float]:
-    """Resident MiB after each simulated minute of 20 robots, with a report a second."""
+    """Resident MiB after each simulated minute of 20 robots at 1000 messages/s, with a report a second."""
     cell, flows = build(20, 1)
     rng, found = np.random.default_rng(1), []
     for _ in range(minutes):
         for _ in range(60):
-            offer(cell, flows, 1, rng)
+            offer(cell, flows, 1, rng, 1000.0)
             cell.report()
         found.append(_memory())
     return found
