@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, JointState, LaserScan
@@ -120,6 +120,7 @@ class DashboardNode(StackNode):
                     STREAM,
                 )
         add(CellReport, "/radio/report", RELIABLE, lambda report: state.take_report(report, time.monotonic()))
+        add(OccupancyGrid, "/radio/map", LATCHED, state.take_map)
         add(HostReport, "/simulator/host", LATCHED, state.take_host)
         add(DiagnosticArray, "/diagnostics", BUFFERED, state.take_diagnostics)
         add(SliceList, "/slicing/slices", LATCHED, state.take_slices)

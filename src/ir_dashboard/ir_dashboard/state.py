@@ -22,6 +22,8 @@ BIN = 0.5
 """Charts show means and counts over so many seconds."""
 OUTAGE_WINDOW = 10.0
 """The recent outage of a slice is over so many seconds."""
+MAP_CELLS = 128
+"""Most cells of the radio's map along a side, as the page is told it."""
 _EPOCH = 1e9
 """A stamp beyond it is wall time, s: the stamp of a node that does not live in simulated time, as the simulator."""
 _SLICE_COLUMNS = ("resource_blocks", "offered_rate", "delivered_rate", "p50", "p99")
@@ -65,6 +67,7 @@ class LiveState:
         self.twins: dict[str, dict[str, Any]] = {}
         self.carrier: dict[str, Any] = {}
         self.links: dict[str, dict[str, float | None]] = {}
+        self.map: dict[str, Any] = {}
         self.policy = ""
         self._clock = 0.0
         self._specs: dict[str, dict[str, Any]] | None = None
@@ -124,6 +127,18 @@ class LiveState:
                 level = int.from_bytes(one.level, "little")
                 self.twins.setdefault(one.hardware_id, {})["known"] = {"as_known": level == 0, "message": one.message}
                 self._changed.add("robots")
+
+    def take_map(self, message: Any) -> None:
+        """Takes an OccupancyGrid of the radio: dB, -1 out of coverage; thinned out where it is large."""
+        info, data = message.info, list(message.data)
+        step = -(-max(info.width, info.height) // MAP_CELLS)
+        rows = range(0, info.height, step)
+        self.map = {
+            "x": info.origin.position.x, "y": info.origin.position.y, "cell": step * info.resolution,
+            "columns": -(-info.width // step), "rows": len(rows),
+            "levels": [level for row in rows for level in data[row * info.width : (row + 1) * info.width : step]],
+        }  # fmt: skip
+        self._changed.add("map")
 
     def take_slices(self, message: Any) -> None:
         """Takes a SliceList."""
@@ -236,6 +251,7 @@ class LiveState:
             "robots": self.robots(),
             "nodes": self.nodes(),
             "host": self.totals.host.as_dict(),
+            "map": self.map,
         }
 
     def update(self, now: float) -> dict[str, Any]:
@@ -253,6 +269,8 @@ class LiveState:
             picture["nodes"] = self.nodes()
         if "host" in self._changed:
             picture["host"] = self.totals.host.as_dict()
+        if "map" in self._changed:
+            picture["map"] = self.map
         self._changed.clear()
         if now >= self._bin_ends:
             picture["row"] = self._close_bin(now)

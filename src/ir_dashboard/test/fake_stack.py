@@ -5,11 +5,12 @@ import io
 import math
 import os
 import time
+from array import array
 from collections import Counter
 
 import numpy as np
 from geometry_msgs.msg import Twist
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from PIL import Image, ImageDraw
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -104,6 +105,8 @@ class FakeStack(StackNode):
         self.report = self.create_publisher(CellReport, "/radio/report", RELIABLE)
         self.host = self.create_publisher(HostReport, "/simulator/host", LATCHED)
         self.host.publish(HostReport(sync=True, simulated=2.0, wall=4.0, commands=10, waits=3, waited=0.5))
+        self.map = self.create_publisher(OccupancyGrid, "/radio/map", LATCHED)
+        self.map.publish(signal_map())
         self.slices = self.create_publisher(SliceList, "/slicing/slices", LATCHED)
         self.allocation = self.create_publisher(Allocation, "/slicing/allocation", LATCHED)
         self.nodes = [self.create_publisher(NodeStatus, NODE_STATUS_TOPIC, LATCHED) for _ in range(3)]
@@ -281,6 +284,16 @@ def spec(name, rate, latency, kind, priority):
     reliability = 0.99 if kind == SliceKind.EMBB else 0.9999
     return SliceSpec(name=name, rate=rate, max_latency=latency, type=kind, priority=priority, reliability=reliability,
                      queue_limit=1_000_000, flows=flows, differentiator=1)  # fmt: skip
+
+
+def signal_map(cells=24):
+    """20 to 40 dB from west to east over 12 m, without coverage in the north-eastern corner."""
+    levels = np.tile(np.linspace(20, 40, cells).astype(int), (cells, 1))
+    levels[-4:, -4:] = -1
+    message = OccupancyGrid(data=array("b", levels.ravel().tolist()))
+    message.info.resolution, message.info.width, message.info.height = 0.5, cells, cells
+    message.info.origin.position.x = message.info.origin.position.y = -cells / 4
+    return message
 
 
 class FakeController(StackNode):

@@ -72,6 +72,33 @@ def test_page_shows_moving_robots_pictures_slices_and_no_errors(page):
     page.until(painted, "every chart painted")
 
 
+def test_the_floor_shows_the_radio_until_it_is_switched_off(page):
+    """The map of the stack arrives; what a map makes of the floor is drawn aside, where every pixel can be read."""
+    page.start()
+    page.until("document.querySelector('#floor-map span').textContent === 'radio 20 to 40 dB'", "the range of the map")
+    shown, hidden, again = page.run("""
+        return (async () => {
+          const { Renderer } = await import('./gl.js'), { FloorMap } = await import('./floor_map.js');
+          const canvas = document.body.appendChild(document.createElement('canvas')), yellow = [];
+          canvas.style.cssText = 'position: fixed; left: 0; top: 0; width: 60px; height: 40px';
+          const renderer = new Renderer(canvas), gl = renderer.gl;
+          const floor = new FloorMap({ carpet: map => {
+            renderer.carpet(map);
+            renderer.draw([], [], { eye: [0, -.1, 14], target: [0, 0, 0] });
+            const p = new Uint8Array(4 * canvas.width * canvas.height);
+            gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, p);
+            let count = 0;
+            for (let i = 0; i < p.length; i += 4) count += Math.min(p[i], p[i + 1]) - p[i + 2] > 40;
+            yellow.push(count / (canvas.width * canvas.height));
+          } });
+          floor.update({ x: -6, y: -6, cell: 6, columns: 2, rows: 1, levels: [20, 40] });
+          floor.button.click(); floor.button.click();
+          canvas.remove();
+          return yellow;
+        })();""")
+    assert 0.05 < shown == again < 0.3 and hidden == 0.0
+
+
 def test_nothing_is_wider_than_a_phone(page):
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -55,6 +55,7 @@ def test_the_whole_stack_is_in_the_status(live, http):
 
     status = live.until(whole, what="everything in /status")
     assert status["host"]["pace"] == 0.5 and status["host"]["models_numbers"] is True
+    assert status["map"]["columns"] == 24 and {-1, 20, 40} <= set(status["map"]["levels"])
     assert status["time"] > 0 and status["carrier"]["policy"] == "proportional"
     assert status["slices"]["control"]["type"] == "urllc" and status["slices"]["video"]["offered_rate"] > 1e6
     assert {"/radio", "/edge/twin", "/edge/cart/controller"} <= set(status["nodes"])

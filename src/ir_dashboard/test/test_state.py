@@ -55,6 +55,27 @@ def test_picture_is_strict_json_whatever_is_not_known_yet(state):
     assert "NaN" not in text and "Infinity" not in text
 
 
+def grid(width, height, levels, cell=0.5):
+    origin = Is(position=Is(x=-3.0, y=2.0))
+    return Is(info=Is(width=width, height=height, resolution=cell, origin=origin), data=levels)
+
+
+def test_the_map_of_the_radio_comes_once_and_in_every_whole_picture(state):
+    assert state.whole()["map"] == {}
+    state.take_map(grid(3, 2, [10, 20, 30, 40, 50, -1]))
+    expected = {"x": -3.0, "y": 2.0, "cell": 0.5, "columns": 3, "rows": 2, "levels": [10, 20, 30, 40, 50, -1]}
+    assert state.update(0.0)["map"] == expected == state.whole()["map"]
+    assert "map" not in state.update(0.1)
+
+
+def test_a_large_map_is_thinned_out_evenly(state):
+    width, height = 300, 200
+    state.take_map(grid(width, height, [(row + column) % 100 for row in range(height) for column in range(width)]))
+    shown = state.whole()["map"]
+    assert (shown["cell"], shown["columns"], shown["rows"]) == (1.5, 100, 67) and len(shown["levels"]) == 6700
+    assert shown["levels"][100 * 5 + 7] == (3 * 5 + 3 * 7) % 100
+
+
 def test_slices_robots_and_nodes_come_only_when_they_changed(state):
     state.update(0.0)
     assert set(state.update(0.01)) == {"time", "poses", "nodes"}  # their ages, with every row

@@ -87,8 +87,8 @@ CELL = np.dtype([
 STATION = _table("rotation slot taken busy first last embb_first embb_last clock left medium idle")
 # era: coherence time for which the rate holds, MEASURED: it does not fade; station: that serves it; snr: mean, linear,
 # NaN: no pose; faded: of the era; rate: of a resource block, bit/s. barred: ns until which nothing crosses, after a
-# handover or a failure; 0: it does.
-LINK = _table("era station barred", "snr faded rate")
+# handover or a failure; 0: it does. headroom: resource blocks that its sender can give the power of which snr speaks.
+LINK = _table("era station barred", "snr faded rate headroom")
 # One row per slice and station. urllc: served at every mini-slot, else at every slot; lifespan: ns, 0 none; bound: of
 # latency, ns; limit: bytes per queue; first: of its waiting queues; punctured: blocks times mini-slots that urllc took
 # from it; blocks: resource blocks allocated; used: resource blocks times ns that carried bits; lost: bits that were to

@@ -241,12 +241,12 @@ def check_ratios(cell, station, owners, taken, keys):
     """Dedicated blocks carry their own slice only; no URLLC slice takes more than its ceiling in a mini-slot."""
     if not cell._cell["apart"][0]:
         return
-    rows = [cell._slices.rows[cell._slice_rows[name][station]] for name in NAMES]
+    rows = [cell._slices.table.rows[cell._slices.rows[name][station]] for name in NAMES]
     slice_of = cell._queues.rows["slice"]
     for row, name in zip(rows, NAMES, strict=True):
         own = set(range(row["own_first"], row["own_last"]))
         used = own & {block for block in own if owners[block] >= 0}
-        assert all(slice_of[owners[block]] == cell._slice_rows[name][station] for block in used)
+        assert all(slice_of[owners[block]] == cell._slices.rows[name][station] for block in used)
         assert len(own & set(taken.tolist())) <= row["taken"] * row["urllc"]
         most = keys["ratios"].get(name, {}).get("max_share", 1.0) * keys["resource_blocks"]
         assert row["taken"] <= most + 1e-9 and row["blocks"] <= most + 1e-9

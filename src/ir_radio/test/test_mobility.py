@@ -96,7 +96,7 @@ def test_a_link_that_fails_is_re_established():
         cell.advance((ms + 10) * MS)
     assert [ms for ms, fate in fates if fate == Fate.OUT_OF_COVERAGE] == list(range(50, 200, 10))
     row = cell.report().links[0]
-    assert (row.station, row.handovers) == (1, 1) and cell._places["cart"].failures == 1
+    assert (row.station, row.handovers) == (1, 1) and cell._links.places["cart"].failures == 1
     assert cell.counters().queued == 0 and cell.report().slices[0].delay.max == pytest.approx(0.2, abs=2e-3)
 
 
@@ -106,7 +106,7 @@ def test_a_short_fade_is_no_failure():
     for ms, x in enumerate([1e5, 1e5, 1.0, 1e5, 1.0], 1):
         cell.advance(ms * 50 * MS)
         cell.set_pose("cart", (x, 0.0, 3.0))
-    assert cell._places["cart"].failures == 0
+    assert cell._links.places["cart"].failures == 0
 
 
 def test_hysteresis_keeps_a_robot_at_the_border_from_going_to_and_fro():

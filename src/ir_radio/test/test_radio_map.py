@@ -32,10 +32,13 @@ def test_a_robot_has_what_the_map_says(keys):
         assert link.rate * carrier.resource_blocks == pytest.approx(found.rate[row, column], rel=1e-6)
 
 
-def test_percentages_are_of_the_best_rate_and_zero_out_of_coverage():
-    found = radio_map(Carrier(), (0.0, 0.0), (5000.0, 10.0), 10.0, 0.0, seed=0)
-    share = found.percentages()
-    assert share.dtype == np.int8 and share[0, 0] == 100 and share[0, -1] == 0 and share.min() >= 0
+def test_decibels_are_whole_and_say_where_there_is_no_coverage():
+    found = radio_map(Carrier(), (0.0, 0.0), (20_000.0, 10.0), 10.0, 0.0, seed=0)
+    level = found.decibels()
+    assert level.dtype == np.int8 and level[0, -1] == -1
+    assert abs(level[0, 20] - found.sinr[0, 20]) <= 0.5
+    assert ((level == 0) == ((found.sinr < 0.5) & (found.rate > 0.0))).all() and (level == 0).any()
+    assert (radio_map(Carrier(tx_power=200.0), (0.0, 0.0), (20.0, 20.0), 5.0, 0.0, seed=0).decibels() == 100).all()
 
 
 def test_too_many_cells_are_refused():

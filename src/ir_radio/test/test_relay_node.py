@@ -305,7 +305,7 @@ def test_the_map_of_the_radio_is_published_for_late_readers(bench):
     assert (info.width, info.height, info.resolution) == (10, 10, 4.0)
     assert (info.origin.position.x, info.origin.position.y, maps[0].header.frame_id) == (-10.0, -20.0, "map")
     cells = np.array(maps[0].data).reshape(10, 10)
-    assert cells[4:6, 4:6].min() == 100 and cells[0, 0] == 0
+    assert cells[4:6, 4:6].min() == cells.max() > 25 and cells[0, 0] == -1
 
 
 def test_messages_of_a_slice_survive_the_trip_through_ros():

@@ -6,10 +6,12 @@ const VERTEX = `#version 300 es
 in vec3 position; in vec3 normal; uniform mat4 view, pose, flatten_; uniform vec3 scale; out vec3 n; out vec3 world;
 void main() { vec4 w = flatten_ * pose * vec4(position * scale, 1.0); world = w.xyz; n = mat3(pose) * (normal / scale); gl_Position = view * w; }`;
 const FRAGMENT = `#version 300 es
-precision highp float; in vec3 n; in vec3 world; uniform vec4 colour; uniform vec3 eye; uniform float floor_; uniform float unlit; out vec4 o;
+precision highp float; in vec3 n; in vec3 world; uniform vec4 colour; uniform vec3 eye; uniform float floor_; uniform float unlit; uniform vec4 area; uniform sampler2D map_; out vec4 o;
 void main() {
   vec3 c = colour.rgb;
   if (floor_ > 0.5) {
+    vec2 at = (world.xy - area.xy) / max(area.zw, 1e-6);
+    if (area.z > 0.0 && at == clamp(at, 0.0, 1.0)) c = mix(c, texture(map_, at).rgb, 0.45);
     vec2 g = abs(fract(world.xy - 0.5) - 0.5) / fwidth(world.xy);
     c += 0.07 * (1.0 - min(min(g.x, g.y), 1.0)) * exp(-0.05 * length(world - eye));
     c = mix(vec3(0.063, 0.09, 0.118), c, exp(-0.0016 * dot(world.xy - eye.xy, world.xy - eye.xy)));
@@ -111,9 +113,13 @@ export class Renderer {
     gl.bindAttribLocation(program, 0, "position"); gl.bindAttribLocation(program, 1, "normal");
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) || "shader");
-    this.at = Object.fromEntries(["view", "pose", "flatten_", "scale", "colour", "eye", "floor_", "unlit"].map(n => [n, gl.getUniformLocation(program, n)]));
+    this.at = Object.fromEntries(["view", "pose", "flatten_", "scale", "colour", "eye", "floor_", "unlit", "area"].map(n => [n, gl.getUniformLocation(program, n)]));
     this.meshes = Object.fromEntries(Object.entries(SHAPES).map(([name, make]) => [name, this.#mesh(...make())]));
     this.line = gl.createBuffer();
+    this.area = [0, 0, 0, 0];
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());  // the only one
+    for (const [name, value] of [[gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE], [gl.TEXTURE_MIN_FILTER, gl.LINEAR]])
+      gl.texParameteri(gl.TEXTURE_2D, name, value);
     this.shadow = identity();  // flattens along the light onto the floor
     this.shadow[8] = -LIGHT[0] / LIGHT[2]; this.shadow[9] = -LIGHT[1] / LIGHT[2]; this.shadow[10] = 0; this.shadow[14] = 0.004;
     gl.useProgram(program); gl.enable(gl.DEPTH_TEST); gl.enable(gl.CULL_FACE); gl.clearColor(.063, .09, .118, 1);
@@ -130,6 +136,13 @@ export class Renderer {
     return { array, count: triangles.length };
   }
 
+  /** What colours a part of the floor, as of World.carpet. */
+  carpet(map) {
+    const gl = this.gl;
+    this.area = map?.area ?? [0, 0, 0, 0];
+    if (map) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, map.columns, map.rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, map.pixels);
+  }
+
   /** Draws items [kind, size, matrix, colour] and trails {points: [x, y, …], colour}; camera {eye, target}. */
   draw(items, trails, camera) {
     const gl = this.gl, ratio = this.detail * Math.min(devicePixelRatio || 1, 2);
@@ -141,7 +154,7 @@ export class Renderer {
     this.view = multiply(perspective(.8, width / height, .05, 300), lookAt(camera.eye, camera.target));
     gl.uniformMatrix4fv(this.at.view, false, this.view); gl.uniform3fv(this.at.eye, camera.eye);
     gl.uniformMatrix4fv(this.at.flatten_, false, identity());
-    gl.uniform1f(this.at.floor_, 1);
+    gl.uniform1f(this.at.floor_, 1); gl.uniform4fv(this.at.area, this.area);
     this.#one("box", [200, 200, .02], shifted(0, 0, -.011), [.145, .175, .205, 1]);
     gl.uniform1f(this.at.floor_, 0); gl.uniform1f(this.at.unlit, 1);
     gl.uniformMatrix4fv(this.at.flatten_, false, this.shadow);  // each floor pixel darkens once: the stencil sees to it

@@ -4,13 +4,14 @@
 import { Cameras } from "./cameras.js";
 import { verdicts } from "./chart.js";
 import { Drive } from "./drive.js";
+import { FloorMap } from "./floor_map.js";
 import { Link } from "./link.js";
 import { age, element, fixed, milliseconds, robotColour, toast, whole } from "./look.js";
 import { Slices } from "./slices.js";
 import { World } from "./world.js";
 
 const by = id => document.getElementById(id), pill = (id, text, kind = "") => { by(id).textContent = text; by(id).className = `pill ${kind}`; };
-const link = new Link(), world = new World(), cameras = new Cameras(link), drive = new Drive(link, cameras), slices = new Slices(link);
+const link = new Link(), world = new World(), cameras = new Cameras(link), drive = new Drive(link, cameras), slices = new Slices(link), floorMap = new FloorMap(world);
 const windscreen = by("windscreen").parentElement;
 let rows = [], columns = {}, kinds = [], span = 120, order = [], cards = {}, lines = {}, updates = 0, last = 0;
 
@@ -100,6 +101,7 @@ link.addEventListener("update", ({ detail }) => {
   if (detail.robots) showRobots(detail.robots);
   if (detail.nodes) showNodes(detail.nodes);
   if (detail.host) showHost(detail.host);
+  if (detail.map) floorMap.update(detail.map);
   if (detail.row || detail.rows) addRows(detail.rows ?? [detail.row]);
   if (detail.you) { requestAnimationFrame(() => performance.mark("first picture")); }
 });

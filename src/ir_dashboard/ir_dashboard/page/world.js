@@ -56,6 +56,9 @@ export class World {
     this.draw();
   }
 
+  /** Colours a part of the floor: {area: [x, y, width, height] in m, columns, rows, pixels: RGBA}; null: none. */
+  carpet(map) { this.renderer?.carpet(map); this.draw(); }
+
   /** Where commands that are on their way lead driven robots: from their poses on, x, y (m) and heading (rad). */
   expect(seats) { this.ahead = Object.fromEntries(Object.entries(seats).map(([name, seat]) => [name, seat.ahead ?? [0, 0, 0]])); }
 

@@ -43,7 +43,8 @@ class SliceSums(NamedTuple):
 
 
 _COUNTS = ("offered", "offered_bytes", "delivered", "delivered_bytes", "queued", "queued_bytes")
-_FATES = sorted(Fate, key=lambda fate: fate.name)
+_REASONS = [fate.name.lower() for fate in Fate]
+_ORDER = np.argsort(np.argsort(_REASONS))  # place of each among the sorted ones
 NOTHING = SliceSums(0, 0, 0.0, 0.0, np.zeros(BINS, np.int64))
 
 
@@ -60,6 +61,7 @@ class CounterTable:
         self.rows: dict[FlowKey, int] = {}
         self.robots: dict[str, set[str]] = {}
         self._of_slice: dict[str, list[int]] = {}
+        self._arrays: dict[str, NDArray[np.int64]] = {}  # the same, for a report
         self.flows = Table(FLOW)
         self.drops, self.delays = Table(np.int64, (len(Fate), 2)), Table(np.int64, (BINS,))
 
@@ -75,14 +77,16 @@ class CounterTable:
         self.flows.rows[row]["queue"], self.flows.rows[row]["active"] = queue, 1
         return row
 
-    def of_slice(self, name: str) -> list[int]:
-        """Rows of the flows of a slice."""
-        return self._of_slice.get(name, [])
+    def of_slice(self, name: str) -> NDArray[np.int64]:
+        """Rows of the flows of a slice, in the order in which they were opened first; not to be written."""
+        rows = self._of_slice.get(name, [])
+        if len(self._arrays.get(name, ())) != len(rows) or not rows:
+            self._arrays[name] = np.array(rows, np.int64)
+        return self._arrays[name]
 
     def close(self, name: str) -> None:
         """Closes the flows of a slice."""
-        for row in self.of_slice(name):
-            self.flows.rows[row]["active"] = 0
+        self.flows.rows["active"][self.of_slice(name)] = 0
 
     def forget(self, name: str) -> None:
         """Gives up the rows of a slice, whose flows are closed and empty."""
@@ -91,9 +95,10 @@ class CounterTable:
             for table in (self.flows, self.drops, self.delays):
                 table.release(row)
         self._of_slice.pop(name, None)
+        self._arrays.pop(name, None)
         self.robots.pop(name, None)
 
-    def counters(self, rows: list[int]) -> FlowCounters:
+    def counters(self, rows: NDArray[np.int64] | list[int]) -> FlowCounters:
         """The counters of some flows, added up."""
         flows, drops = self.flows.rows[rows], self.drops.rows[rows].sum(axis=0)
         return FlowCounters(
@@ -103,23 +108,23 @@ class CounterTable:
             delivered_bytes=int(flows["delivered_bytes"].sum()),
             queued=int(flows["queued"].sum()),
             queued_bytes=int(flows["queued_bytes"].sum()),
-            dropped=_dropped(drops),
+            dropped=_dropped(drops[None])[0],
         )
 
-    def harq(self, rows: list[int]) -> tuple[int, int]:
+    def harq(self, rows: NDArray[np.int64]) -> tuple[int, int]:
         """Blocks of some flows that were sent again, and their messages that were dropped in the end."""
         failures = self.drops.rows[rows, int(Fate.HARQ_FAILED), 0].sum()
         return int(self.flows.rows[rows]["retransmissions"].sum()), int(failures)
 
-    def delay(self, rows: list[int], sums: SliceSums) -> Delay:
+    def delay(self, rows: NDArray[np.int64], sums: SliceSums) -> Delay:
         """Delay figures of some flows together, given their running sums."""
         longest = float(self.flows.rows["delay_max"][rows].max(initial=0)) * 1e-9
         return delay_of(sums.delays, sums.delay_sum * 1e-9, longest)
 
-    def sums(self, rows: list[int], used: float) -> SliceSums:
+    def sums(self, rows: NDArray[np.int64], used: float) -> SliceSums:
         """Running sums of some flows; `used`: resource blocks times ns that carried bits."""
         flows, delays = self.flows.rows[rows], np.zeros(BINS, np.int64)
-        add_up(self.delays.rows, np.array(rows, np.int64), flows["delay_max"].copy(), delays)
+        add_up(self.delays.rows, rows, flows["delay_max"].copy(), delays)
         return SliceSums(
             int(flows["offered_bytes"].sum()),
             int(flows["delivered_bytes"].sum()),
@@ -130,14 +135,11 @@ class CounterTable:
 
     def each(self) -> list[FlowRow]:
         """The row of every flow for a report, in the order in which they were opened first."""
-        order = list(self.rows.values())
+        order = np.fromiter(self.rows.values(), np.int64, len(self.rows))
         flows, drops = self.flows.rows[order], self.drops.rows[order]
         bins, longest = np.zeros((len(order), 3), np.int64), flows["delay_max"].copy()
-        ranks(self.delays.rows, np.array(order, np.int64), longest, bins)
-        dropped: list[Mapping[str, tuple[int, int]]] = [NONE_DROPPED] * len(order)
-        for i in np.flatnonzero(drops[:, :, 0].any(axis=1)).tolist():
-            dropped[i] = _dropped(drops[i])
-        counted = zip(*(flows[name].tolist() for name in _COUNTS), dropped, strict=True)
+        ranks(self.delays.rows, order, longest, bins)
+        counted = zip(*(flows[name].tolist() for name in _COUNTS), _dropped(drops), strict=True)
         delays = delays_of(bins, flows["delay_sum"] * 1e-9, longest * 1e-9)
         expired, failed = drops[:, Fate.EXPIRED, 0], drops[:, Fate.HARQ_FAILED, 0]
         late, again = flows["late"] + expired, flows["retransmissions"]
@@ -148,7 +150,15 @@ class CounterTable:
         return list(map(partial(tuple.__new__, FlowRow), zip(*zip(*self.rows, strict=True), *columns, strict=True)))
 
 
-def _dropped(drops: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
-    """Messages and bytes that were dropped by reason, sorted; `drops`: [fate, 2]."""
-    counts = drops.tolist()
-    return {fate.name.lower(): tuple(counts[fate]) for fate in _FATES if counts[fate][0]}
+def _dropped(drops: NDArray[np.int64]) -> list[Mapping[str, tuple[int, int]]]:
+    """Messages and bytes of each flow that were dropped by reason, sorted; `drops`: [flow, fate, 2]."""
+    found: list[dict[str, tuple[int, int]]] = [{}] * len(drops)  # shared by those that lost nothing
+    flows, fates = np.nonzero(drops[:, :, 0])
+    order = np.argsort(flows * len(_REASONS) + _ORDER[fates])
+    flows, fates = flows[order], fates[order]
+    pairs = map(tuple, drops[flows, fates].tolist())
+    for flow, reason, pair in zip(flows.tolist(), fates.tolist(), pairs, strict=True):
+        if not found[flow]:
+            found[flow] = {}
+        found[flow][_REASONS[reason]] = pair
+    return [one or NONE_DROPPED for one in found]

@@ -113,8 +113,7 @@ class ReportBuilder:
     def _link_rows(
         self, links: dict[str, int], places: dict[str, Place], rates: NDArray[np.float64], uplinks: dict[str, int]
     ) -> tuple[cell_report.LinkRow, ...]:
-        with np.errstate(divide="ignore"):  # rows that no link has
-            snr = 10.0 * np.log10(self._links.rows["snr"])
+        snr = self._mean_ratios()
         chosen = list(links.values())
         own = [uplinks.get(robot, row) for robot, row in links.items()] if uplinks else chosen
         stations = self._links.rows["station"][chosen].tolist()
@@ -127,10 +126,16 @@ class ReportBuilder:
         )  # fmt: skip
         return tuple(map(partial(tuple.__new__, cell_report.LinkRow), each))
 
+    def _mean_ratios(self) -> NDArray[np.float64]:
+        """Mean SNR of each link, dB; of uplink, on as many blocks as `uplink.blocks` says."""
+        record, uplink = self._links.rows, self._carrier.uplink
+        shared = np.minimum(record["headroom"] / uplink.blocks, 1.0) if uplink else 1.0
+        with np.errstate(divide="ignore", invalid="ignore"):  # rows that no link has
+            return np.asarray(10.0 * np.log10(record["snr"] * shared))
+
     def _mean_rates(self) -> NDArray[np.float64]:
         """Rate of a resource block of each link at its mean SNR, or as measured, bit/s."""
         record = self._links.rows
         measured = record["rate"] * self._carrier.least_share
-        with np.errstate(divide="ignore"):
-            mean = channel.block_rate(self._carrier, 10.0 * np.log10(record["snr"]))
+        mean = channel.block_rate(self._carrier, self._mean_ratios())
         return np.where(record["era"] == MEASURED, measured, mean).astype(np.float64)

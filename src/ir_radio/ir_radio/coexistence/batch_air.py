@@ -298,13 +298,13 @@ def _run(
 @jit
 def _starts(ready: Ints, mini: int, minis: int) -> int:
     """The number of mini-slots, of `minis` of length `mini`, before whose start new packets became ready."""
-    count, last = 0, -1
+    count, last = 0, -1  # last: start of the mini-slot that was counted last, ns
     for i in range(len(ready)):
-        start = -(-ready[i] // mini)
-        if start >= minis:
-            break
-        count += start != last
-        last = start
+        if ready[i] > last:
+            last = -(-ready[i] // mini) * mini
+            if last >= minis * mini:
+                break
+            count += 1
     return count
 
 

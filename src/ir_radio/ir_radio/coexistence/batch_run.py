@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,12 @@ from ir_radio.coexistence import batch_air, batch_computing
 from ir_radio.coexistence.scenario import SLOT, CoexistenceScenario
 from ir_radio.model import blocklength
 from ir_radio.model.arrivals import compound_poisson, poisson
-from ir_radio.model.channel import rayleigh_fading
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_PIECE = 1000
+_PIECE = 12_000
+"""Ratios that are worked out at a time: fresh memory costs more than what is computed in it."""
 
 DROPPED_IN_COMPUTING = -4
 """End of a packet that euad's computing dropped."""
@@ -111,26 +112,31 @@ def draw(scene: CoexistenceScenario, slots: int, seed: int) -> Draw:
     return Draw(packets, luck.random(len(packets)), jobs, users, np.maximum(bits, 1), rates, errors, slots)
 
 
-def _pieces(eras: int) -> list[slice]:
-    """Few eras at a time: fresh memory costs more than what is computed in it."""
-    return [slice(start, min(start + _PIECE, eras)) for start in range(0, eras, _PIECE)]
+def _ratios(count: int, mean: float, rng: np.random.Generator) -> Iterator[tuple[slice, Floats]]:
+    """Signal-to-noise ratios, linear, under Rayleigh fading (power gains from Exp(1)), piece by piece in one memory."""
+    memory = np.empty(min(count, _PIECE))
+    for start in range(0, count, _PIECE):
+        ratio = memory[: min(_PIECE, count - start)]
+        rng.standard_exponential(out=ratio)
+        ratio *= 10.0 ** (0.1 * mean)
+        yield slice(start, start + len(ratio)), ratio
 
 
 def _rates(scene: CoexistenceScenario, eras: int, rng: np.random.Generator) -> Ints:
     rates = np.empty((eras, scene.embb_robots, scene.sub_carriers), np.int64)
-    for piece in _pieces(eras):
-        fading = rayleigh_fading(rng, rates[piece].shape)
-        ratio = 10.0 ** (0.1 * (scene.embb_power - scene.noise_power + fading))
-        efficiency = np.minimum(np.log2(1.0 + ratio), scene.max_efficiency)
-        rates[piece] = efficiency * (scene.blocklength * scene.minislots)
+    for piece, ratio in _ratios(rates.size, scene.embb_power - scene.noise_power, rng):
+        ratio += 1.0
+        np.log2(ratio, out=ratio)
+        np.minimum(ratio, scene.max_efficiency, out=ratio)
+        ratio *= scene.blocklength * scene.minislots
+        rates.reshape(-1)[piece] = ratio
     return rates
 
 
 def _errors(scene: CoexistenceScenario, eras: int, rng: np.random.Generator) -> Floats:
     errors = np.empty((eras, scene.sub_carriers))
-    for piece in _pieces(eras):
-        ratio = 10.0 ** (0.1 * (scene.urllc_power - scene.noise_power + rayleigh_fading(rng, errors[piece].shape)))
-        errors[piece] = blocklength.error(ratio, scene.blocklength, scene.packet_bits)
+    for piece, ratio in _ratios(errors.size, scene.urllc_power - scene.noise_power, rng):
+        errors.reshape(-1)[piece] = blocklength.error(ratio, scene.blocklength, scene.packet_bits)
     return errors
 
 

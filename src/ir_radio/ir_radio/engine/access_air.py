@@ -24,6 +24,7 @@ from ir_radio.engine.access_timing import (
 )
 from ir_radio.engine.block_sharing import BOTH, water_level
 from ir_radio.engine.queueing import complete, give_up_late
+from ir_radio.engine.uplink_sharing import needed, useful
 from ir_radio.model.chance import uniform
 from ir_radio.model.radio_access import DOWNLINK, UPLINK
 
@@ -70,7 +71,7 @@ def _serve_way(t: Tables, s: int, start: int, length: int, way: int, share: floa
         if queues[q].downlink == (way == DOWNLINK) and rate > 0.0:
             bits = _demand(t, q, start, way, time)
             if bits > t.cell[0].segment:
-                queues[q].granted = math.ceil(bits / (rate * time) - 1e-9)
+                queues[q].granted = math.ceil(needed(t, queues[q].link, bits, time) - 1e-9)
                 queues[q].capacity = bits
                 total += queues[q].granted
                 count += 1
@@ -133,7 +134,8 @@ def _waiting_bits(t: Tables, q: int) -> float:
 def _give_up_hopeless(t: Tables, q: int, start: int, way: int, time: float) -> None:
     """Expires the first messages of a queue that would be late even if it had all blocks of its slice from now on."""
     cell, queues, s = t.cell, t.queues, t.queues[q].slice
-    slot_bits = t.slices[s].blocks * t.links[queues[q].link].rate * time - cell[0].segment
+    blocks, rate = useful(t, queues[q].link, t.slices[s].blocks)
+    slot_bits = blocks * rate * time - cell[0].segment
     if t.slices[s].lifespan == 0 or slot_bits <= 0.0:
         return
     after = (cell[0].gnb if way == UPLINK else cell[0].ue) + cell[0].latency + cell[0].core
@@ -169,15 +171,16 @@ def _demand(t: Tables, q: int, start: int, way: int, time: float) -> float:
 @jit
 def _send_block(t: Tables, q: int, blocks: float, start: int, length: int, way: int, time: float) -> None:
     """Sends a transport block of a queue in so many resource blocks; `time`: for which they carry it, s."""
-    cell, slices, queues, links = t.cell, t.slices, t.queues, t.links
-    size = min(queues[q].capacity, blocks * links[queues[q].link].rate * time)
+    cell, slices, queues = t.cell, t.slices, t.queues
+    blocks, rate = useful(t, queues[q].link, blocks)
+    size = min(queues[q].capacity, blocks * rate * time)
     bits = size - cell[0].segment
     if bits <= TINY:
         return
     s = queues[q].slice
     queues[q].mean = _mean_rate(t, q, start) * (1.0 - 1.0 / _MEMORY) + bits / time / _MEMORY
     queues[q].turn = start
-    times, decoded, lost = _decode(t, q, start, length, way)
+    times, decoded, lost = _decode(t, q, start, length, way, blocks)
     slices[s].used += blocks * time * 1e9 * cell[0].weight
     if times > 1:
         t.flows[t.pool[queues[q].unsent].flow].retransmissions += times - 1
@@ -218,10 +221,13 @@ def _drain(t: Tables, q: int, bits: float, lost: bool) -> None:
 
 
 @jit
-def _decode(t: Tables, q: int, start: int, length: int, way: int) -> tuple[int, int, bool]:
-    """Draws what becomes of a block: (how often it is sent, when it is decoded or given up, ns, is it lost?)."""
+def _decode(t: Tables, q: int, start: int, length: int, way: int, blocks: float) -> tuple[int, int, bool]:
+    """Draws what becomes of a transport block on so many resource blocks.
+
+    Returns (how often it is sent, when it is decoded or given up, ns, is it lost?).
+    """
     cell, seed = t.cell, t.cell[0].seed
-    margin, after = _margin(t, q), cell[0].gnb if way == UPLINK else cell[0].ue
+    margin, after = _margin(t, q, blocks), cell[0].gnb if way == UPLINK else cell[0].ue
     times, cycles = 0, 0
     while True:
         for attempt in range(cell[0].attempts):
@@ -240,8 +246,8 @@ def _decode(t: Tables, q: int, start: int, length: int, way: int) -> tuple[int, 
 
 
 @jit
-def _margin(t: Tables, q: int) -> float:
-    """By how many deviations the link is over the SNR at which half of the blocks of its MCS fail.
+def _margin(t: Tables, q: int, blocks: float) -> float:
+    """By how many deviations a link on so many blocks is over the SNR at which half the blocks of its MCS fail.
 
     An outer loop keeps first transmissions at the target, unless even the lowest MCS fails more often, or the best one
     less. A measured link is taken to have one.
@@ -249,7 +255,7 @@ def _margin(t: Tables, q: int) -> float:
     cell, ladder, link = t.cell, t.cell[0].ladder, t.links[t.queues[q].link]
     if link.era == MEASURED:
         return cell[0].margin
-    level = 10.0 * math.log10(link.faded)
+    level = 10.0 * math.log10(link.faded / max(blocks / link.headroom, 1.0))
     step = step_at(t, level)
     true = (level - ladder[step, 2]) / ladder[step, 3] + 1.2815515655446004  # Q^-1(0.1)
     if not cell[0].outer:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,12 +13,12 @@ from ir_radio import cell_tables
 from ir_radio.books import cell_report
 from ir_radio.books.flow_counters import CounterTable, FlowKey
 from ir_radio.books.report_builder import ReportBuilder
-from ir_radio.cell_tables import MEASURED, NONE, Fate, Table
+from ir_radio.cell_tables import NONE, Fate, Table
 from ir_radio.engine import kernel
+from ir_radio.engine.cell_links import CellLinks
 from ir_radio.engine.cell_settings import settings
-from ir_radio.model import channel
-from ir_radio.model.carrier import FARTHEST, Carrier
-from ir_radio.model.mobility import Mobility, Place
+from ir_radio.engine.cell_slices import CellSlices
+from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import Direction, SliceSpec
 
 CALLS = frozenset({
@@ -31,8 +30,6 @@ CALLS = frozenset({
 NEVER = int(np.iinfo(np.int64).max)
 _NS = 1_000_000_000
 _FATES = tuple(Fate)
-_MOST_SNR = 1000.0  # dB
-_RETIRED_SLICES = 32  # removed slices whose counters are kept
 
 
 class CellEvent(NamedTuple):
@@ -69,9 +66,10 @@ class Cell:
         if slot <= 0 or mini_slots <= 0 or slot % mini_slots:
             raise ValueError(f"a slot of {slot} ns cannot be cut into {mini_slots} mini-slots of whole nanoseconds")
         self.carrier = carrier
-        self._slices, self._queues = Table(cell_tables.SLICE), Table(cell_tables.QUEUE)
-        self._links, self._counters = Table(cell_tables.LINK), CounterTable()
+        self._queues, self._counters = Table(cell_tables.QUEUE), CounterTable()
         self._cell = settings(carrier, slot, mini_slots, seed)
+        self._slices = CellSlices(carrier, self._cell)
+        self._links = CellLinks(carrier, self._cell, seed, self._move_queues)
         self._now, self._free = self._cell["now"], self._cell["free"]  # views
         count = 1 + len(carrier.neighbours)
         self._stations = np.zeros(count, cell_tables.STATION)
@@ -83,17 +81,11 @@ class Cell:
         self._events = np.zeros(64, cell_tables.EVENT)
         self._arrival = np.zeros(1, cell_tables.ARRIVAL)
         self._no_arrivals = self._arrival[:0]
-        self.specs: dict[str, SliceSpec] = {}
-        self._types: dict[str, str] = {}
-        self._slice_rows: dict[str, list[int]] = {}
         self._queue_rows: dict[tuple[str, str, Direction], int] = {}
         self._queues_of: dict[str, dict[int, str]] = {}  # robot: row of a queue: its slice
         self._keys: dict[int, FlowKey] = {}
-        self.links: dict[str, int] = {}
-        self._uplinks: dict[str, int] = {}  # rows of their own, where terminals have a power of their own
-        self._mobility = Mobility(carrier, seed)
-        self._places: dict[str, Place] = {}
-        self._reports = ReportBuilder(carrier, self._counters, self._slices, self._links, self._slice_rows, self._types)
+        slices = self._slices.rows, self._slices.types
+        self._reports = ReportBuilder(carrier, self._counters, self._slices.table, self._links.table, *slices)
         self._last_id = 0
         self._pending: list[NDArray[Any]] = []
         self._loops = kernel.load(self._tables(), self._arrival)  # now, not at the first message
@@ -129,34 +121,11 @@ class Cell:
         Blocks over its ceiling are taken from it; `fifo` has one line for all slices, and knows neither ceilings nor
         dedicated blocks.
         """
-        blocks, scheduler = self.carrier.resource_blocks, self.carrier.air.scheduler
-        ceiling = math.inf if spec.max_share == 1.0 or scheduler == "fifo" else spec.max_share * blocks
         self._reports.count_allocated(self.now)
-        if spec.name not in self._slice_rows:
-            self._slice_rows[spec.name] = [self._slices.add() for _ in self._stations]
-            for station, row in enumerate(self._slice_rows[spec.name]):
-                self._slices.rows[row]["station"], self._slices.rows[row]["first"] = station, NONE
-        for row in self._slice_rows[spec.name]:
-            record = self._slices.rows[row]
-            record["active"], record["limit"] = 1, spec.queue_limit
-            record["urllc"] = spec.type == "urllc" and self.carrier.air.scheduler != "fifo"
-            policed = self.carrier.air.police and record["urllc"]
-            record["police"], record["depth"] = spec.rate if policed else 0.0, spec.rate * spec.max_latency
-            record["lifespan"], record["bound"] = round(spec.lifespan * _NS), round(spec.max_latency * _NS)
-            record["dedicated"], record["ceiling"] = spec.dedicated_share * blocks, ceiling
-            record["blocks"] = min(record["blocks"], ceiling)
-            record["uplink"] = -1.0 if spec.uplink_part is None else spec.uplink_part
-        self.specs[spec.name], self._types[spec.name] = spec, spec.type
+        self._slices.put(spec)
         for key, row in self._counters.rows.items():
             if key.slice == spec.name:
                 self._counters.flows.rows[row]["bound"] = self._bound(key)
-        self._set_apart()
-
-    def _set_apart(self) -> None:
-        """Notes whether some blocks are not everybody's, which only schedulers ask that puncture."""
-        punctures = self.carrier.air.scheduler not in ("reserved", "fifo")
-        held = any(spec.dedicated_share > 0.0 or spec.max_share < 1.0 for spec in self.specs.values())
-        self._cell["apart"] = punctures and held
 
     def remove_slice(self, name: str) -> list[CellEvent]:
         """Removes a slice now: its queued messages are dropped (slice_deleted), its flows closed.
@@ -169,17 +138,11 @@ class Cell:
             KeyError: there is no such slice.
         """
         del self.specs[name]
-        rows = self._slice_rows[name]
-        events = [event for row in rows for event in self._flush(row, Fate.SLICE_DELETED)]
+        events = [event for row in self._slices.rows[name] for event in self._flush(row, Fate.SLICE_DELETED)]
         self._reports.count_allocated(self.now)
-        for row in rows:
-            self._slices.rows[row]["active"], self._slices.rows[row]["blocks"] = 0, 0.0
-        self._set_apart()
         self._counters.close(name)
-        self._slice_rows[name] = self._slice_rows.pop(name)  # the last removed stands last
-        retired = [name for name in self._slice_rows if name not in self.specs]
-        if len(retired) > _RETIRED_SLICES:
-            self._forget(retired[0])
+        if retired := self._slices.close(name):
+            self._forget(retired)
         return events
 
     def _forget(self, name: str) -> None:
@@ -188,10 +151,7 @@ class Cell:
             row = self._queue_rows.pop(key)
             self._queues.release(row)
             del self._queues_of[key[1]][row]
-        for row in self._slice_rows.pop(name):
-            self._slices.release(row)
-            self._slices.rows[row]["first"] = NONE
-        del self._types[name]
+        self._slices.forget(name)
 
     def set_allocation(self, blocks: Mapping[str, float]) -> None:
         """Gives each slice its resource blocks, at every station, from its next slot (mini-slot) on; others get none.
@@ -201,34 +161,23 @@ class Cell:
         Raises:
             ValueError: a slice is unknown, a number is negative or not finite, or the sum is more than the carrier's.
         """
-        for name, value in blocks.items():
-            if name not in self.specs:
-                known = ", ".join(self.specs) or "none"
-                raise ValueError(f"allocation for unknown slice '{name}'; slices are: {known}")
-            if not (math.isfinite(value) and value >= 0.0):
-                raise ValueError(f"allocation of {value} resource blocks for slice '{name}'; give a number from 0 up")
-        total = sum(blocks.values())
-        if total > self.carrier.resource_blocks * (1.0 + 1e-9):
-            raise ValueError(f"allocation of {total:g} resource blocks; the carrier has {self.carrier.resource_blocks}")
+        self._slices.check(blocks)
         self._reports.count_allocated(self.now)
-        for name in self.specs:
-            for row in self._slice_rows[name]:
-                record = self._slices.rows[row]
-                record["blocks"] = min(blocks.get(name, 0.0), record["ceiling"])
+        self._slices.allocate(blocks)
+
+    @property
+    def specs(self) -> dict[str, SliceSpec]:
+        """The slices in force, by name."""
+        return self._slices.specs
+
+    @property
+    def links(self) -> dict[str, int]:
+        """The row of each robot's link."""
+        return self._links.rows
 
     def add_link(self, robot: str) -> int:
         """The row of a robot's link; a new one has no pose, and nothing is let in before it has."""
-        if robot not in self.links:
-            for rows in (self.links, self._uplinks) if self.carrier.uplink else (self.links,):
-                row = rows[robot] = self._links.add()
-                self._links.rows[row] = (-1, 0, 0, math.nan, math.nan, math.nan)
-            self._places[robot] = Place()
-        return self.links[robot]
-
-    def _link_rows(self, robot: str) -> list[int]:
-        """The row of a robot's link; where uplink differs, of downlink and uplink."""
-        row = self.add_link(robot)
-        return [row, self._uplinks[robot]] if self.carrier.uplink else [row]
+        return self._links.add(robot)
 
     def set_pose(self, robot: str, position: ArrayLike) -> None:
         """Sets where a robot is: the rate of its link holds from now on.
@@ -240,32 +189,12 @@ class Cell:
         Raises:
             ValueError: the position is not three finite numbers, or beyond `carrier.FARTHEST`.
         """
-        rows = self._link_rows(robot)
-        place, record = self._places[robot], self._links.rows[rows[0]]
-        position = np.asarray(position, np.float64)
-        if position.shape != (3,) or not (np.abs(position) <= FARTHEST).all():
-            place.bad_poses += 1
-            raise ValueError(
-                f"pose of {robot}: {position.tolist()} is not three finite numbers of at most {FARTHEST:g} m; "
-                "the last one holds"
-            )
-        ratios = self._mobility.move(place, position, self.now)
-        if place.station != record["station"] or place.barred > max(self.now, record["barred"]):
-            self._hand_over(robot, place)
-        for row, snr in zip(rows, ratios, strict=False):
-            record, linear = self._links.rows[row], 10.0 ** (snr / 10.0)
-            if not self._cell["coherence"][0] or math.isnan(record["rate"]):
-                record["rate"], record["faded"] = channel.air_rate(self.carrier, snr), linear
-            record["barred"] = place.barred if place.barred > self.now else 0
-            record["era"], record["snr"] = -1, linear  # -1: fading is applied to it at the next start
+        self._links.set_pose(robot, position, self.now)
 
-    def _hand_over(self, robot: str, place: Place) -> None:
-        """The queues of a robot go on at the station of its place, with what they hold."""
-        station = place.station
-        for row in self._link_rows(robot):
-            self._links.rows[row]["station"], self._links.rows[row]["barred"] = station, place.barred
+    def _move_queues(self, robot: str, station: int) -> None:
+        """The queues of a robot go on at a station, with what they hold."""
         for queue, name in self._queues_of.get(robot, {}).items():
-            self._loops.move(self._tables(), queue, self._slice_rows[name][station])
+            self._loops.move(self._tables(), queue, self._slices.rows[name][station])
 
     def set_measured(self, robot: str, snr: float, rate: float) -> None:
         """Sets what was measured on a robot's link, in place of what its pose would give; it does not fade on top.
@@ -278,18 +207,7 @@ class Cell:
         Raises:
             ValueError: a ratio beyond 1,000 dB, or a rate that is negative or not finite.
         """
-        if not abs(snr) <= _MOST_SNR:
-            raise ValueError(f"link of {robot}: a ratio of {snr} dB is no measurement; the last one holds")
-        if not (math.isfinite(rate) and rate >= 0.0):
-            raise ValueError(f"link of {robot}: a rate of {rate} bit/s; give a finite number from 0 up; the last holds")
-        best = float(self._cell["bandwidth"][0] * self._cell["efficiency"][0])
-        rate = min(rate / self.carrier.least_share, best)  # on the air
-        linear = 10.0 ** (snr / 10.0)
-        for row in self._link_rows(robot):
-            record = self._links.rows[row]
-            record["era"], record["snr"], record["faded"], record["rate"] = MEASURED, linear, linear, rate
-            record["barred"] = 0
-        self._places[robot].distance = math.nan
+        self._links.set_measured(robot, snr, rate)
 
     def flow(self, key: FlowKey) -> int:
         """Opens a flow and returns its number, for `offer`.
@@ -321,8 +239,8 @@ class Cell:
             row = self._queue_rows[queue_key] = self._queues.add()
             self._queues_of.setdefault(key.robot, {})[row] = key.slice
             record = self._queues.rows[row]
-            record["link"] = link = self._link_rows(key.robot)[0 if key.direction == "downlink" else -1]
-            record["slice"] = self._slice_rows[key.slice][self._links.rows[link]["station"]]
+            record["link"] = link = self._links.of(key.robot)[0 if key.direction == "downlink" else -1]
+            record["slice"] = self._slices.rows[key.slice][self._links.table.rows[link]["station"]]
             record["downlink"] = key.direction == "downlink"
             record["head"] = record["unsent"] = record["tail"] = record["next"] = record["until"] = NONE
             record["backoff"] = NONE
@@ -398,8 +316,8 @@ class Cell:
     def _tables(self) -> cell_tables.Tables:
         """What the kernel works on; anew for each call, as tables grow."""
         return cell_tables.Tables(
-            self._cell, self._stations, self._slices.rows, self._queues.rows, self._counters.flows.rows,
-            self._counters.drops.rows, self._counters.delays.rows, self._pool, self._links.rows, self._grid,
+            self._cell, self._stations, self._slices.table.rows, self._queues.rows, self._counters.flows.rows,
+            self._counters.drops.rows, self._counters.delays.rows, self._pool, self._links.table.rows, self._grid,
             self._events,
         )  # fmt: skip
 
@@ -445,7 +363,7 @@ class Cell:
 
     def report(self) -> cell_report.Report:
         """What the cell did up to now; starts a new report period. Removed slices are in it, without blocks."""
-        return self._reports.report(self.now, self.links, self._places, self._uplinks)
+        return self._reports.report(self.now, self._links.rows, self._links.places, self._links.uplinks)
 
     def grid(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
         """The blocks of the mini-slot served last, of each station; not under `reserved`.

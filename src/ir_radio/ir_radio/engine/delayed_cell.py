@@ -39,7 +39,7 @@ class DelayedCell(Cell):
         self._line, self._bounds, self._begin = LineCounters(), dict[int, int](), start
         self._last: dict[tuple[str, str], int] = {}
         super().__init__(carrier, mini_slots=mini_slots, start=start, seed=seed)
-        counted = self._slices, self._links, self._slice_rows, self._types
+        counted = self._slices.table, self._links.table, self._slices.rows, self._slices.types
         self._reports = ReportBuilder(carrier, self._line.table, *counted)
         self._reports.begin(start)
 
@@ -77,7 +77,7 @@ class DelayedCell(Cell):
     def remove_slice(self, name: str) -> list[CellEvent]:
         """Removes a slice now, as `Cell.remove_slice`, with what is in flight."""
         events = super().remove_slice(name)
-        flows = set(self._line.table.of_slice(name))
+        flows = set(self._line.table.of_slice(name).tolist())
         return events + self._events_of(self._line.drop_flying(flows, self.now, Fate.SLICE_DELETED))
 
     def reset_time(self, time: int) -> list[CellEvent]:

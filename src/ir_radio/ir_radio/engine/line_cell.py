@@ -226,7 +226,7 @@ class LineCell:
         del self.specs[name]
         self._reports.count_allocated(self.now)
         self._slices.rows[self._rows[name][0]]["blocks"] = 0.0
-        flows = set(self._line.table.of_slice(name))
+        flows = set(self._line.table.of_slice(name).tolist())
         self._closed |= flows
         return self._events_of(self._line.drop_flying(flows, self.now, Fate.SLICE_DELETED))
 
@@ -242,7 +242,7 @@ class LineCell:
         _ = self.lines[robot]
         if robot not in self.links:
             row = self.links[robot] = self._links.add()
-            self._links.rows[row] = (MEASURED, 0, 0, math.nan, math.nan, _UNLIMITED)
+            self._links.rows[row] = (MEASURED, 0, 0, math.nan, math.nan, _UNLIMITED, math.inf)
             self._places[robot] = Place()
         return self.links[robot]
 

@@ -21,7 +21,7 @@ from ir_radio.model.shares import MILLE
 @register_jitable
 def first_come(arrival: int, work: int, free: int, share: int) -> int:
     """When a job leaves a part of `share` thousandths that is free at `free`, ns; work: ns of the whole computing."""
-    return max(arrival, free) + -(-work * MILLE // share)
+    return max(arrival, free) + (work if share == MILLE else -(-work * MILLE // share))
 
 
 @register_jitable

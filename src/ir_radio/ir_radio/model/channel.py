@@ -71,14 +71,33 @@ def ratio(carrier: Carrier, loss: ArrayLike, gain: ArrayLike = 0.0) -> Floats:
     return received - (carrier.noise_density + carrier.noise_figure + 10.0 * np.log10(carrier.block_bandwidth))
 
 
-def uplink_snr(carrier: Carrier, snr_db: ArrayLike) -> Floats:
-    """Signal-to-noise ratio of uplink where that of downlink, without interference, is [...] dB; [...] dB."""
-    snr_db = np.asarray(snr_db, np.float64)
-    if carrier.uplink is None:
+def uplink_snr(carrier: Carrier, snr_db: ArrayLike, blocks: float | None = None) -> Floats:
+    """Signal-to-noise ratio of uplink on so many blocks at once; none: those of `uplink.blocks`.
+
+    Args:
+        carrier: the carrier.
+        snr_db: [...] that of downlink at the same place, without interference, dB.
+        blocks: that the terminal shares its power among.
+
+    Returns:
+        [...] dB, of each block.
+    """
+    snr_db, uplink = np.asarray(snr_db, np.float64), carrier.uplink
+    if uplink is None:
         return snr_db
-    at_no_loss = ratio(carrier, 0.0)
     sent = carrier.tx_power - 10.0 * np.log10(carrier.resource_blocks)
-    return snr_db + carrier.uplink.block_power(at_no_loss - snr_db) - sent - carrier.uplink.noise_rise
+    power = uplink.block_power(ratio(carrier, 0.0) - snr_db, carrier.subcarrier_spacing, blocks or uplink.blocks)
+    return snr_db + power - sent - uplink.noise_rise
+
+
+def uplink_headroom(carrier: Carrier, snr_db: float) -> float:
+    """Blocks that a terminal can give as much power as a single one; at least 1. Arguments as of `uplink_snr`.
+
+    Its power headroom (TS 38.321, 5.4.6) in blocks: beyond it, power is shared.
+    """
+    assert carrier.uplink is not None
+    single = carrier.uplink.block_power(ratio(carrier, 0.0) - snr_db, carrier.subcarrier_spacing, 1.0)
+    return float(10.0 ** (0.1 * (carrier.uplink.max_power - single)))
 
 
 def block_rate(carrier: Carrier, snr_db: ArrayLike) -> Floats:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from ir_radio.compiled import jit
 from ir_radio.model import channel, tr38901
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.propagation import Propagation
@@ -32,11 +35,20 @@ class Coverage:
         self.stations = np.array([carrier.position, *carrier.neighbours])
         self._fields = FieldStack(fields) if (fields := _fields(carrier, len(self.stations), seed)) else None
         self._alone = len(self.stations) == 1 or carrier.interference == 0.0
+        self._nothing = np.zeros(len(self.stations))
+        self._at_one_metre = float(channel.ratio(carrier, channel.free_space_path_loss(1.0, carrier.frequency)))
 
     def near(self, position: Floats) -> tuple[Floats, Floats]:
         """At one position [3], m: ([stations] SNR without interference, dB; [stations] distance, m)."""
-        values = self._fields.near(position) if self._fields else None
-        return self._snr(position, values)
+        values, carrier = self._fields.near(position) if self._fields else None, self._carrier
+        if carrier.propagation is not None:
+            return self._snr(position, values)
+        gain = self._nothing if values is None else values  # of shadowing
+        level, distance = np.empty(len(gain)), np.empty(len(gain))
+        _free_space(
+            self.stations, position, carrier.min_distance, self._at_one_metre, carrier.shadowing, gain, level, distance
+        )
+        return level, distance
 
     def at(self, positions: ArrayLike) -> Floats:
         """SNR of each station at positions [..., 3], m, without interference; [stations, ...] dB."""
@@ -97,6 +109,20 @@ class Coverage:
             los = los - deviations[0] * values[last - 2 * count : last - count]
             nlos = nlos - deviations[1] * values[last - count :]
         return channel.ratio(carrier, np.where(self._sight(p, place, values), los, nlos)), distance
+
+
+@jit
+def _free_space(
+    stations: Floats, position: Floats, least: float, at_one_metre: float, deviation: float, values: Floats,
+    level: Floats, distance: Floats,
+) -> None:  # fmt: skip
+    """As `channel.snr` of each station [stations, 3], into `level`, dB, and `distance`, m; compiled for one place."""
+    for k in range(len(stations)):
+        total = 0.0
+        for axis in range(3):
+            total += (position[axis] - stations[k, axis]) ** 2
+        distance[k] = math.sqrt(total)
+        level[k] = at_one_metre - 20.0 * math.log10(max(distance[k], least)) + deviation * values[k]
 
 
 def _fields(carrier: Carrier, count: int, seed: int) -> list[RandomField]:

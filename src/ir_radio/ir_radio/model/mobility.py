@@ -23,6 +23,7 @@ class Place:
         since: for each station: ns since when it is stronger by the hysteresis; none: it is not.
         out_since: ns since when its station is out of reach; none: it is not. failed: it was for too long.
         barred: ns until which nothing of it crosses.
+        headroom: resource blocks that its terminal can give the power of a single one; infinite: any number.
         handovers: changes of station. failures: of the radio link. bad_poses: poses that were refused.
     """
 
@@ -32,6 +33,7 @@ class Place:
     out_since: int | None = None
     failed: bool = False
     barred: int = 0
+    headroom: float = math.inf
     handovers: int = 0
     failures: int = 0
     bad_poses: int = 0
@@ -60,7 +62,8 @@ class Mobility:
         """The robot is at `position` [3], m, at `time`, ns: updates its place.
 
         Returns:
-            (SINR of downlink, of uplink) with its station, dB; equal where uplink has no power of its own.
+            (SINR of downlink, of uplink) with its station, dB; equal where uplink has no power of its own. With
+            `access` that of uplink is of a single block.
         """
         level, distances = self._coverage.near(np.asarray(position, np.float64))
         sinr = self._coverage.with_interference(level)
@@ -73,15 +76,21 @@ class Mobility:
                 self._watch(place, sinr, time)
         place.distance = float(distances[place.station])
         down = float(sinr[place.station])
-        up = float(channel.uplink_snr(self._carrier, level[place.station])) if self._carrier.uplink else down
-        return down, up
+        if self._carrier.uplink is None:
+            return down, down
+        alone = float(level[place.station])
+        if self._carrier.access is None:
+            return down, float(channel.uplink_snr(self._carrier, alone))
+        place.headroom = channel.uplink_headroom(self._carrier, alone)
+        return down, float(channel.uplink_snr(self._carrier, alone, 1.0))
 
     def _compare(self, place: Place, level: NDArray[np.float64], time: int) -> None:
         stronger = np.flatnonzero(level > level[place.station] + self._carrier.handover.hysteresis).tolist()
-        place.since = {k: min(place.since.get(k, time), time) for k in stronger if k != place.station}
+        before = place.since
+        place.since = {k: min(before.get(k, time), time) for k in stronger} if before else dict.fromkeys(stronger, time)
         due = [k for k, since in place.since.items() if time - since >= self._patience]
         if due and not place.failed:
-            place.station, place.since = max(due, key=lambda k: float(level[k])), {}
+            place.station, place.since = due[int(np.argmax(level[due]))], {}
             place.handovers += 1
             place.barred = time + self._interruption
 

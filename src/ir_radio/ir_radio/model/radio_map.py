@@ -33,10 +33,9 @@ class RadioMap:
     station: NDArray[np.int64]
     rate: Floats
 
-    def percentages(self) -> NDArray[np.int8]:
-        """[rows, columns] 0 to 100: rate relative to the best on the map; 0: out of coverage."""
-        best = max(float(self.rate.max()), 1e-9)
-        return np.asarray(np.ceil(100.0 * self.rate / best), np.int8)
+    def decibels(self) -> NDArray[np.int8]:
+        """[rows, columns] SINR in whole dB, at least 0, at most 100; -1: out of coverage."""
+        return np.where(self.rate > 0.0, np.clip(np.rint(self.sinr), 0, 100), -1).astype(np.int8)
 
 
 def radio_map(

@@ -117,9 +117,9 @@ def report_to_message(report: cell_report.Report, carrier: Carrier, sequence: in
 
 
 def map_message(found: RadioMap, cell: float) -> OccupancyGrid:
-    """The message of a map of the radio: 0 to 100 % of its best rate; cells of `cell` m, frame map."""
+    """The message of a map of the radio: SINR, 0 to 100 dB, -1 out of coverage; cells of `cell` m, frame map."""
     rows, columns = found.rate.shape
-    message = OccupancyGrid(data=array("b", found.percentages().ravel().tolist()))
+    message = OccupancyGrid(data=array("b", found.decibels().ravel().tolist()))
     message.header.frame_id = "map"
     message.info.resolution, message.info.width, message.info.height = cell, columns, rows
     message.info.origin.position.x = float(found.x[0]) - cell / 2

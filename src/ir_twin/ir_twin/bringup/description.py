@@ -27,6 +27,9 @@ from ir_twin.bringup.parameter_file import with_parameters
 from ir_twin.bringup.restart_counts import FILE
 from ir_twin.bringup.spec import NodeSpec
 
+_MAP_SIZE = 24.0
+"""Side of the square on which the radio is mapped, m: the field of the worlds that come with the stack."""
+
 
 @dataclass
 class StackDescription:
@@ -142,6 +145,7 @@ def _radio(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpe
         learning = {**_clocked(arguments), "seed": arguments.seed, "keys_file": state["keys_file"]}
         yield NodeSpec("ir_slicing", "slice_agents", "agents", "/slicing", learning, nice=10, part="radio")
     waits = {"sync": _synced(arguments), "sync_patience": arguments.sync_patience}
+    waits |= {"map_size": _MAP_SIZE, "map_cell": 0.5}
     relay = {**sliced, **waits, "robots": arguments.names, "edge_namespace": _edge(arguments), "seed": arguments.seed}
     yield NodeSpec("ir_radio", "relay", "radio", parameters=relay, part="radio")
 
