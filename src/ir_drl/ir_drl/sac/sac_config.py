@@ -31,4 +31,7 @@ class SACConfig(Config):
         default=True, description="whether alpha follows the target entropy, or stays as it starts"
     )
     actor_every: int = Field(default=1, ge=1, description="updates of the critics for each of actor and entropy")
+    actor_after: int = Field(
+        default=0, ge=0, description="updates of the critics before the first of these: for an actor that knows more"
+    )
     target_entropy: float | None = Field(default=None, description="nats; none: minus the number of actions")

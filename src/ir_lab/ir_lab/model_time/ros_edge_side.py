@@ -14,7 +14,7 @@ from ir_drl.controller import ControlDecision, Controller, Input
 from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_lab.model_time.agenda import NANOSECONDS, Agenda
 from ir_lab.model_time.bus import Bus
-from ir_lab.model_time.ros_samples import CommandSample, MessageSample, StateSample
+from ir_lab.model_time.ros_samples import ActedSample, CommandSample, MessageSample, StateSample
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.tasks import Task
 from ir_twin.inline_learner import InlineLearner
@@ -47,6 +47,8 @@ class ControllerPart:
         self._watched, self._waiting = 0, False  # when the last good state is too old; whether that is looked at
         bus.listen(f"{side}/{robot}/state", self._on_state)
         bus.listen(f"{side}/{robot}/expected_state", self._on_expected)
+        bus.listen(f"{side}/{robot}/policy", lambda sample: controller.adopt(sample.policy))
+        self._acted = f"{side}/{robot}/acted"
 
     def _on_state(self, sample: StateSample) -> None:
         self._act(self._controller.on_state(as_input(sample), sample.step.step, self._agenda.now / NANOSECONDS))
@@ -62,6 +64,8 @@ class ControllerPart:
             if not self._waiting:
                 self._waiting = True
                 self._agenda.at(self._watched, self._on_timeout)
+        if decision.acted is not None:
+            self._bus.publish(self._acted, ActedSample(decision.acted))
         self._agenda.at(self._agenda.now + self._compute, self._propose, decision)
 
     def _on_timeout(self) -> None:
