@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ir_common.config import ConfigError
-from ir_drl.algorithms import Algorithm
+from ir_drl.algorithms import LiveAlgorithm
 from ir_drl.live.first_policy import first_policy
 from ir_drl.live.live_config import LiveAgentConfig
 from ir_drl.policies import make_policy
@@ -32,7 +32,7 @@ class LearningArguments(Protocol):
         """Names of those whose policy is learnt."""
 
     @property
-    def learn_with(self) -> Algorithm:
+    def learn_with(self) -> LiveAlgorithm:
         """Algorithm."""
 
     @property

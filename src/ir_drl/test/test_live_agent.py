@@ -243,7 +243,7 @@ def test_steps_that_there_is_no_time_for_are_left_out(monkeypatch):
     assert agent.learnt + agent.left_out == 110 and agent.learnt == 20
 
 
-@pytest.mark.parametrize("algorithm", ["predict", "gan", "best"])
+@pytest.mark.parametrize("algorithm", ["predict", "gan", "best", "paper"])
 def test_the_model_of_the_robot_gives_experience_too(monkeypatch, algorithm):
     short(monkeypatch)
     agent = LiveAgent(NOTHING.model_copy(update={"algorithm": algorithm}), HOPPER, ["hopper"], print)
@@ -256,7 +256,7 @@ def test_the_model_of_the_robot_gives_experience_too(monkeypatch, algorithm):
         agent.step()
     status = agent.status()
     assert 0.0 < status["twin_share"] <= 1.0 and math.isfinite(status["twin_error"])
-    assert ("gan_passes" in status) == (algorithm == "gan")
+    assert ("gan_passes" in status) == (algorithm in ("gan", "paper"))
 
 
 def test_what_is_shipped_acts_as_it_is_at_first():
@@ -280,6 +280,8 @@ def test_a_policy_that_does_not_fit_is_refused_in_one_line(tmp_path):
         first_policy(LiveAgentConfig(learn_from=str(TRAINED / "hopper_hop.npz")), CART)
     with pytest.raises(ConfigError, match="cannot be read"):
         first_policy(LiveAgentConfig(learn_from=str(tmp_path / "none.npz")), CART)
+    with pytest.raises(ConfigError, match=r"hidden layers of \(128, 128\) neurons, .* of \(256, 256, 256\)"):
+        first_policy(LiveAgentConfig(algorithm="paper"), HOPPER)
     with pytest.raises(ConfigError, match="remembers 4 actions"):
         first_policy(LiveAgentConfig(memory=2), HOPPER)
 

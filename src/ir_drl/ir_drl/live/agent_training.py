@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ir_drl.assisted.assisted_config import PACES, AssistedConfig
-from ir_drl.live.live_config import HIDDEN, NOTHING, LiveAgentConfig
+from ir_drl.live.live_config import NOTHING, LiveAgentConfig
+from ir_dynamics.dynamics_config import GAN_PRESETS
 
 LOG_STD = -2.0
 """Of an actor that begins with a policy, before the squashing: it explores by 0.13 of half an action's range."""
@@ -19,12 +20,19 @@ def agent_training(config: LiveAgentConfig, task: str) -> AssistedConfig:
 
     There is no veto of the training model's own: in the stack the robot's twin judges what is proposed.
     """
-    sac: dict[str, Any] = {"hidden": HIDDEN, "batch": 128, "actor_every": 2}
-    given: dict[str, Any] = {"algorithm": config.algorithm, "seed": config.seed, "sac": sac, "capacity": 300_000}
-    if config.algorithm != "sac":
+    sac: dict[str, Any] = {"hidden": config.hidden}
+    algorithm = config.algorithm
+    if algorithm == "paper":
+        algorithm = "gan"
+    else:
+        sac |= {"batch": 128, "actor_every": 2}
+    given: dict[str, Any] = {"algorithm": algorithm, "seed": config.seed, "sac": sac, "capacity": 300_000}
+    if algorithm != "sac":
         given["twin"] = {"veto": "none"}
     if config.algorithm in ("predict", "gan"):
         given["twin"] |= {"preset": "live", "first_fit_steps": 500, "fit_steps": 125, "gan_steps": 50}
+    elif config.algorithm == "paper":
+        given["twin"] |= {"preset": "paper", "gan": GAN_PRESETS["paper"].model_dump()}
     if config.learn_from != NOTHING:
         # critics first: an actor that knows how to stand is not to be led by critics that know nothing
         sac |= {"actor_after": 3000, "initial_alpha": 0.02}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ir_common.config import ConfigError
-from ir_drl.live.live_config import HIDDEN, NOTHING, SHIPPED, LiveAgentConfig
+from ir_drl.live.live_config import NOTHING, SHIPPED, LiveAgentConfig
 from ir_drl.policies import TRAINED, NetworkPolicy, load_policy
 from ir_sim.tasks import FreeTask, Task
 
@@ -32,9 +32,9 @@ def first_policy(config: LiveAgentConfig, task: Task) -> NetworkPolicy | None:
             f"{path}: remembers {policy.memory.length} actions, an agent that learns live {config.memory}; give another"
         )
     widths = tuple(len(bias) for _, bias in policy.layers[:-1])
-    if widths != HIDDEN:
+    if widths != config.hidden:
         raise ConfigError(
-            f"{path}: has hidden layers of {widths} neurons, an agent that learns live of {HIDDEN}; give another, or "
-            "learn_from:=nothing"
+            f"{path}: has hidden layers of {widths} neurons, an agent that learns live with {config.algorithm} of "
+            f"{config.hidden}; give another, or learn_from:=nothing"
         )
     return policy

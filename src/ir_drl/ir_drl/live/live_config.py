@@ -6,12 +6,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from ir_common.config import Config
-from ir_drl.algorithms import Algorithm
+from ir_drl.algorithms import LiveAlgorithm
 
 SHIPPED, NOTHING = "shipped", "nothing"
 """Words for where an agent begins."""
 HIDDEN = (128, 128)
 """Neurons of each hidden layer, as of the policies that are shipped."""
+
+IOR_HIDDEN = (256, 256, 256)
+"""The same in IoR."""
 
 
 class VersionConfig(Config):
@@ -33,9 +36,10 @@ class VersionConfig(Config):
 class LiveAgentConfig(VersionConfig):
     """An agent that learns live."""
 
-    algorithm: Algorithm = Field(
+    algorithm: LiveAlgorithm = Field(
         "predict",
-        description="sac: from the robot alone; predict, gan, best: also from what a model of the robot predicts",
+        description="sac: from the robot alone; predict, gan, best: also from what a model of the robot predicts; "
+        "paper: gan with IoR's networks",
     )
     learn_from: str = Field(
         SHIPPED,
@@ -47,6 +51,11 @@ class LiveAgentConfig(VersionConfig):
     waiting_steps: int = Field(
         500, ge=1, le=1_000_000, description="learning steps that are made later where time is short; more are left out"
     )
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer of actor and critics."""
+        return IOR_HIDDEN if self.algorithm == "paper" else HIDDEN
 
 
 class LiveNodeConfig(LiveAgentConfig):

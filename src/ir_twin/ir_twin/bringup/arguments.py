@@ -49,9 +49,10 @@ class BringupArguments(Config):
         (),
         description="robots whose policy is learnt while they drive, separated by commas; those of a task by one agent",
     )
-    learn_with: Literal["sac", "predict", "gan", "best"] = Field(
+    learn_with: Literal["sac", "predict", "gan", "best", "paper"] = Field(
         "predict",
-        description="how it is learnt: sac: from the robot alone; predict, gan, best: also from what a model predicts",
+        description="how it is learnt: sac: from the robot alone; predict, gan, best: also from what a model predicts; "
+        "paper: gan with IoR's networks (learn_from:=nothing)",
     )
     learn_from: str = Field(
         "shipped", min_length=1, description="where it begins: shipped (the stack's policy), nothing, or a policy file"
