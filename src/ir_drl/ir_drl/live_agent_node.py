@@ -21,9 +21,9 @@ from ir_drl.live.learning_thread import LearningThread
 from ir_drl.live.live_agent import LiveAgent, agent_file
 from ir_drl.live.live_config import LiveNodeConfig
 from ir_drl.live.live_diagnosis import diagnosis
-from ir_drl.live.step_chain import ArrivedState
+from ir_drl.live.step_chain import ArrivedState, SentAction
 from ir_drl.ros_live_messages import acted_of, policy_message
-from ir_interfaces.msg import TaskState
+from ir_interfaces.msg import TaskState, Verdict
 from ir_sim.tasks import Task, read_tasks
 
 STATES = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -53,6 +53,7 @@ class LiveAgentNode(LeanNode):
             self._policies.append(self.create_publisher(UInt8MultiArray, f"{side}/policy", LATCHED))
             self._listen(TaskState, f"{side}/state", robot, self._observe)
             self._listen(Float64MultiArray, f"{side}/acted", robot, self._act)
+            self._listen(Verdict, f"{side}/verdict", robot, self._judge)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(config.io_period, self._exchange, clock=wall)
@@ -81,6 +82,10 @@ class LiveAgentNode(LeanNode):
             self.learning.add(robot, acted_of(message))
         except ValueError as error:
             self.get_logger().warning(f"{robot}: {error}", throttle_duration_sec=5.0)
+
+    def _judge(self, robot: str, verdict: Verdict) -> None:
+        if verdict.sent_as != Verdict.SENT_PROPOSAL:
+            self.learning.add(robot, SentAction(np.array(verdict.proposed), np.array(verdict.sent)))
 
     def _exchange(self) -> None:
         if (policy := self.learning.poll(self._now())) is not None:

@@ -149,6 +149,19 @@ def test_steps_that_follow_each_other_are_known_and_gaps_too():
     assert follows == [False, True, False]
 
 
+def test_what_the_twin_sent_is_the_action_of_the_transition():
+    told, states = drive(exploring(), 4, np.random.default_rng(1))
+    chain = StepChain(HOPPER, 4)
+    for one in told:
+        chain.acted(one)
+        if one.step == 2:
+            chain.judged(one.action, np.array([0.5, -0.25, 0.0]))
+    made = [chain.observed(state).transition for state in states[1:]]
+    assert made[2].action.tolist() == [0.5, -0.25, 0.0]
+    assert np.array_equal(made[2].next_state, told[3].extended)  # the policy remembers what it proposed
+    assert np.allclose(made[1].action, told[1].action)
+
+
 @pytest.mark.parametrize("wrong", [np.full(26, np.nan), np.zeros(11)], ids=["nan", "narrow"])
 def test_what_is_not_sound_is_refused(wrong):
     chain = StepChain(HOPPER, 4)

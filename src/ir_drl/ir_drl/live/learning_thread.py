@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ir_common.cpu_budget import Budget
 from ir_drl.live.live_agent import LiveAgent
-from ir_drl.live.step_chain import Acted, ArrivedState
+from ir_drl.live.step_chain import Acted, ArrivedState, SentAction
 from ir_drl.policies.exploring import ExploringPolicy
 
 _IDLE = 0.02
@@ -36,7 +36,7 @@ class LearningThread:
         self, agent: LiveAgent, duty: float, keep: Callable[[], None] = lambda: None, keep_period: float = 20.0
     ) -> None:
         self._agent, self._budget, self._keep, self._keep_period = agent, Budget(duty), keep, keep_period
-        self._inbox: deque[tuple[str, Acted | ArrivedState]] = deque()
+        self._inbox: deque[tuple[str, Acted | ArrivedState | SentAction]] = deque()
         self._made: deque[ExploringPolicy] = deque(maxlen=1)
         self._ended = threading.Event()
         self._now = 0.0
@@ -49,7 +49,7 @@ class LearningThread:
         self._now = now
         self._thread.start()
 
-    def add(self, robot: str, one: Acted | ArrivedState) -> None:
+    def add(self, robot: str, one: Acted | ArrivedState | SentAction) -> None:
         """Gives it what came of a robot."""
         self._inbox.append((robot, one))
 
@@ -96,5 +96,7 @@ class LearningThread:
             robot, one = self._inbox.popleft()
             if isinstance(one, Acted):
                 self._agent.acted(robot, one)
+            elif isinstance(one, SentAction):
+                self._agent.judged(robot, one.proposed, one.sent)
             else:
                 self._agent.observed(robot, one)

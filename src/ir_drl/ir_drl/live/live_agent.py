@@ -30,7 +30,7 @@ from ir_drl.live.agent_training import LOG_STD, agent_training
 from ir_drl.live.first_policy import first_policy
 from ir_drl.live.live_config import LiveAgentConfig
 from ir_drl.live.policy_versions import Choice, PolicyVersions
-from ir_drl.live.step_chain import Acted, ArrivedState, ChainedStep, StepChain
+from ir_drl.live.step_chain import Acted, Array, ArrivedState, ChainedStep, StepChain
 from ir_drl.policies import ActionMemory
 from ir_drl.policies.exploring import ExploringPolicy
 from ir_drl.sac import run_checkpoint
@@ -101,6 +101,10 @@ class LiveAgent:
     def acted(self, robot: str, one: Acted) -> None:
         """Takes what a robot's controller answered to a state."""
         self._take(robot, self._chains[robot].acted(one))
+
+    def judged(self, robot: str, proposed: Array, sent: Array) -> None:
+        """Takes what a robot's twin sent [n_act] of a proposal [n_act], units by the task."""
+        self._chains[robot].judged(proposed, sent)
 
     def observed(self, robot: str, one: ArrivedState) -> None:
         """Takes a state of a robot."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from ir_sim.tasks import Task
 
 Array = NDArray[np.float64]
 Held = TypeVar("Held")
+_RECENT = 16
+"""Newest answers among which that is looked for which a verdict is about."""
 _HELD = 256
 """Answers, and states, that wait for their counterpart."""
 
@@ -50,6 +53,16 @@ class ArrivedState:
 
 
 @dataclass(frozen=True)
+class SentAction:
+    """What a robot's twin sent of a proposal."""
+
+    proposed: Array
+    """[n_act], units by the task."""
+    sent: Array
+    """[n_act]."""
+
+
+@dataclass(frozen=True)
 class ChainedStep:
     """A transition with what is known of it."""
 
@@ -64,8 +77,9 @@ class StepChain:
     """Joins the answers of a robot's controller with the states that came of them.
 
     Answers and states may come in any order, and some not at all: an answer to step k and the state of step k + 1 of
-    the same episode are one transition. The action is the one that was proposed; what the robot's twin sent in its
-    place, what came late and what was lost are the robot's world, which the agent learns about as it is.
+    the same episode are one transition. Its action is what the robot's twin let pass: were it the proposal, values
+    would not depend on it where another is sent in its place, and a policy would drift there. What came late and what
+    was lost on the way to the robot are the robot's world, which the agent learns about as it is.
 
     Args:
         task: of the robot.
@@ -79,6 +93,7 @@ class StepChain:
         self._half = (task.action_high - task.action_low) / 2.0
         self._answers: dict[tuple[int, int], Acted] = {}
         self._states: dict[tuple[int, int], ArrivedState] = {}
+        self._sent: dict[tuple[int, int], Array] = {}
         self._last = (-1, -1)
         self.refused = 0
 
@@ -90,6 +105,17 @@ class StepChain:
             return None
         _hold(self._answers, (one.episode, one.step), one)
         return self._join(one.episode, one.step)
+
+    def judged(self, proposed: Array, sent: Array) -> None:
+        """Takes a verdict: what was sent [n_act] of what was proposed; it comes before the state that follows."""
+        if np.array_equal(proposed, sent):
+            return
+        for key, answer in islice(reversed(self._answers.items()), _RECENT):
+            # a command is in the units of its message: there and back a number may change in its last digit
+            if answer.action.shape == proposed.shape and np.allclose(answer.action, proposed, rtol=1e-9, atol=1e-12):
+                if self._sound(sent, sent):
+                    _hold(self._sent, key, sent)
+                return
 
     def observed(self, one: ArrivedState) -> ChainedStep | None:
         """Takes a state in; returns the transition that it completes, if any."""
@@ -110,7 +136,8 @@ class StepChain:
             return None
         answer, state = self._answers.pop((episode, step)), self._states.pop((episode, step + 1))
         following = self._memory.follow(answer.extended, answer.action, state.observation, state.in_force)
-        action = np.clip((answer.action - self._middle) / self._half, -1.0, 1.0)
+        done = self._sent.pop((episode, step), answer.action)
+        action = np.clip((done - self._middle) / self._half, -1.0, 1.0)
         made = Transition(answer.extended, action, state.reward, following, state.terminated)
         follows = self._last == (episode, step)
         self._last = (-1, -1) if state.terminated or state.truncated else (episode, step + 1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ir_drl.live.live_agent import LiveAgent
 from ir_drl.live.step_chain import ArrivedState
 from ir_drl.policies.exploring import ExploringPolicy
 from ir_lab.model_time.agenda import NANOSECONDS, Agenda
 from ir_lab.model_time.bus import Bus
-from ir_lab.model_time.ros_samples import ActedSample, PolicySample, StateSample
+from ir_lab.model_time.ros_samples import ActedSample, MessageSample, PolicySample, StateSample
 
 
 class AgentPart:
@@ -36,6 +38,7 @@ class AgentPart:
         for robot in robots:
             bus.listen(f"{side}/{robot}/state", self._on_state)
             bus.listen(f"{side}/{robot}/acted", self._listener(robot))
+            bus.listen(f"{side}/{robot}/verdict", self._on_verdict)
         agenda.soon(self._begin)
         agenda.every(round(io_period * NANOSECONDS), self._learn)
 
@@ -44,6 +47,10 @@ class AgentPart:
             self._agent.acted(robot, sample.acted)
 
         return take
+
+    def _on_verdict(self, sample: MessageSample) -> None:
+        verdict = sample.content
+        self._agent.judged(verdict.header.frame_id, np.array(verdict.proposed), np.array(verdict.sent))
 
     def _on_state(self, sample: StateSample) -> None:
         step = sample.step

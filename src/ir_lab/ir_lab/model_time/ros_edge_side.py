@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -103,12 +103,12 @@ class TwinPart:
         io_period: s between exchanges with the learner.
         compute: ns that a verdict takes.
         say: takes one line that is a warning.
-        tells: verdicts are published, for a recorder.
+        tells: robots whose verdicts are published, for a recorder or an agent.
     """
 
     def __init__(
         self, agenda: Agenda, bus: Bus, engine: TwinEngine, learner: InlineLearner, tasks: dict[str, Task], side: str,
-        io_period: float, compute: int, say: Callable[[str], None], tells: bool,
+        io_period: float, compute: int, say: Callable[[str], None], tells: Collection[str],
     ) -> None:  # fmt: skip
         self._agenda, self._bus, self._engine, self._learner = agenda, bus, engine, learner
         self._tasks, self._side, self._compute, self._say, self._tells = tasks, side, compute, say, tells
@@ -162,13 +162,13 @@ class TwinPart:
             topic = COMMAND_TYPES[self._tasks[sample.robot].command][0]
             self._bus.publish(f"{self._side}/{sample.robot}/{topic}", sample)
         for sample, verdict, number in told:
-            if self._tells:
+            if sample.robot in self._tells:
                 self._tell(sample, verdict, number)
             if alarm := self._engine.alarm(sample.robot):
                 self._say(alarm)
 
     def _tell(self, sample: CommandSample, verdict: Verdict, number: int) -> None:
-        """Publishes a verdict; nobody but a recorder listens."""
+        """Publishes a verdict."""
         message = VerdictMessage()
         message.header.stamp, message.header.frame_id = to_stamp(self._agenda.now), sample.robot
         fill_verdict(

@@ -176,7 +176,7 @@ class ModelRun:
         self._keep(spec, self._twin.journal)
         TwinPart(
             self._agenda, self._bus, self._twin, learner, self.tasks, config.edge_namespace, config.io_period,
-            self._compute, self._warn, tells=self._bag is not None,
+            self._compute, self._warn, tells=self.tasks if self._bag else self._arguments.stack.learn,
         )  # fmt: skip
 
     def _make_controller(self, spec: NodeSpec) -> None:
