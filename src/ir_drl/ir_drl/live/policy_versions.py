@@ -48,8 +48,9 @@ class PolicyVersions:
     """The version in force and the one before it.
 
     A version is taken back if, over the newest episodes of each, its mean return is under that of the version before
-    it by more than ``worse_by`` of that one's size, and by more than one standard error of the difference. Learning
-    goes on: what went wrong is in the replay, and the next version knows of it.
+    it by more than ``worse_by`` of that one's size, and by more than one standard error of the difference: as soon as
+    that is so, as each further episode may be a fall. Learning goes on: what went wrong is in the replay, and the next
+    version knows of it.
 
     Args:
         config: when a version has shown what it is, and how much worse is too much.
@@ -85,14 +86,14 @@ class PolicyVersions:
         current = self.in_force
         if current is None:
             return Choice.NEXT
+        if self.before is not None and self._worse(current, self.before):
+            self.in_force, self.before = self.before, None
+            self.in_force.since, self.in_force.episodes = now, 0
+            self.taken_back += 1
+            return Choice.TAKE_BACK
         if current.episodes < self._config.trial_episodes and now - current.since < self._config.trial_period:
             return Choice.STAY
-        if self.before is None or not self._worse(current, self.before):
-            return Choice.NEXT
-        self.in_force, self.before = self.before, None
-        self.in_force.since, self.in_force.episodes = now, 0
-        self.taken_back += 1
-        return Choice.TAKE_BACK
+        return Choice.NEXT
 
     def _worse(self, one: VersionRecord, than: VersionRecord) -> bool:
         few = self._config.judged_episodes

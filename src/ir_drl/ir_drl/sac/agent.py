@@ -52,8 +52,8 @@ class SAC:
         self.log_alpha = self.actor.extra[0, 0]
         self.log_alpha.fill_(math.log(config.initial_alpha))
         self._target_entropy = float(-m) if config.target_entropy is None else config.target_entropy
-        self._actor_optimiser = self._optimiser(self.actor.flat)
-        self._critic_optimiser = self._optimiser(self.online)
+        self._actor_optimiser = self._optimiser(self.actor.flat, config.actor_rate or config.learning_rate)
+        self._critic_optimiser = self._optimiser(self.online, config.learning_rate)
         self._make_passes(batch)
         self._rows = np.zeros((batch, layout.width), np.float32)
         self._noise = np.zeros((2 * batch, m), np.float32)
@@ -64,9 +64,9 @@ class SAC:
         self._sums = torch.zeros(len(METRICS), device=self.device)
         self._summed = np.zeros(len(METRICS))
 
-    def _optimiser(self, flat: Tensor) -> torch.optim.Adam:
+    def _optimiser(self, flat: Tensor, rate: float) -> torch.optim.Adam:
         flat.grad = torch.zeros_like(flat)
-        return torch.optim.Adam([flat], lr=self.config.learning_rate, fused=True)
+        return torch.optim.Adam([flat], lr=rate, fused=True)
 
     def _make_passes(self, batch: int) -> None:
         n, both = self.layout.num_state, (0, 2)

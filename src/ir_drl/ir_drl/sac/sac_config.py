@@ -22,6 +22,9 @@ class SACConfig(Config):
     learning_rate: float = Field(
         default=3e-4, gt=0.0, le=1.0, description="Adam's step size, of actor, critics and entropy"
     )
+    actor_rate: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="the same of actor and entropy alone; none: learning_rate"
+    )
     discount: float = Field(default=0.99, ge=0.0, le=1.0, description="gamma, worth of the next step's value")
     target_rate: float = Field(
         default=0.005, gt=0.0, le=1.0, description="tau, what the targets take over in one update"
