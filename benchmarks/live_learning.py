@@ -11,6 +11,7 @@ Pieces (one way to learn, one seed) that are done are kept, so that a bench whic
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from multiprocessing import get_context
@@ -22,6 +23,10 @@ from _kept_pieces import kept_at, place_of
 from _stack_runs import BASE
 from harness import Axis, Goal, Options, Result, main
 
+from ir_common.atomic_file import replace_text
+from ir_drl.live.agent_training import agent_training
+from ir_drl.live.live_agent import LiveAgent
+from ir_drl.live.live_config import LiveAgentConfig
 from ir_lab.model_time.ros_model_run import ModelRun
 from ir_lab.model_time.simulate_arguments import parse
 
@@ -40,8 +45,22 @@ WAYS: dict[str, tuple[str, ...]] = {
     "predict, from the shipped policy": ("learn:=hopper", "learn_with:=predict", "learn_from:=shipped"),
 }
 SHIPPED = "the shipped policy, nobody learns"
-PACKAGES = ("ir_common", "ir_sim", "ir_radio", "ir_dynamics", "ir_slicing", "ir_twin", "ir_drl")
-SOURCES = tuple(f"../../../{path}" for path in (*(f"{name}/{name}" for name in PACKAGES), "ir_lab/ir_lab/model_time"))
+PACKAGES = ("ir_sim", "ir_radio", "ir_dynamics", "ir_slicing", "ir_twin")
+LIVE = (
+    "sac",
+    "assisted",
+    "policies",
+    "controller.py",
+    "live/live_agent.py",
+    "live/policy_versions.py",
+    "live/step_chain.py",
+)
+PARTS = (
+    *(f"{name}/{name}" for name in PACKAGES),
+    *(f"ir_drl/ir_drl/{name}" for name in LIVE),
+    "ir_lab/ir_lab/model_time",
+)
+SOURCES = tuple(f"../../../{path}" for path in PARTS)
 
 
 def run(options: Options) -> Result:
@@ -49,19 +68,38 @@ def run(options: Options) -> Result:
     epochs = QUICK_EPOCHS if options.quick else EPOCHS
     names = ["sac", "predict", SHIPPED] if options.quick else [*WAYS, SHIPPED]
     asked = [(name, seed, epochs) for seed in options.seed_list for name in names]
-    pieces = [(*one, place_of(NAME, {"piece": one, "words": WAYS.get(one[0])}, SOURCES)) for one in asked]
+    pieces = [(*one, place_of(NAME, about(*one), SOURCES)) for one in asked]
+    missing = []
     if "kept" in options.flags:
-        missing = [f"{name}, seed {seed}" for name, seed, _, place in pieces if not place.exists()]
-        pieces = [piece for piece in pieces if piece[3].exists()]
-        found = [live(piece) for piece in pieces]
+        there = [(piece, place if (place := piece[3]).exists() else part_of(place)) for piece in pieces]
+        pieces = [piece for piece, place in there if place.exists()]
+        found = [json.loads(place.read_text()) for _, place in there if place.exists()]
+        missing = [f"{name}, seed {seed}: all" for (name, seed, *_), place in there if not place.exists()]
+        for (name, seed, *_), one in zip(pieces, found, strict=True):
+            if len(one["falls"]) < epochs:
+                missing.append(f"{name}, seed {seed}: from epoch {len(one['falls']) + 1} on")
     else:
-        missing = []
         with ProcessPoolExecutor(JOBS, mp_context=get_context("spawn")) as pool:
             found = list(pool.map(live, pieces))
     by: dict[str, list[dict[str, Any]]] = {}
     for (name, *_), one in zip(pieces, found, strict=True):
         by.setdefault(name, []).append(one)
     return result(by, epochs, missing)
+
+
+def about(name: str, seed: int, epochs: int) -> dict[str, Any]:
+    """All that a piece rests on besides the code; not how many epochs it goes on for."""
+    settings = None
+    if name in WAYS:
+        words = dict(word.split(":=") for word in WAYS[name])
+        config = LiveAgentConfig(algorithm=words["learn_with"], learn_from=words["learn_from"], seed=seed)
+        settings = [config.model_dump(mode="json"), agent_training(config, "hopper_hop").model_dump(mode="json")]
+    return {"piece": [name, seed, epochs], "settings": settings}
+
+
+def part_of(place: Path) -> Path:
+    """Where the epochs are of a piece that is not done."""
+    return place.with_suffix(".part")
 
 
 def live(piece: tuple[str, int, int, Path]) -> dict[str, Any]:
@@ -73,22 +111,31 @@ def live(piece: tuple[str, int, int, Path]) -> dict[str, Any]:
         stack = ModelRun(parse([*BASE, *words]))
         if name == SHIPPED:
             return unlearnt(stack, epochs)
-        agent = stack.agents["hopper_hop"]
+        agent, seen = stack.agents["hopper_hop"], 0
         for _ in stack.run():
-            if len(agent.records) >= epochs:
+            if len(agent.records) > seen:
+                seen = len(agent.records)
+                replace_text(part_of(place), json.dumps(so_far(stack, agent)))
+            if seen >= epochs:
                 break
-        report = stack.report()
+        part_of(place).unlink(missing_ok=True)
         stack.close()
-        return {
-            "returns": [record.training_returns for record in agent.records[:epochs]],
-            "falls": [record.falls for record in agent.records[:epochs]],
-            "seconds": report["simulated_seconds"],
-            "vetoed": report["robots"]["hopper"]["verdicts"]["vetoed"],
-            "agent": report["agents"]["hopper_hop"],
-        }
+        return so_far(stack, agent)
 
     one: dict[str, Any] = kept_at(place, f"{NAME} {name} {seed}", made)
     return one
+
+
+def so_far(stack: ModelRun, agent: LiveAgent) -> dict[str, Any]:
+    """What is kept of a run up to now."""
+    report = stack.report()
+    return {
+        "returns": [record.training_returns for record in agent.records],
+        "falls": [record.falls for record in agent.records],
+        "seconds": report["simulated_seconds"],
+        "vetoed": report["robots"]["hopper"]["verdicts"]["vetoed"],
+        "agent": report["agents"]["hopper_hop"],
+    }
 
 
 def unlearnt(stack: ModelRun, epochs: int) -> dict[str, Any]:
