@@ -34,9 +34,10 @@ def agent_training(config: LiveAgentConfig, task: str) -> AssistedConfig:
     elif config.algorithm == "paper":
         given["twin"] |= {"preset": "paper", "gan": GAN_PRESETS["paper"].model_dump()}
     if config.learn_from != NOTHING:
-        # critics first: an actor that knows how to stand is not to be led by critics that know nothing
-        sac |= {"actor_after": 3000, "initial_alpha": 0.02}
-        given["start_steps"] = 250
+        # Critics first: an actor that knows how to stand is not to be led by critics that know nothing. With one-step
+        # returns and slow targets their values of a policy that stands would take 20,000 updates to rise.
+        sac |= {"actor_after": 5000, "actor_rate": 3e-5, "target_rate": 0.01, "initial_alpha": 0.02}
+        given |= {"start_steps": 250, "return_steps": 10}
     made = AssistedConfig.model_validate(given)
     if made.task_pace:
         made = made.model_copy(update={"pace": PACES.get(ENVIRONMENTS.get(task, ""))})

@@ -33,7 +33,7 @@ class LearningThread:
     """
 
     def __init__(
-        self, agent: LiveAgent, duty: float, keep: Callable[[], None] = lambda: None, keep_period: float = 20.0
+        self, agent: LiveAgent, duty: float, keep: Callable[[], None] = lambda: None, keep_period: float = 60.0
     ) -> None:
         self._agent, self._budget, self._keep, self._keep_period = agent, Budget(duty), keep, keep_period
         self._inbox: deque[tuple[str, Acted | ArrivedState | SentAction]] = deque()
