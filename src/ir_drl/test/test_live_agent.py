@@ -60,6 +60,18 @@ def test_a_version_stays_until_it_has_shown_what_it_is():
     assert one.choose(6.0) is Choice.NEXT
 
 
+def test_who_fails_again_waits_longer():
+    one = versions()
+    tried(one, [100.0] * 3)
+    for failed in (1, 2):
+        assert tried(one, [50.0] * 3, 100.0 * failed) is Choice.TAKE_BACK
+        assert one.failed == failed
+        wait = 10.0 * 2**failed
+        assert one.choose(100.0 * failed + wait - 1.0) is Choice.STAY
+        assert one.choose(100.0 * failed + wait) is Choice.NEXT
+    assert tried(one, [100.0] * 3, 300.0) is Choice.NEXT and one.failed == 0
+
+
 def test_without_enough_episodes_nothing_is_taken_back():
     one = versions()
     tried(one, [100.0] * 3)
@@ -218,6 +230,28 @@ def test_it_learns_hands_over_and_repeats(monkeypatch):
     assert one.status() == again.status()
     assert one.policy().to_bytes() == again.policy().to_bytes()
     assert [record.falls for record in one.records] == [1, 2, 2]
+
+
+def test_the_actor_goes_back_with_its_version_and_the_critics_stay(monkeypatch):
+    short(monkeypatch)
+    agent = LiveAgent(NOTHING, HOPPER, ["hopper"], print)
+    first = agent.exchange(0.0)
+    for _ in range(3):
+        agent.versions.returned(1, 100.0)
+    lived(agent, 3)
+    while agent.due():
+        agent.step()
+    second = agent.exchange(30.0)
+    critics = agent.learner.agent.online.clone()
+    for _ in range(3):
+        agent.versions.returned(2, 10.0)
+    back = agent.exchange(31.0)
+    assert (second.version, back.version) == (2, 1) and back.to_bytes() == first.to_bytes()
+    for (weight, bias), (was, before) in zip(agent.learner.agent.actor_layers(), first.layers, strict=True):
+        assert np.array_equal(weight, was) and np.array_equal(bias, before)
+    assert np.array_equal(agent.learner.agent.online, critics)
+    lived(agent, 1)
+    agent.step()  # and it learns on
 
 
 def test_a_checkpoint_goes_on_exactly(monkeypatch, tmp_path):

@@ -189,7 +189,10 @@ class LiveAgent:
         if choice is Choice.TAKE_BACK:
             assert versions.in_force is not None
             self._say(f"{self.task.name}: a version did worse than version {versions.in_force.number}, which is back")
-            return self.policy()
+            policy = self.policy()
+            assert policy is not None
+            self.learner.agent.go_back(policy.layers)
+            return policy
         if choice is Choice.STAY or self.learnt == self._handed_at:
             return None
         layers = self.learner.agent.actor_layers()

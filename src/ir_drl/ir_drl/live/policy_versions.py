@@ -13,6 +13,8 @@ import numpy as np
 
 from ir_drl.live.live_config import VersionConfig
 
+MOST_DOUBLINGS = 5
+
 
 class Choice(Enum):
     """What is to become of the version in force."""
@@ -49,8 +51,8 @@ class PolicyVersions:
 
     A version is taken back if, over the newest episodes of each, its mean return is under that of the version before
     it by more than ``worse_by`` of that one's size, and by more than one standard error of the difference: as soon as
-    that is so, as each further episode may be a fall. Learning goes on: what went wrong is in the replay, and the next
-    version knows of it.
+    that is so, as each further episode may be a fall. After k such versions in a row, that which is in force again
+    stays for 2^k times as long (k at most `MOST_DOUBLINGS`): who fails so often has more to learn before the next try.
 
     Args:
         config: when a version has shown what it is, and how much worse is too much.
@@ -58,13 +60,14 @@ class PolicyVersions:
     Attributes:
         in_force, before: versions; None: there is none.
         handed, taken_back: how many versions were handed over and taken back.
+        failed: versions in a row that were taken back.
     """
 
     def __init__(self, config: VersionConfig) -> None:
         self._config = config
         self.in_force: VersionRecord | None = None
         self.before: VersionRecord | None = None
-        self.handed = self.taken_back = 0
+        self.handed = self.taken_back = self.failed = 0
 
     def hand(self, policy: Any, now: float) -> VersionRecord:
         """Puts a new version into force, at ``now``, s."""
@@ -90,9 +93,14 @@ class PolicyVersions:
             self.in_force, self.before = self.before, None
             self.in_force.since, self.in_force.episodes = now, 0
             self.taken_back += 1
+            self.failed += 1
             return Choice.TAKE_BACK
-        if current.episodes < self._config.trial_episodes and now - current.since < self._config.trial_period:
+        longer = 2 ** min(self.failed, MOST_DOUBLINGS) if self.before is None else 1
+        few = current.episodes < longer * self._config.trial_episodes
+        if few and now - current.since < longer * self._config.trial_period:
             return Choice.STAY
+        if self.before is not None:
+            self.failed = 0
         return Choice.NEXT
 
     def _worse(self, one: VersionRecord, than: VersionRecord) -> bool:
@@ -108,11 +116,12 @@ class PolicyVersions:
             name: one and {"number": one.number, "policy": one.policy, "returns": list(one.returns)}
             for name, one in (("in_force", self.in_force), ("before", self.before))
         }
-        return kept | {"handed": self.handed, "taken_back": self.taken_back}
+        return kept | {"handed": self.handed, "taken_back": self.taken_back, "failed": self.failed}
 
     def load(self, state: dict[str, Any], now: float) -> None:
         """Takes over what `state` gave; the version in force is so from ``now``, s."""
         self.handed, self.taken_back = int(state["handed"]), int(state["taken_back"])
+        self.failed = int(state["failed"])
         for name in ("in_force", "before"):
             if (one := state[name]) is not None:
                 returns = deque(map(float, one["returns"]), maxlen=self._config.last_episodes)

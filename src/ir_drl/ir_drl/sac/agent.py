@@ -213,6 +213,17 @@ class SAC:
         *layers, (weight, bias) = self.actor_layers()
         return [*layers, (weight[: self.layout.num_action], bias[: self.layout.num_action])]
 
+    def go_back(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+        """Sets the actor to earlier `actor_layers`, with its moments at zero; critics and entropy coefficient stay."""
+        for layer, (weight, bias) in zip(self.actor.layers, layers, strict=True):
+            layer[0, :-1] = torch.from_numpy(np.array(weight.T, np.float32))
+            layer[0, -1] = torch.from_numpy(np.array(bias, np.float32))
+        with torch.inference_mode():  # as they were made
+            for moments in self._actor_optimiser.state.values():
+                for name in ("exp_avg", "exp_avg_sq", "step"):
+                    moments[name].zero_()
+        self._host_updates = -1
+
     def begin_with(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], log_std: float) -> None:
         """Lets the actor begin with a policy of the same hidden layers, and with one log std everywhere.
 
