@@ -15,7 +15,7 @@ from std_msgs.msg import Float64MultiArray, UInt8MultiArray
 
 from ir_common.config import ConfigError
 from ir_common.ros_diagnosis_messages import diagnostics_message
-from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
+from ir_common.ros_node import LATCHED, RELIABLE, Finished, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_drl.live.learning_thread import LearningThread
 from ir_drl.live.live_agent import LiveAgent, agent_file
@@ -88,7 +88,12 @@ class LiveAgentNode(LeanNode):
             self.learning.add(robot, SentAction(np.array(verdict.proposed), np.array(verdict.sent)))
 
     def _exchange(self) -> None:
-        if (policy := self.learning.poll(self._now())) is not None:
+        try:
+            policy = self.learning.poll(self._now())
+        except FloatingPointError as error:
+            self.get_logger().error(str(error))
+            raise Finished(1) from None
+        if policy is not None:
             self._publish(policy)
 
     def _publish(self, policy: Any) -> None:

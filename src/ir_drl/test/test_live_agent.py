@@ -174,7 +174,9 @@ def test_what_the_twin_sent_is_the_action_of_the_transition():
     assert np.allclose(made[1].action, told[1].action)
 
 
-@pytest.mark.parametrize("wrong", [np.full(26, np.nan), np.zeros(11)], ids=["nan", "narrow"])
+@pytest.mark.parametrize(
+    "wrong", [np.full(26, np.nan), np.full(26, 1e300), np.zeros(11)], ids=["nan", "huge", "narrow"]
+)
 def test_what_is_not_sound_is_refused(wrong):
     chain = StepChain(HOPPER, 4)
     assert chain.acted(Acted(1, 0, wrong, np.zeros(3), 1)) is None

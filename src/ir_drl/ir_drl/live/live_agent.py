@@ -90,7 +90,6 @@ class LiveAgent:
         self.records: list[EpochRecord] = []
         self.progress = EpochProgress()
         self.transitions = self.falls = self.episodes = self.learnt = self.left_out = 0
-        self._notes: dict[str, float] = {}
         self._handed_at = -1  # learning steps there were when the version in force was made
 
     def _terminated(self, states: np.ndarray) -> np.ndarray:
@@ -159,7 +158,6 @@ class LiveAgent:
                 f"{self.task.name}: learning diverged: its numbers are no longer finite; the robots keep the policy "
                 "that they have; begin anew, or from an earlier checkpoint"
             )
-        self._notes = metrics
         done = self.progress
         metrics |= self.learner.curriculum.end_epoch(done.falls)
         self.records.append(EpochRecord(len(self.records) + 1, self.transitions, done.falls, done.returns, [], metrics))

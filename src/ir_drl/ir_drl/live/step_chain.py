@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 Held = TypeVar("Held")
 _RECENT = 16
 """Newest answers among which that is looked for which a verdict is about."""
+_LARGEST = 1e30
+"""Numbers of a state are smaller than this; single precision, in which they are kept, ends at 3e38."""
 _HELD = 256
 """Answers, and states, that wait for their counterpart."""
 
@@ -129,7 +131,8 @@ class StepChain:
         return self._join(one.episode, one.step - 1)
 
     def _sound(self, numbers: Array, action: Array) -> bool:
-        return action.shape == (self._num_action,) and bool(np.isfinite(numbers).all() and np.isfinite(action).all())
+        fits = action.shape == (self._num_action,) and (np.abs(numbers) < _LARGEST).all()
+        return bool(fits and np.isfinite(action).all())
 
     def _join(self, episode: int, step: int) -> ChainedStep | None:
         if (episode, step) not in self._answers or (episode, step + 1) not in self._states:
