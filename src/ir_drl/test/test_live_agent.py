@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,15 @@ from ir_sim.tasks import make_task
 
 HOPPER, CART = make_task("hopper"), make_task("cart")
 NOTHING = LiveAgentConfig(algorithm="sac", learn_from="nothing", seed=1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """As in the stack; threads that spin for small matrices starve a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 # --- versions ---
