@@ -26,13 +26,16 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
+            "agent = ir_drl.live_agent_node:main",
             "controller = ir_drl.controller_node:main",
             "train = ir_drl.train_agent:main",
         ],
         "ir_twin.preflight": [
+            "learn = ir_drl.policy_checks:check_learning",
             "policies = ir_drl.policy_checks:check",
         ],
         "ir_twin.parameters": [
+            "agent = ir_drl.live.live_config:LiveNodeConfig",
             "controller = ir_drl.controller_node:ControllerConfig",
         ],
     },

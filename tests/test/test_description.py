@@ -24,7 +24,14 @@ def described(folder: Path, *words: str, part: str = "") -> StackDescription:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("radio:=off",), ("sim:=gz",), ("robots:=cart,cart_2:cart", "twin:=off"), ("slicing:=learned",)],
+    [
+        (),
+        ("radio:=off",),
+        ("sim:=gz",),
+        ("robots:=cart,cart_2:cart", "twin:=off"),
+        ("slicing:=learned",),
+        ("learn:=hopper",),
+    ],
     ids=lambda w: " ".join(w),
 )
 def test_every_parameter_is_one_that_its_node_declares_and_takes(tmp_path: Path, words: tuple[str, ...]) -> None:
@@ -55,6 +62,21 @@ def test_an_external_robot_gets_no_controller_of_ours(tmp_path: Path) -> None:
 def test_every_controller_gets_the_exploration(tmp_path: Path) -> None:
     nodes = described(tmp_path, "exploration:=0.3").nodes
     assert [s.parameters["exploration"] for s in nodes if s.executable == "controller"] == [0.3] * 3
+
+
+def test_robots_of_a_task_have_one_agent(tmp_path: Path) -> None:
+    words = ("robots:=cart,hopper,hopper_2:hopper", "learn:=hopper,hopper_2,cart", "learn_with:=gan", "seed:=7")
+    agents = [spec for spec in described(tmp_path, *words).nodes if spec.executable == "agent"]
+    assert {spec.full_name: spec.parameters["robots"] for spec in agents} == {
+        "/edge/hopper_hop/agent": ["hopper", "hopper_2:hopper"],
+        "/edge/cart_navigation/agent": ["cart"],
+    }
+    for spec in agents:
+        assert spec.parameters.items() >= {"algorithm": "gan", "learn_from": "shipped", "seed": 7}.items()
+        assert spec.parameters["folder"] == str(tmp_path / "agents")
+    (kept,) = [s for s in described(tmp_path, "learn:=cart", f"learn_folder:={tmp_path}/mine").nodes if s.nice == 10
+               and s.executable == "agent"]  # fmt: skip
+    assert kept.parameters["folder"] == str(tmp_path / "mine")
 
 
 def test_one_seed_governs_simulator_radio_policies_and_twin(tmp_path: Path) -> None:
@@ -286,6 +308,10 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
         (["policies:=hopper"], "robot=file"),
         (["external:=dog"], "no robot 'dog'"),
         (["bridge:=nowhere.yaml"], "bridge file 'nowhere.yaml' is not there"),
+        (["learn:=dog"], "no robot 'dog'"),
+        (["learn:=cart", "external:=cart"], "has no controller of ours"),
+        (["learn:=cart", "policies:=cart=scripted"], "learn_from:=FILE"),
+        (["learn:=cart", "learn_with:=paper"], "learn_from:=nothing"),
         (["host:=203.0.113.9"], "cannot listen there"),
         (["exploration:=-0.1"], "^argument: exploration: input should be greater than or equal to 0 .*-0.1[^\n]*$"),
         (["tiwn:=off"], "did you mean 'twin:='"),

@@ -8,9 +8,11 @@ at zero again; the totals here go on. The functions read messages by their field
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ir_common.diagnosis import AGENT
 from ir_common.slice_kinds import KEYS, LABELS
 from ir_common.verdict_kinds import COUNTS
 
@@ -253,6 +255,8 @@ class RunTotals:
     def __init__(self, robots: list[str]) -> None:
         self.robots = {name: RobotTotals() for name in robots}
         self.slices: dict[str, SliceTotals] = {}
+        self.agents: dict[str, dict[str, float | str | None]] = {}
+        """Figures of the agents that learn live, by task, as `ir_drl.live.live_agent.LiveAgent.status` has them."""
         self.federation: FederationTotals | None = None
         """None while nobody federates."""
         self.host = HostTotals()
@@ -296,6 +300,19 @@ class RunTotals:
         self.federation = self.federation or FederationTotals()
         self.federation.update(status)
 
+    def update_agent(self, task: str, figures: Mapping[str, float | str]) -> None:
+        """Takes the figures of the agent of a task."""
+        self.agents[task] = {
+            name: value if isinstance(value, str) else _finite(float(value)) for name, value in figures.items()
+        }
+
+    def update_diagnostics(self, message: Any) -> bool:
+        """Takes a DiagnosticArray; says whether an agent's figures were in it."""
+        told = [one for one in message.status if one.name.startswith(AGENT)]
+        for one in told:
+            self.update_agent(one.name.removeprefix(AGENT), {pair.key: _number(pair.value) for pair in one.values})
+        return bool(told)
+
     def update_node(self, status: Any) -> None:
         """Takes one `NodeStatus`."""
         known = self.processes.setdefault(status.name, [])
@@ -324,6 +341,7 @@ class RunTotals:
             "robots": {name: robot.as_dict() for name, robot in self.robots.items()},
             "slices": {name: self.slices[name].as_dict() for name in sorted(self.slices)},
             "allocation_changes": self.allocation_changes,
+            "agents": self.agents,
             "federation": self.federation.as_dict() if self.federation else None,
             "restarts": self.restarts(),
         }
@@ -339,6 +357,13 @@ def _flow_counts(books: Any) -> dict[str, tuple[int, int]]:
 
 def _delay(delay: Any) -> dict[str, float]:
     return {name: float(getattr(delay, name)) for name in ("mean", "p50", "p99", "max")}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _finite(value: float) -> float | None:

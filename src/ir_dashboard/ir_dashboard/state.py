@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ir_common.diagnosis import AGENT
 from ir_common.run_totals import RunTotals
 from ir_common.slice_kinds import KEYS, LABELS
 from ir_common.verdict_kinds import KINDS, kind_of
@@ -65,6 +66,7 @@ class LiveState:
         self.poses: dict[str, list[float]] = {}
         self.joints: dict[str, dict[str, float]] = {}
         self.twins: dict[str, dict[str, Any]] = {}
+        self._taught: dict[str, str] = {}  # task of the agent that learns from a robot
         self.carrier: dict[str, Any] = {}
         self.links: dict[str, dict[str, float | None]] = {}
         self.map: dict[str, Any] = {}
@@ -121,7 +123,12 @@ class LiveState:
         self._changed.add("robots")
 
     def take_diagnostics(self, message: Any) -> None:
-        """Takes a DiagnosticArray: what the twins say of whether the robots are as they know them."""
+        """Takes a DiagnosticArray: whether the twins know their robots again, and how agents learn."""
+        if self.totals.update_diagnostics(message):
+            self._changed.add("robots")
+        for one in message.status:
+            if one.name.startswith(AGENT):
+                self._taught |= dict.fromkeys(one.hardware_id.split(","), one.name.removeprefix(AGENT))
         for one in message.status:
             if one.name == f"twin: {one.hardware_id}" and one.hardware_id in self.totals.robots:
                 level = int.from_bytes(one.level, "little")
@@ -225,7 +232,9 @@ class LiveState:
     def robots(self) -> dict[str, dict[str, Any]]:
         """Totals of each robot and its twin."""
         return {
-            name: robot.as_dict() | {"twin": self.twins.get(name, {}), "link": self.links.get(name, {})}
+            name: robot.as_dict()
+            | {"twin": self.twins.get(name, {}), "link": self.links.get(name, {})}
+            | {"agent": self.totals.agents.get(self._taught.get(name, ""))}
             for name, robot in self.totals.robots.items()
         }
 

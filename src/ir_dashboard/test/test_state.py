@@ -127,6 +127,15 @@ def test_the_page_has_whether_a_robot_is_as_its_twin_knows_it(state):
     assert state.robots()["cart"]["twin"]["known"] == {"as_known": False, "message": told.message}
 
 
+def test_the_page_says_how_a_robot_s_agent_learns(state):
+    assert state.robots()["cart"]["agent"] is None
+    values = [Is(key="version", value="3"), Is(key="return", value="nan"), Is(key="algorithm", value="gan")]
+    told = Is(name="agent: cart_navigation", hardware_id="cart,cart_2", level=b"\x00", message="learns", values=values)
+    state.take_diagnostics(Is(status=[told]))
+    assert state.robots()["cart"]["agent"] == {"version": 3.0, "return": None, "algorithm": "gan"}
+    json.dumps(state.whole(), allow_nan=False)
+
+
 def test_the_page_counts_verdicts_as_the_twin_does(state):
     """A veto of the rules risk and risk_to_go is one; every reason comes in its own number."""
     state.update(0.0)

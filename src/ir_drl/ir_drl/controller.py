@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ir_drl.live.step_chain import Acted
 from ir_drl.policies import NetworkPolicy, Policy, episode_seed
+from ir_drl.policies.exploring import ExploringPolicy
 from ir_drl.policies.policy import FloatArray
 from ir_sim.tasks import Task
 
@@ -53,6 +55,8 @@ class ControlDecision:
     """What was wrong with the input; empty where it was good."""
     noise_free: FloatArray | None = None
     """[n_act] the policy's own action, where exploration was added to it; None: nothing was."""
+    acted: Acted | None = None
+    """What an agent that learns from this robot is to be told; None: nobody learns."""
 
 
 class Controller:
@@ -92,6 +96,7 @@ class Controller:
         self._deadline = math.inf
         self.heard: tuple[int, int] | None = None
         self._expected = (-1, -1)  # as heard: of the last that was expected
+        self._step = 0  # of what is answered
         self._remembers = policy if isinstance(policy, NetworkPolicy) and policy.memory.length else None
         self.faults: Counter[str] = Counter()
 
@@ -103,7 +108,7 @@ class Controller:
             step: number of its control step within the episode.
             now: s, by the clock of its stamp.
         """
-        before, self.heard = self.heard, (given.episode, step)
+        before, self.heard, self._step = self.heard, (given.episode, step), step
         if self._remembers is not None and before is not None and before[0] == given.episode:
             self._remembers.memory.repeat(step - before[1] - 1)
         return None if self._expected in (before, self.heard) else self._answer(given, now)
@@ -112,8 +117,15 @@ class Controller:
         """Answers what a state will be when the answer takes effect, as the twin predicts it. Args as `on_state`."""
         if self._remembers is not None:
             return None
-        self._expected = (given.episode, step)
+        self._expected, self._step = (given.episode, step), step
         return self._answer(given, now)
+
+    def adopt(self, policy: ExploringPolicy) -> None:
+        """Puts a version of a policy that is learnt into force, from the next state on; what is remembered stays."""
+        if isinstance(self.policy, NetworkPolicy):
+            policy.memory.take_over(self.policy.memory)
+        self.policy = policy
+        self._remembers = policy if policy.memory.length else None
 
     def check(self, now: float) -> ControlDecision | None:
         """The safe action where it is due at ``now`` (s); to be asked often, or when time may be out."""
@@ -164,20 +176,34 @@ class Controller:
             seed = episode_seed(self._seed, self._robot, given.episode)
             self.policy.reset(seed)
             self._noise = np.random.default_rng([seed, 1])  # not the draws of a random policy over again
-        action = self._ask(given)
+        extended = self._extended(given)
+        action = self._ask(extended)
         if not np.all(np.isfinite(action)):
             return self._fault("policy", "policy gave an action that is not finite")
         noise_free = self.task.clip(action)
-        action = self._explore(noise_free)
+        action = self._explore(noise_free, extended)
         if self._remembers is not None:
             self._remembers.memory.correct(action)
-        return ControlDecision(action, noise_free=noise_free if self.exploration else None)
+        learnt = self.policy if isinstance(self.policy, ExploringPolicy) else None
+        return ControlDecision(
+            action,
+            noise_free=noise_free if self.exploration or learnt else None,
+            acted=Acted(given.episode, self._step, extended, action, learnt.version) if learnt else None,
+        )
 
-    def _ask(self, given: Input) -> FloatArray:
+    def _extended(self, given: Input) -> FloatArray:
+        """The observation with what the policy remembers."""
         if self._remembers is None:
-            return self.policy.act(given.observation)
+            return given.observation
         known = given.action is not None and given.action.shape == self.task.safe_action.shape
-        return self._remembers.act(given.observation, given.action if known else None)
+        return self._remembers.memory.extend(given.observation, given.action if known else None)
+
+    def _ask(self, extended: FloatArray) -> FloatArray:
+        if self._remembers is None:
+            return self.policy.act(extended)
+        action = self._remembers.answer(extended)
+        self._remembers.memory.propose(action)
+        return action
 
     def stale(self) -> ControlDecision:
         """The safe action, counted as sent for want of input."""
@@ -187,7 +213,9 @@ class Controller:
         """Lets the policy begin anew with the next input."""
         self._episode = None
 
-    def _explore(self, action: FloatArray) -> FloatArray:
+    def _explore(self, action: FloatArray, extended: FloatArray) -> FloatArray:
+        if isinstance(self.policy, ExploringPolicy):
+            action = self.task.clip(self.policy.explore(extended, self._noise))
         if not self.exploration:
             return action
         scale = self.exploration * (self.task.action_high - self.task.action_low) / 2

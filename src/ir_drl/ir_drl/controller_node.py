@@ -11,13 +11,15 @@ from pydantic import BeforeValidator, Field
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Float64MultiArray, UInt8MultiArray
 
-from ir_common.config import Config, live
-from ir_common.ros_node import RELIABLE, LeanNode, drain, run
+from ir_common.config import Config, ConfigError, live
+from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
 from ir_common.ros_time import to_seconds
 from ir_drl.controller import ControlDecision, Controller, Input
 from ir_drl.policies import make_policy
+from ir_drl.ros_live_messages import acted_message, policy_of
 from ir_interfaces.msg import NoiseFreeAction, TaskState
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command
 from ir_sim.tasks import read_tasks
@@ -80,6 +82,8 @@ class ControllerNode(LeanNode):
         self._jumps = self.get_clock().create_jump_callback(backwards, post_callback=lambda jump: self._check())
         self._states = self.create_subscription(TaskState, f"{side}/state", self._on_state, STATES)
         self.create_subscription(TaskState, f"{side}/expected_state", self._on_expected, NEWEST)
+        self._acted = self.create_publisher(Float64MultiArray, f"{side}/acted", RELIABLE)
+        self.create_subscription(UInt8MultiArray, f"{side}/policy", self._on_policy, LATCHED)
 
     def _configure(self, config: ControllerConfig) -> None:
         self._controller.exploration = config.exploration
@@ -102,6 +106,13 @@ class ControllerNode(LeanNode):
     def _on_expected(self, state: TaskState) -> None:
         self._propose(self._controller.on_expected(_input(state), state.step, self._now()))
 
+    def _on_policy(self, message: UInt8MultiArray) -> None:
+        """Takes a version of the policy that an agent has learnt: from the next state on it is in force."""
+        try:
+            self._controller.adopt(policy_of(message, self._task))
+        except ConfigError as error:
+            self.get_logger().warning(str(error))
+
     def _check(self) -> None:
         self._propose(self._controller.check(self._now()))
 
@@ -119,6 +130,8 @@ class ControllerNode(LeanNode):
             told.header.stamp, told.header.frame_id = stamp, self._robot
             self._noise_free.publish(told)
         self._publisher.publish(action_to_command(self._task, decision.action, stamp))
+        if decision.acted is not None:
+            self._acted.publish(acted_message(decision.acted))
         if decision.fault:  # after the command: the first line of a logger takes its time
             self.get_logger().warning(decision.fault, throttle_duration_sec=2.0)
 

@@ -8,9 +8,50 @@ from pathlib import Path
 from typing import Protocol
 
 from ir_common.config import ConfigError
+from ir_drl.algorithms import LiveAlgorithm
+from ir_drl.live.first_policy import first_policy
+from ir_drl.live.live_config import LiveAgentConfig
 from ir_drl.policies import make_policy
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import robot_task
+
+
+class LearningArguments(Protocol):
+    """The arguments of the bringup about agents that learn live."""
+
+    @property
+    def world(self) -> Path:
+        """World file."""
+
+    @property
+    def robots(self) -> Sequence[str]:
+        """Robots: name, or name:model."""
+
+    @property
+    def learn(self) -> Sequence[str]:
+        """Names of those whose policy is learnt."""
+
+    @property
+    def learn_with(self) -> LiveAlgorithm:
+        """Algorithm."""
+
+    @property
+    def learn_from(self) -> str:
+        """Where the policies begin."""
+
+
+def check_learning(arguments: LearningArguments) -> None:
+    """Sees that every robot whose policy is to be learnt has a policy to begin with.
+
+    Raises:
+        ConfigError: says which has not, and why.
+    """
+    if not arguments.learn:
+        return
+    config = LiveAgentConfig(algorithm=arguments.learn_with, learn_from=arguments.learn_from)
+    world = compose(arguments.world, arguments.robots)
+    for robot in arguments.learn:
+        first_policy(config, robot_task(world.robots[robot], world))
 
 
 class PolicyArguments(Protocol):

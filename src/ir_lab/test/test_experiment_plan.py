@@ -8,8 +8,9 @@ import yaml
 from ir_common.config import ConfigError, load_yaml
 from ir_lab.experiment import results
 from ir_lab.experiment.comparison import compare, half_width, numbers_of, rows
-from ir_lab.experiment.plan import Experiment
+from ir_lab.experiment.plan import Experiment, check_words
 from ir_lab.experiment.runner import Store, missing
+from ir_twin.bringup.arguments import share
 
 LOAD = {"kind": "load", "at": 1, "duration": 1, "robot": "cart"}
 
@@ -39,6 +40,7 @@ def test_factors_make_every_combination(tmp_path):
         ({"variants": [{"name": "a"}, {"name": "a"}]}, "stands twice"),
         ({"variants": [{"name": "a"}], "compare_with": "b"}, "no variant 'b'"),
         ({"variants": [{"name": "a", "arguments": {"seed": 3}}]}, "argument seed: the experiment gives it itself"),
+        ({"variants": [{"name": "a"}], "arguments": {"learn_folder": "x"}}, "go on from another's agent"),
         ({"variants": [{"name": "a"}], "seeds": []}, "a number from 1 up"),
         ({"variants": [{"name": "a"}], "seeds": 0}, "a number from 1 up"),
         ({"variants": [{"name": "a"}], "faults": [LOAD]}, "needs slice"),
@@ -51,6 +53,14 @@ def test_a_wrong_file_is_one_line(tmp_path, content, text):
         read(tmp_path, **content)
     assert "\n" not in str(error.value)
     assert "experiment.yaml:" in str(error.value)
+
+
+def test_the_experiment_that_learns_is_one_for_each_algorithm():
+    experiment = load_yaml(share() / "config" / "experiments" / "learns_live.yaml", Experiment)
+    runs = [run for run in experiment.runs() if run.seed == 1]
+    assert [run.variant for run in runs] == ["sac", "predict", "gan"]
+    for run in runs:
+        check_words(run)
 
 
 def test_numbers_of_a_report_leave_out_how_it_was_made():

@@ -31,6 +31,26 @@ class ActionMemory:
         """Begins an episode: nothing was proposed yet."""
         self._actions = [self._safe] * self.length
 
+    def take_over(self, other: ActionMemory) -> None:
+        """Goes on with what another memory of the same length remembers; with one of another length, with nothing."""
+        if other.length == self.length:
+            self._actions = [*other._actions]
+
+    def follow(self, extended: Array, action: Array, observation: Array, in_force: Array) -> Array:
+        """The extended observation after one that was answered, as `extend` would give it; whatever is remembered here.
+
+        Args:
+            extended: [n_obs + width] that was answered.
+            action: [n_act], the answer.
+            observation: [n_obs], the next.
+            in_force: [n_act], in the control step between them.
+        """
+        if not self.length:
+            return observation
+        count = len(action)
+        known = extended[len(observation) + count : len(observation) + self.length * count]
+        return np.concatenate([observation, known, action, in_force])
+
     @property
     def width(self) -> int:
         """Numbers by which an observation is extended."""

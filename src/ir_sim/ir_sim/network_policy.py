@@ -50,11 +50,12 @@ class NetworkPolicy:
 
     Attributes:
         memory: of this episode.
+        layers: as given.
     """
 
     def __init__(self, task: Task, layers: Sequence[Layer], activation: str, memory: int = 0) -> None:
         self.memory = ActionMemory(task, memory)
-        self._layers, self._activation = layers, ACTIVATIONS[activation]
+        self.layers, self._activation = layers, ACTIVATIONS[activation]
         self._middle = (task.action_high + task.action_low) / 2.0
         self._half = (task.action_high - task.action_low) / 2.0
 
@@ -75,22 +76,35 @@ class NetworkPolicy:
 
     def answer(self, extended: Array) -> Array:
         """The action [n_act] for an observation that is extended already, as by an environment with a memory."""
+        return self.squashed(self.head(extended))
+
+    def head(self, extended: Array) -> Array:
+        """What the last layer gives for an extended observation, before it is squashed [out]."""
         hidden = extended
-        for weight, bias in self._layers[:-1]:
+        for weight, bias in self.layers[:-1]:
             hidden = self._activation(weight @ hidden + bias)
-        weight, bias = self._layers[-1]
-        return self._middle + self._half * np.tanh(weight @ hidden + bias)
+        weight, bias = self.layers[-1]
+        return weight @ hidden + bias
+
+    def squashed(self, unbounded: Array) -> Array:
+        """The action [n_act], units by the task, within its bounds, of any numbers [n_act]."""
+        return self._middle + self._half * np.tanh(unbounded)
 
 
 def save_policy(path: Path, task: Task, layers: Sequence[Layer], activation: str, memory: int = 0) -> None:
     """Writes a policy file that `load_policy` reads; an interruption leaves the old one or the new one."""
+    with replacing(path) as file:
+        np.savez(file, **policy_arrays(task, layers, activation, memory))
+
+
+def policy_arrays(task: Task, layers: Sequence[Layer], activation: str, memory: int = 0) -> dict[str, Any]:
+    """What a policy file holds, by key."""
     arrays: dict[str, Any] = {"version": VERSION, "task": task.name, "activation": activation}
     if memory:
         arrays |= {"version": WITH_MEMORY, "memory": memory}
     for k, (weight, bias) in enumerate(layers):
         arrays |= {f"weight_{k}": weight, f"bias_{k}": bias}
-    with replacing(path) as file:
-        np.savez(file, **arrays)
+    return arrays
 
 
 def load_policy(path: Path, task: Task) -> NetworkPolicy:
@@ -99,7 +113,24 @@ def load_policy(path: Path, task: Task) -> NetworkPolicy:
     Raises:
         ConfigError: the file is missing, damaged, of another version or task, or its shapes do not fit the task.
     """
-    arrays = _read(path)
+    content = parse_policy(path, _read(path), task)
+    return NetworkPolicy(task, *content)
+
+
+def parse_policy(
+    path: Path, arrays: Mapping[str, np.ndarray], task: Task, per_action: int = 1
+) -> tuple[list[Layer], str, int]:
+    """Layers, activation and memory that the arrays of a policy hold.
+
+    Args:
+        path: where they are from, for messages.
+        arrays: by key, see `policy_arrays`.
+        task: that the policy is to be for.
+        per_action: numbers that the last layer gives for each action.
+
+    Raises:
+        ConfigError: as `load_policy`.
+    """
     version = _scalar(path, arrays, "version", "iu")
     if version not in (VERSION, WITH_MEMORY):
         raise ConfigError(
@@ -117,7 +148,7 @@ def load_policy(path: Path, task: Task) -> NetworkPolicy:
     memory = int(_scalar(path, arrays, "memory", "iu")) if version == WITH_MEMORY else 0
     if version == WITH_MEMORY and not 1 <= memory <= MAX_MEMORY:
         raise ConfigError(f"{path}: memory is {memory}, expected 1 to {MAX_MEMORY} actions")
-    return NetworkPolicy(task, _layers(path, arrays, task, memory), activation, memory)
+    return _layers(path, arrays, task, memory, per_action), activation, memory
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -147,7 +178,7 @@ def _scalar(path: Path, arrays: Mapping[str, np.ndarray], key: str, kinds: str) 
     return arrays[key].item()
 
 
-def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task, memory: int) -> list[Layer]:
+def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task, memory: int, per_action: int) -> list[Layer]:
     keys = set(arrays) - {"version", "task", "activation"} - ({"memory"} if memory else set())
     count = len(keys) // 2
     expected = [f"{part}_{k}" for k in range(count) for part in ("weight", "bias")]
@@ -156,7 +187,7 @@ def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task, memory: in
             f"{path}: layers must be weight_0, bias_0, weight_1, … without gaps, 1 to {MAX_LAYERS} of them; "
             f"found {', '.join(sorted(keys)) or 'none'}"
         )
-    inputs, outputs = len(task.observation_names), len(task.action_names)
+    inputs, outputs = len(task.observation_names), per_action * len(task.action_names)
     layers: list[Layer] = []
     width = inputs + ActionMemory(task, memory).width
     remembered = f", and {memory} actions are remembered" if memory else ""
@@ -166,7 +197,7 @@ def _layers(path: Path, arrays: Mapping[str, np.ndarray], task: Task, memory: in
         if weight.shape != (rows, width):
             raise ConfigError(
                 f"{path}: weight_{k} has shape {weight.shape}, expected ({rows}, {width}): "
-                f"task {task.name} has {inputs} observations and {outputs} actions{remembered}"
+                f"task {task.name} has {inputs} observations and {len(task.action_names)} actions{remembered}"
             )
         if bias.shape != (rows,):
             raise ConfigError(f"{path}: bias_{k} has shape {bias.shape}, expected ({rows},)")

@@ -33,10 +33,10 @@ from numpy.typing import NDArray
 from ir_common.atomic_file import replacing
 from ir_common.config import ConfigError
 from ir_common.damage import DAMAGED, first_line
+from ir_common.diagnosis import OK, WARN, Status
 from ir_dynamics.calibration import surprise
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.transitions import Transition
-from ir_twin.monitor.health import OK, WARN, Status
 
 BLOCK_SECONDS = 1.0
 MIN_BLOCK_STEPS = 16

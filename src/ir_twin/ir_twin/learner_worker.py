@@ -13,11 +13,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from ir_common.cpu_budget import Budget
 from ir_dynamics import model_checkpoint
 from ir_dynamics.model_version import Begin, ModelVersion
 from ir_dynamics.task_learner import TaskLearner
@@ -29,35 +29,6 @@ from ir_twin.twin_config import LearnerConfig
 
 KEEP_PERIOD = 20.0
 """s of wall time between two times that what is learnt from is written."""
-
-
-class Budget:
-    """Keeps CPU time under a share of wall time: after ``c`` seconds of work there is ``c (1 / duty - 1)`` of rest.
-
-    Args:
-        duty: share of one core.
-        wall: clock of wall time, s.
-        cpu: clock of this process's CPU time, s.
-    """
-
-    def __init__(
-        self, duty: float, wall: Callable[[], float] = time.monotonic, cpu: Callable[[], float] = time.process_time
-    ) -> None:
-        self._duty, self._wall, self._cpu = duty, wall, cpu
-        self._start = self._rested = wall()
-        self._used_at_start = self._used = cpu()
-
-    def pause(self) -> float:
-        """Seconds to rest before the next piece of work (0: none); rest beyond 0.1 s of it is not saved up."""
-        used, now = self._cpu(), self._wall()
-        self._rested = max(self._rested + (used - self._used) / self._duty, now - 0.1)
-        self._used = used
-        return max(self._rested - now, 0.0)
-
-    @property
-    def share(self) -> float:
-        """Share of one core taken since the start."""
-        return (self._cpu() - self._used_at_start) / max(self._wall() - self._start, 1e-9)
 
 
 class Learner:

@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from ir_common.config import Config
+from ir_common.ros_diagnosis_messages import diagnostics_message
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, Finished, LeanNode, run
 from ir_common.ros_params import declare
 from ir_common.run_totals import RunTotals
@@ -25,7 +26,6 @@ from ir_interfaces.msg import Allocation, CellReport, FederationStatus, HostRepo
 from ir_twin.bringup.restart_counts import read_counts
 from ir_twin.monitor.health import Health
 from ir_twin.monitor.table import render
-from ir_twin.ros_twin_messages import diagnostics_message
 
 
 class MonitorConfig(Config):
@@ -69,6 +69,7 @@ class MonitorNode(LeanNode):
         self.create_subscription(Allocation, "/slicing/allocation", totals.update_allocation, LATCHED)
         self.create_subscription(FederationStatus, "/slicing/federation", totals.update_federation, LATCHED)
         self.create_subscription(NodeStatus, NODE_STATUS_TOPIC, totals.update_node, ANNOUNCEMENTS)
+        self.create_subscription(DiagnosticArray, "/diagnostics", totals.update_diagnostics, RELIABLE)
         self.create_subscription(Log, "/rosout", self._log, RELIABLE)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.05, self._tick, clock=steady)

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of what the twin says: verdicts, the status of a robot's twin, and diagnoses."""
+"""Messages of what the twin says: verdicts, and the status of a robot's twin."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from ir_common.ros_time import to_stamp
 from ir_common.verdict_kinds import VerdictMode
 from ir_interfaces.msg import TwinStatus
 from ir_interfaces.msg import Verdict as VerdictMessage
-from ir_twin.monitor.health import Status
 from ir_twin.verdict import Array, Verdict
 
 
@@ -46,22 +43,4 @@ def twin_status_message(robot: str, status: Mapping[str, Any], now: int) -> Twin
     """The message of `TwinEngine.status`; ``now`` is ns of ROS time."""
     message = TwinStatus(**status)
     message.header.stamp, message.header.frame_id = to_stamp(now), robot
-    return message
-
-
-def diagnostics_message(found: Iterable[Status], now: int) -> DiagnosticArray:
-    """Diagnoses as a message; ``now`` is ns of ROS time."""
-    message = DiagnosticArray(
-        status=[
-            DiagnosticStatus(
-                name=one.name,
-                level=bytes([one.level]),
-                message=one.message,
-                hardware_id=one.host,
-                values=[KeyValue(key=key, value=value) for key, value in one.values.items()],
-            )
-            for one in found
-        ]
-    )
-    message.header.stamp = to_stamp(now)
     return message

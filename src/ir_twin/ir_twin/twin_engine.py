@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ir_common.diagnosis import Status
 from ir_common.journal import Journaled
 from ir_common.verdict_kinds import verdict_counts
 from ir_dynamics import model_checkpoint
@@ -22,7 +23,6 @@ from ir_sim.tasks import Task
 from ir_twin import practised
 from ir_twin.drift import DriftState, DriftWatch, load_known
 from ir_twin.fleet_twins import FleetTwins
-from ir_twin.monitor.health import Status
 from ir_twin.robot_twin import RobotTwin
 from ir_twin.task_twin import TaskTwin
 from ir_twin.twin_config import TwinConfig

@@ -19,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from ir_common.ros_diagnosis_messages import diagnostics_message
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_journal import JournalPublisher
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
@@ -31,7 +32,7 @@ from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command, command_t
 from ir_sim.sdf.world import compose
 from ir_sim.tasks import Task, read_tasks, robot_task
 from ir_twin.learner_process import LearnerProcess
-from ir_twin.ros_twin_messages import diagnostics_message, fill_verdict, twin_status_message
+from ir_twin.ros_twin_messages import fill_verdict, twin_status_message
 from ir_twin.twin_config import TwinConfig
 from ir_twin.twin_engine import TwinEngine
 from ir_twin.verdict import Array, Proposed, Verdict

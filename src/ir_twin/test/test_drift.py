@@ -9,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
+from ir_common.diagnosis import OK, WARN
+from ir_common.ros_diagnosis_messages import diagnostics_message
 from ir_dynamics.calibration import SHARES, surprise
 from ir_dynamics.ensemble_network import EnsembleNetwork
 from ir_dynamics.transitions import Transition
@@ -23,8 +25,6 @@ from ir_twin.drift import (
     save_scores,
     scores_file,
 )  # fmt: skip
-from ir_twin.monitor.health import OK, WARN
-from ir_twin.ros_twin_messages import diagnostics_message
 
 PERIOD, NAMES = 0.05, ("position", "velocity")
 BLOCK = block_steps(PERIOD)

@@ -3,7 +3,8 @@
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from ir_twin.monitor.health import ERROR, OK, RECENT, STANDSTILL, WARN, Health
+from ir_common.diagnosis import ERROR, OK, WARN
+from ir_twin.monitor.health import RECENT, STANDSTILL, Health
 
 ONCE = {"/radio": [("here", 5)], "/twin": [("there", 6)]}
 

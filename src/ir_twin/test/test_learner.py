@@ -15,11 +15,12 @@ import numpy as np
 import psutil
 import pytest
 
+from ir_common.cpu_budget import Budget
 from ir_dynamics import model_checkpoint
 from ir_dynamics.model_version import Begin, ModelVersion, RolledBack
 from ir_dynamics.transitions import Rows, Transition, TransitionLayout
 from ir_twin.learner_process import LearnerProcess
-from ir_twin.learner_worker import Budget, Learner, serve
+from ir_twin.learner_worker import Learner, serve
 from ir_twin.object_stream import ObjectStream
 from ir_twin.twin_config import LearnerConfig
 

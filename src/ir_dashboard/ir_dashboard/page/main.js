@@ -24,7 +24,7 @@ function build(robots) {
   const list = document.querySelector("#robots .cards"), charts = document.querySelector("#verdicts .rows");
   list.replaceChildren(); charts.replaceChildren(); cards = {}; lines = {};
   for (const name of robots) {
-    const [cells, dl] = figures(["moved", "reward", "goals", "falls", "collisions", "stops", "accepted", "vetoed", "verdict p99", "r̂ error", "model", "as known", "link"]);
+    const [cells, dl] = figures(["moved", "reward", "goals", "falls", "collisions", "stops", "accepted", "vetoed", "verdict p99", "r̂ error", "model", "as known", "link", "learns"]);
     const screen = element("div", { className: "screen stale" }, element("canvas", { width: 4, height: 3, role: "img", ariaLabel: `camera of ${name}` }), element("span", { className: "age" }));
     const task = element("span", { className: "dim" });
     const card = element("div", { className: "card robot" }, screen, element("div", {}, element("h3", {}, element("span", { textContent: name }), task), dl));
@@ -52,6 +52,10 @@ function showRobots(robots) {
     said["as known"] = known ? (known.as_known ? "yes" : "no") : "–";
     c.cells["as known"].title = known ? known.message : "the twin does not know it from practice";
     c.cells["as known"].className = known && !known.as_known ? "bad-text" : "";
+    const agent = r.agent;
+    said.learns = agent ? `v${agent.version}, return ${fixed(agent.return, 0)}` : "–";
+    c.cells.learns.title = agent ? `${agent.algorithm}: ${agent.versions} versions, ${agent.taken_back} taken back, ${agent.falls} falls in ${agent.episodes} episodes, `
+      + `${fixed(100 * agent.twin_share, 0)} % of the experience from the twin${agent.gan_distance === undefined ? "" : `; GAN: distance ${fixed(agent.gan_distance, 1)}, accuracy ${fixed(agent.gan_accuracy, 2)}, ${agent.gan_passes ? "used" : "not used"}`}` : "nobody learns from it; learn:=ROBOT";
     for (const [key, text] of Object.entries(said)) c.cells[key].textContent = text;
     c.cells.falls.className = r.falls ? "bad-text" : "";
     c.cells.collisions.className = r.collisions ? "warn-text" : "";

@@ -18,6 +18,7 @@ from ir_drl.assisted.rollouts import bounds_of, branched_rollouts
 from ir_drl.assisted.training_models import Termination, make_model
 from ir_drl.assisted.training_veto import WINDOW, RewardVeto, make_veto
 from ir_drl.sac.agent_trainer import AgentTrainer
+from ir_drl.sac.experience_learner import ExperienceLearner
 from ir_drl.sac.generators import Generators
 from ir_drl.sac.run_checkpoint import buffer_state
 from ir_drl.sac.samplers import MixedSampler
@@ -30,10 +31,11 @@ TERMINATIONS: dict[str, Termination] = {"Hopper-v5": HopperHop().terminated}
 
 
 class Assistant(TrainingHooks):
-    """What an algorithm with a training model adds to plain SAC, by hooks and sampler of an `AgentTrainer`.
+    """What an algorithm with a training model adds to plain SAC, by hooks and sampler of an `ExperienceLearner`.
 
     Args:
-        trainer: gets its sampler and hooks from here; with an `AssistedConfig` whose algorithm is not sac.
+        learner: gets its sampler and hooks from here.
+        config: of a training whose algorithm is not sac.
         termination: the task's own rule of when it ends; none: see `make_model`.
 
     Attributes:
@@ -42,20 +44,20 @@ class Assistant(TrainingHooks):
         generated: the GAN's part, or None.
     """
 
-    def __init__(self, trainer: AgentTrainer, config: AssistedConfig, termination: Termination | None) -> None:
-        self._trainer, self._config, self._settings = trainer, config, config.twin
+    def __init__(self, learner: ExperienceLearner, config: AssistedConfig, termination: Termination | None) -> None:
+        self._learner, self._config, self._settings = learner, config, config.twin
         self._random = Generators(config.seed, "twin", "starts")
-        self.model = make_model(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)), termination)
+        self.model = make_model(self._settings, learner.layout, int(self._random["twin"].integers(2**31)), termination)
         self.generated = None
         if self._settings.generated_share > 0:
-            self.generated = GeneratedStarts(self._settings, trainer.layout, int(self._random["twin"].integers(2**31)))
-        self.buffer = trainer.make_buffer(self._settings.capacity)
+            self.generated = GeneratedStarts(self._settings, learner.layout, int(self._random["twin"].integers(2**31)))
+        self.buffer = learner.make_buffer(self._settings.capacity)
         self._veto = make_veto(self._settings, self.model, self._act)
         self._fits = 0
         self._vetoes, self._notes = 0, dict[str, list[float]]()
-        trainer.hooks = self
-        trainer.sampler = self._sampler = MixedSampler(
-            trainer.n_step_replay, self.buffer, self._settings.share, trainer.agent.random["replay"]
+        learner.hooks = self
+        learner.sampler = self._sampler = MixedSampler(
+            learner.n_step_replay, self.buffer, self._settings.share, learner.agent.random["replay"]
         )
 
     @property
@@ -81,7 +83,7 @@ class Assistant(TrainingHooks):
         self._sampler.share = settings.share_in(epoch) if self.trusted else 0.0
 
     def _fit(self, epoch: int) -> None:
-        rows = self._trainer.replay.rows
+        rows = self._learner.replay.rows
         self.model.fit(rows, self._settings.fit_steps if self._fits else self._settings.first_fit_steps)
         self._fits += 1
         if self._veto is not None:
@@ -97,7 +99,7 @@ class Assistant(TrainingHooks):
 
     def _model_rollouts(self, epoch: int) -> None:
         """Fills the buffer with what the model predicts from generated and from real states."""
-        settings, layout = self._settings, self._trainer.layout
+        settings, layout = self._settings, self._learner.layout
         made, generated = 0, self.generated
         length, parts = settings.rollout_length(epoch), []
         if generated is not None and generated.passes:
@@ -105,7 +107,7 @@ class Assistant(TrainingHooks):
             states, actions = generated.draw(made)
             parts.append(self._rollouts(states, length, actions))
         if made < settings.starts:
-            drawn = self._trainer.replay.sample(self._random["starts"], settings.starts - made)
+            drawn = self._learner.replay.sample(self._random["starts"], settings.starts - made)
             states = drawn[:, layout.state]
             parts.append(self._rollouts(states, length, self._first_actions(states)))
         for rows in parts:
@@ -125,19 +127,19 @@ class Assistant(TrainingHooks):
         return action
 
     def _rollouts(self, starts: Array, length: int, actions: Array | None) -> Array:
-        layout, rows = self._trainer.layout, self._trainer.replay.rows
+        layout, rows = self._learner.layout, self._learner.replay.rows
         bounds = bounds_of(rows, layout) if self._settings.bounded else None
         return branched_rollouts(self.model, self._explore, layout, starts, length, actions, bounds)
 
     def _recent_rewards(self) -> Array:
-        return self._trainer.replay.newest(WINDOW)[:, self._trainer.layout.reward]
+        return self._learner.replay.newest(WINDOW)[:, self._learner.layout.reward]
 
     def _act(self, observation: Array, explore: bool) -> Array:
         """The agent's actions for [n, n_obs], computed for a power of two of rows: it keeps room for every size."""
         count = len(observation)
         padded = np.zeros((1 << (count - 1).bit_length(), observation.shape[1]), np.float32)
         padded[:count] = observation
-        return self._trainer.agent.act(padded, explore)[:count]
+        return self._learner.agent.act(padded, explore)[:count]
 
     def _explore(self, observation: Array) -> Array:
         return self._act(observation, True)
@@ -176,6 +178,11 @@ class Assistant(TrainingHooks):
             self._veto.threshold = float(state["threshold"])
 
 
+def assist(learner: ExperienceLearner, config: AssistedConfig, termination: Termination | None) -> Assistant | None:
+    """Gives a learner the training model that the configured algorithm has; returns it, None for sac."""
+    return None if config.algorithm == "sac" else Assistant(learner, config, termination)
+
+
 def make_trainer(
     make_environment: Callable[[], gymnasium.Env[Any, Any]],
     config: AssistedConfig,
@@ -187,9 +194,8 @@ def make_trainer(
     if config.task_pace and config.pace is None:
         config = config.model_copy(update={"pace": PACES.get(own_id)})
     trainer = AgentTrainer(make_environment, config, task, device)
-    if config.algorithm != "sac":
-        own = getattr(trainer.environment.unwrapped, "task", None)
-        Assistant(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(own_id))
+    own = getattr(trainer.environment.unwrapped, "task", None)
+    assist(trainer, config, own.terminated if isinstance(own, Task) else TERMINATIONS.get(own_id))
     if config.demonstrations.steps:
         shown = demonstrate(trainer.environment, config.demonstrations, trainer.layout, config.seed, task)
         rng = trainer.agent.random["replay"]

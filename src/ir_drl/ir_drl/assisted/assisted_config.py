@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import typing
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from ir_common.config import Config
+from ir_drl.algorithms import Algorithm
 from ir_drl.assisted.demonstrations import Demonstrations
 from ir_drl.sac.reward_curriculum import RewardCurriculumConfig
 from ir_drl.sac.training_config import TrainingConfig
 from ir_dynamics.dynamics_config import GAN_PRESETS, EnsembleConfig, GANConfig
-
-Algorithm = Literal["sac", "predict", "gan", "best"]
-ALGORITHMS: tuple[str, ...] = typing.get_args(Algorithm)
 
 
 class TrainingModelConfig(Config):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class GeneratedStarts:
 
     Attributes:
         passes: whether its pairs were like real ones when they were last compared.
+        distance, accuracy: of that comparison: of the pairs' distance to real ones over that of real to real ones, and
+            of a classifier that tells them apart; NaN: none yet.
     """
 
     def __init__(self, config: TrainingModelConfig, layout: TransitionLayout, seed: int) -> None:
@@ -35,6 +38,7 @@ class GeneratedStarts:
         self._gan = GAN(config.gan, layout, seed)
         self._draws = torch.Generator().manual_seed(seed)
         self.passes = False
+        self.distance = self.accuracy = math.nan
 
     def fit(self, rows: Rows) -> dict[str, float]:
         """Learns from rows [n, width] of the replay buffer; returns how close its pairs are to held-out ones."""
@@ -44,7 +48,8 @@ class GeneratedStarts:
             return {}
         closeness = self._gan.judge(rows[mask])
         self.passes = closeness.passes
-        return {"gan_distance": closeness.distance / closeness.reference, "gan_accuracy": closeness.accuracy}
+        self.distance, self.accuracy = closeness.distance / closeness.reference, closeness.accuracy
+        return {"gan_distance": self.distance, "gan_accuracy": self.accuracy}
 
     def draw(self, count: int) -> tuple[Array, Array]:
         """States [count, num_state] and actions [count, num_action], these limited to [-1, 1]."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ir_drl.policies.exploring import LOG_STD_MAX, LOG_STD_MIN
 from ir_drl.sac.generators import Generators
 from ir_drl.sac.network_stack import Backward, NetworkStack, Pass
 from ir_drl.sac.sac_config import SACConfig
 from ir_drl.sac.samplers import Sampler
 from ir_dynamics.transitions import TransitionLayout
 
-LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 METRICS = ("critic_loss", "q", "entropy", "alpha")
 
 
@@ -51,8 +52,8 @@ class SAC:
         self.log_alpha = self.actor.extra[0, 0]
         self.log_alpha.fill_(math.log(config.initial_alpha))
         self._target_entropy = float(-m) if config.target_entropy is None else config.target_entropy
-        self._actor_optimiser = self._optimiser(self.actor.flat)
-        self._critic_optimiser = self._optimiser(self.online)
+        self._actor_optimiser = self._optimiser(self.actor.flat, config.actor_rate or config.learning_rate)
+        self._critic_optimiser = self._optimiser(self.online, config.learning_rate)
         self._make_passes(batch)
         self._rows = np.zeros((batch, layout.width), np.float32)
         self._noise = np.zeros((2 * batch, m), np.float32)
@@ -63,9 +64,9 @@ class SAC:
         self._sums = torch.zeros(len(METRICS), device=self.device)
         self._summed = np.zeros(len(METRICS))
 
-    def _optimiser(self, flat: Tensor) -> torch.optim.Adam:
+    def _optimiser(self, flat: Tensor, rate: float) -> torch.optim.Adam:
         flat.grad = torch.zeros_like(flat)
-        return torch.optim.Adam([flat], lr=self.config.learning_rate, fused=True)
+        return torch.optim.Adam([flat], lr=rate, fused=True)
 
     def _make_passes(self, batch: int) -> None:
         n, both = self.layout.num_state, (0, 2)
@@ -96,7 +97,7 @@ class SAC:
         - entropy: J_alpha = -log_alpha 1/B sum of (log pi(a~|s) + target entropy) (eq. 18, with log_alpha for alpha)
         - targets: theta_target += tau (theta - theta_target)
 
-        Actor and entropy take part in each ``actor_every``-th update only.
+        Actor and entropy take part in each ``actor_every``-th update only, and not in the first ``actor_after``.
         """
         with torch.inference_mode():
             sampler.fill(self._rows)
@@ -109,7 +110,8 @@ class SAC:
     def _update(self, rows: Tensor, noise: Tensor) -> None:
         layout, batch = self.layout, self.config.batch
         state = rows[:, layout.state]
-        improve = (self.updates + 1) % self.config.actor_every == 0
+        update = self.updates + 1
+        improve = update > self.config.actor_after and update % self.config.actor_every == 0
         act = self._policy_pass if improve else self._next_policy_pass
         act.inputs[0, :batch] = rows[:, layout.next_state]
         if improve:
@@ -201,12 +203,50 @@ class SAC:
         action = np.tanh(mean)
         return action[0] if observation.ndim == 1 else action
 
+    def actor_layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """(weights [out, in], biases [out]) of the actor, first to last; the last gives means, then log std."""
+        flat = self.actor.flat.cpu().double().clone()
+        return [(layer[0, :-1].T.numpy(), layer[0, -1].numpy()) for layer in self.actor.layers_of(flat)]
+
     def policy_layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """(weights [out, in], biases [out]) of the mean's network, first to last, as `ir_drl.policies` keeps them."""
-        flat = self.actor.flat.cpu().double().clone()
-        layers = [(layer[0, :-1].T.numpy(), layer[0, -1].numpy()) for layer in self.actor.layers_of(flat)]
-        weight, bias = layers[-1]
-        return [*layers[:-1], (weight[: self.layout.num_action], bias[: self.layout.num_action])]
+        *layers, (weight, bias) = self.actor_layers()
+        return [*layers, (weight[: self.layout.num_action], bias[: self.layout.num_action])]
+
+    def go_back(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+        """Sets the actor to earlier `actor_layers`, with its moments at zero; critics and entropy coefficient stay."""
+        for layer, (weight, bias) in zip(self.actor.layers, layers, strict=True):
+            layer[0, :-1] = torch.from_numpy(np.array(weight.T, np.float32))
+            layer[0, -1] = torch.from_numpy(np.array(bias, np.float32))
+        with torch.inference_mode():  # as they were made
+            for moments in self._actor_optimiser.state.values():
+                for name in ("exp_avg", "exp_avg_sq", "step"):
+                    moments[name].zero_()
+        self._host_updates = -1
+
+    def begin_with(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], log_std: float) -> None:
+        """Lets the actor begin with a policy of the same hidden layers, and with one log std everywhere.
+
+        Args:
+            layers: as of `policy_layers`. Inputs that the policy does not have, at the end, count for nothing.
+            log_std: before the squashing.
+
+        Raises:
+            ValueError: the policy's layers are others.
+        """
+        ours = [layer[0] for layer in self.actor.layers]
+        wanted = [(layer.shape[0] - 1, layer.shape[1]) for layer in ours]
+        wanted[-1] = wanted[-1][0], self.layout.num_action
+        given = [weight.shape[::-1] for weight, _ in layers]
+        fits = len(given) == len(wanted) and given[0][0] <= wanted[0][0] and given[0][1] == wanted[0][1]
+        if not fits or given[1:] != wanted[1:]:
+            raise ValueError(f"a policy of layers {given} does not fit an actor of layers {wanted}")
+        for layer, (weight, bias) in zip(ours, layers, strict=True):
+            layer.zero_()
+            layer[: weight.shape[1], : len(weight)] = torch.from_numpy(np.array(weight.T, np.float32))
+            layer[-1, : len(bias)] = torch.from_numpy(np.array(bias, np.float32))
+        ours[-1][-1, self.layout.num_action :] = log_std
+        self._host_updates = -1
 
     def metrics(self) -> dict[str, float]:
         """Means over the updates since the last call, of what had any. Entropy in nats; q is the first critic's."""

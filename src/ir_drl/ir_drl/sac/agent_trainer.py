@@ -16,20 +16,16 @@ import torch
 
 from ir_common.config import ConfigError
 from ir_drl.sac import run_checkpoint
-from ir_drl.sac.agent import SAC
 from ir_drl.sac.epoch_record import EpochProgress, EpochRecord
+from ir_drl.sac.experience_learner import ExperienceLearner
 from ir_drl.sac.generators import Generators
-from ir_drl.sac.n_step_returns import NStepReturns
 from ir_drl.sac.policy_evaluation import MAX_SEED, evaluate
-from ir_drl.sac.reward_curriculum import RewardCurriculum
-from ir_drl.sac.samplers import Sampler, UniformSampler
 from ir_drl.sac.training_config import TrainingConfig
-from ir_drl.sac.training_hooks import FloatArray, TrainingHooks
-from ir_dynamics.replay_buffer import ReplayBuffer
+from ir_drl.sac.training_hooks import FloatArray
 from ir_dynamics.transitions import Transition, TransitionLayout
 
 
-class AgentTrainer:
+class AgentTrainer(ExperienceLearner):
     """Trains a SAC agent in a Gymnasium environment, epoch by epoch.
 
     Every episode starts with a seed of its own, and the last episode of an epoch is cut off at the epoch's end (as by a
@@ -42,12 +38,7 @@ class AgentTrainer:
         device: of the networks.
 
     Attributes:
-        replay: the robot's transitions, a step each.
-        n_step_replay: those that the agent learns from, `return_steps` each; the same buffer where that is 1.
-        sampler: fills the updates' batches; replace it to mix the robot's experience with a training model's.
         environment: that it trains in; evaluations have their own.
-        hooks: what a method adds.
-        curriculum: what steps pay.
         records: of the epochs so far.
         progress: of the epoch under way.
 
@@ -62,24 +53,13 @@ class AgentTrainer:
         task: str,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.config, self.task = config, task
         self.environment, self._evaluation = make_environment(), make_environment()
-        self.layout, self._low, self._high = _spaces(self.environment, task)
-        self.agent = SAC(config.sac, self.layout, config.seed, device)
-        self.replay = self.n_step_replay = self.make_buffer(config.capacity)
-        if config.return_steps > 1:
-            self.n_step_replay = self.make_buffer(config.capacity)
-        self._n_step_returns = NStepReturns(config.return_steps, config.sac.discount)
-        self.sampler: Sampler = UniformSampler(self.n_step_replay, self.agent.random["replay"])
-        self.hooks = TrainingHooks()
-        self.curriculum = RewardCurriculum(config.pace)
+        layout, self._low, self._high = _spaces(self.environment, task)
+        super().__init__(config, layout, task, device)
+        self._n_step_returns = self.make_returns()
         self.records: list[EpochRecord] = []
         self.progress = EpochProgress()
         self._random = Generators(config.seed, "environment", "start")
-
-    def make_buffer(self, capacity: int) -> ReplayBuffer:
-        """An empty buffer for so many transitions of this task, with actions in [-1, 1]."""
-        return ReplayBuffer(self.layout, capacity, action_limit=1.0)
 
     def run(self, on_step: Callable[[int], None] = lambda step: None) -> Iterator[EpochRecord]:
         """Trains the epochs that are left, and gives the record of each as it ends.
@@ -119,9 +99,7 @@ class AgentTrainer:
                 self.progress.returns.append(sum(rewards))
                 observation, rewards = self._reset(), []
             if step > config.start_steps and len(self.n_step_replay):
-                self.hooks.before_updates(step)
-                for _ in range(config.updates_per_step):
-                    self.agent.update(self.sampler)
+                self.learn(step)
             on_step(step)
         trained, cpu_trained = time.perf_counter(), time.process_time()
         evaluation = self.evaluate()
@@ -147,15 +125,10 @@ class AgentTrainer:
         action = self.hooks.propose(observation, action)
         following, reward, terminated, truncated, _ = self.environment.step(self._scale(action))
         reward = float(reward)
-        made = Transition(observation, action, self.curriculum.shaped(reward), following, terminated)
         try:
-            self.replay.add(self.layout.pack(made))
+            self.take(Transition(observation, action, reward, following, terminated), self._n_step_returns)
         except ValueError as error:
             raise ConfigError(f"{self.task}, step {step}: {error}; mend the environment") from None
-        if self.n_step_replay is not self.replay:
-            for one in self._n_step_returns.follow(made):
-                self.n_step_replay.add(self.layout.pack(one))
-        self.hooks.transition(made)
         return following, reward, terminated, truncated
 
     def _diverged(self) -> FloatingPointError:
@@ -185,15 +158,9 @@ class AgentTrainer:
         content = {
             "config": self.config.model_dump_json(),
             "layout": [self.layout.num_state, self.layout.num_action],
-            "agent": self.agent.state(),
-            "replay": run_checkpoint.buffer_state(self.replay),
-            "n_step_replay": (
-                None if self.n_step_replay is self.replay else run_checkpoint.buffer_state(self.n_step_replay)
-            ),
+            **self.experience(),
             "random": self._random.state(),
             "records": [asdict(record) for record in self.records],
-            "reward_cap": self.curriculum.cap,
-            "hooks": self.hooks.state(),
         }
         run_checkpoint.save(path, self.task, content)
 
@@ -206,15 +173,9 @@ class AgentTrainer:
         content = run_checkpoint.load(path, self.task)
         with run_checkpoint.fitting(path):
             run_checkpoint.check_same(path, content, self.task, self.config, self.layout)
-            self.agent.load(content["agent"])
-            self.replay.load(content["replay"])
-            if self.n_step_replay is not self.replay:
-                self.n_step_replay.load(content["n_step_replay"])
+            self.restore(content)
             self._random.load(content["random"])
             self.records = [EpochRecord(**record) for record in content["records"]]
-            if self.config.pace is not None:
-                self.curriculum.cap = float(content["reward_cap"])
-            self.hooks.load(content["hooks"])
 
 
 def _spaces(environment: gymnasium.Env[Any, Any], task: str) -> tuple[TransitionLayout, FloatArray, FloatArray]:

@@ -22,6 +22,9 @@ class SACConfig(Config):
     learning_rate: float = Field(
         default=3e-4, gt=0.0, le=1.0, description="Adam's step size, of actor, critics and entropy"
     )
+    actor_rate: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="the same of actor and entropy alone; none: learning_rate"
+    )
     discount: float = Field(default=0.99, ge=0.0, le=1.0, description="gamma, worth of the next step's value")
     target_rate: float = Field(
         default=0.005, gt=0.0, le=1.0, description="tau, what the targets take over in one update"
@@ -31,4 +34,7 @@ class SACConfig(Config):
         default=True, description="whether alpha follows the target entropy, or stays as it starts"
     )
     actor_every: int = Field(default=1, ge=1, description="updates of the critics for each of actor and entropy")
+    actor_after: int = Field(
+        default=0, ge=0, description="updates of the critics before the first of these: for an actor that knows more"
+    )
     target_entropy: float | None = Field(default=None, description="nats; none: minus the number of actions")

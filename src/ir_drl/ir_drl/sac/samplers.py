@@ -37,6 +37,9 @@ class MixedSampler:
         model: transitions that the training model predicted.
         share: part of each batch, 0 to 1, that is drawn from those (rounded to whole transitions).
         rng: of the draws.
+
+    Attributes:
+        drawn, generated: transitions that were drawn so far, and how many of them the model predicted.
     """
 
     def __init__(self, real: ReplayBuffer, model: ReplayBuffer, share: float, rng: np.random.Generator) -> None:
@@ -45,10 +48,12 @@ class MixedSampler:
         if real.layout != model.layout:
             raise ValueError(f"the model's transitions are laid out as {model.layout}, the robot's as {real.layout}")
         self._real, self._model, self.share, self._rng = real, model, share, rng
+        self.drawn = self.generated = 0
 
     def fill(self, out: Rows) -> None:
         """See `Sampler`."""
         count = round(self.share * len(out)) if len(self._model) else 0
+        self.drawn, self.generated = self.drawn + len(out), self.generated + count
         if count:
             self._model.fill(out[:count], self._rng)
         if count < len(out):

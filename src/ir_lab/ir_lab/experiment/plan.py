@@ -81,6 +81,8 @@ class Experiment(Config):
         given = {*self.arguments, *self.factors, *(name for variant in self.variants for name in variant.arguments)}
         if own := sorted(given & set(OWN)):
             raise ValueError(f"argument {own[0]}: the experiment gives it itself; leave it out")
+        if "learn_folder" in given:
+            raise ValueError("argument learn_folder: a run would go on from another's agent; leave it out")
         return self
 
     def all_variants(self) -> tuple[Variant, ...]:

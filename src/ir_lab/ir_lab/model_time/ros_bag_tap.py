@@ -20,7 +20,7 @@ from ir_lab.model_time.ros_samples import MessageSample
 
 FLUSH_PERIOD = 1_000_000_000
 """ns of simulated time between writes."""
-_LATCHED = ("task_status", "twin_status", "slices", "allocation", "journal")
+_LATCHED = ("task_status", "twin_status", "slices", "allocation", "journal", "policy")
 """Last parts of the topics that the live stack keeps for late readers."""
 
 

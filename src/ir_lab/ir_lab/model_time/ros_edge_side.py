@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from ir_drl.controller import ControlDecision, Controller, Input
 from ir_interfaces.msg import Verdict as VerdictMessage
 from ir_lab.model_time.agenda import NANOSECONDS, Agenda
 from ir_lab.model_time.bus import Bus
-from ir_lab.model_time.ros_samples import CommandSample, MessageSample, StateSample
+from ir_lab.model_time.ros_samples import ActedSample, CommandSample, MessageSample, StateSample
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.tasks import Task
 from ir_twin.inline_learner import InlineLearner
@@ -47,6 +47,8 @@ class ControllerPart:
         self._watched, self._waiting = 0, False  # when the last good state is too old; whether that is looked at
         bus.listen(f"{side}/{robot}/state", self._on_state)
         bus.listen(f"{side}/{robot}/expected_state", self._on_expected)
+        bus.listen(f"{side}/{robot}/policy", lambda sample: controller.adopt(sample.policy))
+        self._acted = f"{side}/{robot}/acted"
 
     def _on_state(self, sample: StateSample) -> None:
         self._act(self._controller.on_state(as_input(sample), sample.step.step, self._agenda.now / NANOSECONDS))
@@ -62,6 +64,8 @@ class ControllerPart:
             if not self._waiting:
                 self._waiting = True
                 self._agenda.at(self._watched, self._on_timeout)
+        if decision.acted is not None:
+            self._bus.publish(self._acted, ActedSample(decision.acted))
         self._agenda.at(self._agenda.now + self._compute, self._propose, decision)
 
     def _on_timeout(self) -> None:
@@ -99,12 +103,12 @@ class TwinPart:
         io_period: s between exchanges with the learner.
         compute: ns that a verdict takes.
         say: takes one line that is a warning.
-        tells: verdicts are published, for a recorder.
+        tells: robots whose verdicts are published, for a recorder or an agent.
     """
 
     def __init__(
         self, agenda: Agenda, bus: Bus, engine: TwinEngine, learner: InlineLearner, tasks: dict[str, Task], side: str,
-        io_period: float, compute: int, say: Callable[[str], None], tells: bool,
+        io_period: float, compute: int, say: Callable[[str], None], tells: Collection[str],
     ) -> None:  # fmt: skip
         self._agenda, self._bus, self._engine, self._learner = agenda, bus, engine, learner
         self._tasks, self._side, self._compute, self._say, self._tells = tasks, side, compute, say, tells
@@ -158,13 +162,13 @@ class TwinPart:
             topic = COMMAND_TYPES[self._tasks[sample.robot].command][0]
             self._bus.publish(f"{self._side}/{sample.robot}/{topic}", sample)
         for sample, verdict, number in told:
-            if self._tells:
+            if sample.robot in self._tells:
                 self._tell(sample, verdict, number)
             if alarm := self._engine.alarm(sample.robot):
                 self._say(alarm)
 
     def _tell(self, sample: CommandSample, verdict: Verdict, number: int) -> None:
-        """Publishes a verdict; nobody but a recorder listens."""
+        """Publishes a verdict."""
         message = VerdictMessage()
         message.header.stamp, message.header.frame_id = to_stamp(self._agenda.now), sample.robot
         fill_verdict(

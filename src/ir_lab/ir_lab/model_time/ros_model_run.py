@@ -17,10 +17,13 @@ from ir_common.ros_time import to_stamp
 from ir_common.run_totals import RunTotals
 from ir_drl.controller import Controller
 from ir_drl.controller_node import ControllerConfig
+from ir_drl.live.live_agent import LiveAgent, agent_file
+from ir_drl.live.live_config import LiveNodeConfig
 from ir_drl.policies import make_policy
 from ir_lab.model_time.agenda import NANOSECONDS, Agenda
 from ir_lab.model_time.bus import Bus
 from ir_lab.model_time.radio_side import RadioPart
+from ir_lab.model_time.ros_agent_side import AgentPart
 from ir_lab.model_time.ros_bag_tap import BagTap, JournalPart
 from ir_lab.model_time.ros_edge_side import ControllerPart, TwinPart
 from ir_lab.model_time.ros_robot_side import OnBoardPart, SimulatorPart
@@ -68,6 +71,7 @@ class ModelRun:
         warnings: what the engines warned of, each once.
         world: composed world.
         tasks: by robot.
+        agents: that learn live, by task.
 
     Raises:
         ConfigError: the description names a part that the model's time does not have, or the bag cannot be made.
@@ -75,6 +79,7 @@ class ModelRun:
 
     def __init__(self, arguments: SimulateArguments) -> None:
         torch.set_num_threads(1)  # more would make sums whose order depends on the host
+        torch.set_flush_denormal(bool(arguments.stack.learn))  # as training does: Adam's moments decay into them
         self._arguments = arguments
         self.totals = RunTotals(arguments.stack.names)
         self.totals.host.model_time = True
@@ -94,10 +99,12 @@ class ModelRun:
         self._manager: ManagerPart | None = None
         self._onboard: dict[str, OnBoardPart] = {}
         self._journals: list[JournalPart] = []
+        self.agents: dict[str, LiveAgent] = {}
+        self._agent_files: dict[str, Path] = {}
         makers: dict[str, Callable[[NodeSpec], None]] = {
             "simulator": self._make_simulator, "robots": self._make_robots, "relay": self._make_relay,
             "manager": self._make_manager, "slice_agents": self._make_agents, "twin": self._make_twin,
-            "controller": self._make_controller,
+            "controller": self._make_controller, "agent": self._make_agent,
         }  # fmt: skip
         for name in makers:  # in this order: each finds there what it stands on
             for spec in nodes:
@@ -169,7 +176,7 @@ class ModelRun:
         self._keep(spec, self._twin.journal)
         TwinPart(
             self._agenda, self._bus, self._twin, learner, self.tasks, config.edge_namespace, config.io_period,
-            self._compute, self._warn, tells=self._bag is not None,
+            self._compute, self._warn, tells=self.tasks if self._bag else self._arguments.stack.learn,
         )  # fmt: skip
 
     def _make_controller(self, spec: NodeSpec) -> None:
@@ -181,6 +188,21 @@ class ModelRun:
         ControllerPart(
             self._agenda, self._bus, controller, task, robot, config.edge_namespace, config.input_timeout, self._compute
         )
+
+    def _make_agent(self, spec: NodeSpec) -> None:
+        config = _config(LiveNodeConfig, spec)
+        robots = [robot.partition(":")[0] for robot in config.robots]
+        task = self.tasks[robots[0]]
+        agent = LiveAgent(config, task, robots, self._warn)
+        if self._arguments.stack.learn_folder is not None:
+            self._agent_files[task.name] = agent_file(config.folder, task.name)
+            if self._agent_files[task.name].exists():
+                agent.load(self._agent_files[task.name], 0.0)
+        self.agents[task.name] = agent
+        AgentPart(
+            self._agenda, self._bus, agent, robots, config.edge_namespace, config.io_period,
+            self._arguments.own.agent_steps,
+        )  # fmt: skip
 
     def _keep(self, spec: NodeSpec, journal: Journal | None) -> None:
         """Has an engine's journal in the bag; without one its lines are let go."""
@@ -263,6 +285,8 @@ class ModelRun:
                 twin_status = twin_status_message(name, self._twin.status(name), self._agenda.now)
                 robot.update_twin(twin_status)
                 made.append((f"{self._side}/{name}/twin_status", twin_status))
+        for task, agent in self.agents.items():
+            self.totals.update_agent(task, agent.status())
         self.totals.update_clock(self._agenda.now / NANOSECONDS)
         return made
 
@@ -284,6 +308,8 @@ class ModelRun:
         while self._agenda.next <= end:
             self._agenda.run_next()
         self._take_stock()
+        for task, file in self._agent_files.items():
+            self.agents[task].save(file)
         self.close()
 
     def _go_on(self, end: int) -> bool:

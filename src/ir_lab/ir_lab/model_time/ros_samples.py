@@ -10,6 +10,9 @@ from typing import Any
 from rclpy.serialization import serialize_message
 
 from ir_common.ros_time import to_stamp
+from ir_drl.live.step_chain import Acted
+from ir_drl.policies.exploring import ExploringPolicy
+from ir_drl.ros_live_messages import acted_message, policy_message
 from ir_radio.books.cell_report import Report
 from ir_radio.model.carrier import Carrier
 from ir_radio.ros.ros_slice_messages import report_to_message
@@ -113,6 +116,36 @@ class CommandSample:
     def size(self) -> int:
         """See `ir_lab.model_time.bus.BusSample`."""
         return _SIZES.of((self.robot, self.task.command, len(self.action)), self)
+
+
+@dataclass(frozen=True)
+class ActedSample:
+    """What a controller tells the agent that learns from its robot."""
+
+    acted: Acted
+
+    def message(self) -> Any:
+        """See `ir_lab.model_time.bus.BusSample`."""
+        return acted_message(self.acted)
+
+    def size(self) -> int:
+        """See `ir_lab.model_time.bus.BusSample`."""
+        return _SIZES.of(("acted", len(self.acted.extended), len(self.acted.action)), self)
+
+
+@dataclass(frozen=True)
+class PolicySample:
+    """A version of a policy on its way to the controllers."""
+
+    policy: ExploringPolicy
+
+    def message(self) -> Any:
+        """See `ir_lab.model_time.bus.BusSample`."""
+        return policy_message(self.policy)
+
+    def size(self) -> int:
+        """See `ir_lab.model_time.bus.BusSample`."""
+        return len(serialize_message(self.message()))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,12 @@ class OwnArguments(Config):
         le=10_000,
         description="gradient steps of the twin's learner for a simulated second, all tasks together",
     )
+    agent_steps: float = Field(
+        125.0,
+        ge=0,
+        le=10_000,
+        description="learning steps of each agent that learns live (learn:=) for a simulated second, at most",
+    )
     bag: Path | None = Field(None, description="folder for a rosbag2 bag of the run; must not be there yet")
 
     @field_validator("bag", mode="before")

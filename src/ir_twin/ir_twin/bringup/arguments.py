@@ -45,6 +45,22 @@ class BringupArguments(Config):
         le=2,
         description="standard deviation of the noise on the policies' actions, in halves of each action's range",
     )
+    learn: tuple[str, ...] = Field(
+        (),
+        description="robots whose policy is learnt while they drive, separated by commas; those of a task by one agent",
+    )
+    learn_with: Literal["sac", "predict", "gan", "best", "paper"] = Field(
+        "predict",
+        description="how it is learnt: sac: from the robot alone; predict, gan, best: also from what a model predicts; "
+        "paper: gan with IoR's networks (learn_from:=nothing)",
+    )
+    learn_from: str = Field(
+        "shipped", min_length=1, description="where it begins: shipped (the stack's policy), nothing, or a policy file"
+    )
+    learn_folder: Path | None = Field(
+        None,
+        description="folder of the agents' checkpoints, gone on from; empty: the run's own (./ir simulate: none)",
+    )
     external: tuple[str, ...] = Field((), description="robots without a controller of ours, separated by commas")
     radio: Literal["on", "off"] = Field("on", description="off: the controllers drive the robots directly")
     twin: Literal["off", "shadow", "enforce"] = Field("enforce", description="what the twin does with its verdicts")
@@ -96,7 +112,7 @@ class BringupArguments(Config):
         "", description="ROS namespace, such as lab1, of all that the stack has: several stacks fit into one ROS domain"
     )
 
-    @field_validator("robots", "external", mode="before")
+    @field_validator("robots", "external", "learn", mode="before")
     @classmethod
     def _split_robots(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -117,7 +133,7 @@ class BringupArguments(Config):
         """`ros2 launch` may read on and off as YAML truth values."""
         return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
-    @field_validator("report", "twin_settings", "params_file", mode="before")
+    @field_validator("report", "twin_settings", "params_file", "learn_folder", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return value or None
@@ -204,6 +220,8 @@ def check(arguments: BringupArguments, part: str = "") -> BringupArguments:
             "twin_settings": settings and _find(settings, "config/twin", ".yaml", "twin settings file"),
             "policies": {robot: _policy(path) for robot, path in arguments.policies.items()},
             "report": arguments.report and arguments.report.expanduser().resolve(),
+            "learn_from": _first_policy(arguments.learn_from),
+            "learn_folder": arguments.learn_folder and arguments.learn_folder.expanduser().resolve(),
             "params_file": arguments.params_file and _find(arguments.params_file, "config", ".yaml", "parameter file"),
         }
     )
@@ -211,10 +229,16 @@ def check(arguments: BringupArguments, part: str = "") -> BringupArguments:
         words, undriven = _robots(resolved)
         external = tuple(dict.fromkeys((*resolved.external, *(n for n in undriven if n not in resolved.policies))))
         resolved = resolved.model_copy(update={"robots": words, "external": external})
-    for argument, robots in (("policies", resolved.policies), ("external", resolved.external)):
+    named = {"policies": resolved.policies, "external": resolved.external, "learn": resolved.learn}
+    for argument, robots in named.items():
         for robot in robots:
             if robot not in resolved.names:
                 raise ConfigError(f"{argument}:=: there is no robot '{robot}'; robots:={','.join(resolved.names)}")
+    for robot in resolved.learn:
+        if robot in resolved.external:
+            raise ConfigError(f"learn:={robot}: has no controller of ours, which a policy could be handed to")
+        if robot in resolved.policies:
+            raise ConfigError(f"policies:={robot}=…: its policy is learnt; give learn_from:=FILE in place of that")
     if (first := resolved.namespace[1:].partition("/")[0]) in resolved.names:
         raise ConfigError(f"namespace:={first}: is the name of a robot; give another, such as lab1")
     if resolved.report:
@@ -259,6 +283,11 @@ def _robots(arguments: BringupArguments) -> tuple[tuple[str, ...], tuple[str, ..
 def _policy(path: Path) -> Path:
     """A file, or a word of ir_drl's `CHOICES`, which this floor cannot import."""
     return path if str(path) in ("trained", "scripted") else path.expanduser().resolve()
+
+
+def _first_policy(chosen: str) -> str:
+    """A file, or a word of ir_drl's for where an agent begins."""
+    return chosen if chosen in ("shipped", "nothing") else str(Path(chosen).expanduser().resolve())
 
 
 def twin_parameters(arguments: BringupArguments) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ir_sim import gazebo_words
 from ir_sim.bridge import gz_service_names, load_rows
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
 from ir_sim.sdf.gazebo import RENDERED
+from ir_sim.tasks import robot_task
 from ir_slicing.learning.federation.update_keys import make_master
 from ir_twin.bringup.arguments import BringupArguments, twin_parameters
 from ir_twin.bringup.parameter_file import with_parameters
@@ -62,7 +63,12 @@ def describe(arguments: BringupArguments, run_directory: Path, part: str = "") -
     if arguments.side != "robot":
         if arguments.dashboard == "on" and not part:
             _add_dashboard(stack, arguments)
-        stack.nodes += [*_controllers(arguments), _twin(arguments), *_radio(arguments, run_directory)]
+        stack.nodes += [
+            *_agents(arguments, run_directory),
+            *_controllers(arguments),
+            _twin(arguments),
+            *_radio(arguments, run_directory),
+        ]
     if arguments.side != "edge":
         stack.nodes += _robot_side(arguments)
         if part in ("", "sim"):
@@ -125,6 +131,30 @@ def _controllers(arguments: BringupArguments) -> Iterator[NodeSpec]:
         }
         place = f"{_edge(arguments)}/{name}"
         yield NodeSpec("ir_drl", "controller", "controller", place, parameters, part="control")
+
+
+def _agents(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpec]:
+    """An agent for each task of the robots whose policy is learnt."""
+    if not arguments.learn:
+        return
+    world = compose(arguments.world, list(arguments.robots))
+    words = dict(zip(arguments.names, arguments.robots, strict=True))
+    teams: dict[str, list[str]] = {}
+    for name in arguments.learn:
+        teams.setdefault(robot_task(world.robots[name], world).name, []).append(words[name])
+    for task, robots in teams.items():
+        parameters = {
+            **_clocked(arguments),
+            "robots": robots,
+            "world": str(arguments.world),
+            "edge_namespace": _edge(arguments),
+            "algorithm": arguments.learn_with,
+            "learn_from": arguments.learn_from,
+            "folder": str(arguments.learn_folder or run_directory / "agents"),
+            "seed": arguments.seed,
+        }
+        place = f"{_edge(arguments)}/{task}"
+        yield NodeSpec("ir_drl", "agent", "agent", place, parameters, nice=10, part="control")
 
 
 def _twin(arguments: BringupArguments) -> NodeSpec:

@@ -4,25 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-OK, WARN, ERROR = 0, 1, 2
-"""Levels of diagnostic_msgs/DiagnosticStatus."""
+from ir_common.diagnosis import ERROR, OK, WARN, Status
+
 RECENT = 30.0
 """A node that was started again so many seconds ago is still worth a warning."""
 STANDSTILL = 2.0
 """Seconds of wall time without any simulated time: something has stopped."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """One line of the diagnosis: what, how it is (`OK`, `WARN`, `ERROR`), in words, where it runs, and figures."""
-
-    name: str
-    level: int
-    message: str
-    host: str = ""
-    values: dict[str, str] = field(default_factory=dict)
 
 
 class Health:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -25,6 +25,7 @@ def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ())
     parts: list[RenderableType] = [head, _host(totals.host), *lacks, _robots(totals)]
     if totals.slices:
         parts.append(_slices(totals))
+    parts += [_agent(task, figures) for task, figures in totals.agents.items()]
     if totals.federation:
         parts.append(_federation(totals.federation))
     restarts = {name: count for name, count in totals.restarts().items() if count}
@@ -76,6 +77,17 @@ def _slices(totals: RunTotals) -> Table:
             f"{_ms(one.delay.get('p50', math.nan))} / {_ms(one.delay.get('p99', math.nan))}",
         )
     return table
+
+
+def _agent(task: str, figures: Mapping[str, float | str | None]) -> Text:
+    """One line of an agent that learns live."""
+    counts = {name: value for name, value in figures.items() if isinstance(value, float | int)}
+    told = [
+        f"version {counts.get('version', 0):.0f}", f"handed {counts.get('versions', 0):.0f}",
+        f"taken back {counts.get('taken_back', 0):.0f}", f"return {counts.get('return', math.nan):.1f}",
+        f"falls {counts.get('falls', 0):.0f}", f"from the twin {counts.get('twin_share', 0.0):.0%}",
+    ]  # fmt: skip
+    return Text(f"agent {task} ({figures.get('algorithm', '')})   " + "   ".join(told))
 
 
 def _federation(one: FederationTotals) -> Text:
