@@ -201,7 +201,8 @@ def slicing_forecasts() -> dict[str, Any]:
         made[name] = [forecaster.history, short(forecaster.predict(traffic, last))]
     world = cell(EnvironmentConfig(), 30, 6, envs=1, devices=6)
     one = fit_forecaster(traffic, ForecasterConfig(**{**small, "horizons": (1,)}), made_of)
-    return made | {"needs": short(forecast_needs(world, [one] * world.slices, rates_from=8))}
+    needs = forecast_needs(world, [one] * world.slices, rates_from=8)
+    return made | {"needs": short(needs.blocks), "quantiles": short(needs.quantiles)}
 
 
 @area(LEARNT)
