@@ -26,7 +26,14 @@ from ir_slicing.learning.forecaster.fitting import FitConfig
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
 from ir_slicing.learning.forecaster.staged import fit_forecaster
 from ir_slicing.learning.need_forecast import forecast_needs
-from ir_slicing.learning.policy_training import PolicyTrainingConfig, TrainingHistory, evaluate, foreseeing, train
+from ir_slicing.learning.policy_training import (
+    PolicyTrainingConfig,
+    TrainingHistory,
+    asking,
+    evaluate,
+    foreseeing,
+    train,
+)
 from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
 
 Floats = NDArray[np.float64]
@@ -34,6 +41,8 @@ CONFIG = EnvironmentConfig()
 LEARNT = ("DT-MAFL", "FL", "MADQN")
 CORRECTIONS = "DT-MAFL, corrections"
 PAPER_LOAD = 100
+PROBED, PROBE_EVERY = 60, 30
+"""Steps of the test on which agents are judged while they train, and steps of the training between two judgements."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +117,14 @@ def without_forecast(environment: SlicingEnvironment) -> SlicingEnvironment:
     return SlicingEnvironment(environment.config, environment.traffic, environment.seed)
 
 
-def bound(seed: int, quick: bool, test: bool) -> float:
-    """Mean reward of the clairvoyant bound at the paper's load, on the test or on what the agents train with."""
+def bound(seed: int, quick: bool, steps: int | None = None) -> float:
+    """Mean reward of the clairvoyant bound at the paper's load, on the test or its first steps."""
 
     def made() -> float:
-        environment = without_forecast(world(PAPER_LOAD, seed, quick)[test])
-        return float(evaluate(environment, foreseeing(rules.clairvoyant)).reward.mean())
+        environment = without_forecast(world(PAPER_LOAD, seed, quick)[1])
+        return float(evaluate(environment, foreseeing(rules.clairvoyant), steps).reward.mean())
 
-    about = {"piece": f"{'test' if test else 'training'} {seed}", **sizes(quick)}
+    about = {"piece": f"test {seed}", "of it": steps, **sizes(quick)}
     return float(kept("slicing-bounds", about, AGENT_SOURCES, made))
 
 
@@ -148,11 +157,13 @@ def agent_of(method: Method, slices: int, seed: int) -> DDPG | DQN:
 
 
 def learn(
-    name: str, environment: SlicingEnvironment, seed: int, quick: bool, **changes: Any
-) -> tuple[Any, TrainingHistory]:
+    name: str, environment: SlicingEnvironment, seed: int, quick: bool, test: SlicingEnvironment | None = None,
+    **changes: Any,
+) -> tuple[Any, TrainingHistory]:  # fmt: skip
     """An agent of one of the `METHODS`, trained at the paper's load, and what its training was like.
 
     Args:
+        test: on whose first `PROBED` steps it is judged without exploration every `PROBE_EVERY` steps; None: it is not.
         changes: of `PolicyTrainingConfig`.
     """
     steps, method = sizes(quick)["training"], METHODS[name]
@@ -160,13 +171,18 @@ def learn(
     agent = agent_of(method, environment.slices, seed)
 
     def trained() -> dict[str, Any]:
-        history = train(shown_to(method, environment), agent, config, seed)
+        looked = shown_to(method, environment if test is None else test)
+        history = train(
+            shown_to(method, environment), agent, config, seed,
+            None if test is None else lambda: float(evaluate(looked, asking(agent), PROBED).reward.mean()), PROBE_EVERY,
+        )  # fmt: skip
         weights = np.asarray(agent.network.flat() if isinstance(agent, DQN) else agent.weights(), "<f4")
         return {
             "weights": base64.b64encode(weights.tobytes()).decode(),
             "reward": np.round(history.reward, 5).tolist(),
             "loss": [None if np.isnan(one) else float(f"{one:.4g}") for one in history.loss],
             "traffic": history.traffic,
+            "probes": np.round(history.probes, 5).tolist(),
         }
 
     about = {
@@ -174,6 +190,7 @@ def learn(
         **sizes(quick),
         "training config": config.model_dump(),
         "margin": MARGIN,
+        "probed": [] if test is None else [PROBED, PROBE_EVERY],
     }
     made = kept("slicing-agents", about, AGENT_SOURCES, trained)
     weights = np.frombuffer(base64.b64decode(made["weights"]), "<f4").reshape(environment.slices, -1)
@@ -182,4 +199,4 @@ def learn(
     else:
         agent.load_weights(weights.copy())
     loss = [float("nan") if one is None else one for one in made["loss"]]
-    return agent, TrainingHistory(made["reward"], loss, made["traffic"])
+    return agent, TrainingHistory(made["reward"], loss, made["traffic"], made["probes"])

@@ -95,7 +95,7 @@ def best_forecast(users: int, seed: int, quick: bool) -> SlicingEnvironment:
 
 def judge(users: int, seed: int, quick: bool) -> dict[str, list[float]]:
     """[measure] of every method on the test of one load."""
-    middle = world(PAPER_LOAD, seed, quick)[0]
+    middle, probed = world(PAPER_LOAD, seed, quick)
     environment = world(users, seed, quick)[1]
     # what slices need does not depend on what they are given: once for all policies
     environment.need_at = functools.cache(environment.need_at)  # type: ignore[method-assign]
@@ -104,7 +104,7 @@ def judge(users: int, seed: int, quick: bool) -> dict[str, list[float]]:
     reserved = np.mean([middle.need_at(step).blocks[0] for step in range(0, middle.steps, 5)], axis=0)
     policies: dict[str, tuple[SlicingEnvironment, Policy]] = {
         name: (blind if name == "FL" else shown_to(method, environment),
-               asking(learn(name, middle, seed, quick)[0], users))
+               asking(learn(name, middle, seed, quick, probed)[0], users))
         for name, method in METHODS.items()
     } | {
         BASE: (environment, lambda e: rules.forecast(e, MARGIN)),
