@@ -150,7 +150,7 @@ class SliceSight:
 
     def _need(self, view: SliceView, rates: Sequence[float], bits: Sequence[float]) -> float:
         low = self.config.min_blocks
-        if not rates:
+        if len(rates) == 0:
             return low
         blocks = pooled_need(bits, view.packet, rates, self.max_latency, quantile_factor(self.reliability))
         late = view.queued - sum(bits) * self.max_latency if view.queued > 0.0 else 0.0
