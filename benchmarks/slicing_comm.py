@@ -96,7 +96,7 @@ def run(options: Options) -> Result:
         for form in FORMS
     }  # fmt: skip
     mean = {form: {key: float(np.mean([one[key] for one in runs])) for key in runs[0]} for form, runs in found.items()}
-    best = np.array([bound(seed, options.quick, test=True) for seed in options.seed_list])
+    best = np.array([bound(seed, options.quick) for seed in options.seed_list])
     rewards = np.array([[one["reward"] for one in runs] for runs in found.values()])
     fewer = mean[PLAIN]["round"] / mean[COMPRESSED]["round"]
     lost = 100.0 * (1.0 - mean[COMPRESSED]["reward"] / mean[PLAIN]["reward"])

@@ -148,12 +148,12 @@ class Oracle:
         return np.minimum(asked, CARRIER.resource_blocks)
 
 
-def asking(policy: str, made: RehearsalScenario, seed: int) -> Ask:
+def asking(policy: str, made: RehearsalScenario) -> Ask:
     """Who asks under a policy."""
     if policy == "oracle":
         return Oracle(made)
     if policy == "learned":
-        engine = AgentsEngine(SliceAgentsConfig(seed=seed))
+        engine = AgentsEngine(SliceAgentsConfig())  # forecasters start as those of the policy forecast
         engine.set_slices({name: one["max_latency"] for name, one in SLICES.items()})
         return Agents(engine)
     return silent
@@ -165,7 +165,7 @@ def measure(name: str, policy: str, seed: int, before: int) -> list[RehearsalPer
     made = scenario(name, seed, before)
     follows = policy if policy in ("static", "proportional", "forecast") else "learned"
     run = Rehearsal(made, follows, SliceAgentConfig(), twin=policy == "forecast")  # type: ignore[arg-type]
-    ask, asked, periods = asking(policy, made, seed), None, []
+    ask, asked, periods = asking(policy, made), None, []
     while not run.over:
         views, period = run.next(asked)
         periods.append(period)
@@ -209,7 +209,8 @@ def run(options: Options) -> Result:
     for seed in options.seed_list:
         for name in CHANGED:
             for policy in POLICIES:
-                weights = digest(load(TRAINED)) if policy == "learned" else ""
+                agents = load(TRAINED)
+                weights = [digest(agents), agents.gate] if policy == "learned" else ""
                 made = kept(
                     "slicing-live", about | {"piece": f"{name} {policy} {seed}", "weights": weights}, SOURCES,
                     lambda name=name, policy=policy, seed=seed: piece(name, policy, seed, before),  # type: ignore[misc]
@@ -270,7 +271,8 @@ def summary(found: dict[str, dict[str, dict[str, list[float]]]], about: dict[str
         Axis("scenario", "", list(CHANGED)),
         "reports in which slices whose load or links change missed their bound (%)",
         shares,
-        about | {"report period (s)": PERIOD, "held (reports)": HELD, "oracle's margin": ORACLE_MARGIN,
+        about | {"report period (s)": PERIOD, "the agents' gate": "open" if load(TRAINED).gate else "closed",
+                 "held (reports)": HELD, "oracle's margin": ORACLE_MARGIN,
                  "changed": CHANGED, "fitted": "margins of forecast and oracle, on seeds 2000 to 2011"},
         {},
         [*of_policy("forecast", mean), *of_policy("learned", mean)],

@@ -55,7 +55,7 @@ def run(options: Options) -> Result:
     lengths = [200, 320] if options.quick else [500, 1500]
     sources = (
         "agents", "federation", "policy_training.py", "slicing_environment.py", "satisfaction.py", "device_traffic.py",
-        "carrier_sharing.py",
+        "../allocation/carrier_sharing.py",
     )  # fmt: skip
     found = {
         form: np.array(

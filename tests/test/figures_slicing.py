@@ -22,6 +22,7 @@ from ir_slicing.learning.agent_weights import AgentWeights
 from ir_slicing.learning.agents import rules
 from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
+from ir_slicing.learning.correction import CORRECTION_STATE
 from ir_slicing.learning.device_traffic import Source, TrafficConfig, generate
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.large_federation import FederationRun, run_in_process
@@ -33,8 +34,9 @@ from ir_slicing.learning.need_forecast import forecast_needs
 from ir_slicing.learning.policy_training import PolicyTrainingConfig, asking, evaluate, foreseeing, train
 from ir_slicing.learning.slicing_environment import EnvironmentConfig, SlicingEnvironment
 from ir_slicing.live.live_forecaster import LiveForecaster, LiveForecasterConfig
-from ir_slicing.live.live_training import environment as live_environment
+from ir_slicing.live.live_training import LiveTrainingConfig, train_live
 from ir_slicing.live.load_steps import judge, load_step, recovery, rehearse
+from ir_slicing.live.scenes import KINDS, scene
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
 from ir_slicing.live.slice_view import SliceView
@@ -201,13 +203,14 @@ def slicing_forecasts() -> dict[str, Any]:
         made[name] = [forecaster.history, short(forecaster.predict(traffic, last))]
     world = cell(EnvironmentConfig(), 30, 6, envs=1, devices=6)
     one = fit_forecaster(traffic, ForecasterConfig(**{**small, "horizons": (1,)}), made_of)
-    return made | {"needs": short(forecast_needs(world, [one] * world.slices, rates_from=8))}
+    needs = forecast_needs(world, [one] * world.slices, rates_from=8)
+    return made | {"needs": short(needs.blocks), "quantiles": short(needs.quantiles)}
 
 
 @area(LEARNT)
 def slicing_live() -> dict[str, Any]:
     """Agents of live slices with a server, and rehearsals of load steps."""
-    start = DDPG(DDPGConfig(hidden=(8,)), 1, 4)
+    start = DDPG(DDPGConfig(hidden=(8,)), 1, 4, CORRECTION_STATE)
     weights = AgentWeights((8,), start.architecture, start.weights()[0])
     names = ("cart", "video")
     forecaster = LiveForecasterConfig()
@@ -238,13 +241,17 @@ def slicing_live() -> dict[str, Any]:
             change = server.close().to_bytes()
             told += [float(agent.apply(change)) for agent in agents]
     made: dict[str, Any] = {"agents": [short(asked), short(told), dict(server.refused), short(server.weights)]}
-    carrier, config, agent = Carrier(), SliceAgentConfig(), DDPG(DDPGConfig(hidden=(8,)), 1, 5)
-    scene = load_step(carrier, 2, after=8)
+    carrier, config = Carrier(), SliceAgentConfig()
+    agent = DDPG(DDPGConfig(hidden=(8,)), 1, 5, CORRECTION_STATE)
+    jump = load_step(carrier, 2, after=8)
     for policy in ("proportional", "static", "learned"):
-        periods = rehearse(scene, policy, config, agent if policy == "learned" else None)
+        periods = rehearse(jump, policy, config, agent if policy == "learned" else None)
         blocks, delays = [one.blocks for one in periods], [one.delay for one in periods]
         met = np.array([one.met for one in periods])
         made[policy] = [short(blocks), short(delays), int(met.sum()), recovery(met[:, 0])]
     made["judged"] = judge(carrier, "proportional", config, None, range(2), after=8)
-    world = live_environment(carrier, config, 12, 2, 3)
-    return made | {"environment": [short(world.traffic), short(world.forecast), short(world.reset())]}
+    scenes = {kind: scene(carrier, kind, 3, 20) for kind in KINDS}
+    made["scenes"] = {kind: [short(one.offered), short(list(one.drives.values()))] for kind, one in scenes.items()}
+    made_of = LiveTrainingConfig(scenes=1, reports=30, period=5)
+    trained = train_live(carrier, config, made_of, DDPGConfig(hidden=(8,), warm_up=8, actor_delay=2), 3)
+    return made | {"trained": short(trained.values)}

@@ -3,6 +3,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from ir_common.config import ConfigError
 from ir_radio.books.cell_report import FlowCounters, FlowRow, LinkRow, Report, SliceRow
 from ir_radio.books.histogram import Delay
-from ir_slicing.learning.agent_weights import TRAINED, load
+from ir_radio.model.slice_specs import SliceSpec
+from ir_slicing.learning.agent_weights import TRAINED, AgentWeights, load, save
+from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.correction import CORRECTION_STATE
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.compression import encode_plain
 from ir_slicing.learning.federation.messages import Global, Update
@@ -20,7 +24,11 @@ from ir_slicing.live.agents_engine import AgentsEngine
 from ir_slicing.live.background_work import BackgroundFitting, Duty
 from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
+from ir_slicing.live.need_config import NeedConfig
+from ir_slicing.live.need_requests import NeedRequests
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
+from ir_slicing.live.slice_sight import states_of
+from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.manager.manager_config import ManagerConfig
 from ir_slicing.manager.manager_engine import ManagerEngine
 
@@ -29,6 +37,15 @@ SLICES = ("video", "spider", "cart", "control")
 BOUNDS = dict.fromkeys(SLICES, 0.05)
 PERIOD = 200_000_000
 CARRIER = 216.0
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of untrained weights with an open gate, whatever those of the package are."""
+    agent = DDPG(DDPGConfig(hidden=(64, 64)), 1, 0, CORRECTION_STATE)
+    path = tmp_path_factory.mktemp("weights") / "w.npz"
+    save(path, AgentWeights((64, 64), agent.architecture, agent.weights()[0]))
+    return path
 
 
 def make(**parameters):
@@ -253,27 +270,44 @@ def test_a_report_of_a_hundred_slices_costs_less_than_their_networks_do_one_by_o
         batched.append(time.thread_time() - began)
         began = time.thread_time()
         for agent in engine.agents.values():
-            agent._agent.act(np.zeros((1, 1, 3)))
+            agent._agent.act(np.zeros((1, 1, CORRECTION_STATE)))
         apart.append(time.thread_time() - began)
     assert len(asked) == 100
     assert np.median(batched[5:]) < np.median(apart[5:])
 
 
-def test_the_batch_acts_as_each_agent_alone_does_and_with_what_it_learnt_last():
-    engine = make(noise=0.0)
+def test_behind_a_closed_gate_agents_ask_for_what_the_policy_forecast_does(weights, tmp_path):
+    save(tmp_path / "closed.npz", replace(load(weights), gate=0.0))
+    agents = make(weights_file=tmp_path / "closed.npz", noise=0.5)
+    rule = NeedRequests(NeedConfig(twin=False), SliceSightConfig())
+    agents.set_slices(BOUNDS)
+    rule.set_slices(
+        {n: SliceSpec(name=n, type="embb", rate=1e6, max_latency=b, reliability=0.99) for n, b in BOUNDS.items()}
+    )
+    for number in range(1, 12):
+        asked = agents.report(report(number), CARRIER)
+        agents.learn(4)
+        assert [one.resource_blocks for one in rule.report(report(number), CARRIER)] == pytest.approx(
+            [one.resource_blocks for one in asked]
+        )
+    assert len(asked) == 4
+
+
+def test_the_batch_acts_as_each_agent_alone_does_and_with_what_it_learnt_last(weights):
+    engine = make(noise=0.0, weights_file=weights)
     engine.set_slices(BOUNDS)
     for number in range(1, 20):
         asked = engine.report(report(number), CARRIER)
         engine.learn(1)
         for one in asked:
             agent = engine.agents[one.slice]
-            state, action, _ = agent._before
-            assert action == pytest.approx(agent._agent.act(np.array([[state]]))[0, 0], abs=0.05)
+            seen, action, _ = agent._before
+            assert action == pytest.approx(agent._agent.act(states_of(agent.config, [seen])[None])[0, 0], abs=0.05)
     before = [one.resource_blocks for one in engine.report(report(20), CARRIER)]
     for agent in engine.agents.values():
         agent._load(agent._agent.weights() + 0.3)
     after = [one.resource_blocks for one in engine.report(report(21), CARRIER)]
     assert all(abs(a - b) > 1.0 for a, b in zip(before, after, strict=True))
     for name, agent in engine.agents.items():
-        state, action, _ = agent._before
-        assert action == pytest.approx(agent._agent.act(np.array([[state]]))[0, 0], abs=1e-6), name
+        seen, action, _ = agent._before
+        assert action == pytest.approx(agent._agent.act(states_of(agent.config, [seen])[None])[0, 0], abs=1e-6), name

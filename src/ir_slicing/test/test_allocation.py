@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ir_slicing.allocation.division import QUANTUM, Hysteresis, Request, divide
+from ir_slicing.allocation.division import QUANTUM, STEEPNESS, Hysteresis, Request, divide
 
 blocks = st.floats(0.0, 80.0, allow_nan=False)
 carriers = st.floats(1.0, 100.0)
@@ -224,3 +224,37 @@ def test_hysteresis_lets_only_real_changes_through():
     assert settle.changed([a, c], np.array([11.1, 38.9]), 52), "other carrier"
     assert settle.changed([a, replace(c, ceiling=38.5)], np.array([11.1, 38.5]), 52), "over a new ceiling"
     assert settle.changed([replace(a, guaranteed=11.5, dedicated=11.5), c], np.array([11.5, 38.5]), 52), "dedicated"
+
+
+def utility(given, made):
+    demand = np.array([one.demand for one in made])
+    ratio = np.minimum(np.divide(given, demand, out=np.ones_like(given), where=demand > 0.0), 1.0)
+    return float((1.0 / (1.0 + np.exp(-STEEPNESS * (ratio - 1.0)))).sum())
+
+
+def test_by_utility_some_are_served_where_in_proportion_all_are_short():
+    """Three slices want 30 of 61 blocks each: two have them, and one has next to nothing."""
+    made = [request(name, 0.01, 30) for name in "abc"]
+    assert divide(made, 61) == pytest.approx([61 / 3] * 3, abs=0.1)
+    got = sorted(divide(made, 61, "utility"))
+    assert got[1:] == pytest.approx([30, 30], abs=0.3) and got[0] == pytest.approx(1, abs=0.6)
+
+
+def test_by_utility_guarantees_stay_whatever_they_are_worth():
+    made = [request("a", 20, 60), request("b", 5, 25)]
+    got = divide(made, 45, "utility")
+    assert got[0] >= 20 - QUANTUM and got[1] == pytest.approx(25, abs=0.3)
+    assert divide(made, 45)[1] < 15
+
+
+@given(made=bounded(), carrier=carriers)
+def test_by_utility_is_worth_no_less_keeps_the_tiers_and_changes_nothing_that_fits(made, carrier):
+    plain, got = divide(made, carrier), divide(made, carrier, "utility")
+    assert got.sum() == pytest.approx(plain.sum(), abs=1e-9)
+    held = np.minimum([max(one.reserved, min(one.guaranteed, one.demand)) for one in made], plain)
+    assert (got >= held - 2 * QUANTUM).all()
+    assert all(blocks <= one.ceiling for blocks, one in zip(got, made, strict=True))
+    if sum(max(min(one.demand, one.ceiling), one.reserved) for one in made) < carrier - 0.01:
+        assert np.array_equal(got, plain)
+    worth = sum(STEEPNESS / 4 * carrier / 256 / max(one.demand, 1e-9) for one in made)  # a step of the grid in each
+    assert utility(got, made) >= utility(plain, made) - worth

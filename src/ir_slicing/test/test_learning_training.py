@@ -9,7 +9,8 @@ from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.learning.agents.dqn import DQN, DQNConfig
 from ir_slicing.learning.device_traffic import TrafficConfig, generate
 from ir_slicing.learning.forecaster.fitting import Forecaster, Scale
-from ir_slicing.learning.need_forecast import forecast_needs
+from ir_slicing.learning.forecaster.quantiles import Spread
+from ir_slicing.learning.need_forecast import LEVELS, forecast_needs
 from ir_slicing.learning.policy_training import PolicyTrainingConfig, asking, evaluate, foreseeing, train
 from ir_slicing.learning.slicing_environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
 
@@ -72,12 +73,19 @@ class Doubling:
 def test_forecast_needs_by_hand():
     env = cell(steps=12, envs=1, foresee=False)
     scale = Scale(np.zeros(6, np.float32), np.ones(6, np.float32))
-    forecaster = Forecaster(Doubling(), scale, window=4, horizons=(1,), day=4, history=[])
-    got = forecast_needs(env, [forecaster, forecaster], rates_from=2)
-    assert got.shape == (12, 1, 2)
+    errors = np.linspace(0.5, 1.5, 101)[:, None]  # of the actual over the forecast
+    forecaster = Forecaster(
+        Doubling(), scale, window=4, horizons=(1,), day=4, history=[], slice_spread=Spread.of(np.ones((101, 1)), errors)
+    )
+    told = forecast_needs(env, [forecaster, forecaster], rates_from=2)
+    got = told.blocks
+    assert got.shape == (12, 1, 2) and told.quantiles.shape == (12, 1, 2, len(LEVELS))
     assert got[2] == pytest.approx(env.need_at(2).blocks)  # no window yet
+    assert told.quantiles[2, 0, :, 0] == pytest.approx(got[2, 0])
     rates = (env.block_rate(6) + env.block_rate(7))[0] / 2
     expected = (env.needed_rate(2.0 * env.traffic[7].astype(float))[0] / rates).sum(axis=-1)
     assert got[7, 0] == pytest.approx(expected, rel=1e-5)
+    assert told.quantiles[7, 0, :, LEVELS.index(0.5)] == pytest.approx(got[7, 0], rel=0.02)
+    assert (np.diff(told.quantiles[7, 0]) > 0.0).all()
     with pytest.raises(ValueError, match="a forecaster with horizon 1"):
         forecast_needs(env, [forecaster])

@@ -9,7 +9,8 @@ import pytest
 
 from ir_common.config import ConfigError
 from ir_slicing.learning.agent_weights import AgentWeights, load, save
-from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.agents.ddpg import DDPG, STATE, DDPGConfig
+from ir_slicing.learning.correction import CORRECTION_STATE
 from ir_slicing.learning.federation.averaging_server import AveragingServer, ServerConfig
 from ir_slicing.learning.federation.compression import decode
 from ir_slicing.learning.federation.messages import Global, Update
@@ -17,6 +18,7 @@ from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_sight import states_of
 from ir_slicing.live.slice_view import SliceView
 
 VIEW = SliceView(
@@ -30,8 +32,8 @@ def scaled(factor):
     return tuple(factor * one for one in VIEW.offered)
 
 
-def fresh(hidden=(8,), seed=0):
-    agent = DDPG(DDPGConfig(hidden=hidden), 1, seed)
+def fresh(hidden=(8,), seed=0, state=CORRECTION_STATE):
+    agent = DDPG(DDPGConfig(hidden=hidden), 1, seed, state)
     return AgentWeights(hidden, agent.architecture, agent.weights()[0])
 
 
@@ -39,6 +41,11 @@ def make(weights=None, forecaster=None, bound=0.1, personal=0, **config):
     forecaster = forecaster or LiveForecaster(LiveForecasterConfig(), 0, train=False)
     config = SliceAgentConfig(**({"warm_up": 8, "noise": 0.0} | config))
     return SliceAgent("cart", bound, config, weights or fresh(), forecaster, 0, personal)
+
+
+def relative(**config):
+    """An agent in the paper's form."""
+    return make(fresh(state=STATE), action="relative", **config)
 
 
 def learn(agent, steps=20):
@@ -71,7 +78,7 @@ def test_need_counts_what_is_late_and_leaves_unknown_links_to_the_mean():
 
 
 def test_request_is_a_bounded_change_of_what_is_held():
-    agent = make(max_change=0.5)
+    agent = relative(max_change=0.5)
     first = agent.step(VIEW)
     assert 50.0 / 1.5 <= first <= 50.0 * 1.5
     second = agent.step(replace(VIEW, time=1.2, allocated=30.0))
@@ -81,14 +88,56 @@ def test_request_is_a_bounded_change_of_what_is_held():
 
 def test_state_is_the_last_period_and_its_low_pass():
     """d/w of the last period alone, d^/w of the low-passed rates without a forecaster, w over the equal share."""
-    sight = make(demand_time_constant=1.0).sight
-    first = sight.observe(VIEW)
+    agent = relative(demand_time_constant=1.0)
+    sight = agent.sight
+    first = states_of(agent.config, [sight.observe(VIEW)])[0]
     assert first[0] == first[1] == pytest.approx(math.log(sight.need(VIEW, VIEW.offered) / 50.0))
     assert first[2] == pytest.approx(0.0), "a quarter of the carrier's 200 blocks"
     more = replace(VIEW, time=1.2, offered=scaled(2.0))
-    state, passed = sight.observe(more), 1.0 - math.exp(-0.2)
+    state, passed = states_of(agent.config, [sight.observe(more)])[0], 1.0 - math.exp(-0.2)
     assert state[0] == pytest.approx(math.log(sight.need(more, more.offered) / 50.0))
     assert state[1] == pytest.approx(math.log(sight.need(more, scaled(1.0 + passed)) / 50.0))
+
+
+def test_a_request_corrects_that_of_the_policy_forecast_and_an_untrained_agent_leaves_it():
+    agent = make(max_correction=0.5, base_margin=1.2)
+    asked = agent.step(VIEW)
+    base = 1.2 * max(agent.sight.needed, *agent.sight.expected)
+    assert agent.sight.base == pytest.approx(base) and base / 1.5 <= asked <= base * 1.5
+    assert agent.sight.ask(-1.0, VIEW) == pytest.approx(base / 1.5)
+    assert agent.sight.ask(0.0, VIEW) == pytest.approx(base)
+    weights = fresh()
+    closed = make(AgentWeights(weights.hidden, weights.architecture, weights.values + np.float32(1.0), 0.0), noise=0.5)
+    assert closed.step(VIEW) == pytest.approx(closed.sight.base), "behind a closed gate the rule decides, without noise"
+
+
+def test_state_of_a_correction_by_hand():
+    """Need and forecast over the base, tails over the forecast, need over what was forecast of it, blocks over need."""
+    agent = make(base_margin=2.0)
+    agent.step(VIEW)
+    more = replace(VIEW, time=1.2, offered=scaled(2.0), dropped=1)
+    seen = agent.sight.observe(more)
+    needed, ahead, _, _, before, held, base, misses = seen
+    assert needed == pytest.approx(agent.sight.need(more, more.offered)) and base == pytest.approx(2.0 * needed)
+    assert (
+        before == pytest.approx(agent.sight.need(VIEW, VIEW.offered)) and held == 50.0 and misses == pytest.approx(0.1)
+    )
+    state = states_of(agent.config, [seen])[0]
+    low, high = agent.sight.forecaster.spread
+    assert 0.0 < low < 1.0 < high, "the low pass was wrong by half"
+    expected = [needed / base, ahead / base, low, high, needed / before, 50.0 / needed]
+    assert state == pytest.approx([*map(math.log, expected), misses])
+
+
+@pytest.mark.parametrize(
+    ("changes", "less"),
+    [({}, 0.0), ({"delay": 0.2}, 2.0), ({"dropped": 1}, 2.0), ({"others_missed": 0.5}, 1.5), ({"delay": 0.05}, 0.0)],
+)
+def test_missed_bounds_are_taken_off_the_reward(changes, less):
+    """The slice's own, and the others' by their share; beside that it is (14)."""
+    view = replace(VIEW, **changes)
+    plain, made = (make(missed_weight=a, others_weight=b).sight for a, b in ((0.0, 0.0), (2.0, 3.0)))
+    assert plain.reward(view) - made.reward(view) == pytest.approx(less)
 
 
 def test_reward_pays_for_what_was_granted_of_the_request():
@@ -114,7 +163,7 @@ def test_reward_pays_for_what_was_granted_of_the_request():
     ],
 )
 def test_satisfaction(changes, low, high):
-    sight = make(utilisation_weight=0.0, utility_weight=1.0).sight
+    sight = make(utilisation_weight=0.0, utility_weight=1.0, missed_weight=0.0).sight
     assert low <= sight.reward(replace(VIEW, **changes)) <= high
 
 
@@ -141,7 +190,7 @@ def test_it_learns_and_its_update_holds_the_change():
 
 def test_personal_layers_are_sent_as_unchanged_and_stay_over_a_round():
     weights = fresh()
-    shared = DDPG(DDPGConfig(hidden=(8,)), 1, 0).shared(1)
+    shared = DDPG(DDPGConfig(hidden=(8,)), 1, 0, CORRECTION_STATE).shared(1)
     agent = make(weights, noise=0.3, keep=1.0, personal=1)
     moved = weights.values + np.float32(0.5)
     assert agent.apply(Global(0, 0, weights.architecture, b"F" + moved.tobytes()).to_bytes())
@@ -164,8 +213,8 @@ def test_more_personal_layers_than_there_are_is_a_configuration_error():
 
 
 def test_model_of_another_architecture_or_round_is_refused_and_counted():
-    weights, other = fresh(), fresh((16,))
-    agent = make(weights)
+    weights, other = fresh(state=STATE), fresh((16,))
+    agent = relative()
     before = agent.step(VIEW)
     server = AveragingServer(ServerConfig(), weights.values, weights.architecture, ())
     server.close()
@@ -183,9 +232,16 @@ def test_weights_of_other_networks_are_a_configuration_error(tmp_path):
     weights = fresh()
     with pytest.raises(ConfigError, match="do not fit"):
         make(AgentWeights((16,), weights.architecture, weights.values))
+    with pytest.raises(ConfigError, match="do not fit .* the action relative"):
+        make(weights, action="relative")
     path = tmp_path / "w.npz"
     save(path, weights)
-    assert np.array_equal(load(path).values, weights.values) and load(path).hidden == (8,)
+    assert np.array_equal(load(path).values, weights.values) and load(path).hidden == (8,) and load(path).gate == 1.0
+    save(path, replace(weights, gate=0.5))
+    with pytest.raises(ConfigError, match="gate is 0.5; 0 or 1 is needed"):
+        load(path)
+    save(path, replace(weights, gate=0.0))
+    assert load(path).gate == 0.0
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ConfigError, match=r"w.npz: "):
         load(path)

@@ -18,12 +18,13 @@ from ir_common.config import ConfigError, load_yaml, validate
 from ir_common.ros_time import to_seconds
 from ir_common.slice_kinds import KEYS
 from ir_common.stack_namespace import VARIABLE
-from ir_interfaces.msg import CellReport, SliceList, SliceStatus
+from ir_interfaces.msg import CellReport, FlowReport, SliceList, SliceStatus
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
 from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
 from ir_radio.model.slice_specs import SliceSpec
 from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
 from ros2slice.ros_client import Failed, SliceClient
+from ros2slice.slice_kpis import ThroughputKpis
 from ros2slice.slice_tables import number, slices_table, traffic_table
 
 _OPTIONS: dict[str, Any] = {
@@ -96,12 +97,15 @@ def listing(answer: ListSlices.Response) -> dict[str, Any]:
     return {"slices": [status(one) for one in answer.slices], "templates": templates}
 
 
-def traffic(slices: SliceList, report: CellReport) -> dict[str, Any]:
+def traffic(slices: SliceList, report: CellReport, kpis: ThroughputKpis) -> dict[str, Any]:
     """What the slices do: `time` (s) and a row for each slice; rates in bit/s, times in s, null: not known.
 
-    `rate` and `max_latency` are what was agreed, `queued` and `dropped` messages, dropped since the start.
+    `rate` and `max_latency` are what was agreed, `queued` and `dropped` messages, dropped since the start; `kpis` those
+    of TS 28.554 since the report before, in its units.
     """
     agreed = {one.spec.name: one.spec for one in slices.slices}
+    flows = ((one.slice, one.direction == FlowReport.UPLINK, one.books.delivered_bytes) for one in report.flows)
+    measured = kpis.update(to_seconds(report.header.stamp), [one.slice for one in report.slices], flows)
     rows = []
     for one in report.slices:
         spec = agreed.get(one.slice)
@@ -119,6 +123,7 @@ def traffic(slices: SliceList, report: CellReport) -> dict[str, Any]:
                 "max_latency": spec.max_latency if spec else None,
                 "queued": one.books.queued_messages,
                 "dropped": sum(drop.messages for drop in one.books.dropped),
+                "kpis": measured.get(one.slice, {}),
             }
         )
     return {"time": to_seconds(report.header.stamp), "slices": rows}
@@ -177,12 +182,12 @@ def _delete(client: SliceClient, arguments: Namespace) -> None:
 
 def _watch(client: SliceClient, arguments: Namespace) -> None:
     left = arguments.count
-    console = _console()
+    console, kpis = _console(), ThroughputKpis()
     with Live(console=console, auto_refresh=False) as live:
 
         def update(slices: SliceList, report: CellReport) -> bool:
             nonlocal left
-            now = traffic(slices, report)
+            now = traffic(slices, report, kpis)
             if arguments.json:
                 print(json.dumps(now), flush=True)
             elif console.is_terminal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 POLICY = "proportional"
+Overload = Literal["proportional", "utility"]
+STEEPNESS = 20.0
+"""Of the utility (2), relative to the demand; as of `EnvironmentConfig`."""
+STEPS = 256
+"""Parts of what is left in which it is divided by utility."""
 QUANTUM = 1.0 / 1024.0
 """Allocations are multiples of this, in RB: a binary fraction, so that sums of them are exact."""
 
@@ -49,7 +55,7 @@ class Request:
             raise ValueError(f"slice {self.name}: 0 <= dedicated <= guaranteed <= ceiling must hold: {self}")
 
 
-def divide(requests: Sequence[Request], carrier: float) -> FloatArray:
+def divide(requests: Sequence[Request], carrier: float, overload: Overload = "proportional") -> FloatArray:
     """Divides ``carrier`` resource blocks among slices.
 
     Each tier takes what the tiers before it left; a tier that does not fit is shared by the rule in brackets. No tier
@@ -58,7 +64,8 @@ def divide(requests: Sequence[Request], carrier: float) -> FloatArray:
     0. dedicated_m (in proportion);
     1. reserved_m (priority classes in order, in proportion within a class);
     2. min(guaranteed_m, demand_m), the guarantee as far as it is asked for (same rule);
-    3. demand beyond the guarantee (in proportion to it);
+    3. demand beyond the guarantee (in proportion to it; or, with the overload rule "utility", so that the slices'
+       utilities have the largest sum, `_by_utility`);
     4. guarantees that nobody asks for now (in proportion to what is missing);
     5. the rest, in proportion to demand, or to the guarantees while there is no demand at all; what that would give
        beyond a ceiling goes to the others in the same way.
@@ -70,6 +77,7 @@ def divide(requests: Sequence[Request], carrier: float) -> FloatArray:
     Args:
         requests: [m] slices.
         carrier: RB of the carrier, not negative.
+        overload: rule for demand beyond the guarantees that does not fit.
 
     Returns:
         [m] float64, RB, multiples of `QUANTUM`; the sum is exactly ``carrier``, or all ceilings where that is less,
@@ -89,11 +97,38 @@ def divide(requests: Sequence[Request], carrier: float) -> FloatArray:
     for goal in (reserved, np.maximum(reserved, np.minimum(guaranteed, demand))):
         for level in np.unique(priority):
             given += _share(np.where(priority == level, goal - given, 0.0), quanta - given.sum())
+    if overload == "utility" and np.maximum(given, demand).sum() > quanta:
+        given = _by_utility(given, demand, quanta)
     for goal in (np.maximum(given, demand), np.maximum(given, np.maximum(guaranteed, demand))):
         given += _share(goal - given, quanta - given.sum())
     given = _rest(given, ceiling, demand if demand.any() else guaranteed, guaranteed, quanta)
     blocks = _whole(given, min(quanta, np.floor(given.sum() + 1e-6))) * QUANTUM
     return np.minimum(blocks, [r.ceiling for r in requests])  # a ceiling of 2 less a rounding error is 20 quanta, too
+
+
+def _by_utility(given: FloatArray, demand: FloatArray, quanta: float) -> FloatArray:
+    """Adds to ``given`` [m], up to ``demand``, what makes the sum of the slices' utilities the largest.
+
+    The utility of a slice that has w of its demand d is MAFL (2) with d as the rate that is required,
+    1 / (1 + exp(-`STEEPNESS` (w / d - 1))). A knapsack over them, exact on a grid of `STEPS` parts of what is left:
+    where (2) is steep it is better to serve some slices than to leave all of them short. Nobody loses what the tiers
+    before gave.
+    """
+    # numba takes a second to import: who does not divide by utility needs none
+    from ir_slicing.allocation.carrier_sharing import best_shares
+
+    left = quanta - given.sum()
+    missing = np.maximum(demand - given, 0.0)
+    if left < STEPS:  # not one quantum a part
+        return given
+    unit = left / STEPS
+    steps = np.arange(STEPS + 1) * unit
+    added = np.minimum(steps, missing[:, None])  # [m, choice]
+    ratio = (given[:, None] + added) / np.maximum(demand, 1.0)[:, None]
+    value = 1.0 / (1.0 + np.exp(-STEEPNESS * (np.minimum(ratio, 1.0) - 1.0)))
+    value[:, 1:][steps[1:] >= missing[:, None] + unit] = -np.inf  # more would be of no use
+    chosen = best_shares(value[None], STEPS)[0]
+    return given + np.take_along_axis(added, chosen[:, None], axis=1)[:, 0]
 
 
 def _rest(given: FloatArray, ceiling: FloatArray, weight: FloatArray, spare: FloatArray, quanta: float) -> FloatArray:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained weights of the slices' agents as a file: an NPZ archive of three arrays.
+"""Trained weights of the slices' agents as a file: an NPZ archive.
 
 `hidden` [layers] int: sizes of the hidden layers; `architecture` str: of the networks (`agents.batched`);
-`weights` [n] float32: of one slice, actor then critic (`agents.ddpg.DDPG.weights`).
+`weights` [n] float32: of one slice, actor then critic (`agents.ddpg.DDPG.weights`); `gate` float, optional.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ class AgentWeights:
         hidden: sizes of the hidden layers.
         architecture: what the networks call themselves.
         values: [n] float32.
+        gate: 1: agents correct the rule; 0: they leave it as it is, since in rehearsals that they were not trained on
+            the rule alone did better.
     """
 
     hidden: tuple[int, ...]
     architecture: str
     values: NDArray[np.float32]
+    gate: float = 1.0
 
 
 def digest(weights: AgentWeights) -> str:
@@ -44,8 +47,9 @@ def digest(weights: AgentWeights) -> str:
 def save(path: Path, weights: AgentWeights) -> None:
     """Writes the file."""
     np.savez_compressed(
-        path, hidden=np.array(weights.hidden), architecture=np.array(weights.architecture), weights=weights.values
-    )
+        path, hidden=np.array(weights.hidden), architecture=np.array(weights.architecture), weights=weights.values,
+        gate=np.array(weights.gate),
+    )  # fmt: skip
 
 
 def load(path: Path) -> AgentWeights:
@@ -59,6 +63,7 @@ def load(path: Path) -> AgentWeights:
             hidden = tuple(int(size) for size in archive["hidden"])
             architecture = str(archive["architecture"])
             values = np.asarray(archive["weights"], np.float32)
+            gate = float(archive["gate"]) if "gate" in archive else 1.0
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror or 'no NPZ archive'}); give agents' weights"
@@ -69,4 +74,6 @@ def load(path: Path) -> AgentWeights:
         ) from None
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ConfigError(f"{path}: weights of the shape {values.shape} or not finite; one finite row is needed")
-    return AgentWeights(hidden, architecture, values)
+    if gate not in (0.0, 1.0):
+        raise ConfigError(f"{path}: gate is {gate:g}; 0 or 1 is needed")
+    return AgentWeights(hidden, architecture, values, gate)

@@ -41,17 +41,27 @@ class TrainingHistory:
         reward: mean over environments and slices, with exploration.
         loss: critic loss (16), mean over slices; NaN while the agents warm up.
         traffic: bytes sent by and to all slices until then.
+        probes: what `train`'s probe said, every so many steps.
     """
 
     reward: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     traffic: list[int] = field(default_factory=list)
+    probes: list[float] = field(default_factory=list)
 
 
 def train(
-    environment: SlicingEnvironment, agent: DDPG | DQN, config: PolicyTrainingConfig, seed: int
-) -> TrainingHistory:
+    environment: SlicingEnvironment, agent: DDPG | DQN, config: PolicyTrainingConfig, seed: int,
+    probe: Callable[[], float] | None = None, probe_every: int = 0,
+) -> TrainingHistory:  # fmt: skip
     """Runs Algorithm 1; the agent is changed in place. Same seeds, same history.
+
+    Args:
+        environment: that it learns in.
+        agent: of all slices.
+        config: validated.
+        seed: of exploring starts and absences.
+        probe: looks at the agent every ``probe_every`` steps, and changes nothing.
 
     Raises:
         ValueError: federation of an agent that has none (DQN).
@@ -78,6 +88,8 @@ def train(
             federation.round(agent, environment.envs * config.period, present)
         history.reward.append(float(outcome.reward.mean()))
         history.loss.append(float("nan") if losses is None else float(losses.mean()))
+        if probe is not None and t % probe_every == 0:
+            history.probes.append(probe())
         history.traffic.append(federation.bytes_up + federation.bytes_down if federation else 0)
     return history
 

@@ -18,8 +18,8 @@ from ir_common.config import Config
 from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import NAME
+from ir_slicing.allocation.carrier_sharing import best_shares, share_out
 from ir_slicing.learning import satisfaction
-from ir_slicing.learning.carrier_sharing import best_shares, share_out
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -141,14 +141,16 @@ class SlicingEnvironment:
         forecast: [step, env, slice] float, RB: what is expected, at that step, of `Need.blocks` one step later;
             without one the agents see the present need twice.
         seed: of positions, shadowing and fading.
+        quantiles: [step, env, slice, level] float, RB: likewise, at equally likely levels (`need_forecast.LEVELS`).
 
     Raises:
         ValueError: an array of another shape, negative or not finite.
     """
 
     def __init__(
-        self, config: EnvironmentConfig, traffic: NDArray[np.floating], seed: int, forecast: Floats | None = None
-    ) -> None:
+        self, config: EnvironmentConfig, traffic: NDArray[np.floating], seed: int, forecast: Floats | None = None,
+        quantiles: Floats | None = None,
+    ) -> None:  # fmt: skip
         if traffic.ndim != 4 or traffic.shape[2] != len(config.slices) or not len(traffic):
             raise ValueError(
                 f"traffic has the shape {traffic.shape}; "
@@ -160,7 +162,12 @@ class SlicingEnvironment:
             raise ValueError(
                 f"the forecast has the shape {forecast.shape} or NaN; finite {traffic.shape[:3]} is needed"
             )
+        if quantiles is not None and (quantiles.shape[:-1] != traffic.shape[:3] or not np.isfinite(quantiles).all()):
+            raise ValueError(
+                f"quantiles have the shape {quantiles.shape} or NaN; finite {traffic.shape[:3]} are needed"
+            )
         self.config, self.traffic, self.forecast, self.seed = config, traffic, forecast, seed
+        self.quantiles = quantiles
         self.steps, self.envs, self.slices, self.devices = traffic.shape
         self._delay = np.array([one.kind == "delay" for one in config.slices])[:, None]
         self._max_delay = np.array([one.max_delay for one in config.slices])[:, None]
@@ -247,6 +254,26 @@ class SlicingEnvironment:
         forecast = self.need.blocks if self.forecast is None else self.forecast[self.step_index]
         return np.maximum(forecast, self.config.min_blocks)
 
+    def outlook(self) -> Floats:
+        """[level, env, slice] RB that are equally likely to be needed in the next step; one, where nothing more is
+        known than what is expected.
+        """
+        if self.quantiles is None:
+            return self.expected()[None]
+        return np.maximum(np.moveaxis(self.quantiles[self.step_index], -1, 0), self.config.min_blocks)
+
+    def declared(self, choices: Floats) -> Floats:
+        """Utilities that slices declare for the next step: the reward (14) that they expect of numbers of blocks.
+
+        Args:
+            choices: [choice, 1, 1] float64, RB.
+
+        Returns:
+            [choice, env, slice] float64: means over `outlook`.
+        """
+        rewards = [self.outcome(replace(self.need, blocks=need), choices).reward for need in self.outlook()]
+        return np.asarray(np.mean(rewards, axis=0))
+
     def step(self, action: NDArray[np.floating]) -> tuple[Floats, PeriodOutcome, bool]:
         """Each slice asks for a relative change of its bandwidth, section IV-A; the carrier grants what fits.
 
@@ -301,9 +328,9 @@ class SlicingEnvironment:
     def _by_utility(self, requested: Floats) -> Floats:
         """Requests beyond the carrier, shared so that the slices' declared utilities have the largest sum.
 
-        A slice declares the reward (14) that it expects of any number of blocks up to its request, from the need that
-        it expects; nothing of the next step is looked at. The knapsack over them is exact on its grid, also where
-        utilities are sigmoids: on a carrier that is far too small it is better to serve some slices than none.
+        A slice declares what it expects of any number of blocks up to its request (`declared`); nothing of the next
+        step is looked at. The knapsack over them is exact on its grid, also where utilities are sigmoids: on a carrier
+        that is far too small it is better to serve some slices than none.
         """
         over = requested.sum(axis=-1, keepdims=True) > self.config.blocks
         if not over.any():
@@ -311,7 +338,7 @@ class SlicingEnvironment:
         low = self.config.min_blocks
         units = int((self.config.blocks - low * self.slices) / UTILITY_GRID + 1e-9)
         choices: Floats = (low + UTILITY_GRID * np.arange(units + 1, dtype=np.float64))[:, None, None]
-        worth = self.outcome(replace(self.need, blocks=self.expected()), choices).reward  # [choice, env, slice]
+        worth = self.declared(choices)
         worth[1:][np.broadcast_to(choices[1:] > requested + 0.5 * UTILITY_GRID, worth[1:].shape)] = -np.inf
         best = low + UTILITY_GRID * best_shares(np.ascontiguousarray(worth.transpose(1, 2, 0)), units)
         return np.where(over, np.minimum(best, requested), requested)

@@ -11,18 +11,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ir_radio.books.cell_report import Report
 from ir_slicing.learning.agent_weights import load
 from ir_slicing.learning.agents.batched import BatchedMLP
-from ir_slicing.learning.agents.ddpg import STATE
 from ir_slicing.learning.federation.update_keys import load_keys
 from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.need_requests import BlockRequest
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
-from ir_slicing.live.slice_sight import State
+from ir_slicing.live.slice_sight import state_size, states_of
 from ir_slicing.live.slice_view import SortedReport, ViewReader
 
 _REFUSED = {
@@ -51,19 +52,17 @@ class _Actors:
     """The networks that act of all agents in one batch; who learnt since the last time is copied anew.
 
     Args:
-        hidden: sizes of the hidden layers.
+        sizes: of the networks' layers.
     """
 
-    def __init__(self, hidden: tuple[int, ...]) -> None:
-        self._sizes = (STATE, *hidden, 1)
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        self._sizes = sizes
         self._agents: list[SliceAgent] = []
         self._versions: list[int] = []
         self._network = BatchedMLP(0, self._sizes, torch.Generator())
 
-    def act(self, agents: list[SliceAgent], states: list[State]) -> list[float]:
-        """Actions, -1 to 1, of agents in their states."""
-        if not agents:
-            return []
+    def act(self, agents: list[SliceAgent], states: NDArray[np.float64]) -> list[float]:
+        """Actions, -1 to 1, of agents in their states [agent, S]."""
         if agents != self._agents:
             self._agents, self._versions = list(agents), [-1] * len(agents)
             self._network = BatchedMLP(len(agents), self._sizes, torch.Generator())
@@ -72,7 +71,9 @@ class _Actors:
                 self._network.load_row(place, agent.acting())
                 self._versions[place] = agent.version
         with torch.no_grad():
-            out: list[float] = torch.tanh(self._network(torch.tensor(states)[:, None])).flatten().tolist()
+            out: list[float] = (
+                torch.tanh(self._network(torch.from_numpy(states.astype(np.float32))[:, None])).flatten().tolist()
+            )
         return out
 
 
@@ -94,7 +95,8 @@ class AgentsEngine:
         self._keys = load_keys(config.keys_file) if config.keys_file else None
         self.agents: dict[str, SliceAgent] = {}
         self._views: dict[str, ViewReader] = {}
-        self._actors = _Actors(self._weights.hidden)
+        self._bounds: dict[str, float] = {}
+        self._actors = _Actors((state_size(config), *self._weights.hidden, 1))
         self._told: Counter[tuple[str, str]] = Counter()
         self._learnt = 0
         self._round, self._collecting = 0, False
@@ -103,13 +105,14 @@ class AgentsEngine:
 
     def _make(self, name: str, max_latency: float) -> SliceAgent:
         seed = self.config.seed + sum(name.encode())
-        forecaster = LiveForecaster(self.config, seed, train=self.config.twin)
+        forecaster = LiveForecaster(self.config, self.config.seed, train=self.config.twin)
         return SliceAgent(
             name, max_latency, self.config, self._weights, forecaster, seed, self.config.personal_layers
         )  # fmt: skip
 
     def set_slices(self, bounds: Mapping[str, float]) -> list[str]:
         """Takes the slices in force with their latency bounds (s); returns those of them whose agents are new."""
+        self._bounds = dict(bounds)
         hosted = {name: bound for name, bound in bounds.items() if not self.config.slices or name in self.config.slices}
         for name in set(self.agents) - set(hosted):
             del self.agents[name], self._views[name]
@@ -127,13 +130,15 @@ class AgentsEngine:
             report: from the radio.
             carrier: RB of the carrier.
         """
-        rows = SortedReport(report)
+        rows = SortedReport(report, self._bounds)
         seen = [
             (name, agent, view)
             for name, agent in self.agents.items()
             if (view := self._views[name].read(rows, carrier)) is not None
         ]
-        states = [agent.observe(view) for _, agent, view in seen]
+        if not seen:
+            return []
+        states = states_of(self.config, [agent.observe(view) for _, agent, view in seen])
         actions = self._actors.act([agent for _, agent, _ in seen], states)
         return [
             BlockRequest(report.time, name, agent.ask(action, view))

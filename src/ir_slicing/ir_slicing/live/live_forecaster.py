@@ -27,6 +27,12 @@ Rates = Sequence[float]
 HORIZONS = (1, 2)
 """Report periods ahead: a decision is in force in the next one, and in the one in which the next is made."""
 
+TAILS = (0.1, 0.9)
+"""Quantiles of the slice's sum that are told (`LiveForecaster.spread`)."""
+
+_LAPLACE = math.log(5.0)
+"""The quantile of 0.9 in mean absolute errors, of errors with exponential tails."""
+
 _NO_DAY = 1_000_000
 """Steps of a day: live reports are too short for one, so that the phase says nothing."""
 
@@ -82,6 +88,8 @@ class LiveForecaster:
         self._fitted: _Fitted | None = None
         self._outlook: Floats | None = None
         self._errors = (math.nan, math.nan)
+        self._rough = 0.0
+        self._tails = (1.0, 1.0)
         self._since = 0
         self.gain = math.nan
         self.used = 0
@@ -94,9 +102,13 @@ class LiveForecaster:
             self._offered.clear()
             self._smooth.clear()
             self._fitted = self._outlook = None
-            self._since = 0
-        elif self._outlook is not None:
-            self._compare(float(self._outlook[0].sum()), sum(self._smooth[-1]), sum(offered))
+            self._since, self._rough = 0, 0.0
+        elif self._smooth:
+            came, smoothed = float(sum(offered)), float(sum(self._smooth[-1]))
+            off = min(abs(came - smoothed) / smoothed, 1.0) if smoothed > 0.0 else 0.0
+            self._rough += (off - self._rough) / self.config.judge_reports
+            if self._outlook is not None:
+                self._compare(float(self._outlook[0].sum()), smoothed, came)
         self._offered.append(offered)
         self._smooth.append(smooth)
         self._since += 1
@@ -134,12 +146,26 @@ class LiveForecaster:
         """
         return self._outlook if self.in_use else None
 
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Quantiles of the slice's sum in the next period, `TAILS`, over what is forecast of it; positive.
+
+        Those of the forecaster while its forecast is in use; else from the recent relative errors of the low pass.
+        """
+        if self.in_use:
+            return self._tails
+        return max(1.0 - _LAPLACE * self._rough, 0.1), 1.0 + _LAPLACE * self._rough
+
     def _predict(self) -> Floats | None:
         fitted = self._fitted
         if fitted is None or fitted.devices != self._devices or len(self._offered) < self.config.window:
             return None
         recent = np.array(list(self._offered)[-self.config.window :], np.float32)
         expected: Floats = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
+        sums, spread = expected.sum(axis=1), fitted.forecaster.slice_spread
+        if spread is not None and sums[0] > 0.0:
+            low, high = spread.at(sums[None], TAILS)[0, 0] / sums[0]
+            self._tails = max(float(low), 0.1), max(float(high), 0.1)
         return expected
 
     def fit(self, seen: Observed) -> None:

@@ -1,75 +1,116 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slicing environment as live agents meet it: what their weights are trained in."""
+"""Algorithm 1 of MAFL in the live setting: agents learn in rehearsals, with the cell, the manager and the slice
+forecasters that they will live with, and are averaged every tau reports.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
-from scipy.signal import lfilter
 
-from ir_radio.model import channel
+from ir_common.config import Config
 from ir_radio.model.carrier import Carrier
-from ir_slicing.learning.slicing_environment import EnvironmentConfig, SliceProfile, SlicingEnvironment
-from ir_slicing.live.rehearsal import PERIOD
+from ir_slicing.allocation.slice_policies import PolicyName
+from ir_slicing.learning.agent_weights import AgentWeights
+from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
+from ir_slicing.learning.federation.averaging_server import ServerConfig
+from ir_slicing.learning.federation.round import Federation
+from ir_slicing.live.load_steps import SLICES, acting, rehearse
+from ir_slicing.live.rehearsal import Rehearsal
+from ir_slicing.live.scenes import KINDS, SceneKind, scene
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_sight import state_size, states_of
 
-Floats = NDArray[np.float64]
-
-JUMPS = 0.05
-"""Probability that a slice's load jumps in a period."""
-ROBOTS = 3
-PROFILES = (
-    SliceProfile(name="video", kind="delay", max_delay=0.135, packet=160e3),
-    SliceProfile(name="spider", kind="delay", max_delay=0.052, packet=8e3),
-    SliceProfile(name="cart", kind="delay", max_delay=0.01, packet=16e3),
-    SliceProfile(name="control", kind="delay", max_delay=0.01, packet=4e3),
-)
-"""The slices of config/slices.yaml with messages as large as theirs."""
-SLICES = len(PROFILES)
+NAMES = tuple(f"slice_{m}" for m in range(SLICES))
 
 
-class LiveConfig(EnvironmentConfig):
-    """The environment with the larger changes that live agents may ask for."""
+class LiveTrainingConfig(Config):
+    """A training run of live agents."""
 
-    action: Literal["geometric"] = "geometric"
-    max_change: float = Field(9.0, gt=0, le=9, description="largest gain of a slice in one step, of its own bandwidth")
+    scenes: int = Field(18, ge=1, description="random scenes, `scenes.KINDS` in turn")
+    reports: int = Field(400, ge=10, description="report periods of a scene; forecasters have one after 200")
+    period: int = Field(20, ge=1, description="tau: reports between two rounds")
 
 
-def environment(carrier: Carrier, live: SliceAgentConfig, steps: int, envs: int, seed: int) -> SlicingEnvironment:
-    """The slicing environment as live agents meet it: loads that jump, random messages, periods of `PERIOD`.
-
-    Each slice offers between 1 and 60 % of the carrier's capacity. Forecasts are the needs of the low-passed traffic,
-    what a live agent goes by while its forecaster knows no better.
+def train_live(
+    carrier: Carrier, live: SliceAgentConfig, training: LiveTrainingConfig, agent: DDPGConfig, seed: int
+) -> AgentWeights:
+    """Trains the agents of the slices of random scenes; their average is the model. Same seed, same weights.
 
     Args:
         carrier: of the slices file.
-        live: whose actions, satisfaction, weights of the reward, and low pass hold.
-        steps: report periods.
-        envs: parallel environments.
+        live: of the live agents.
+        training: how long.
+        agent: networks and learning.
         seed: of everything.
     """
-    shared = ("max_change", "min_blocks", "steepness", "target", "utilisation_weight", "utility_weight")
-    config = LiveConfig(
-        carrier=carrier, slices=PROFILES, radius=20.0, shadowing=0.0, fading_samples=0,
-        **{name: getattr(live, name) for name in shared},
-    )  # fmt: skip
-    rng = np.random.default_rng([seed, 29])
-    capacity = carrier.resource_blocks * float(channel.block_rate(carrier, channel.snr(carrier, 12.0)))
-    shape = (envs, SLICES)
+    learner = DDPG(agent, SLICES, seed, state_size(live))
+    federation = Federation(ServerConfig(), learner, NAMES)
+    for k in range(training.scenes):
+        _scene(learner, federation, carrier, live, training, seed * 1_000_003 + k, KINDS[k % len(KINDS)])
+    return AgentWeights(agent.hidden, learner.architecture, learner.weights().mean(axis=0))
 
-    def level() -> Floats:
-        return capacity * np.exp(rng.uniform(np.log(0.01), np.log(0.6), shape))
 
-    now, messages = level(), np.array([one.packet for one in PROFILES])[:, None]
-    traffic = np.empty((steps, *shape, ROBOTS))
-    for step in range(steps):
-        now = np.where(rng.random(shape) < JUMPS, level(), now)
-        mean = np.repeat(now[..., None] / ROBOTS, ROBOTS, axis=-1) * PERIOD / messages
-        traffic[step] = rng.poisson(mean) * messages / PERIOD
-    weight = -np.expm1(-PERIOD / live.demand_time_constant)
-    smooth = lfilter([weight], [1.0, weight - 1.0], traffic, axis=0, zi=(1.0 - weight) * traffic[:1])[0]
-    low_passed = SlicingEnvironment(config, smooth, seed)
-    return SlicingEnvironment(config, traffic, seed, np.stack([low_passed.need_at(t).blocks for t in range(steps)]))
+def _scene(
+    learner: DDPG, federation: Federation, carrier: Carrier, live: SliceAgentConfig, training: LiveTrainingConfig,
+    seed: int, kind: SceneKind,
+) -> None:  # fmt: skip
+    """One scene, with a gradient step after each report."""
+    run = Rehearsal(scene(carrier, kind, seed, training.reports), "learned", live, judged=False)
+    asked, before, learnt = None, None, 0
+    while not run.over:
+        views, _ = run.next(asked)
+        seen = [(sight, view) for sight, view in zip(run.sights, views, strict=True) if view is not None]
+        if len(seen) < SLICES:
+            continue
+        state = states_of(live, [sight.observe(view) for sight, view in seen])
+        if before is not None:
+            reward = np.array([sight.reward(view) for sight, view in seen])
+            learner.remember(before[0][None], before[1][None], reward[None], state[None])
+            losses = learner.update()
+            learnt += losses is not None
+            if losses is not None and learnt % training.period == 0:
+                federation.round(learner, training.period, np.ones(SLICES, bool))
+        action = learner.act(state[None], explore=True)[0]
+        before = state, action
+        asked = np.array([sight.ask(float(a), view) for (sight, view), a in zip(seen, action, strict=True)])
+
+
+@dataclass(frozen=True)
+class SceneJudgement:
+    """Shares over held-out scenes of a kind.
+
+    Attributes:
+        missed: of the reports of all slices, in which they missed their bound.
+        worst: the same, of the slice with most misses in each scene.
+    """
+
+    missed: float
+    worst: float
+
+
+def judge_scenes(
+    carrier: Carrier, policy: PolicyName, live: SliceAgentConfig, weights: AgentWeights | None, seeds: range,
+    reports: int = 400, after: int = 250,
+) -> dict[str, SceneJudgement]:  # fmt: skip
+    """A policy in scenes of the given seeds, by kind; the reports before ``after`` do not count."""
+    agent = None if weights is None else acting(live, weights)
+    found: dict[str, SceneJudgement] = {}
+    for kind in KINDS:
+        runs = [rehearse(scene(carrier, kind, seed, reports), policy, live, agent)[after:] for seed in seeds]
+        met = np.array([[period.met for period in run] for run in runs])  # [run, report, slice]
+        each = 1.0 - met.mean(axis=1)
+        found[kind] = SceneJudgement(float(each.mean()), float(each.max(axis=1).mean()))
+    return found
+
+
+def gate_of(learned: dict[str, SceneJudgement], rule: dict[str, SceneJudgement]) -> float:
+    """1: in no kind of held-out scenes do agents miss more than the rule that they correct; else 0."""
+    return float(all(learned[kind].missed <= rule[kind].missed for kind in rule))
+
+
+def told(found: dict[str, SceneJudgement]) -> dict[str, dict[str, float]]:
+    """A judgement as plain data."""
+    return {kind: asdict(one) for kind, one in found.items()}

@@ -12,9 +12,11 @@ from ir_radio.model import channel
 from ir_radio.model.carrier import Carrier
 from ir_radio.model.slice_specs import FlowSpec, SliceSpec
 from ir_slicing.allocation.slice_policies import PolicyName
-from ir_slicing.learning.agents.ddpg import DDPG
+from ir_slicing.learning.agent_weights import AgentWeights
+from ir_slicing.learning.agents.ddpg import DDPG, DDPGConfig
 from ir_slicing.live.rehearsal import PERIOD, Rehearsal, RehearsalPeriod, RehearsalScenario
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
+from ir_slicing.live.slice_sight import state_size, states_of
 
 SLICES = 4
 """Number of slices of a scenario; the first has the step, the last is URLLC."""
@@ -76,10 +78,18 @@ def rehearse(
         if agent is None or any(view is None for view in views):
             continue
         pairs = [(sight, view) for sight, view in zip(run.sights, views, strict=True) if view is not None]
-        states = np.array([sight.observe(view) for sight, view in pairs])
+        states = states_of(config, [sight.observe(view) for sight, view in pairs])
         actions = agent.act(states[:, None])[:, 0]
         asked = np.array([sight.ask(float(a), view) for (sight, view), a in zip(pairs, actions, strict=True)])
     return periods
+
+
+def acting(config: SliceAgentConfig, weights: AgentWeights) -> DDPG:
+    """An agent of one slice with given weights; behind a closed gate, one that corrects nothing."""
+    agent = DDPG(DDPGConfig(hidden=weights.hidden, first_weight=0.0), 1, 0, state_size(config))
+    if weights.gate:
+        agent.load_weights(weights.values[None])
+    return agent
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,6 @@ class BlockRequest:
     resource_blocks: float
 
 
-def asked(sight: SliceSight, config: NeedConfig) -> float:
-    """RB that the policy forecast asks for after a report."""
-    return config.margin * max(sight.needed, *sight.expected)
-
-
 class NeedRequests:
     """Requests in the name of all slices, report by report.
 
@@ -89,7 +84,7 @@ class NeedRequests:
             view = self._readers[name].read(rows, carrier)
             if view is not None:
                 sight.look(view)
-                blocks = min(max(asked(sight, self.config), sight.config.min_blocks), carrier)
+                blocks = min(max(sight.request(self.config.margin), sight.config.min_blocks), carrier)
                 requests.append(BlockRequest(report.time, name, blocks))
         return requests
 

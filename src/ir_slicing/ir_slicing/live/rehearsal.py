@@ -85,6 +85,7 @@ class Rehearsal:
         policy: of the manager.
         config: of the agents.
         twin: slice forecasters are fitted between two reports, where they are ready, and used.
+        judged: the manager stops to listen to agents that do worse than proportional shares.
 
     Attributes:
         sights: eyes of the slices' agents, for whoever asks in their place.
@@ -93,11 +94,12 @@ class Rehearsal:
     """
 
     def __init__(
-        self, scenario: RehearsalScenario, policy: PolicyName, config: SliceAgentConfig, twin: bool = True
-    ) -> None:
+        self, scenario: RehearsalScenario, policy: PolicyName, config: SliceAgentConfig, twin: bool = True,
+        judged: bool = True,
+    ) -> None:  # fmt: skip
         self._scenario, self._period = scenario, round(PERIOD * NANOSECONDS)
         self._cell = Cell(scenario.carrier)
-        self._manager = _manager(scenario, policy, twin)
+        self._manager = _manager(scenario, policy, twin, judged)
         self._rng = np.random.default_rng([scenario.seed, 17])
         for spec in scenario.specs:
             self._cell.set_slice(spec)
@@ -174,15 +176,16 @@ class Rehearsal:
             np.array([not loads[name].missed for name in names]),
             np.array([rows[name].resource_blocks for name in names]),
         )
-        sorted_ = SortedReport(report)
+        sorted_ = SortedReport(report, self._bounds)
         return [reader.read(sorted_, carrier.resource_blocks) for reader in self._readers], seen
 
 
-def _manager(scenario: RehearsalScenario, policy: PolicyName, twin: bool) -> ManagerEngine:
+def _manager(scenario: RehearsalScenario, policy: PolicyName, twin: bool, judged: bool) -> ManagerEngine:
     """A manager with its slices from a file, as in the stack."""
     carrier = scenario.carrier.model_dump(mode="json", exclude_unset=True)
     slices = [spec.model_dump(mode="json", exclude_unset=True) for spec in scenario.specs]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump({"carrier": carrier, "slices": slices}, file)
         file.flush()
-        return ManagerEngine(ManagerConfig(slices_file=Path(file.name), policy=policy, twin=twin), 1)
+        trust = {} if judged else {"judge_share": 1.0}
+        return ManagerEngine(ManagerConfig(slices_file=Path(file.name), policy=policy, twin=twin, **trust), 1)

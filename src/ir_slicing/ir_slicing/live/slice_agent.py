@@ -15,7 +15,7 @@ from ir_slicing.learning.federation.client import Client
 from ir_slicing.learning.federation.compression import CompressionConfig
 from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.slice_agent_config import SliceAgentConfig
-from ir_slicing.live.slice_sight import Outcome, SliceSight, State
+from ir_slicing.live.slice_sight import Outcome, Seen, SliceSight, state_size, states_of
 from ir_slicing.live.slice_view import SliceView
 
 _NOISE = 256
@@ -52,13 +52,14 @@ class SliceAgent:
             hidden=weights.hidden, rate=config.learning_rate, noise=config.noise, warm_up=config.warm_up,
             replay=config.replay, epsilon=0.0, epsilon_end=0.0,
         )  # fmt: skip
-        self._agent = DDPG(ddpg, 1, seed)
+        self._agent = DDPG(ddpg, 1, seed, state_size(config))
         if self._agent.architecture != weights.architecture or self._agent.weights().shape[1] != len(weights.values):
             raise ConfigError(
                 f"{len(weights.values)} weights of architecture {weights.architecture} do not fit networks with hidden "
-                f"layers {weights.hidden}; train them anew"
+                f"layers {weights.hidden} and the action {config.action}; train them anew"
             )
         self.version = 0
+        self._gate = weights.gate if config.action == "correction" else 1.0
         self._load(weights.values[None])
         self._agent.actor_target.load_flat(self._agent.actor.flat())
         self._agent.critic_target.load_flat(self._agent.critic.flat())
@@ -67,8 +68,8 @@ class SliceAgent:
             self._shared = self._agent.shared(personal_layers)
         except ValueError as error:
             raise ConfigError(f"{error}; give fewer") from None
-        self._before: tuple[State, float, float] | None = None
-        self._seen: deque[tuple[State, float, Outcome, State]] = deque(maxlen=config.replay)
+        self._before: tuple[Seen, float, float] | None = None
+        self._seen: deque[tuple[Seen, float, Outcome, Seen]] = deque(maxlen=config.replay)
         self._rng, self._noise = np.random.default_rng([seed, 7]), list[float]()
         self._samples = self._sent_samples = 0
         self._sent = -1
@@ -88,24 +89,30 @@ class SliceAgent:
 
     def step(self, view: SliceView) -> float:
         """Takes in a report and returns the RB to ask for."""
-        return self.ask(float(self._agent.act(np.array([[self.observe(view)]]))[0, 0]), view)
+        state = states_of(self.config, [self.observe(view)])
+        return self.ask(float(self._agent.act(state[None])[0, 0]), view)
 
-    def observe(self, view: SliceView) -> State:
-        """Takes in a report: the state [3] that its network is to act on."""
-        state = self.sight.observe(view)
+    def observe(self, view: SliceView) -> Seen:
+        """Takes in a report: what the state is made of that its network is to act on (`slice_sight.states_of`)."""
+        now = self.sight.observe(view)
         if self._before is not None and view.time > self._before[2]:  # else the clock was set back
-            self._seen.append((*self._before[:2], self.sight.outcome(view), state))
+            self._seen.append((*self._before[:2], self.sight.outcome(view), now))
             self._samples += 1
-        self._state = state
-        return state
+        self._now = now
+        return now
 
     def ask(self, action: float, view: SliceView) -> float:
-        """The RB to ask for, from its network's action, -1 to 1, with the noise of its exploration."""
-        if self.config.noise > 0.0:
+        """The RB to ask for, from its network's action, -1 to 1, with the noise of its exploration.
+
+        Behind a closed gate nothing is corrected, and nothing explored.
+        """
+        if self._gate == 0.0:
+            action = 0.0
+        elif self.config.noise > 0.0:
             if not self._noise:
                 self._noise = self._rng.standard_normal(_NOISE).tolist()
             action = min(max(action + self.config.noise * self._noise.pop(), -1.0), 1.0)
-        self._before = self._state, action, view.time
+        self._before = self._now, action, view.time
         return self.sight.ask(action, view)
 
     # --- learning ---
@@ -114,7 +121,8 @@ class SliceAgent:
         """One gradient step (15), (16); whether there was enough experience for it."""
         if self._seen:
             states, actions, outcomes, after = zip(*self._seen, strict=True)
-            state, action, then = (np.array(part)[:, None] for part in (states, actions, after))
+            state, then = (states_of(self.config, part)[:, None] for part in (states, after))
+            action = np.array(actions)[:, None]
             self._agent.remember(state, action, self.sight.rewards(outcomes)[:, None], then)
             self._seen.clear()
         done = self._agent.update() is not None

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""State, action and reward of a live agent: MAFL section IV on the radio's reports of its slice, and on nothing else.
+"""State, action and reward of a live agent: MAFL section IV on the radio's reports of its slice.
 
-It sees the world as the agents of `learning.slicing_environment` do, so that weights trained there serve here: state
-log(d / w), log(d^ / w), log(w / w_equal) with the needed blocks d now and d^ forecast, and the granted blocks w; the
-action is a relative change of w. A live slice has a latency bound, so every device (one topic of one robot) is a
-delay-constrained one, eq. (3).
+It sees the world as the agents of `learning` do. An agent corrects the request of the policy forecast
+(`learning.correction`), or, as in the paper, asks for a relative change of its blocks in the state of
+`learning.slicing_environment`. A live slice has a latency bound, so every device (one topic of one robot) is a
+delay-constrained one, eq. (3). Of other slices it is told only how many missed their bounds.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -19,15 +18,36 @@ from numpy.typing import NDArray
 from ir_slicing.allocation.demand import DemandFilter
 from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
 from ir_slicing.learning import satisfaction
+from ir_slicing.learning.agents.ddpg import STATE
+from ir_slicing.learning.correction import CORRECTION_STATE, correction_state
 from ir_slicing.live.live_forecaster import LiveForecaster
 from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SliceView
 
 Floats = NDArray[np.float64]
-State = tuple[float, float, float]
-Outcome = tuple[float, float, float, int, int, float]
-"""RB granted of the request and RB needed; p99 in s, messages delivered and dropped, bit that wait."""
+Seen = tuple[float, ...]
+"""What a state is made of (`SliceSight.observe`)."""
+Outcome = tuple[float, float, float, int, int, float, bool, float]
+"""RB granted of the request and RB needed; p99 in s, messages delivered and dropped, bit that wait; whether the bound
+was missed, and the share of the other slices that missed theirs."""
 P99 = 0.99
+MEMORY = 0.9
+"""What is left of the share of misses after a report."""
+
+
+def state_size(config: SliceSightConfig) -> int:
+    """Size of the states of agents."""
+    return CORRECTION_STATE if config.action == "correction" else STATE
+
+
+def states_of(config: SliceSightConfig, seen: Sequence[Seen]) -> Floats:
+    """States [k, `state_size`] of k slices: `correction.correction_state`, or log(d/w), log(d^/w), log(w/w_equal)."""
+    columns = np.array(seen, np.float64).T
+    if config.action == "correction":
+        needed, expected, low, high, before, held, base, misses = columns
+        return correction_state(needed, expected, low, high, before, held, base, misses)
+    needed, expected, held, equal = columns
+    return np.log(np.stack([needed / held, expected / held, held / equal], axis=-1))
 
 
 class SliceSight:
@@ -44,6 +64,7 @@ class SliceSight:
         asked: RB of the last request.
         needed: RB that the slice needs now.
         expected: [horizon] RB that it will need in the periods of `live_forecaster.HORIZONS`.
+        base: RB that agents correct: what the policy forecast asks for.
         refused: reason -> number of forecasts that were not used.
     """
 
@@ -54,6 +75,8 @@ class SliceSight:
         self.config, self.forecaster = config, forecaster
         self._filter = DemandFilter(config.demand_time_constant)
         self._held = config.min_blocks
+        self._misses = 0.0
+        self.base = config.min_blocks
         self.asked: float | None = None
         self.needed = config.min_blocks
         self.expected: tuple[float, ...] = (config.min_blocks,)
@@ -64,28 +87,49 @@ class SliceSight:
         self.config = config
         self._filter.time_constant = config.demand_time_constant
 
-    def observe(self, view: SliceView) -> State:
-        """Takes in a report; returns the state [3]: log(d/w), log(d^/w), log(w/w_equal).
+    def observe(self, view: SliceView) -> Seen:
+        """Takes in a report; returns what the state is made of, for `states_of`.
 
         d is what the last period needed, d^ what the forecaster, or without one the low-passed rates, say of the next.
         """
+        before = self.expected[0]
         self.look(view)
-        held = self._held = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
-        equal = view.carrier / max(view.slices, 1)
-        return math.log(self.needed / held), math.log(self.expected[0] / held), math.log(held / equal)
+        low = self.config.min_blocks
+        if self.config.action == "correction":
+            self._misses = MEMORY * self._misses + (1.0 - MEMORY) * self._missed(view)
+            self.base = min(max(self.request(self.config.base_margin), low), view.carrier)
+            ahead, (least, most) = max(self.expected), self.forecaster.spread
+            held = max(view.allocated, low)
+            return self.needed, ahead, least * ahead, most * ahead, before, held, self.base, self._misses
+        held = self._held = max(min(self.asked or view.allocated, view.allocated), low)
+        return self.needed, self.expected[0], held, view.carrier / max(view.slices, 1)
+
+    def request(self, margin: float) -> float:
+        """RB that the policy forecast asks for after a report."""
+        return margin * max(self.needed, *self.expected)
+
+    def _missed(self, view: SliceView) -> bool:
+        """Whether the slice missed its bound, or dropped, in the period."""
+        nothing = view.delivered == 0 and view.queued > 0.0
+        return view.delay > self.max_latency or view.dropped > 0 or nothing
 
     def look(self, view: SliceView) -> None:
         """Takes in a report: what the slice needs now, and what it is expected to need."""
         low_passed = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
         smooth = tuple([low_passed[device] for device in view.devices])
         self.forecaster.push(view.devices, view.offered, smooth)
-        self.needed = self.need(view, view.offered)
-        outlook = self._outlook(view)
-        self.expected = tuple(self.need(view, one) for one in ([smooth] if outlook is None else outlook))
+        rates, outlook = self._rates(view), self._outlook(view)
+        self.needed = self._need(view, rates, view.offered)
+        ahead = [smooth] if outlook is None else outlook.tolist()
+        self.expected = tuple([self._need(view, rates, one) for one in ahead])
 
     def ask(self, action: float, view: SliceView) -> float:
-        """RB that an action asks for: what is held times (1 + max_change)^action."""
-        asked = self._held * (1.0 + self.config.max_change) ** action
+        """RB that an action asks for: the base times (1 + max_correction)^action; or of what is held."""
+        config = self.config
+        if config.action == "correction":
+            asked = self.base * (1.0 + config.max_correction) ** action
+        else:
+            asked = self._held * (1.0 + config.max_change) ** action
         self.asked = min(max(asked, self.config.min_blocks), view.carrier)
         return self.asked
 
@@ -94,15 +138,25 @@ class SliceSight:
 
         Queued bits count as far as they are more than what the latency bound allows to wait.
         """
+        return self._need(view, self._rates(view), list(offered))
+
+    def _rates(self, view: SliceView) -> Sequence[float]:
+        """[device] bit/s of one RB, the mean of the others where it is unknown; empty: all are."""
+        if min(view.block_rate, default=0.0) > 0.0:
+            return view.block_rate
         known = [rate for rate in view.block_rate if rate > 0.0]
-        if not known:
-            return self.config.min_blocks
-        mean = sum(known) / len(known)
-        rates, bits = [rate if rate > 0.0 else mean for rate in view.block_rate], list(offered)
+        mean = sum(known) / len(known) if known else 0.0
+        return [rate if rate > 0.0 else mean for rate in view.block_rate] if known else ()
+
+    def _need(self, view: SliceView, rates: Sequence[float], bits: Sequence[float]) -> float:
+        low = self.config.min_blocks
+        if len(rates) == 0:
+            return low
         blocks = pooled_need(bits, view.packet, rates, self.max_latency, quantile_factor(self.reliability))
-        late = max(view.queued - sum(bits) * self.max_latency, 0.0)
-        blocks += late / self.config.drain_time / (sum(rates) / len(rates))
-        return min(max(blocks, self.config.min_blocks), view.carrier)
+        late = view.queued - sum(bits) * self.max_latency if view.queued > 0.0 else 0.0
+        if late > 0.0:
+            blocks += late / self.config.drain_time / (sum(rates) / len(rates))
+        return min(max(blocks, low), view.carrier)
 
     def _outlook(self, view: SliceView) -> Floats | None:
         """The forecast; one of another width, negative or not finite is refused, and the low pass stands in."""
@@ -118,21 +172,26 @@ class SliceSight:
     def outcome(self, view: SliceView) -> Outcome:
         """The outcome of the last request; to be asked after `look` at the report on what came of it."""
         granted = max(min(self.asked or view.allocated, view.allocated), self.config.min_blocks)
-        return granted, self.needed, view.delay, view.delivered, view.dropped, view.queued
+        return (
+            granted, self.needed, view.delay, view.delivered, view.dropped, view.queued,
+            self._missed(view), view.others_missed,
+        )  # fmt: skip
 
     def rewards(self, outcomes: Sequence[Outcome]) -> Floats:
-        """(14) of requests [k], with the measured delay in (3) and what was granted of them in (5).
+        """(14) of requests [k], with the measured delay in (3) and what was granted of them in (5), less the weights of
+        missed bounds, the slice's own and the others'.
 
         (3) is of the share of the messages that were not dropped; an idle slice is satisfied, one in which nothing
         comes through though some waits is not.
         """
-        granted, needed, delay, delivered, dropped, queued = np.array(outcomes, np.float64).T
+        granted, needed, delay, delivered, dropped, queued, missed, others = np.array(outcomes, np.float64).T
         used = satisfaction.utilisation(granted, needed, "efficient")
         delay = np.where(delivered > 0.0, delay, np.inf)
         served = satisfaction.delay_satisfaction(delay, np.float64(self.max_latency), self.config.steepness)
         count = delivered + dropped
         satisfied = np.where(count > 0.0, served * delivered / np.maximum(count, 1.0), queued <= 0.0)
-        return self.config.utilisation_weight * used + self.config.utility_weight * satisfied
+        worth = self.config.utilisation_weight * used + self.config.utility_weight * satisfied
+        return np.asarray(worth - self.config.missed_weight * missed - self.config.others_weight * others)
 
     def reward(self, view: SliceView) -> float:
         """(14) of the last request; as `outcome`."""

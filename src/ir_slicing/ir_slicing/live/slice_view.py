@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ir_radio.books.cell_report import FlowRow, Report, SliceRow
-from ir_slicing.allocation.slice_loads import dropped
+from ir_slicing.allocation.slice_loads import dropped, missed
 
 NANOSECONDS = 1_000_000_000
+NO_BOUNDS: Mapping[str, float] = {}
 
 _Counters = tuple[int, int]
+_NO_FLOWS: Mapping[str, FlowRow] = {}
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class SliceView:
         dropped: messages in the period.
         slices: number of slices that share the carrier.
         carrier: RB of the carrier.
+        others_missed: share of the other slices that missed their latency bounds, as far as these are known.
     """
 
     time: float
@@ -49,6 +52,7 @@ class SliceView:
     dropped: int
     slices: int
     carrier: float
+    others_missed: float = 0.0
 
 
 class SortedReport:
@@ -56,20 +60,23 @@ class SortedReport:
 
     Args:
         report: from the radio.
+        bounds: latency bounds of slices, s.
 
     Attributes:
         time: ns of ROS time.
         rows: slice -> its row.
         flows: slice -> device -> its row.
         rates: robot -> bit/s of one RB on its link, where that is known and not 0.
+        missed: slices that missed their bounds.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, bounds: Mapping[str, float] = NO_BOUNDS) -> None:
         self.time = report.time
         self.rows: dict[str, SliceRow] = {row.slice: row for row in report.slices}
         self.flows: dict[str, dict[str, FlowRow]] = {}
         for flow in report.flows:
             self.flows.setdefault(flow.slice, {})[f"{flow.robot}/{flow.topic}/{flow.direction}"] = flow
+        self.missed = {row.slice for row in report.slices if row.slice in bounds and missed(row, bounds[row.slice])}
         self.rates = {link.robot: link.rate for link in report.links if math.isfinite(link.rate) and link.rate > 0.0}
 
 
@@ -103,19 +110,16 @@ class ViewReader:
         if row is None or not 0.0 < seconds < math.inf:
             self._offered, self._ends = {}, None
             return None
-        flows = report.flows.get(self.name, {})
         ends, self._ends = self._ends, (row.counters.delivered, dropped(row.counters))
-        new = self._arrivals(flows)
-        sizes = [size for size, _ in new.values()]
-        if ends is None or min([*sizes, self._ends[0] - ends[0], self._ends[1] - ends[1]]) < 0:
+        offered, packet, rates, fell = self._arrivals(report, seconds)
+        if ends is None or fell or self._ends[0] < ends[0] or self._ends[1] < ends[1]:
             return None
-        self._packet.update({device: 8.0 * size / count for device, (size, count) in new.items() if count > 0})
         return SliceView(
             time=time,
-            devices=tuple(flows),
-            offered=tuple([8.0 * size / seconds for size in sizes]),
-            packet=tuple([self._packet.get(device, 0.0) for device in flows]),
-            block_rate=tuple([report.rates.get(flow.robot, 0.0) for flow in flows.values()]),
+            devices=tuple(self._offered),
+            offered=tuple(offered),
+            packet=tuple(packet),
+            block_rate=tuple(rates),
             queued=8.0 * row.counters.queued_bytes,
             allocated=row.resource_blocks,
             delay=row.recent_delay.p99,
@@ -123,15 +127,23 @@ class ViewReader:
             dropped=self._ends[1] - ends[1],
             slices=len(report.rows),
             carrier=float(carrier),
+            others_missed=(len(report.missed) - (self.name in report.missed)) / max(len(report.rows) - 1, 1),
         )
 
-    def _arrivals(self, flows: Mapping[str, FlowRow]) -> dict[str, _Counters]:
-        """Bytes and messages that each device offered since the report before."""
-        before, self._offered = self._offered, {
-            device: (flow.counters.offered_bytes, flow.counters.offered) for device, flow in flows.items()
-        }  # fmt: skip
-        new = {}
-        for device, (size, count) in self._offered.items():
-            old_size, old_count = before.get(device, (0, 0))
-            new[device] = size - old_size, count - old_count
-        return new
+    def _arrivals(self, report: SortedReport, seconds: float) -> tuple[list[float], list[float], list[float], bool]:
+        """Of each device since the report before: bit/s, bit a message, bit/s of one RB; and whether counters fell."""
+        before, self._offered, fell = self._offered, {}, False
+        offered, packet, rates = [], [], []
+        for device, flow in report.flows.get(self.name, _NO_FLOWS).items():
+            counters, old = flow.counters, before.get(device)
+            size, count = counters.offered_bytes, counters.offered
+            self._offered[device] = size, count
+            if old is not None:
+                size, count = size - old[0], count - old[1]
+                fell = fell or size < 0
+            if count > 0 <= size:
+                self._packet[device] = 8.0 * size / count
+            offered.append(8.0 * size / seconds)
+            packet.append(self._packet.get(device, 0.0))
+            rates.append(report.rates.get(flow.robot, 0.0))
+        return offered, packet, rates, fell

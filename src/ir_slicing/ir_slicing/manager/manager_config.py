@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from ir_common.config import live
 from ir_slicing.allocation.agent_requests import TrustConfig
+from ir_slicing.allocation.division import Overload
 from ir_slicing.allocation.slice_policies import PolicyName
 from ir_slicing.learning.agent_weights import TRAINED
 from ir_slicing.live.need_config import NeedConfig
@@ -41,6 +42,11 @@ class ManagerConfig(TrustConfig, NeedConfig):
     policy: PolicyName = Field(
         "proportional",
         description="who says what slices need: their measured demand, forecasts, agents, or (static) their guarantees",
+    )
+    overload: Overload = Field(
+        "proportional",
+        description="demand beyond the guarantees that does not fit the carrier: shared in proportion, or so that the "
+        "slices' utilities have the largest sum, which serves some and not others",
     )
     allocation_period: float = Field(0.2, ge=0.01, le=60.0, description="time between decisions, s of ROS time")
     reference_distance: float = Field(

@@ -182,7 +182,7 @@ class SliceManager:
         wanted = [
             POLICIES[policies[name]](spec, self._need(spec, asked.get(name, math.nan))) for name, spec in slices.items()
         ]
-        blocks = divide(wanted, carrier)
+        blocks = divide(wanted, carrier, self.config.overload)
         if not self._hysteresis.changed(wanted, blocks, carrier) and policies == self.allocation.policies:
             return False
         given = dict(zip(slices, blocks.tolist(), strict=True))

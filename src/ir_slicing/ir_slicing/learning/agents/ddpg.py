@@ -17,7 +17,7 @@ from ir_slicing.learning.agents.batched import BatchedMLP, Replay, architecture,
 Floats = NDArray[np.float64]
 
 STATE = 3
-"""Size of a slice's state (`SlicingEnvironment.observe`)."""
+"""Size of a slice's state where nothing else is said (`SlicingEnvironment.observe`)."""
 
 
 class AgentConfig(Config):
@@ -48,6 +48,9 @@ class DDPGConfig(AgentConfig):
         ge=0,
         description="weight of the squared input of the actor's last tanh, without which it sticks at -1 or 1",
     )
+    first_weight: float = Field(
+        3e-3, ge=0, description="largest first weight of the actor's last layer; 0: the first actions are exactly 0"
+    )
     noise: float = Field(
         0.1, ge=0, description="deviation of Gaussian noise on the other actions; 0: as in Algorithm 1"
     )
@@ -75,27 +78,29 @@ class DDPG:
         config: validated.
         slices: M.
         seed: of weights, exploration and samples.
+        state: S, size of a slice's state.
     """
 
     kind: Literal["ddpg"] = "ddpg"
 
-    def __init__(self, config: DDPGConfig, slices: int, seed: int) -> None:
+    def __init__(self, config: DDPGConfig, slices: int, seed: int, state: int = STATE) -> None:
         self.config, self.slices = config, slices
         generator = torch.Generator().manual_seed(seed)
-        a, c = (STATE, *config.hidden, 1), (STATE + 1, *config.hidden, 1)
+        a, c = (state, *config.hidden, 1), (state + 1, *config.hidden, 1)
         self.architecture = architecture(a, c)
-        self.actor, self.critic = BatchedMLP(slices, a, generator), BatchedMLP(slices, c, generator)
+        self.actor = BatchedMLP(slices, a, generator, config.first_weight)
+        self.critic = BatchedMLP(slices, c, generator)
         self.actor_target, self.critic_target = BatchedMLP(slices, a, generator), BatchedMLP(slices, c, generator)
         self.actor_target.load_flat(self.actor.flat())
         self.critic_target.load_flat(self.critic.flat())
         self._actor_optimiser = torch.optim.Adam(self.actor.parameters(), lr=config.rate, foreach=True)
         self._critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=config.rate, foreach=True)
-        self.replay = Replay(config.replay, slices, STATE, generator)
+        self.replay = Replay(config.replay, slices, state, generator)
         self.exploration = Exploration(config, seed)
         self.updates = 0
 
     def act(self, state: Floats, explore: bool = False) -> Floats:
-        """Actions of all slices: [env, M, 3] -> [env, M], -1 to 1."""
+        """Actions of all slices: [env, M, S] -> [env, M], -1 to 1."""
         with torch.no_grad():
             x = torch.from_numpy(np.asarray(state, np.float32)).transpose(0, 1)
             action = torch.tanh(self.actor(x))[..., 0].T.numpy().astype(np.float64)
@@ -106,7 +111,7 @@ class DDPG:
         return np.where(self.exploration.random(action.shape), rng.uniform(-1.0, 1.0, action.shape), noisy)
 
     def remember(self, state: Floats, action: Floats, reward: Floats, after: Floats) -> None:
-        """Stores one step of all environments: [E, M, 3], [E, M], [E, M], [E, M, 3]."""
+        """Stores one step of all environments: [E, M, S], [E, M], [E, M], [E, M, S]."""
         self.replay.add(state, action, reward, after)
 
     def update(self) -> Floats | None:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_slicing.learning.carrier_sharing import best_shares, share_out
+from ir_slicing.allocation.carrier_sharing import best_shares, share_out
 from ir_slicing.learning.slicing_environment import Need, SlicingEnvironment
 
 Floats = NDArray[np.float64]
@@ -31,6 +33,11 @@ def forecast(environment: SlicingEnvironment, margin: float = 1.0) -> Floats:
         margin: dimensionless.
     """
     return margin * np.maximum(environment.need.blocks, environment.expected())
+
+
+def forecast_alone(environment: SlicingEnvironment, margin: float | Floats = 1.0) -> Floats:
+    """A margin, one or [slice] of them, on the forecast need, even where the present one is more."""
+    return margin * environment.expected()
 
 
 def nvs(environment: SlicingEnvironment, reserved: Floats) -> Floats:
@@ -61,11 +68,23 @@ def clairvoyant(environment: SlicingEnvironment, need: Need, resolution: float =
     Returns:
         [env, slice] float64, RB; at least `min_blocks` each.
     """
+    return _best(environment, lambda choices: environment.outcome(need, choices).reward, resolution)
+
+
+def foresight(environment: SlicingEnvironment, resolution: float = 0.25) -> Floats:
+    """The best allocation for what slices declare that they expect (`SlicingEnvironment.declared`), likewise.
+
+    It is told forecasts only, and learns nothing: the rule that stands beside agents which are told the same.
+    """
+    return _best(environment, environment.declared, resolution)
+
+
+def _best(environment: SlicingEnvironment, value: Callable[[Floats], Floats], resolution: float) -> Floats:
+    """[env, slice] RB with the largest sum of values; ``value``: [choice, 1, 1] RB -> [choice, env, slice]."""
     config = environment.config
     low = config.min_blocks
     units = int((config.blocks - low * environment.slices) / resolution + 1e-9)
     top = min(units, int((config.max_blocks - low) / resolution + 1e-9))
     choices = low + resolution * np.arange(top + 1)
-    value = environment.outcome(need, np.asarray(choices[:, None, None], np.float64)).reward  # [choice, env, slice]
-    units_each = best_shares(np.ascontiguousarray(value.transpose(1, 2, 0)), units)
-    return low + resolution * units_each
+    worth = value(np.asarray(choices[:, None, None], np.float64))
+    return low + resolution * best_shares(np.ascontiguousarray(worth.transpose(1, 2, 0)), units)
