@@ -5,8 +5,8 @@
 It answers when it accepts, not when it is done; requests of one iteration are carried out together, so that a reset
 with another request after it is lost; it repeats the joint states of the instant at which it stands; a model that is in
 the world is not created again, though the answer is yes; one that was created comes back without its plug-ins when the
-world begins anew; the IMU of one that is removed while time runs goes on sending; without rendering no lidar and no
-camera sends anything. Started as `gz sim [-r] … WORLD.sdf` it
+world begins anew; the IMU of one that is removed in a step in which no IMU is due and heard goes on sending; without
+rendering no lidar and no camera sends anything. Started as `gz sim [-r] … WORLD.sdf` it
 waits for the stand-in of the bridge, and serves the topics and services that this one was told to bridge.
 """
 
@@ -36,6 +36,7 @@ from ir_sim.bridge import load_rows
 from ir_sim.ros_sensors import reading_to_message
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
+from ir_sim.sdf.gazebo import IMU_PACE
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import robot_task
 
@@ -61,6 +62,7 @@ class GazeboDouble(Node):
         self.commands: list[Any] = []
         self.repeated: list[tuple[Any, Any]] = []
         rows = load_rows(topics)
+        self.paced = any(row.gz_topic_name == IMU_PACE and row.lazy is False for row in rows)
         self.clock = self.create_publisher(ClockMessage, "/clock", 10)
         self.outputs: dict[str, tuple[Any, str]] = {}
         kinds = {"nav_msgs/msg/Odometry": Odometry, "sensor_msgs/msg/JointState": JointState,
@@ -143,7 +145,7 @@ class GazeboDouble(Node):
             self.repeated = []
         self.publish_clock()
         self.carry_out()
-        if not self.paused:
+        if not self.paused and not self.paced:
             for name in self.leaving & self.present:
                 print(f"the IMU of {name} outlives it", flush=True)
                 self.ghosts.append(name)

@@ -76,7 +76,7 @@ class GzSimulatorNode(LeanNode):
         self._step = round(world.time_step * NANOSECONDS)
         self.gazebo = GazeboWorld(self, world.name, self._step)
         silence = {name: _silence(robot) for name, robot in world.robots.items()}
-        self._respawns = Respawns(silence, self._remove, self._create, self._tell_down)
+        self._respawns = Respawns(silence, self.gazebo.remove, self._create, self._tell_down)
         self._schedule = CommandSchedule(self._step)
         self._in_force: dict[str, list[float]] = {}
         self._obeyed: dict[str, Publisher] = {}  # of what each robot obeys, with sync
@@ -251,10 +251,6 @@ class GzSimulatorNode(LeanNode):
         self._last, self._since = now, wall
 
     # ------------------------------------------------------------------ robots
-
-    def _remove(self, name: str) -> None:
-        if self.gazebo.remove(name):
-            self._set_running, self._ran_at = False, (-1, 0.0)
 
     def _create(self, name: str) -> None:
         placed = self._world.robots[name].placed

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import Pose as PoseMessage
-from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock as ClockMessage
@@ -30,8 +29,6 @@ from ir_sim.sdf.poses import Pose
 LOST = 3.0
 """s of wall time without consequence after which a request counts as lost, on a busy host, too: one that is only late
 would be carried out twice."""
-CARRIED_OUT = 1.0
-"""s of wall time that a model is waited for on its way out of a world that stands meanwhile."""
 _LOOK = 0.25
 """s of wall time between looks whether the process is told to end."""
 
@@ -100,15 +97,10 @@ class GazeboWorld:
 
         One that was not even accepted is on its way through a busy bridge; twice as long, then.
         """
-        accepted = self._accepted(self._clients["ControlWorld"], self._asked)
-        return time.monotonic() - self._asked_at > (LOST if accepted else 2.0 * LOST)
-
-    def _accepted(self, client: Client, asked: Future) -> bool:
-        """Whether the answer to a request is there."""
         executor = self._node.executor
-        if isinstance(executor, LeanExecutor) and not asked.done():
-            executor.serve_now(client)
-        return bool(asked.done())
+        if isinstance(executor, LeanExecutor) and not self._asked.done():
+            executor.serve_now(self._clients["ControlWorld"])
+        return time.monotonic() - self._asked_at > (LOST if self._asked.done() else 2.0 * LOST)
 
     def advance(self, count: int, timeout: float) -> bool:
         """Runs a standing world `count` steps, and waits until its clock is there; asks again for what does not come.
@@ -173,27 +165,11 @@ class GazeboWorld:
 
     # ------------------------------------------------------------------ models
 
-    def remove(self, name: str) -> bool:
-        """Asks that a model be taken out of the world, which stands from then on; whether it ran before.
-
-        Gazebo's IMU system forgets the sensors of a removed model only in an iteration that stands, or in which an IMU
-        is due (gz-sim 8.14); else they go on sending on the topic of the model that takes its place.
-        """
-        at, iterations = self.now, self.iterations
-        self.until(lambda: self.iterations > iterations + 1, _LOOK)
-        ran = self.now != at
-        if ran:
-            self.stand(CARRIED_OUT)
+    def remove(self, name: str) -> None:
+        """Asks that a model be taken out of the world."""
         request = self._types.DeleteEntity.Request()
         request.entity.name, request.entity.type = name, request.entity.MODEL
-        client = self._clients["DeleteEntity"]
-        asked, end = client.call_async(request), time.monotonic() + CARRIED_OUT
-        while not self._accepted(client, asked) and time.monotonic() < end and self._node.context.ok():
-            iterations = self.iterations
-            self.until(lambda i=iterations: self.iterations > i, _LOOK)  # type: ignore[misc]
-        iterations = self.iterations  # the clock of an iteration comes before what it carries out
-        self.until(lambda: self.iterations > iterations + 2, _LOOK)
-        return ran
+        self._clients["DeleteEntity"].call_async(request)
 
     def create(self, name: str, sdf: str, pose: Pose) -> None:
         """Asks that a model be put into the world; where there is one of this name, Gazebo leaves it as it is."""
