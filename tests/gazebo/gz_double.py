@@ -5,7 +5,8 @@
 It answers when it accepts, not when it is done; requests of one iteration are carried out together, so that a reset
 with another request after it is lost; it repeats the joint states of the instant at which it stands; a model that is in
 the world is not created again, though the answer is yes; one that was created comes back without its plug-ins when the
-world begins anew; without rendering no lidar and no camera sends anything. Started as `gz sim [-r] … WORLD.sdf` it
+world begins anew; the IMU of one that is removed in a step in which no IMU is due and heard goes on sending; without
+rendering no lidar and no camera sends anything. Started as `gz sim [-r] … WORLD.sdf` it
 waits for the stand-in of the bridge, and serves the topics and services that this one was told to bridge.
 """
 
@@ -26,7 +27,7 @@ from rclpy.node import Node
 from ros_gz_interfaces import srv
 from ros_gz_interfaces.msg import Contact, Contacts
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Imu, JointState
 
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import STREAM
@@ -35,6 +36,7 @@ from ir_sim.bridge import load_rows
 from ir_sim.ros_sensors import reading_to_message
 from ir_sim.ros_task_messages import COMMAND_TYPES
 from ir_sim.sdf import compose
+from ir_sim.sdf.gazebo import IMU_PACE
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import robot_task
 
@@ -55,13 +57,16 @@ class GazeboDouble(Node):
         self.leaving: set[str] = set()
         self.created: set[str] = set()
         self.without_plugins: set[str] = set()
+        self.ghosts: list[str] = []  # robots whose IMU outlived them, once for each
         self.requests: list[Any] = []
         self.commands: list[Any] = []
         self.repeated: list[tuple[Any, Any]] = []
         rows = load_rows(topics)
+        self.paced = any(row.gz_topic_name == IMU_PACE and row.lazy is False for row in rows)
         self.clock = self.create_publisher(ClockMessage, "/clock", 10)
         self.outputs: dict[str, tuple[Any, str]] = {}
-        kinds = {"nav_msgs/msg/Odometry": Odometry, "sensor_msgs/msg/JointState": JointState}
+        kinds = {"nav_msgs/msg/Odometry": Odometry, "sensor_msgs/msg/JointState": JointState,
+                 "sensor_msgs/msg/Imu": Imu}  # fmt: skip
         for row in rows:
             if row.ros_type_name in kinds:
                 publisher = self.create_publisher(kinds[row.ros_type_name], row.ros_topic_name, 10)
@@ -128,6 +133,7 @@ class GazeboDouble(Node):
             self.simulation.reset(1)
             self.present = set(self.world.robots)
             self.without_plugins = set(self.created)
+            self.ghosts.clear()
             self.publish_clock()
             self.end_iteration()
             return
@@ -139,6 +145,10 @@ class GazeboDouble(Node):
             self.repeated = []
         self.publish_clock()
         self.carry_out()
+        if not self.paused and not self.paced:
+            for name in self.leaving & self.present:
+                print(f"the IMU of {name} outlives it", flush=True)
+                self.ghosts.append(name)
         for reading in readings:
             self.publish(reading)
         for publisher, message in self.repeated if self.paused else []:
@@ -178,7 +188,8 @@ class GazeboDouble(Node):
                 publisher.publish(message)
             return
         message = reading_to_message(reading)
-        publisher.publish(message)
+        for _ in range(1 + (self.ghosts.count(reading.robot) if reading.kind == "imu" else 0)):
+            publisher.publish(message)
         if reading.kind == "joint_states":
             self.repeated.append((publisher, message))
 

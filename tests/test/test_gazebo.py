@@ -91,6 +91,7 @@ def test_fallen_robots_are_put_back_again_and_again_and_what_does_not_act_is_tol
     assert hopper["steps"] > 5 * hopper["falls"], "it stands up each time: one that lies ends its episode at every step"
     assert "all are there" in said or "all are there" in gazebo_log(tmp_path)
     assert "cannot be put back" not in said and "does not come back" not in said
+    assert "outlives it" not in gazebo_log(tmp_path, "gz_sim"), "its IMU would go on sending beside the new one"
     idle = "cart does not act: its task waits for /cart/scan; lidar:=raycast"
     assert any(line.startswith(idle) for line in report["host"]["lacks"]) and report["robots"]["cart"]["steps"] == 0
     head, _, table = said.partition("simulated ")
@@ -98,9 +99,9 @@ def test_fallen_robots_are_put_back_again_and_again_and_what_does_not_act_is_tol
     assert report["host"]["pace"] > 0.0
 
 
-def gazebo_log(folder: Path) -> str:
-    """What the node that stands for Gazebo logged."""
-    return "".join(file.read_text() for file in folder.glob("ir-*/simulator.log"))
+def gazebo_log(folder: Path, process: str = "simulator") -> str:
+    """What the node that stands for Gazebo logged, or another process."""
+    return "".join(file.read_text() for file in folder.glob(f"ir-*/{process}.log"))
 
 
 def test_a_world_that_renders_nothing_is_noticed_while_it_runs(ros_domain: int, tmp_path: Path, gazebo: Any) -> None:

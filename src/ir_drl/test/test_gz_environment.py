@@ -7,14 +7,20 @@ import runpy
 import subprocess
 import sys
 import warnings
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from ir_common.ros_time import to_stamp
 from ir_drl.environments import environment_id
+from ir_drl.environments.ros_env import RosTaskEnv
+from ir_interfaces.msg import TaskState
 from ir_sim.bridge import gz_service_names
 from ir_sim.ros_task_messages import action_to_command
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
@@ -114,3 +120,14 @@ def test_what_is_asked_amiss_is_told(gazebo) -> None:
     with pytest.raises(RuntimeError, match="follows on step"):
         environment.step(np.full(3, 0.1, np.float32))
     environment.close()
+
+
+def test_a_state_from_before_a_reset_is_not_the_first_one_after_it() -> None:
+    """That of the episode which follows a goal at once, and is on its way when the world is reset."""
+    environment: Any = object.__new__(RosTaskEnv)
+    environment.task = SimpleNamespace(control_period=0.04)
+    for stamp, first in ((2_300_000_000, False), (80_000_000, False), (120_000_000, True), (160_000_000, False)):
+        state = TaskState()
+        state.header.stamp = to_stamp(stamp)
+        environment._states = deque([state])
+        assert environment._is_of(120_000_000) is first

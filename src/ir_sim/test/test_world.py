@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import shutil
 import subprocess
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -11,7 +12,7 @@ from ir_common.config import ConfigError
 from ir_sim.bridge import load_rows, rows_for
 from ir_sim.gazebo_words import lacks
 from ir_sim.sdf import compose, write_gz_bridge, write_gz_world
-from ir_sim.sdf.gazebo import RENDERED, gz_model
+from ir_sim.sdf.gazebo import IMU_PACE, RENDERED, gz_model
 from ir_sim.sdf.mujoco_compiler import compile_world
 
 
@@ -77,7 +78,8 @@ def test_gazebo_world_is_the_same_world(tmp_path):
     again = compose(write_gz_world(world, tmp_path / "gz.sdf"))
     assert list(again.robots) == ["cart", "cart_2", "hopper"]
     assert again.goals("cart").tolist() == world.goals("cart").tolist()
-    first, second = compile_world(world), compile_world(again)
+    assert again.scenery.keys() - world.scenery.keys() == {"imu_pace"}, "it is there for Gazebo's IMU system alone"
+    first, second = compile_world(world), compile_world(replace(again, scenery=world.scenery))
     for array in ("body_mass", "body_inertia", "geom_size", "jnt_range", "actuator_gainprm", "geom_friction"):
         assert np.array_equal(getattr(first, array), getattr(second, array)), array
     assert second.qpos0 == pytest.approx(first.qpos0, abs=1e-9)
@@ -118,7 +120,16 @@ def test_bridge_rows_follow_the_instances(tmp_path):
     names = {row.ros_topic_name for row in rows}
     assert "/clock" in names and "/cart_2/scan" in names and "/hopper/joint_commands" in names
     assert not any(name.startswith(("/cart/", "/spider/")) for name in names)
-    assert load_rows(write_gz_bridge(world, BRIDGE, tmp_path / "b.yaml")) == tuple(rows)
+    *written, pace = load_rows(write_gz_bridge(world, BRIDGE, tmp_path / "b.yaml"))
+    assert written == rows
+    assert (pace.gz_topic_name, pace.gz_type_name, pace.lazy) == (IMU_PACE, "gz.msgs.IMU", False), "always heard"
+
+
+def test_an_imu_is_due_at_every_step_in_gazebo(tmp_path):
+    """So that its IMU system forgets the sensors of a robot that is taken out (what else it does: gz_double.py)."""
+    text = write_gz_world(compose(WORLD, ["cart"]), tmp_path / "gz.sdf", RENDERED).read_text()
+    model = text[text.index('<model name="imu_pace">') :]
+    assert f"<topic>{IMU_PACE}</topic>" in model and "update_rate" not in model
 
 
 def test_every_topic_of_the_models_has_its_bridge_row(field):

@@ -151,7 +151,8 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
 
     def _is_of(self, now: int) -> bool:
-        return to_nanoseconds(self._states[-1].header.stamp) > now - round(self.task.control_period * 1e9)
+        """Whether the newest state is; one from before the reset, with which a goal's next episode began, is later."""
+        return now - round(self.task.control_period * 1e9) < to_nanoseconds(self._states[-1].header.stamp) <= now
 
     def _begun(self, before: int) -> bool:
         """Whether a state of a later episode than ``before`` has come; drops those of earlier ones."""

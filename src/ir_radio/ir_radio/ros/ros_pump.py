@@ -51,6 +51,7 @@ class Port:
         state: it carries states, which the edge answers with commands.
         stamped: its messages begin with a header.
         late: messages that were published later than the bound after they came in.
+        newest: the last reading of a sensor that was taken.
     """
 
     flow: int
@@ -65,6 +66,7 @@ class Port:
     state: bool = False
     stamped: bool = False
     late: int = 0
+    newest: bytes = b""
     kind = "subscription"
 
     @property
@@ -73,9 +75,21 @@ class Port:
         return self.subscription.handle
 
     def take(self) -> tuple[int, int, Any] | None:
-        """One message that waits: (when it was sent, ns of the system's clock; bytes; the message); none: none does."""
+        """One message that waits: (when it was sent, ns of the system's clock; bytes; the message); none: none does.
+
+        A simulator that stands may repeat a sensor's reading of that instant at each of its iterations (gz-sim does so
+        with joint states): what has the stamp and all bytes of the one before is sent once.
+        """
         taken = self.subscription.handle.take_message(self.subscription.msg_type, True)
+        while taken is not None and self._repeats(taken[0]):
+            taken = self.subscription.handle.take_message(self.subscription.msg_type, True)
         return None if taken is None else (taken[1]["source_timestamp"], len(taken[0]), taken[0])
+
+    def _repeats(self, data: bytes) -> bool:
+        if self.downlink or self.state or not self.stamped:
+            return False
+        before, self.newest = self.newest, data
+        return data == before and stamp_of(data) > 0
 
     def emit(self, message: Any) -> None:
         """Hands on what `take` gave."""

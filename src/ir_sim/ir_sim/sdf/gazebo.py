@@ -11,13 +11,20 @@ from xml.sax.saxutils import escape, quoteattr
 import yaml
 
 from ir_common.config import ConfigError
-from ir_sim.bridge import load_rows, rows_for
+from ir_sim.bridge import Row, load_rows, rows_for
 from ir_sim.sdf import resources
 from ir_sim.sdf.elements import Element
 from ir_sim.sdf.sensors import KINDS
 from ir_sim.sdf.world import Placed, World
 
 RENDERED = ("lidar", "camera")  #: kinds of sensors that Gazebo needs a rendering engine for
+IMU_PACE = "/imu_pace"
+"""Topic in Gazebo of an IMU that is due at every step.
+
+Gazebo's IMU system forgets the sensors of a model that is removed only in a step in which some IMU is due and heard
+(gz-sim 8.14); else they go on sending beside those of the model that takes its place. In an iteration that stands they
+would be forgotten, too, but there the physics reads contacts of what it has just removed, and dies.
+"""
 _LATER = ("cone", "mimic", "density")  # elements of SDFormat 1.10 and 1.11
 _SENSORS_SYSTEM = "gz::sim::systems::Sensors"
 
@@ -39,11 +46,22 @@ def write_gz_world(world: World, path: str | Path, without: Collection[str] = ()
         for child in world.element.children
         if child.tag not in ("model", "include") and (renders or child.attributes.get("name") != _SENSORS_SYSTEM)
     ]
-    models = [_placed(item, without) for item in _all_placed(world)]
+    models = [*(_placed(item, without) for item in _all_placed(world)), _imu_pace(world)]
     element = Element("world", world.element.attributes, world.file, 1, children=[*kept, *models])
     path = Path(path)
     path.write_text(_document(element), encoding="utf-8")
     return path
+
+
+def _imu_pace(world: World) -> Element:
+    """The model of `IMU_PACE`: nothing but that sensor."""
+
+    def element(tag: str, name: str, *children: Element, text: str = "") -> Element:
+        return Element(tag, {"name": name} if name else {}, world.file, 1, text, children=list(children))
+
+    sensor = element("sensor", "imu", element("topic", "", text=IMU_PACE), element("always_on", "", text="true"))
+    sensor.attributes["type"] = "imu"
+    return element("model", "imu_pace", element("static", "", text="true"), element("link", "link", sensor))
 
 
 def gz_model(world: World, robot: str, without: Collection[str] = ()) -> str:
@@ -81,6 +99,10 @@ def write_gz_bridge(world: World, rows_file: str | Path, path: str | Path, leave
         ConfigError: `rows_file` is not a list of bridge rows.
     """
     wanted = [row for row in rows_for(load_rows(rows_file), world) if row.gz_topic_name not in leave]
+    wanted.append(Row(  # for as long as the bridge listens it is heard
+        ros_topic_name=IMU_PACE, gz_topic_name=IMU_PACE, ros_type_name="sensor_msgs/msg/Imu",
+        gz_type_name="gz.msgs.IMU", direction="GZ_TO_ROS", lazy=False,
+    ))  # fmt: skip
     rows = [row.model_dump(exclude_none=True) for row in wanted]
     path = Path(path)
     path.write_text(yaml.safe_dump(rows, sort_keys=False), encoding="utf-8")

@@ -31,7 +31,7 @@ from ir_twin.bringup.arguments import arguments_of, choices_of, default_of, pars
 from ir_twin.bringup.description import StackDescription, describe
 from ir_twin.bringup.restart_counts import FILE, add_restart
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
-from ir_twin.bringup.supervisor import command, installed
+from ir_twin.bringup.supervisor import command, installed, written_parameters
 
 _CLAIMS = contextlib.ExitStack()  # held while this launcher lives
 
@@ -91,7 +91,7 @@ def _actions(spec: NodeSpec, directory: Path) -> list[Any]:
             name=spec.name,
             namespace=spec.namespace,
             exec_name=spec.label,
-            parameters=[spec.parameters],
+            parameters=[str(written_parameters(spec, directory))],  # launch_ros itself refuses an empty list
             arguments=list(spec.arguments),
             ros_arguments=["--log-level", spec.log_level] if spec.log_level else [],
             **how,

@@ -186,6 +186,20 @@ class _Process:
             self._process.wait()
 
 
+def written_parameters(spec: NodeSpec, run_directory: Path) -> Path:
+    """The node's parameter file, written into a folder.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    file = run_directory / f"{spec.label}.yaml"
+    try:
+        file.write_text(yaml.safe_dump({spec.full_name: {"ros__parameters": spec.parameters}}))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}; set ROS_LOG_DIR to a folder with room") from None
+    return file
+
+
 def command(spec: NodeSpec, run_directory: Path) -> list[str]:
     """The command line of a process; writes the node's parameter file.
 
@@ -197,11 +211,7 @@ def command(spec: NodeSpec, run_directory: Path) -> list[str]:
     guarded = [] if spec.ours else [sys.executable, "-m", "ir_common.process_start"]
     if not spec.package:
         return [*guarded, installed(spec), *spec.arguments]
-    file = run_directory / f"{spec.label}.yaml"
-    try:
-        file.write_text(yaml.safe_dump({spec.full_name: {"ros__parameters": spec.parameters}}))
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}; set ROS_LOG_DIR to a folder with room") from None
+    file = written_parameters(spec, run_directory)
     rules = {"__node": spec.name, "__ns": spec.namespace, **spec.remaps}
     names = [word for old, new in rules.items() for word in ("-r", f"{old}:={new}")]
     level = ["--log-level", spec.log_level] if spec.log_level else []
