@@ -43,6 +43,12 @@ class Limits:
     right: float
     left: float
 
+    @classmethod
+    def of(cls, low: Sequence[float], high: Sequence[float]) -> Limits:
+        """Of the least and the greatest action of a task: forward m/s, turn rad/s."""
+        (backward, right), (forward, left) = low, high
+        return cls(float(backward), float(forward), float(right), float(left))
+
     def velocity(self, forward: float, turn: float) -> Velocity:
         """The velocity of a joystick position, each axis in [-1, 1]; turn is positive to the left.
 
@@ -153,6 +159,7 @@ class Seat:
         moving: the last velocity sent was not zero.
         stops: how often the dead-man stopped it.
         guard: keeps it from what its lidar sees; None: it has none.
+        guarded: whether the guard is heeded.
         path: what was sent.
         limited: why the last command was slower than wished: guard, sight or link; empty: it was not.
         pictured: time at which the newest picture was taken, s; minus infinity: none came.
@@ -169,6 +176,7 @@ class Seat:
     stops: int = 0
     trip: RoundTrip = field(default_factory=RoundTrip)
     guard: DrivingGuard | None = None
+    guarded: bool = True
     path: OnTheWay = field(default_factory=OnTheWay)
     limited: str = ""
     pictured: float = -math.inf
@@ -289,12 +297,17 @@ class Desk:
         if share < 1.0:
             seat.limited = "sight" if sight <= link else "link"
         velocity = (share * wish[0], share * wish[1])
-        if seat.guard is None:
+        if seat.guard is None or not seat.guarded:
             return velocity
         kept = seat.guard.limit(velocity, seat.path, seat.trip.usual(), seat.trip.late(now), now)
         if kept != velocity:
             seat.limited = "guard"
         return kept
+
+    def heed_guards(self, heeded: bool) -> None:
+        """Has all guards heeded, or none; they go on seeing."""
+        for seat in self.seats.values():
+            seat.guarded = heeded
 
     def release(self, robot: str, driver: str, now: float) -> None:
         """Stops the robot and lets its own controller go on; a held robot without driver may be released by anyone.

@@ -228,3 +228,17 @@ def test_a_joystick_takes_a_free_seat_by_moving_and_heeds_age_and_limits(desk, p
 @settings(deadline=None)
 def test_position_is_the_inverse_of_velocity(forward, turn):
     assert LIMITS.position(LIMITS.velocity(forward, turn)) == pytest.approx((forward, turn))
+
+
+def test_guards_are_heeded_only_while_they_are_to_be(port):
+    class Wall:
+        def limit(self, wish, sent, delay, late, now):
+            return 0.0, wish[1]
+
+    desk = Desk({"cart": LIMITS}, DEAD_MAN, port, guards={"cart": Wall()})
+    desk.take("cart", "ann", 0.0)
+    for heeded, expected in ((True, 0.0), (False, 1.0), (True, 0.0)):
+        desk.heed_guards(heeded)
+        desk.command("cart", "ann", 1.0, 0.0, 0.1)
+        assert port.sent[-1][1][0] == pytest.approx(expected, rel=1e-3)
+        assert desk.seats["cart"].limited == ("guard" if heeded else "")
