@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -44,7 +44,7 @@ class Limits:
     left: float
 
     @classmethod
-    def of(cls, low: Sequence[float], high: Sequence[float]) -> Limits:
+    def of(cls, low: Iterable[float], high: Iterable[float]) -> Limits:
         """Of the least and the greatest action of a task: forward m/s, turn rad/s."""
         (backward, right), (forward, left) = low, high
         return cls(float(backward), float(forward), float(right), float(left))

@@ -248,8 +248,8 @@ def _robot_model(model: str, name: str, file: Path, notes: Notes) -> Model:
     own = rename(element, name)
     if not topics.takes_commands(own):
         raise ConfigError(
-            f"{path}: model {model!r} takes no commands, so it cannot be a robot; it needs a plugin DiffDrive or"
-            " JointTrajectoryController"
+            f"{path}: model {model!r} takes no commands, so it cannot be a robot; it needs one of the plugins"
+            f" {', '.join(grammar.COMMANDED)}"
         )
     topics.complete(own, name, apart=True)
     return read_model(own, name, notes)
