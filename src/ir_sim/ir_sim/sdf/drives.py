@@ -58,7 +58,7 @@ class DiffDrive(WheelDrive):
 
     def commands(self, forward: float, turn: float, sideways: float) -> dict[str, float]:
         """See `WheelDrive`."""
-        speeds = {}
+        speeds: dict[str, float] = {}
         for joints, side in ((self.left, -1.0), (self.right, 1.0)):
             speed = (forward + side * turn * self.separation / 2) / self.radius
             speeds |= dict.fromkeys(joints, speed)
