@@ -74,7 +74,7 @@ class DashboardNode(StackNode):
         guards = _guards(world, drivers)
         sight = Sight(config.picture_slow, config.picture_lock)
         self._desk = Desk(drivers, config.dead_man - TICK, self._port, sight, guards, config.command_age)
-        self._desk.heed_guards(config.guard)
+        self._desk.lessen(config.guard, sight)
         self._recording = Recording(Path(config.recordings or "."))
         slices = SliceServices(self, config.service_timeout)
         self._images: dict[int, bytes] = {}
@@ -132,7 +132,7 @@ class DashboardNode(StackNode):
         add(String, "/ir/caption", LATCHED, lambda message: state.take_caption(message.data))
 
     def _reconfigure(self, config: DashboardConfig) -> None:
-        self._hub.call(self._desk.heed_guards, config.guard)
+        self._hub.call(self._desk.lessen, config.guard, Sight(config.picture_slow, config.picture_lock))
 
     def _tick(self) -> None:
         with self._lock:

@@ -304,8 +304,9 @@ class Desk:
             seat.limited = "guard"
         return kept
 
-    def heed_guards(self, heeded: bool) -> None:
-        """Has all guards heeded, or none; they go on seeing."""
+    def lessen(self, heeded: bool, sight: Sight) -> None:
+        """Changes what lessens a driver: whether guards, which go on seeing, are heeded; how old sight may be."""
+        self._sight = sight
         for seat in self.seats.values():
             seat.guarded = heeded
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_dashboard.driving import REPEAT, Desk, DrivingRefused, Limits, RoundTrip
+from ir_dashboard.driving import REPEAT, Desk, DrivingRefused, Limits, RoundTrip, Sight
 
 LIMITS = Limits(backward=-0.5, forward=1.0, right=-1.5, left=1.5)
 DEAD_MAN = 0.3
@@ -238,7 +238,15 @@ def test_guards_are_heeded_only_while_they_are_to_be(port):
     desk = Desk({"cart": LIMITS}, DEAD_MAN, port, guards={"cart": Wall()})
     desk.take("cart", "ann", 0.0)
     for heeded, expected in ((True, 0.0), (False, 1.0), (True, 0.0)):
-        desk.heed_guards(heeded)
+        desk.lessen(heeded, Sight())
         desk.command("cart", "ann", 1.0, 0.0, 0.1)
         assert port.sent[-1][1][0] == pytest.approx(expected, rel=1e-3)
         assert desk.seats["cart"].limited == ("guard" if heeded else "")
+
+
+def test_how_old_sight_may_be_is_changed_while_somebody_drives(desk, port):
+    desk.take("cart", "ann", 0.0)
+    for sight, expected in ((Sight(0.4, 1.2), 0.0), (Sight(2.0, 3.0), 1.0)):
+        desk.lessen(True, sight)
+        desk.command("cart", "ann", 1.0, 0.0, 0.1, age=1.5)
+        assert port.sent[-1][1][0] == pytest.approx(expected, rel=1e-3)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import UInt8MultiArray
 
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM
+from ir_dashboard.dashboard_config import DashboardConfig
 from ir_dashboard.driving import Limits
 from ir_interfaces.msg import CellReport, SliceList, TaskState, TaskStatus, TwinStatus
 from ir_interfaces.msg import SliceSpec as SliceSpecMessage
@@ -29,6 +30,8 @@ from ir_sim.tasks import Task
 
 MESSAGE = 20_000
 """B of a message of the flood."""
+UNSLOWED = 59.0, 60.0
+"""s, ages of the picture with which nobody is slowed, and locked."""
 CONTROL = ("state", "cmd_vel", "joint_commands")
 """Topics whose way over the radio is told."""
 
@@ -50,7 +53,7 @@ class LiveStage:
         self._node, self._failed = node, failed
         self._robots = list(tasks)
         self._set = {
-            name: node.create_client(SetParameters, f"{name}/set_parameters")
+            name: node.create_client(SetParametersAtomically, f"{name}/set_parameters_atomically")
             for name in ("/dashboard", f"{edge}/twin", "/radio")
         }
         self._twin = f"{edge}/twin"
@@ -90,8 +93,10 @@ class LiveStage:
 
     def keep(self, kept: bool) -> None:
         """See `ir_lab.demo.stories.Stage`."""
-        self._change("/dashboard", "guard", kept)
-        self._change(self._twin, "mode", "enforce" if kept else "shadow")
+        usual = DashboardConfig()
+        slow, lock = (usual.picture_slow, usual.picture_lock) if kept else UNSLOWED
+        self._change("/dashboard", guard=kept, picture_slow=slow, picture_lock=lock)
+        self._change(self._twin, mode="enforce" if kept else "shadow")
 
     def flood(self, rate: float) -> None:
         """See `ir_lab.demo.stories.Stage`."""
@@ -109,7 +114,7 @@ class LiveStage:
 
     def cut(self, away: bool) -> None:
         """See `ir_lab.demo.stories.Stage`."""
-        self._change("/radio", "cut", self._robots if away else [])
+        self._change("/radio", cut=self._robots if away else [])
 
     # --- time ---
 
@@ -175,10 +180,13 @@ class LiveStage:
 
     # --- requests, one after the other ---
 
-    def _change(self, node: str, name: str, value: Any) -> None:
-        kind = Parameter.Type.STRING_ARRAY if isinstance(value, list) else Parameter.Type.from_parameter_value(value)
-        changed = Parameter(name, kind, value).to_parameter_msg()
-        self._ask(self._set[node], SetParameters.Request(parameters=[changed]))
+    def _change(self, node: str, **values: Any) -> None:
+        changed = []
+        for name, value in values.items():
+            known = Parameter.Type.STRING_ARRAY if isinstance(value, list) else None
+            kind = known or Parameter.Type.from_parameter_value(value)
+            changed.append(Parameter(name, kind, value).to_parameter_msg())
+        self._ask(self._set[node], SetParametersAtomically.Request(parameters=changed))
 
     def _ask(self, client: Client, request: Any) -> None:
         self._asked.append((client, request))
@@ -193,7 +201,7 @@ class LiveStage:
 
     def _answered(self, client: Client, answer: Any) -> None:
         self._waiting = False
-        for result in getattr(answer, "results", None) or [answer]:
-            if not getattr(result, "successful", getattr(result, "success", False)):
-                self._failed(f"{client.srv_name}: {getattr(result, 'reason', '') or getattr(result, 'message', '')}")
+        result = getattr(answer, "result", answer)
+        if not getattr(result, "successful", getattr(result, "success", False)):
+            self._failed(f"{client.srv_name}: {getattr(result, 'reason', '') or getattr(result, 'message', '')}")
         self._next()

@@ -169,7 +169,7 @@ TWIN = Story(
     (
         Turn(0.0, "A clumsy driver takes the cart: he sees late, his hand shakes, he looks away at times",
              (lambda stage: stage.keep(False), lambda stage: stage.drive(True)), "free"),
-        Turn(10.0, "Nobody keeps him from the walls: twin and guard only look on", (), "free"),
+        Turn(10.0, "Nobody keeps him from walls, nor slows him where he sees late: twin and guard look on", (), "free"),
         Turn(26.0, "The same hand, now kept: the guard follows where commands on their way will lead, "
              "and the twin tries each of them first", (lambda stage: stage.keep(True),), "kept"),
         Turn(52.0, "Hands off", (lambda stage: stage.drive(False),)),
