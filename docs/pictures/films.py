@@ -36,9 +36,9 @@ from ir_lab.demo.stories import STORIES
 HERE = Path(__file__).parent
 WINDOW = (1120, 760)
 SIZE = (840, 570)
-EVERY = 1.0
+EVERY = 1.5
 """s of simulated time from one picture of the film to the next."""
-SHOWN = 0.25
+SHOWN = 0.35
 """s for which each is shown."""
 END = 5.0
 """s for which the last one is."""
@@ -46,6 +46,9 @@ COLOURS = 64
 LOOKED_AT = {"twin": "header", "slices": "#slices", "link": "header"}
 """What of the page each film shows, from its upper edge on."""
 SCROLLED = "scrollTo(0, document.querySelector(arguments[0]).offsetTop - document.querySelector('header').offsetHeight)"
+
+MOVING = {"time", "poses"}
+"""Keys of what says only how things move."""
 
 Told = list[str | bytes]
 
@@ -105,6 +108,12 @@ def listen(address: str, told: Told) -> None:
         threading.Event().wait(0.2)
 
 
+async def heard(socket: WebSocket) -> None:
+    """Takes what a page says until it is gone."""
+    async for _ in socket.iter_text():
+        pass
+
+
 class Replay:
     """A page's server that says again what was recorded, as far as it is asked to.
 
@@ -123,7 +132,8 @@ class Replay:
         async def live(socket: WebSocket) -> None:
             await socket.accept()
             self._loop = asyncio.get_running_loop()
-            while True:
+            reads = asyncio.create_task(heard(socket))  # its pings, too: a page that is not read from is given up
+            while not reads.done():
                 for message in await self._asked.get():
                     await (socket.send_text(message) if isinstance(message, str) else socket.send_bytes(message))
 
@@ -138,6 +148,8 @@ class Replay:
             if isinstance(message, str):
                 content = json.loads(message)
                 self.time, self.caption = content.get("time", self.time), content.get("caption", self.caption)
+                if content.keys() <= MOVING and self.time < time and self._left:
+                    continue  # positions between two pictures are not seen
             batch.append(message)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._asked.put_nowait, batch)
@@ -161,10 +173,13 @@ def film(told: Told, css: str) -> list[Image.Image]:
         while not replay.connected:
             threading.Event().wait(0.05)
         pictures, more = [], replay.until(1e-3)
+        page.until("document.querySelector('#clock').textContent !== '– s'", "the first message", 120)
         while more:
             more = replay.until(replay.time + EVERY)
             if replay.caption:
-                page.until(f"parseFloat(document.querySelector('#clock').textContent) >= {replay.time:.1f} - .05", "it")
+                page.until(
+                    f"parseFloat(document.querySelector('#clock').textContent) >= {replay.time:.2f} - .15", "it", 120
+                )
                 page.run(SCROLLED, css)
                 shot = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
                 pictures.append(shot.resize(SIZE, Image.Resampling.LANCZOS))

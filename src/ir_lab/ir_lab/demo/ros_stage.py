@@ -69,7 +69,7 @@ class LiveStage:
         self._flows: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._ways = {robot: NetMovement() for robot in tasks}
         self._driver = ClumsyDriver(seed)
-        self._seated = False
+        self._seated, self._stick = False, Twist()
         node.create_subscription(CellReport, "/radio/report", self._on_report, RELIABLE)
         node.create_subscription(SliceList, "/slicing/slices", self._on_slices, LATCHED)
         for robot in tasks:
@@ -125,13 +125,16 @@ class LiveStage:
             now: s.
         """
         if self._seated:
-            command = Twist()
-            command.linear.x, command.angular.z = self._limits.velocity(*self._driver.stick(now))
-            self._joystick.publish(command)
+            self._stick.linear.x, self._stick.angular.z = self._limits.velocity(*self._driver.stick(now))
         self._owed += self._rate * PERIOD / 8 / MESSAGE
         while self._owed >= 1.0:
             self._owed -= 1.0
             self._flow.publish(self._load)
+
+    def hold_stick(self) -> None:
+        """Says again where the driver's hand is; every `PERIOD` of wall time, by which a silent driver is stopped."""
+        if self._seated:
+            self._joystick.publish(self._stick)
 
     @property
     def ready(self) -> bool:

@@ -52,7 +52,9 @@ class Storyteller(LeanNode):
         self._begin = self._end = float("inf")
         self._began = 0.0
         self.create_timer(PERIOD, self._tick)
-        self._look = self.create_timer(LOOK, self._look_around, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(PERIOD, self._stage.hold_stick, clock=steady)
+        self._look = self.create_timer(LOOK, self._look_around, clock=steady)
 
     def _look_around(self) -> None:
         """Sets the beginning once the stack is whole and somebody looks."""
