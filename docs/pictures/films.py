@@ -35,7 +35,7 @@ from ir_lab.demo.stories import STORIES
 
 HERE = Path(__file__).parent
 WINDOW = (1120, 760)
-SIZE = (840, 570)
+WIDTH = 840
 EVERY = 1.5
 """s of simulated time from one picture of the film to the next."""
 SHOWN = 0.35
@@ -182,7 +182,7 @@ def film(told: Told, css: str) -> list[Image.Image]:
                 )
                 page.run(SCROLLED, css)
                 shot = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-                pictures.append(shot.resize(SIZE, Image.Resampling.LANCZOS))
+                pictures.append(shot.resize((WIDTH, WIDTH * shot.height // shot.width), Image.Resampling.LANCZOS))
         return pictures
     finally:
         browser.quit()
