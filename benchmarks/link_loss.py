@@ -22,6 +22,7 @@ from harness import Axis, Goal, Options, Result, interval, main
 from ir_lab.model_time.faults import Fault
 from ir_lab.model_time.ros_model_run import ModelRun
 from ir_lab.model_time.simulate_arguments import parse
+from ir_lab.net_movement import NetMovement
 from ir_sim.behaviours import StandStill
 
 ROBOTS = ("cart", "spider", "hopper")
@@ -35,8 +36,6 @@ AFTER = 2.0
 """s in which a fall still counts as one of the link's loss."""
 LOOK = 0.1
 """s between looks at where the robots are."""
-FASTEST = 5.0
-"""m/s; who is faster was put back."""
 DRIFT = 0.1
 """m of drift that are allowed."""
 KINDS = ("on board", "safe action")
@@ -104,24 +103,19 @@ def moved(stack: ModelRun, until: float) -> tuple[dict[str, int], dict[str, Any]
 
     An interval in which a robot was put back is left out, as the hopper is by its time limit.
     """
-    ways = {robot: np.zeros(2) for robot in ROBOTS}
-    report, places = look(stack)
-    while stack.seconds < until - LOOK / 2:
-        end = min(stack.seconds + LOOK, until)
-        while stack.go_on(end):
+    ways = {robot: NetMovement() for robot in ROBOTS}
+    now = stack.seconds
+    while True:
+        for robot, way in ways.items():
+            way.look(stack.simulation.views[robot].odometry().position, now)
+        if now >= until - LOOK / 2:
+            break
+        now = min(now + LOOK, until)
+        while stack.go_on(now):
             pass
-        now, there = look(stack)
-        for robot in ROBOTS:
-            way = there[robot] - places[robot]
-            ways[robot] += way if np.linalg.norm(way) < FASTEST * LOOK else 0.0
-        report, places = now, there
-    return {robot: report[robot]["falls"] + report[robot]["collisions"] for robot in ROBOTS}, ways
-
-
-def look(stack: ModelRun) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The counters of all robots, and where they are, [2] m."""
-    places = {robot: stack.simulation.views[robot].odometry().position[:2].copy() for robot in ROBOTS}
-    return stack.report()["robots"], places
+    report = stack.report()["robots"]
+    failures = {robot: report[robot]["falls"] + report[robot]["collisions"] for robot in ROBOTS}
+    return failures, {robot: np.array(way.way) for robot, way in ways.items()}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import math
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from twin_fleet import GUARANTEED, QUALITIES, SOURCES, world
 
 from ir_dashboard.driving import Desk, Limits, Sight
 from ir_dashboard.driving_guard import Body, DrivingGuard, OnTheWay, Velocity, body_of
+from ir_lab.clumsy_driver import PERIOD, REACTION, ClumsyDriver
 from ir_lab.model_time.ros_model_run import ModelRun
 from ir_lab.model_time.ros_samples import StateSample
 from ir_lab.model_time.simulate_arguments import parse
@@ -43,15 +43,13 @@ ROBOT, DRIVER = "cart", "driver"
 ARMS = ("nobody", "twin", "ray rule", "guard")
 SHIPPED = "guard"
 DURATION, QUICK_DURATION = 60.0, 5.0
-PERIOD = 0.05  #: s between joystick positions, as of the page
-REACTION = 0.3  #: s from what is on the screen to the hand
 PRACTICE = [(quality, twin) for twin in ("shadow", "enforce") for quality in QUALITIES]
 PRACTICE_SEED = 100
 RULE: dict[str, Any] = yaml.safe_load((ROOT / "config" / "twin" / "risk.yaml").read_text())
 FEWER, WAY = 0.95, 0.9
 """Share of the collisions that are to be prevented, and of the way that is to be left."""
 OWN = ("../../../ir_dashboard/ir_dashboard/driving.py", "../../../ir_dashboard/ir_dashboard/driving_guard.py",
-       "../../../../benchmarks/twin_teleop.py")  # fmt: skip
+       "../../../ir_lab/ir_lab/clumsy_driver.py", "../../../../benchmarks/twin_teleop.py")  # fmt: skip
 
 
 class RayRule(DrivingGuard):
@@ -66,66 +64,6 @@ class RayRule(DrivingGuard):
         nearest = float(ahead.min()) - self._body.radius - self._margin if len(ahead) else math.inf
         needed = wish[0] ** 2 / (2 * self._body.deceleration) + (now - self._seen + delay) * abs(wish[0])
         return wish if nearest > needed else (0.0, wish[1])
-
-
-class ClumsyDriver:
-    """Joystick positions from what was seen a while ago.
-
-    Args:
-        seed: of hand, glances and decisions.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._seen: deque[tuple[float, np.ndarray]] = deque(maxlen=20)
-        self._shake, self._away, self._stick = 0.0, 0.0, (0.0, 0.0)
-        self._stood, self._heeds = 0.0, True
-        self._plan: deque[tuple[float, float, float]] = deque()  # until, forward, turn
-
-    def see(self, observation: np.ndarray, now: float) -> None:
-        """Takes what is on the screen from now on."""
-        self._seen.append((now, observation))
-
-    def stick(self, now: float) -> tuple[float, float]:
-        """Where the hand is: forward and turn, each in [-1, 1]."""
-        rng = self._rng
-        self._shake += PERIOD / 0.6 * -self._shake + 0.35 * math.sqrt(2 * PERIOD / 0.6) * rng.normal()
-        view = [observation for at, observation in self._seen if at <= now - REACTION]
-        if not view:
-            return 0.0, 0.0
-        if now >= self._away and rng.random() < PERIOD / 5.0:
-            self._away = now + rng.uniform(0.5, 1.5)
-        if now >= self._away:
-            self._stick = self._decide(view[-1], now)
-        forward, turn = self._stick
-        return forward, float(np.clip(turn + self._shake, -1.0, 1.0))
-
-    def _decide(self, view: np.ndarray, now: float) -> tuple[float, float]:
-        bearing, speed, ranges = view[1], view[2], view[4:]
-        self._stood = self._stood + PERIOD if abs(speed) < 0.05 and not self._plan else 0.0
-        if self._stood > 1.0:
-            self._go_round(ranges, now)
-        while self._plan and self._plan[0][0] <= now:
-            self._plan.popleft()
-        if self._plan:
-            return self._plan[0][1:]
-        ahead = min(ranges[0], ranges[1], ranges[-1])
-        if ahead > 1.5:
-            self._heeds = bool(self._rng.random() < 0.5)  # of the next thing in the way
-        elif ahead < 0.9 and self._heeds:
-            return 0.5, 1.0 if ranges[1] + ranges[2] > ranges[-1] + ranges[-2] else -1.0
-        return (1.0 if abs(bearing) < 1.0 else 0.2), float(np.clip(1.2 * bearing, -1.0, 1.0))
-
-    def _go_round(self, ranges: np.ndarray, now: float) -> None:
-        rng, self._stood = self._rng, 0.0
-        side = 1.0 if ranges[2] + ranges[3] > ranges[-2] + ranges[-3] else -1.0
-        for lasts, forward, turn in (
-            (rng.uniform(0.6, 1.2), -0.8, 0.0),
-            (0.9, 0.0, side),
-            (rng.uniform(1, 2), 1.0, 0.0),
-        ):
-            now += lasts
-            self._plan.append((now, forward, turn))
 
 
 @dataclass(frozen=True)
@@ -199,13 +137,12 @@ class Drive:
     def __init__(self, stack: ModelRun, case: Case) -> None:
         self._stack, self._case = stack, case
         task = stack.tasks[ROBOT]
-        (backward, right), (forward, left) = task.action_low, task.action_high
         body = body_of(stack.world.robots[ROBOT].description)
         assert body is not None
         guards: dict[str, Callable[[Body], DrivingGuard]] = {"guard": DrivingGuard, "ray rule": RayRule}
         sight = Sight() if case.arm == SHIPPED else Sight(1e6, 2e6)
         make = guards.get(case.arm)
-        limits = Limits(float(backward), float(forward), float(right), float(left))
+        limits = Limits.of(task.action_low, task.action_high)
         self._desk = Desk({ROBOT: limits}, 0.3, self, sight, {ROBOT: make(body)} if make else {})
         self._driver = ClumsyDriver(case.seed)
         self.driven = self.lost = 0.0

@@ -29,6 +29,8 @@ setup(
             "simulate = ir_lab.simulate:main",
             "experiment = ir_lab.experiment.run_experiment:main",
             "practise = ir_lab.practise:main",
+            "demo = ir_lab.demo.run_demo:main",
+            "storyteller = ir_lab.demo.storyteller_node:main",
         ],
     },
 )

@@ -276,6 +276,8 @@ def test_a_world_without_robots_or_goals_is_told(tmp_path: Path, monkeypatch: py
         parse([f"world:={world}"])
     with pytest.raises(ConfigError, match=r"has no goals for 'rover'.* goal_rover_1"):
         parse([f"world:={world}", "robots:=rover:cart"])
+    with pytest.raises(ConfigError, match=r"unknown robot 'cart'; plain.sdf has no robots; .* such as cart:cart"):
+        parse([f"world:={world}", "robots:=cart"])
     assert parse([f"world:={world}", "robots:=hopper:hopper"]).names == ["hopper"]  # hops on the spot
     world.write_text(PLAIN.format(GOAL))
     assert parse([f"world:={world}", "robots:=cart:cart"]).robots == ("cart:cart",)  # as its nodes must be told

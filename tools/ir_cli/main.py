@@ -23,6 +23,7 @@ Robots driven from the edge, through a sliced radio, past a digital twin that ca
 usage: ./ir COMMAND [arguments]
 
   up [name:=value …]               bring up the stack; ./ir up --help lists the arguments
+  demo twin|slices|link            a story of one minute on the live page, with two numbers at its end
   simulate [name:=value …]         the same stack in the model's time: one process, the same report every time
   experiment FILE [--seeds N …]    variants of such runs times seeds, compared
   run PACKAGE EXECUTABLE [args]    run one program of a package
@@ -90,6 +91,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _up(layout: ProjectLayout, rest: list[str]) -> int:
     return _run(layout, ["ir_twin", "up", *rest])
+
+
+def _demo(layout: ProjectLayout, rest: list[str]) -> int:
+    return _run(layout, ["ir_lab", "demo", *rest])
 
 
 def _require_logs() -> None:
@@ -212,6 +217,7 @@ def _doctor(layout: ProjectLayout, rest: list[str]) -> int:
 
 COMMANDS = {
     "up": _up,
+    "demo": _demo,
     "simulate": _simulate,
     "experiment": _experiment,
     "run": _run,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -205,7 +206,9 @@ def run(factory: Callable[[], Node], args: Sequence[str] | None = None) -> None:
     Exit status: 0 after SIGINT or SIGTERM or a `Finished`, 78 after a `ConfigError` (one line on standard error), and
     Python's own after any other exception.
     """
-    sys.exit(_run(factory, args))
+    status = _run(factory, args)
+    gc.freeze()  # Python would go through all that is there before it ends: on a busy host, for longer than it is given
+    sys.exit(status)
 
 
 def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:

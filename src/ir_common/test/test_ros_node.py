@@ -84,7 +84,7 @@ def test_drain_takes_all_that_waits_in_order(ros: RosHarness) -> None:
 
 
 PROGRAM = """
-import sys, rclpy
+import atexit, gc, sys, rclpy
 from ir_common.config import ConfigError
 from ir_common.ros_node import Finished, run
 def factory():
@@ -98,6 +98,7 @@ def factory():
         def crash(): raise RuntimeError("boom")
         node.create_timer(0.01, crash)
     node.close = lambda: print("closed", flush=True)
+    atexit.register(lambda: gc.get_freeze_count() > 1000 or print("goes through all objects", flush=True))
     print("made", flush=True)
     return node
 run(factory)

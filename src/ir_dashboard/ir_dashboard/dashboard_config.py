@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from ir_common.config import Config
+from ir_common.config import Config, live
 
 
 class DashboardConfig(Config):
@@ -27,11 +27,11 @@ class DashboardConfig(Config):
     command_age: float = Field(
         0.3, gt=0, le=5, description="a driver's command that is older when it comes is not carried out, s"
     )
-    picture_slow: float = Field(
+    picture_slow: float = live(
         0.4, gt=0, le=60, description="with a picture older than this a driver is slowed, in proportion, s"
     )
-    picture_lock: float = Field(1.2, gt=0, le=60, description="with a picture older than this nobody drives, s")
-    guard: bool = Field(True, description="keeps driven robots with a lidar from what it sees")
+    picture_lock: float = live(1.2, gt=0, le=60, description="with a picture older than this nobody drives, s")
+    guard: bool = live(True, description="keeps driven robots with a lidar from what it sees")
     recordings: str = Field("", description="folder for the bags of the recording button; empty: where it runs")
     history: float = Field(120.0, ge=10, le=3600, description="how far back the charts go, s")
     service_timeout: float = Field(3.0, gt=0, le=60, description="how long a service of the stack may take, s")

@@ -17,6 +17,7 @@ from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, JointState, LaserScan
+from std_msgs.msg import String
 
 from ir_common.ros_node import ANNOUNCEMENTS, LATCHED, NODE_STATUS_TOPIC, RELIABLE, STREAM, StackNode, run
 from ir_common.ros_params import declare
@@ -47,7 +48,7 @@ from ir_interfaces.msg import (
     Verdict,
 )
 from ir_sim.sdf import World, compose
-from ir_sim.tasks import Task, read_tasks
+from ir_sim.tasks import read_tasks
 
 
 class DashboardNode(StackNode):
@@ -55,7 +56,7 @@ class DashboardNode(StackNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("dashboard", **options)
-        self._config = config = declare(self, DashboardConfig).config
+        self._config = config = declare(self, DashboardConfig, self._reconfigure).config
         self._tasks = read_tasks(config.robots, config.world)
         self._names = list(self._tasks)
         world = compose(config.world, list(config.robots)) if config.world else None
@@ -63,14 +64,17 @@ class DashboardNode(StackNode):
         self._state = LiveState(self._names, config.history)
         self._lock = threading.Lock()  # of _state, which the web thread reads whole
         self._hub = Hub()
-        drivers = {name: _limits(task) for name, task in self._tasks.items() if task.velocities}
+        drivers = {
+            n: Limits.of(task.action_low, task.action_high) for n, task in self._tasks.items() if task.velocities
+        }
         self._port = DrivingPort(
             self, config.edge_namespace, {name: self._tasks[name] for name in drivers},
             lambda: self._time.at(time.monotonic()),
         )  # fmt: skip
-        guards = _guards(world, drivers) if config.guard else {}
+        guards = _guards(world, drivers)
         sight = Sight(config.picture_slow, config.picture_lock)
         self._desk = Desk(drivers, config.dead_man - TICK, self._port, sight, guards, config.command_age)
+        self._desk.lessen(config.guard, sight)
         self._recording = Recording(Path(config.recordings or "."))
         slices = SliceServices(self, config.service_timeout)
         self._images: dict[int, bytes] = {}
@@ -126,6 +130,10 @@ class DashboardNode(StackNode):
         add(SliceList, "/slicing/slices", LATCHED, state.take_slices)
         add(Allocation, "/slicing/allocation", LATCHED, state.take_allocation)
         add(NodeStatus, NODE_STATUS_TOPIC, ANNOUNCEMENTS, self._take_node)
+        add(String, "/ir/caption", LATCHED, lambda message: state.take_caption(message.data))
+
+    def _reconfigure(self, config: DashboardConfig) -> None:
+        self._hub.call(self._desk.lessen, config.guard, Sight(config.picture_slow, config.picture_lock))
 
     def _tick(self) -> None:
         with self._lock:
@@ -181,7 +189,7 @@ class DashboardNode(StackNode):
     def picture(self) -> dict[str, Any]:
         """Everything that is known now."""
         with self._lock:
-            return self._state.whole()
+            return self._state.whole() | {"viewers": self._hub.viewers}
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the charts so far."""
@@ -198,12 +206,6 @@ def _guards(world: World | None, robots: dict[str, Limits]) -> dict[str, Driving
     """A guard for each robot whose body and lidar are known."""
     bodies = {name: body_of(world.robots[name].description) for name in robots} if world else {}
     return {name: DrivingGuard(body) for name, body in bodies.items() if body is not None}
-
-
-def _limits(task: Task) -> Limits:
-    """What a joystick's ends mean for a robot that takes velocities."""
-    (backward, right), (forward, left) = task.action_low, task.action_high
-    return Limits(float(backward), float(forward), float(right), float(left))
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -42,6 +42,12 @@ class Limits:
     forward: float
     right: float
     left: float
+
+    @classmethod
+    def of(cls, low: Iterable[float], high: Iterable[float]) -> Limits:
+        """Of the least and the greatest action of a task: forward m/s, turn rad/s."""
+        (backward, right), (forward, left) = low, high
+        return cls(float(backward), float(forward), float(right), float(left))
 
     def velocity(self, forward: float, turn: float) -> Velocity:
         """The velocity of a joystick position, each axis in [-1, 1]; turn is positive to the left.
@@ -153,6 +159,7 @@ class Seat:
         moving: the last velocity sent was not zero.
         stops: how often the dead-man stopped it.
         guard: keeps it from what its lidar sees; None: it has none.
+        guarded: whether the guard is heeded.
         path: what was sent.
         limited: why the last command was slower than wished: guard, sight or link; empty: it was not.
         pictured: time at which the newest picture was taken, s; minus infinity: none came.
@@ -169,6 +176,7 @@ class Seat:
     stops: int = 0
     trip: RoundTrip = field(default_factory=RoundTrip)
     guard: DrivingGuard | None = None
+    guarded: bool = True
     path: OnTheWay = field(default_factory=OnTheWay)
     limited: str = ""
     pictured: float = -math.inf
@@ -289,12 +297,18 @@ class Desk:
         if share < 1.0:
             seat.limited = "sight" if sight <= link else "link"
         velocity = (share * wish[0], share * wish[1])
-        if seat.guard is None:
+        if seat.guard is None or not seat.guarded:
             return velocity
         kept = seat.guard.limit(velocity, seat.path, seat.trip.usual(), seat.trip.late(now), now)
         if kept != velocity:
             seat.limited = "guard"
         return kept
+
+    def lessen(self, heeded: bool, sight: Sight) -> None:
+        """Changes what lessens a driver: whether guards, which go on seeing, are heeded; how old sight may be."""
+        self._sight = sight
+        for seat in self.seats.values():
+            seat.guarded = heeded
 
     def release(self, robot: str, driver: str, now: float) -> None:
         """Stops the robot and lets its own controller go on; a held robot without driver may be released by anyone.

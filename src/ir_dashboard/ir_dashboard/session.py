@@ -145,7 +145,7 @@ def seats(desk: Desk) -> str:
                     "limited": seat.limited if seat.driver else "",
                     "refused": seat.refused,
                     "ahead": [number(value, 2) for value in seat.ahead(now)] if seat.driver else [0.0, 0.0, 0.0],
-                    "guarded": seat.guard is not None,
+                    "guarded": seat.guard is not None and seat.guarded,
                     "trip": _rounded(seat.trip.last),
                     "p50": _rounded(seat.trip.quantile(0.5)),
                     "p99": _rounded(seat.trip.quantile(0.99)),

@@ -71,6 +71,7 @@ class LiveState:
         self.links: dict[str, dict[str, float | None]] = {}
         self.map: dict[str, Any] = {}
         self.policy = ""
+        self.caption = ""
         self._clock = 0.0
         self._specs: dict[str, dict[str, Any]] | None = None
         self._rates: dict[str, dict[str, Any]] = {}
@@ -79,7 +80,7 @@ class LiveState:
         self._bins = {name: _Bin() for name in self.totals.robots}
         self._bin_ends = -math.inf
         self.rows: deque[dict[str, Any]] = deque(maxlen=max(1, round(history / BIN)))
-        self._changed = {"slices", "robots", "nodes"}
+        self._changed = {"slices", "robots", "nodes", "caption"}
 
     def take_odometry(self, robot: str, message: Any) -> None:
         """Takes an Odometry of the base link in the map frame."""
@@ -198,6 +199,11 @@ class LiveState:
         self._nodes[status.name] = {"process_id": int(status.process_id), "host": status.host, "started": started}
         self._changed.add("nodes")
 
+    def take_caption(self, text: str) -> None:
+        """Takes a line that the page is to show; empty: none."""
+        self.caption = text
+        self._changed.add("caption")
+
     def _rate(self, one: Any, now: float) -> dict[str, Any]:
         counts = self.totals.slices[one.slice].counts()
         dropped = sum(pair[0] for name, pair in counts.items() if name.startswith("dropped "))
@@ -261,6 +267,7 @@ class LiveState:
             "nodes": self.nodes(),
             "host": self.totals.host.as_dict(),
             "map": self.map,
+            "caption": self.caption,
         }
 
     def update(self, now: float) -> dict[str, Any]:
@@ -280,6 +287,8 @@ class LiveState:
             picture["host"] = self.totals.host.as_dict()
         if "map" in self._changed:
             picture["map"] = self.map
+        if "caption" in self._changed:
+            picture["caption"] = self.caption
         self._changed.clear()
         if now >= self._bin_ends:
             picture["row"] = self._close_bin(now)

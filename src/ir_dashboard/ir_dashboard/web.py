@@ -31,7 +31,7 @@ SEATS_PERIOD = 0.1
 """Viewers are told so often who drives, s."""
 MAX_BODY = 1 << 20
 """Largest body of a request, B: 200 flows take about 30 kB."""
-_PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "page"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -87,7 +87,7 @@ def application(
     async def live(socket: WebSocket) -> None:
         await Session(socket, pictures, hub, desk, access, constants).run()
 
-    app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
+    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     return app
 
 

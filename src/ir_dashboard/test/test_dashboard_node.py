@@ -232,3 +232,25 @@ def test_the_process_prints_its_address_and_ends_with_0_within_2_s_while_it_is_w
         assert "Traceback" not in error
     finally:
         process.kill()
+
+
+def test_a_caption_reaches_the_status_and_the_guard_is_switched_live(live, http):
+    from std_msgs.msg import String
+
+    from ir_common.ros_node import LATCHED
+
+    publisher = live.stack.create_publisher(String, "/ir/caption", LATCHED)
+    publisher.publish(String(data="cut"))
+    live.until(lambda: http.get("/status").json()["caption"] == "cut", what="caption")
+    with viewer(live) as socket:
+        live.until(lambda: http.get("/status").json()["viewers"] == 1, what="viewer")
+
+        def guarded():
+            while True:
+                told = json.loads(text) if isinstance(text := socket.recv(timeout=10), str) else {}
+                if "seats" in told:
+                    return told["seats"]["cart"]["guarded"]
+
+        assert guarded()
+        assert live.dashboard.set_parameters([Parameter("guard", value=False)])[0].successful
+        assert not guarded()

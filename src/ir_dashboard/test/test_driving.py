@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ir_dashboard.driving import REPEAT, Desk, DrivingRefused, Limits, RoundTrip
+from ir_dashboard.driving import REPEAT, Desk, DrivingRefused, Limits, RoundTrip, Sight
 
 LIMITS = Limits(backward=-0.5, forward=1.0, right=-1.5, left=1.5)
 DEAD_MAN = 0.3
@@ -228,3 +228,25 @@ def test_a_joystick_takes_a_free_seat_by_moving_and_heeds_age_and_limits(desk, p
 @settings(deadline=None)
 def test_position_is_the_inverse_of_velocity(forward, turn):
     assert LIMITS.position(LIMITS.velocity(forward, turn)) == pytest.approx((forward, turn))
+
+
+def test_guards_are_heeded_only_while_they_are_to_be(port):
+    class Wall:
+        def limit(self, wish, sent, delay, late, now):
+            return 0.0, wish[1]
+
+    desk = Desk({"cart": LIMITS}, DEAD_MAN, port, guards={"cart": Wall()})
+    desk.take("cart", "ann", 0.0)
+    for heeded, expected in ((True, 0.0), (False, 1.0), (True, 0.0)):
+        desk.lessen(heeded, Sight())
+        desk.command("cart", "ann", 1.0, 0.0, 0.1)
+        assert port.sent[-1][1][0] == pytest.approx(expected, rel=1e-3)
+        assert desk.seats["cart"].limited == ("guard" if heeded else "")
+
+
+def test_how_old_sight_may_be_is_changed_while_somebody_drives(desk, port):
+    desk.take("cart", "ann", 0.0)
+    for sight, expected in ((Sight(0.4, 1.2), 0.0), (Sight(2.0, 3.0), 1.0)):
+        desk.lessen(True, sight)
+        desk.command("cart", "ann", 1.0, 0.0, 0.1, age=1.5)
+        assert port.sent[-1][1][0] == pytest.approx(expected, rel=1e-3)

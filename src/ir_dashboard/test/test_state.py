@@ -191,3 +191,10 @@ def test_a_deleted_slice_goes_though_the_radio_still_reports_on_it(state):
     assert list(state.slices()) == ["video"]
     state.take_slices(Is(slices=[]))
     assert state.slices() == {}
+
+
+def test_a_caption_is_told_once_and_stays_in_the_whole(state):
+    assert state.update(0.0)["caption"] == ""
+    state.take_caption("the link is cut")
+    assert state.update(0.1)["caption"] == "the link is cut" and "caption" not in state.update(0.2)
+    assert state.whole()["caption"] == "the link is cut"

@@ -178,3 +178,34 @@ def test_measured_delays_hold_in_the_relay_and_begin_with_its_time():
     engine.begin(100 * S)
     engine.offer(flow, 100, 101 * S)
     assert [event.time for event in engine.advance(102 * S)] == [101 * S + 20_000_000]
+
+
+def test_a_cut_link_lets_nothing_in_until_a_pose_after_it_is_given_back(engine):
+    engine.set_slices(named(spec("video", CAMERA)))
+    engine.set_allocation(["video"], [10.0], 1)
+    pose = {"cart": (1.0, 0.0, 0.0)}
+    engine.set_poses(pose)
+    flow = engine.open_flow(next(iter(engine.openable())))
+    engine.cut_links(["cart"])
+    assert engine.offer(flow, 1500, 10)[1] == Fate.OUT_OF_COVERAGE
+    engine.set_poses(pose)
+    assert engine.offer(flow, 1500, 20)[1] == Fate.OUT_OF_COVERAGE, "a pose does not bring it back while it is cut"
+    engine.cut_links([])
+    assert engine.offer(flow, 1500, 30)[1] == Fate.OUT_OF_COVERAGE
+    engine.set_poses(pose)
+    assert engine.offer(flow, 1500, 40)[1] == Fate.ACCEPTED
+
+
+def test_a_traced_link_can_be_cut_and_comes_back_with_its_trace():
+    trace = LinkTrace(np.array([20.0, 20.0]), np.array([1e6, 1e6]), True)
+    engine = RelayEngine(Carrier(), ["cart"], {"cart": trace})
+    engine.set_slices(named(spec("video", CAMERA)))
+    engine.set_allocation(["video"], [10.0], 1)
+    engine.begin(0)
+    flow = engine.open_flow(next(iter(engine.openable())))
+    engine.cut_links(["cart"])
+    engine.play()
+    assert engine.offer(flow, 1500, 10)[1] == Fate.OUT_OF_COVERAGE
+    engine.cut_links([])
+    engine.play()
+    assert engine.offer(flow, 1500, 20)[1] == Fate.ACCEPTED

@@ -320,3 +320,14 @@ def test_messages_of_a_slice_survive_the_trip_through_ros():
     message.type = 9
     with pytest.raises(ConfigError, match="slice 'video'.*type"):
         spec_from_message(message)
+
+
+def test_links_are_cut_and_given_back_live_and_a_robot_that_is_none_is_refused(bench):
+    b = bench()
+    b.ready(CONTROL)
+    change = b.relay.set_parameters
+    assert not change([Parameter("cut", value=["duck"])])[0].successful
+    assert change([Parameter("cut", value=["cart"])])[0].successful
+    b.ros.until(lambda: b.report().links[0].rate == 0.0, what="a link without a rate")
+    assert change([Parameter("cut", Parameter.Type.STRING_ARRAY, [])])[0].successful
+    b.ros.until(lambda: b.place() or b.report().links[0].rate > 0.0, what="the link")

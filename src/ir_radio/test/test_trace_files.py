@@ -87,6 +87,8 @@ REFUSED = {
     "huge field": (text(second(0), "9" * 200_000 + second(1)), r"a\.csv:3: field larger than field limit"),
     "open quote": (text(second(0), second(1, name='"' + "x" * 200_000)), r"a\.csv:3: field larger .* a quote"),
     "another column": (OK.replace("SNR", "SINR"), r"a\.csv:1: column SNR is missing; there are: Timestamp, Long"),
+    "another layout": (OK.replace("SNR", "SINR"), "say which is which, by the keys time and snr, cqi, rate or delay"),
+    "mahimahi": ("0\n0\n1\n5\n", "are read with the key layout: mahimahi"),
     "words": (text(second(0, snr="high")), r"a\.csv:2: SNR: 'high' is no number; write -"),
     "infinite": (text(second(0, snr="inf")), r"a\.csv:2: SNR: 'inf' is no number"),
     "giant": (text(second(0, snr="1e300")), r"a\.csv:2: SNR: 1e300 is out of range: an SNR is from"),

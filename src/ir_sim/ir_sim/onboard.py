@@ -116,6 +116,11 @@ class OnBoard:
         self._touched: frozenset[str] = frozenset()
 
     @property
+    def alone(self) -> bool:
+        """Whether the robot acts on its own."""
+        return self._alone
+
+    @property
     def idle(self) -> bool:
         """Whether the robot lies where it ended, or has not yet been seen at its start."""
         return self.needs_reset or self._returning

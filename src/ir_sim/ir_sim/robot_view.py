@@ -16,20 +16,22 @@ from ir_sim.sdf import GROUND, Robot
 from ir_sim.sdf.mujoco_compiler import VISUAL_GROUP
 from ir_sim.sdf.sensors import Sensor
 
+_LIMIT_OF = (0, 1, 0)
+"""By axis of a drive's command, the limit that it has: linear or turn."""
 _SEEN = np.array([group == VISUAL_GROUP for group in range(mujoco.mjNGROUP)], dtype=np.uint8)
 
 
 @dataclass
 class Drive:
-    """State of a differential drive: command wanted and command in force, each forward (m/s) and turn (rad/s)."""
+    """State of a drive: command wanted and in force, each forward (m/s), turn (rad/s) and to the left (m/s)."""
 
-    wanted: Array = field(default_factory=lambda: np.zeros(2))
-    given: Array = field(default_factory=lambda: np.zeros(2))
+    wanted: Array = field(default_factory=lambda: np.zeros(3))
+    given: Array = field(default_factory=lambda: np.zeros(3))
 
     @property
     def settled(self) -> bool:
         """Whether the command in force is the one wanted."""
-        return bool(self.wanted[0] == self.given[0] and self.wanted[1] == self.given[1])
+        return bool((self.wanted == self.given).all())
 
 
 class RobotView:
@@ -113,17 +115,15 @@ class RobotView:
         if description is None or drive is None:
             return
         wanted, given = drive.wanted.tolist(), drive.given.tolist()
-        for i in range(2):  # two numbers each: faster as such than as arrays
-            wanted[i] = min(max(wanted[i], float(description.velocity_low[i])), float(description.velocity_high[i]))
-            change, most = wanted[i] - given[i], float(description.acceleration_high[i]) * time_step
-            least = float(description.acceleration_low[i]) * time_step
+        for i, limit in enumerate(_LIMIT_OF):  # numbers are faster as such than as arrays
+            low, high = float(description.velocity_low[limit]), float(description.velocity_high[limit])
+            wanted[i] = min(max(wanted[i], low), high)
+            change, most = wanted[i] - given[i], float(description.acceleration_high[limit]) * time_step
+            least = float(description.acceleration_low[limit]) * time_step
             given[i] = wanted[i] if abs(change) <= abs(most) else given[i] + min(max(change, least), most)
         drive.wanted, drive.given = np.array(wanted), np.array(given)
-        forward, turn = given
-        for joints, side in ((description.left, -1.0), (description.right, 1.0)):
-            speed = (forward + side * turn * description.separation / 2) / description.radius
-            for joint in joints:
-                self._data.ctrl[self.actuators[joint]] = speed
+        for name, value in description.commands(*given).items():
+            self._data.ctrl[self.actuators[name]] = value
 
     def odometry(self) -> Odometry:
         """Pose and velocity of the base link."""

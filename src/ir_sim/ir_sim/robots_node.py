@@ -36,6 +36,7 @@ from ir_sim.ros_task_messages import (
 )
 from ir_sim.sdf import Robot, World, compose
 from ir_sim.tasks import robot_task
+from ir_sim.watchdog import SilenceNotice
 
 STATE_QOS = QoSProfile(depth=20)
 DONE_QOS = QoSProfile(depth=1000)
@@ -99,6 +100,7 @@ class _RobotTopics:
         self._status = node.create_publisher(TaskStatus, prefix + "task_status", LATCHED)
         self._command = node.create_publisher(command_type, prefix + self._command_topic, STATE_QOS)
         self._ignored, self._repeats, self._done_at = 0, repeats, None
+        self._silence = SilenceNotice()
         self._needed: list[Subscription] = []
         # with sync as the simulator obeyed it: by itself a command may arrive after the readings that it led to
         obeyed = self._command_topic + IN_FORCE if config.sync else self._command_topic
@@ -159,6 +161,8 @@ class _RobotTopics:
             own = self.onboard.command(command_to_action(self.task, message))
         except ValueError as error:
             self._ignore("command", error)
+        if not self.onboard.alone and self._silence.heard(self.onboard.now):
+            self._node.get_logger().warning(f"commands for {self._name} come again")
         now = to_stamp(self.onboard.now)
         if own is not None:
             self._command.publish(action_to_command(self.task, own, now))
@@ -176,9 +180,8 @@ class _RobotTopics:
             self._command.publish(action_to_command(self.task, output.command, stamp))
         for step in output.steps:
             self._state.publish(step_to_state(self.task, step, self._name, stamp))
-        if output.stop:
-            text = f"no command for {self._name}: it acts on its own"
-            self._node.get_logger().warning(text, throttle_duration_sec=5.0)
+        if output.stop and self._silence.stopped():
+            self._node.get_logger().warning(f"no command for {self._name}: it acts on its own")
         if output.reset:
             self.publish_status()
             self._node.ask_reset(self.onboard)

@@ -172,18 +172,21 @@ class Simulation:
         mujoco.mj_setConst(self.model, self.data)
         self.reset()
 
-    def drive(self, name: str, forward: float, turn: float) -> None:
-        """Tells a robot's differential drive its speeds, m/s and rad/s; they stay in force.
+    def drive(self, name: str, forward: float, turn: float, sideways: float = 0.0) -> None:
+        """Tells a robot's drive its speeds, m/s, rad/s and m/s to the left; they stay in force.
+
+        A drive that cannot go sideways passes over what it is told of that.
 
         Raises:
-            ValueError: the robot has no differential drive, or a speed is not finite.
+            ValueError: the robot has no drive on wheels, or a speed is not finite.
         """
-        drive = self.views[name].drive
-        if drive is None:
-            raise ValueError(f"{name} has no differential drive")
-        if not (math.isfinite(forward) and math.isfinite(turn)):
-            raise ValueError(f"speeds must be finite, got {forward}, {turn}")
-        drive.wanted = np.array([forward, turn])
+        view = self.views[name]
+        description = view.robot.description.drive
+        if view.drive is None or description is None:
+            raise ValueError(f"{name} has no drive on wheels")
+        if not all(map(math.isfinite, (forward, turn, sideways))):
+            raise ValueError(f"speeds must be finite, got {forward}, {turn}, {sideways}")
+        view.drive.wanted = np.array([forward, turn, sideways if description.sideways else 0.0])
 
     def move_joints(self, name: str, joints: Sequence[str], values: Sequence[float]) -> None:
         """Tells joints their positions (rad or m) or efforts (N m or N), whichever they are controlled by.

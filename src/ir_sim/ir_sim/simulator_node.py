@@ -224,7 +224,7 @@ class SimulatorNode(LeanNode):
     def _drive(self, robot: str, message: Twist | TwistStamped) -> None:
         check_age(message, self.simulation.nanoseconds, self._settings.config.command_age)
         twist = twist_of(message)
-        self.simulation.drive(robot, twist.linear.x, twist.angular.z)
+        self.simulation.drive(robot, twist.linear.x, twist.angular.z, twist.linear.y)
 
     def _move_joints(self, robot: str, message: JointTrajectory) -> None:
         if len(message.points) != 1:

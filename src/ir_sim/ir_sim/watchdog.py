@@ -16,6 +16,35 @@ _ALIKE = 1e-9
 """What a number loses at most on its way through a message, as a share of it."""
 
 
+STEADY = 2.0
+"""s for which commands have to come before they count as back."""
+
+
+class SilenceNotice:
+    """Says once that commands stay away, and once that they are back; not at each one that comes through meanwhile.
+
+    Times are ns of the robot's readings.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+        self._back: int | None = None  # since when they come again
+
+    def stopped(self) -> bool:
+        """Commands have stayed away for too long; whether that is to be said."""
+        told, self._told, self._back = self._told, True, None
+        return not told
+
+    def heard(self, now: int) -> bool:
+        """A command came; whether it is to be said that they are back."""
+        if not self._told:
+            return False
+        if self._back is None or now < self._back:
+            self._back = now
+        self._told = now - self._back < STEADY * NANOSECONDS
+        return not self._told
+
+
 class CommandWatchdog:
     """Measures the silence since the last command, in the time of the robot's readings.
 

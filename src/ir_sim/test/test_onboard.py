@@ -6,6 +6,7 @@ from ir_sim.onboard import NOTHING, OnBoard
 from ir_sim.readings import Imu, JointStates, Odometry, Reading, Scan, Touch
 from ir_sim.sdf.poses import Pose
 from ir_sim.tasks import CartNavigation, HopperHop
+from ir_sim.watchdog import SilenceNotice
 
 MS = 1_000_000
 START = Pose(np.array([-6.0, 0.0, 0.0]))
@@ -296,3 +297,14 @@ def test_joint_states_in_another_order_and_missing_joints():
     assert first.observation[:5].tolist() == [1 + 1.25, 2, 3, 4, 5]
     with pytest.raises(ValueError, match="rootx"):
         onboard.joint_states(16 * MS, JointStates(("rooty",), np.zeros(1), np.zeros(1), np.zeros(1)))
+
+
+def test_silence_is_told_once_until_commands_have_come_for_a_while():
+    """A link that lets one command through now and then is one silence."""
+    notice, second = SilenceNotice(), 1_000_000_000
+    assert notice.stopped() and not notice.stopped()
+    assert not notice.heard(10 * second) and not notice.heard(11 * second)
+    assert not notice.stopped(), "they stayed away again before they were back"
+    assert not notice.heard(13 * second) and not notice.heard(14 * second)
+    assert notice.heard(15 * second) and not notice.heard(16 * second)
+    assert notice.stopped()

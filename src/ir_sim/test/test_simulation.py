@@ -181,7 +181,7 @@ def test_commands_for_unknown_or_repeated_joints_are_refused():
     for joints, values in ((["tail"], [0.0]), (["leg_joint"] * 2, [0.0, 0.0]), (["leg_joint"], [0.0, 1.0])):
         with pytest.raises(ValueError):
             simulation.move_joints("hopper", joints, values)
-    with pytest.raises(ValueError, match="no differential drive"):
+    with pytest.raises(ValueError, match="no drive on wheels"):
         simulation.drive("hopper", 0.0, 0.0)
 
 

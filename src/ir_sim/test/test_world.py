@@ -31,7 +31,7 @@ def test_all_robots_by_default_and_names_in_one_string():
 @pytest.mark.parametrize(
     ("robots", "message"),
     [
-        (["dog"], "unknown robot 'dog'; robots of robot_field.sdf: cart, hopper, spider"),
+        (["dog"], "unknown robot 'dog'; robots of robot_field.sdf: cart, hopper, spider; others by NAME:MODEL"),
         (["dog_2:dog"], "unknown robot model 'dog'; known models: cart, hopper, spider"),
         (["cart", "cart"], "asked for twice"),
         (["spider:cart"], "must be free"),

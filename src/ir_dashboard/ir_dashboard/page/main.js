@@ -106,6 +106,7 @@ link.addEventListener("update", ({ detail }) => {
   if (detail.nodes) showNodes(detail.nodes);
   if (detail.host) showHost(detail.host);
   if (detail.map) floorMap.update(detail.map);
+  if (detail.caption !== undefined) { by("caption").textContent = detail.caption; by("caption").hidden = !detail.caption; }
   if (detail.row || detail.rows) addRows(detail.rows ?? [detail.row]);
   if (detail.you) { requestAnimationFrame(() => performance.mark("first picture")); }
 });

@@ -125,7 +125,7 @@ class RadioPart:
     def _read_poses(self) -> None:
         self._settle()
         poses, self._poses = self._poses, {}
-        if poses := {robot: at for robot, at in poses.items() if not self._cut.get(robot)}:
+        if poses:
             self.relay.set_poses(poses)
             self._open_flows()
         if self._agenda.now >= self.relay.trace_change:
@@ -154,11 +154,10 @@ class RadioPart:
             self._agenda.at(begin, self._load, fault, begin, end, 0)
 
     def _cut_link(self, robot: str, change: int) -> None:
-        """Without coverage nothing is let in, and what waits is served by nobody; with the next pose it is back."""
+        """One fault more or less that keeps a robot out of coverage."""
         self._settle()
         self._cut[robot] = self._cut.get(robot, 0) + change
-        if self._cut[robot]:
-            self.relay.cut_link(robot)
+        self.relay.cut_links(name for name, faults in self._cut.items() if faults)
         self._plan()
 
     def _load(self, fault: Fault, begin: int, end: int, count: int) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ir_common.config import Config, ConfigError, live, load_yaml
 from ir_radio.model.carrier import Carrier
@@ -64,10 +64,17 @@ class RelayConfig(Config):
     sync_patience: float = Field(
         1.0, gt=0, le=600, description="s of wall time that a robot's edge is waited for, with sync"
     )
+    cut: tuple[str, ...] = live((), description="robots that are out of coverage until they are taken out of this list")
     history: int = Field(256, ge=1, description="messages that middleware queues keep per topic")
     qos_grace: float = Field(
         10.0, ge=1, description="deadline and lifespan of URLLC publishers as a multiple of the slice's latency bound"
     )
+
+    @model_validator(mode="after")
+    def _cut_are_there(self) -> RelayConfig:
+        if unknown := sorted(set(self.cut) - set(self.robots)):
+            raise ValueError(f"cut: there is no robot '{unknown[0]}'; robots: {', '.join(self.robots)}")
+        return self
 
 
 def map_of(config: RelayConfig, carrier: Carrier) -> RadioMap | None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from ir_common.journal import Engine
@@ -74,6 +73,7 @@ class RelayEngine:
         self._player = TracePlayer(links, start)
         self.trace_change = 0 if links else NEVER
         self.linked = set(links) | set(lines or ())
+        self._cut: frozenset[str] = frozenset()
         self.specs: dict[str, SliceSpec] = {}
         self._flows: Flows = {}
         self._open: dict[FlowKey, int] = {}
@@ -99,8 +99,12 @@ class RelayEngine:
     def play(self) -> int:
         """Has links follow their traces; returns the time of the next change, ns."""
         if self._player.traces:
-            self.trace_change = self._player.play(self.cell.now, partial(self._told.apply, "set_measured"))
+            self.trace_change = self._player.play(self.cell.now, self._measured)
         return self.trace_change
+
+    def _measured(self, robot: str, *values: float) -> None:
+        if robot not in self._cut:
+            self._told.apply("set_measured", robot, *values)
 
     def offer(self, flow: int, size: int, time: int) -> tuple[int, Fate]:
         """Offers one message of some bytes at `time`, ns, as `Cell.offer`: (id of the message, ACCEPTED or why not)."""
@@ -165,16 +169,25 @@ class RelayEngine:
         """Sets where robots are, m in the map frame: their links are known from now on; returns refusals, as text."""
         refused = []
         for robot, position in poses.items():
+            if robot in self._cut:
+                continue
             try:
                 self._told.apply("set_pose", robot, position)
             except ValueError as error:
                 refused.append(str(error))
-        self.linked |= poses.keys()
+        self.linked |= poses.keys() - self._cut
         return refused
 
-    def cut_link(self, robot: str) -> None:
-        """Takes a robot out of coverage, until its next pose or the next value of its trace."""
-        self._told.apply("set_measured", robot, NO_COVERAGE, 0.0)
+    def cut_links(self, robots: Iterable[str]) -> None:
+        """Takes these robots out of coverage, and no others.
+
+        Nothing of theirs is let in, and what waits is served by nobody. One that was cut is back with its next pose, or
+        the next value of its trace.
+        """
+        cut = frozenset(robots)
+        for robot in sorted(cut - self._cut):
+            self._told.apply("set_measured", robot, NO_COVERAGE, 0.0)
+        self._cut = cut
 
     def _allocate(self) -> str:
         slices, blocks = self._allocation

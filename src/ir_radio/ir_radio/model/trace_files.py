@@ -236,7 +236,10 @@ def _table(lines: list[str], name: str, layout: FileLayout) -> Trace:
     chosen = [(key, column) for key, column in layout.columns.items() if layout.required or column.name in places]
     if lacking := [c.name for c in (layout.time, *(c for _, c in chosen)) if c.name not in places]:
         there = ", ".join(shown(column) for column in list(places)[:_SHOWN]) + (" …" if len(places) > _SHOWN else "")
-        raise ConfigError(f"{name}:1: column {', '.join(lacking)} is missing; there are: {there}")
+        mend = "say which is which, by the keys time and snr, cqi, rate or delay of the trace"
+        if len(header) == 1 and header[0].strip().isdecimal():
+            mend = "times of packets, as this looks like, are read with the key layout: mahimahi"
+        raise ConfigError(f"{name}:1: column {', '.join(lacking)} is missing; there are: {there}; {mend}")
     clock = Clock(layout.time, layout.gap, name)
     values: list[list[float]] = [[] for _ in chosen]
     comma = "," not in "".join(lines[:1])  # then it may stand in numbers: 10,5

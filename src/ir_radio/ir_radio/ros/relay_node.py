@@ -53,6 +53,7 @@ class RelayNode(RelayBase):
             for robot in self._config.robots
             if robot not in links.rates
         }
+        engine.cut_links(self._config.cut)
         self._begin(engine, self._config.report_rate)
         self.create_subscription(SliceList, "/slicing/slices", self._on_slices, LATCHED)
         self.create_subscription(Allocation, "/slicing/allocation", self._on_allocation, LATCHED)
@@ -205,6 +206,7 @@ class RelayNode(RelayBase):
         self._config = config
         self._report_timer.timer_period_ns = round(1e9 / config.report_rate)
         self._report_timer.reset()
+        self._pump.call(lambda: self._caught_up(self._engine.cut_links, config.cut))
 
 
 def _first_compiled() -> RelayNode:

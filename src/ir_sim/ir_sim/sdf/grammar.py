@@ -219,6 +219,19 @@ PLUGINS: dict[str, Rule] = {
         ignored="tf_topic odom_publisher_frequency",
         noted="min_jerk max_jerk min_linear_jerk max_linear_jerk min_angular_jerk max_angular_jerk",
     ),
+    "AckermannSteering": _rule(
+        "left_joint right_joint left_steering_joint right_steering_joint wheel_separation kingpin_width wheel_base"
+        " steering_limit steer_p_gain wheel_radius steering_only use_actuator_msg topic odom_topic"
+        " odom_publish_frequency frame_id child_frame_id " + _LIMITS,
+        ignored="tf_topic actuator_number",
+        noted="min_jerk max_jerk sub_topic",
+    ),
+    "MecanumDrive": _rule(
+        "front_left_joint front_right_joint back_left_joint back_right_joint wheelbase wheel_separation wheel_radius"
+        " topic odom_topic odom_publish_frequency frame_id child_frame_id " + _LIMITS,
+        ignored="tf_topic",
+        noted="min_jerk max_jerk min_linear_jerk max_linear_jerk min_angular_jerk max_angular_jerk",
+    ),
     "JointTrajectoryController": _rule(
         "topic joint_name position_p_gain position_d_gain",
         noted="use_header_start_time initial_position position_i_gain position_i_min position_i_max position_cmd_min"
@@ -233,7 +246,8 @@ PLUGINS: dict[str, Rule] = {
     ),
 }  # fmt: skip
 
-COMMANDED = ("DiffDrive", "JointTrajectoryController")  #: plugins that make a model a robot: they take commands
+DRIVES = ("DiffDrive", "AckermannSteering", "MecanumDrive")  #: plugins that drive on wheels
+COMMANDED = (*DRIVES, "JointTrajectoryController")  #: plugins that make a model a robot: they take commands
 
 #: Plugins whose work the simulator does by itself.
 IGNORED_PLUGINS = frozenset(
@@ -244,7 +258,6 @@ IGNORED_PLUGINS = frozenset(
 FORCES = frozenset(
     [
         "AdvancedLiftDrag",
-        "AckermannSteering",
         "ApplyJointForce",
         "ApplyLinkWrench",
         "Buoyancy",
@@ -258,7 +271,6 @@ FORCES = frozenset(
         "LiftDrag",
         "LighterThanAirDynamics",
         "LookupWheelSlip",
-        "MecanumDrive",
         "MulticopterMotorModel",
         "MulticopterVelocityControl",
         "SpacecraftThrusterModel",

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_sim.sdf.drives import (
-    DiffDrive,
     JointController,
     Output,
+    WheelDrive,
+    read_ackermann,
     read_controller,
     read_drive,
     read_joint_states,
+    read_mecanum,
     read_odometry,
 )
 from ir_sim.sdf.elements import Element
@@ -61,7 +63,7 @@ class Model:
     links: dict[str, Link]
     joints: dict[str, Joint]
     base: str  #: name of the canonical link
-    drive: DiffDrive | None
+    drive: WheelDrive | None
     controller: JointController | None
     odometry: Output | None
     joint_states: Output | None
@@ -77,7 +79,9 @@ def read_model(element: Element, name: str, notes: Notes) -> Model:
     """
     flat = flatten(element)
     frames = Frames(flat)
-    links = {link.name: link for link in (_read_link(e, frames, notes) for e in flat.all("link"))}
+    plugins = {plugin_kind(e): e for e in flat.all("plugin")}
+    rollers = _roller_wheels(flat, plugins.get("MecanumDrive"), notes)
+    links = {link.name: link for link in (_read_link(e, frames, notes, rollers) for e in flat.all("link"))}
     joints = {joint.name: joint for joint in (read_joint(e, frames, links) for e in flat.all("joint"))}
     for joint in joints.values():
         if joint.mimic and (joint.mimic.leader not in joints or not joints[joint.mimic.leader].single):
@@ -87,8 +91,6 @@ def read_model(element: Element, name: str, notes: Notes) -> Model:
     base = flat.attributes.get("canonical_link") or next(iter(links))
     if base not in links:
         raise element.error(f"canonical_link {base!r} is not a link of it")
-    plugins = {plugin_kind(e): e for e in flat.all("plugin")}
-
     commanded = not plugins.keys().isdisjoint(COMMANDED)
 
     def read(kind: str, reader: Callable[[Element], T]) -> T | None:
@@ -101,7 +103,9 @@ def read_model(element: Element, name: str, notes: Notes) -> Model:
         links=links,
         joints=joints,
         base=base,
-        drive=read("DiffDrive", lambda e: read_drive(e, joints)),
+        drive=read("DiffDrive", lambda e: read_drive(e, joints))
+        or read("AckermannSteering", lambda e: read_ackermann(e, joints))
+        or read("MecanumDrive", lambda e: read_mecanum(e, joints)),
         controller=read("JointTrajectoryController", lambda e: read_controller(e, joints)),
         odometry=read("OdometryPublisher", read_odometry),
         joint_states=read("JointStatePublisher", lambda e: read_joint_states(e, joints)),
@@ -110,10 +114,20 @@ def read_model(element: Element, name: str, notes: Notes) -> Model:
     )
 
 
-def _read_link(element: Element, frames: Frames, notes: Notes) -> Link:
+def _roller_wheels(flat: Element, plugin: Element | None, notes: Notes) -> frozenset[str]:
+    """Names of the links that are wheels of a mecanum drive."""
+    if plugin is None:
+        return frozenset()
+    notes.add(plugin, "rollers are not simulated: each wheel grips along their axes by a force in its place, which its"
+              " friction and its share of the robot's weight bound")  # fmt: skip
+    joints = {child.text for child in plugin.children if child.tag.endswith("_joint")}
+    return frozenset(joint.string("child") for joint in flat.all("joint") if joint.attributes.get("name") in joints)
+
+
+def _read_link(element: Element, frames: Frames, notes: Notes, rollers: frozenset[str]) -> Link:
     name = element.attribute("name")
     inertial = element.find("inertial")
-    read = [read_collision(e, frames, name, notes) for e in element.all("collision")]
+    read = [read_collision(e, frames, name, notes, name in rollers) for e in element.all("collision")]
     collisions = tuple(collision for collision in read if collision)
     for number, collision in enumerate(collisions):
         if any(other.name == collision.name for other in collisions[:number]):

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ir_common.config import ConfigError
+from ir_sim.sdf.drives import ROLLERS, AckermannDrive, MecanumDrive
 from ir_sim.sdf.joints import Joint
 from ir_sim.sdf.model import Link, Model
 from ir_sim.sdf.poses import Pose, rotation
@@ -27,6 +28,7 @@ VISUAL_GROUP, COLLISION_GROUP = 2, 3
 WHEEL_GAIN = 30.0  #: N m s/rad; stiff against any load a wheel sees: Gazebo's drive sets wheel speeds exactly
 MAX_KICK = 0.1  #: m/s, change of a robot's speed in one step for which a drive is not too strong
 MAX_MODELS = 29  #: models whose links pass through each other; each has a bit of MuJoCo's 31-bit collision masks
+GRIP_STEPS = 5  #: physics steps in which a mecanum wheel that slips has caught up
 CONTACT_TIME = 0.006  #: s, time constant of a contact; three physics steps of 2 ms, the stiffest that is well damped
 _BASE = 1.0  # m, of solid under the lowest point of a heightmap
 _SLACK = 1e-6  # rad or m, either way, of a joint that may not move
@@ -309,9 +311,16 @@ class _ModelCompiler:
     def _add_actuators(self) -> None:
         drive, controller = self._model.drive, self._model.controller
         gain = self._wheel_gain()
-        for joint in (*drive.left, *drive.right) if drive else ():
+        for joint in drive.wheels if drive else ():
             limit = self._model.joints[joint].velocity
             self._add_actuator(joint, gain=gain, velocity=-gain, control=limit)
+        if isinstance(drive, AckermannDrive):
+            for joint in drive.steering:  # a speed in proportion to the angle that is missing
+                stiffness = WHEEL_GAIN * drive.steering_gain
+                self._add_actuator(joint, gain=stiffness, position=-stiffness, velocity=-WHEEL_GAIN)
+        elif isinstance(drive, MecanumDrive):
+            for joint, (x, y) in drive.roller_axes.items():
+                self._add_rollers(joint, x, y, drive)
         for joint, stiffness, damping in (
             zip(controller.joints, controller.stiffness, controller.damping, strict=True) if controller else ()
         ):
@@ -329,10 +338,35 @@ class _ModelCompiler:
         drive, step = self._model.drive, self._spec.option.timestep
         if drive is None:
             return 0.0
-        wheels = [self._model.joints[name] for name in (*drive.left, *drive.right)]
+        wheels = [self._model.joints[name] for name in drive.wheels]
         mass = sum(link.mass for link in self._model.links.values())
         kick = sum(joint.effort for joint in wheels) / (drive.radius * mass) * step
         return WHEEL_GAIN if kick < MAX_KICK else float(min(WHEEL_GAIN, mass * drive.radius**2 / len(wheels) / step))
+
+    def _add_rollers(self, joint: str, x: float, y: float, drive: MecanumDrive) -> None:
+        """The grip of a mecanum wheel: below its hub, along its rollers' axes, the ground moves as its rim does.
+
+        A force in proportion to what is missing of that, up to friction under the wheel's share of the weight.
+        """
+        links, name = self._model.links, f"{self._model.name}/{joint}{ROLLERS}"
+        wheel = links[self._model.joints[joint].child]
+        hub = links[self._model.base].pose.inverse() @ wheel.pose @ Pose(self._model.joints[joint].position)
+        below = hub.position - [0.0, 0.0, drive.radius]
+        self._spec.body(f"{self._model.name}/{self._model.base}").add_site(
+            name=name, pos=below, size=[1e-3] * 3, group=5
+        )
+        share = sum(link.mass for link in links.values()) / len(drive.roller_axes)
+        gain = share / (GRIP_STEPS * self._spec.option.timestep)
+        most = (
+            max((c.grip for c in wheel.collisions), default=1.0)
+            * share
+            * float(np.linalg.norm(self._spec.option.gravity))
+        )
+        actuator = self._spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_SITE)
+        actuator.gear[:2] = x, y
+        actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+        actuator.gainprm[0], actuator.biasprm[2] = gain, -gain
+        actuator.forcelimited, actuator.forcerange = True, [-most, most]
 
     def _add_actuator(
         self, joint: str, gain: float, position: float = 0.0, velocity: float = 0.0, control: float = math.inf

@@ -96,6 +96,7 @@ class Collision:
     solimp: Array | None = None
     bits: int = ALL_BITS
     density: float | None = None  #: kg/m3, for a link whose inertia is computed
+    grip: float = 0.0  #: friction along the rollers of a mecanum wheel, whose `friction` is none
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,11 @@ def _read_geometry(element: Element) -> Geometry | None:
     return Geometry(shape.tag, np.array([shape.positive("radius"), shape.positive("length")]))
 
 
-def _read_friction(element: Element, notes: Notes) -> float:
-    """The coefficient of a collision: that of ODE's element, which Gazebo's engine reads, or else of Bullet's."""
+def _read_friction(element: Element, notes: Notes, rollers: bool) -> float:
+    """The coefficient of a collision: that of ODE's element, which Gazebo's engine reads, or else of Bullet's.
+
+    With `rollers` that along their axes, which is the greater one.
+    """
     ode, bullet = element.find("surface/friction/ode"), element.find("surface/friction/bullet")
     source, names = (bullet, ("friction", "friction2")) if ode is None and bullet else (ode, ("mu", "mu2"))
     if source is None:
@@ -160,6 +164,8 @@ def _read_friction(element: Element, notes: Notes) -> float:
     if min(first, second) < 0:
         raise element.error(f"friction must not be negative, got {min(first, second):g}")
     low, high = sorted(min(value, MAX_FRICTION) for value in (first, second))
+    if rollers:
+        return float(high)
     if low < ALMOST_EQUAL * high:
         raise source.error(
             f"{names[1]} differs from {names[0]}; friction that depends on the direction is not supported"
@@ -197,14 +203,16 @@ def _read_bits(element: Element, notes: Notes) -> int:
     return chosen
 
 
-def read_collision(element: Element, frames: Frames, link: str, notes: Notes) -> Collision | None:
-    """A <collision> of a link; None: its geometry is empty.
+def read_collision(
+    element: Element, frames: Frames, link: str, notes: Notes, rollers: bool = False
+) -> Collision | None:
+    """A <collision> of a link, with `rollers` of a mecanum wheel; None: its geometry is empty.
 
     Raises:
         ConfigError: a value is wrong, its mesh is not there, or it bounces.
     """
     geometry = _read_geometry(element)
-    friction, bits = _read_friction(element, notes), _read_bits(element, notes)
+    friction, bits = _read_friction(element, notes, rollers), _read_bits(element, notes)
     if geometry is None:
         return None
     if geometry.kind == "mesh":
@@ -222,12 +230,13 @@ def read_collision(element: Element, frames: Frames, link: str, notes: Notes) ->
         element.attribute("name"),
         frames.within(element, link),
         geometry,
-        friction,
+        0.0 if rollers else friction,
         float(solver.get("margin", [0.0])[0]),
         solver.get("solref"),
         solver.get("solimp"),
         bits,
         element.positive("density") if density else None,
+        friction if rollers else 0.0,
     )
 
 

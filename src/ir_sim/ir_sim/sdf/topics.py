@@ -14,7 +14,7 @@ RATE = 50.0  #: Hz, of odometry and joint states of a model that says nothing
 _SENSOR_TOPICS = {"lidar": "scan", "imu": "imu", "camera": "camera/image_raw", "contact": "bumper"}
 #: By plugin: what it needs, and what is put there; {robot} is the instance's name.
 _NEEDED = {
-    "DiffDrive": {"topic": "/{robot}/cmd_vel"},
+    **{kind: {"topic": "/{robot}/cmd_vel"} for kind in grammar.DRIVES},
     "JointTrajectoryController": {"topic": "/{robot}/joint_commands"},
     "JointStatePublisher": {"topic": "/{robot}/joint_states", "update_rate": f"{RATE:g}"},
     "OdometryPublisher": {

@@ -201,8 +201,8 @@ def _choose(
         if name in present and model in ("", _model_name(present[name])):
             robots[name] = Robot(name, _model_name(present[name]), present[name])
         elif not model:
-            known = ", ".join(sorted(present))
-            raise ConfigError(f"unknown robot {name!r}; robots of {file.name}: {known}; others by NAME:MODEL")
+            known = f"robots of {file.name}: {', '.join(sorted(present))}" if present else f"{file.name} has no robots"
+            raise ConfigError(f"unknown robot {name!r}; {known}; others by NAME:MODEL, such as {name}:{name}")
         elif name in present or name in scenery or not _NAME.fullmatch(name):
             raise ConfigError(f"{wish!r}: the name must be free in {file.name} and be lower-case letters, digits and _")
         else:
@@ -248,8 +248,8 @@ def _robot_model(model: str, name: str, file: Path, notes: Notes) -> Model:
     own = rename(element, name)
     if not topics.takes_commands(own):
         raise ConfigError(
-            f"{path}: model {model!r} takes no commands, so it cannot be a robot; it needs a plugin DiffDrive or"
-            " JointTrajectoryController"
+            f"{path}: model {model!r} takes no commands, so it cannot be a robot; it needs one of the plugins"
+            f" {', '.join(grammar.COMMANDED)}"
         )
     topics.complete(own, name, apart=True)
     return read_model(own, name, notes)

@@ -269,8 +269,8 @@ def _robots(arguments: BringupArguments) -> tuple[tuple[str, ...], tuple[str, ..
     for name, task in tasks.items():
         has_goals = type(task).reached is not Task.reached
         if has_goals and not len(world.goals(name)):
-            text = f"{said}: has no goals for '{name}', which drives from one to the next; add models goal_{name}_1, …"
-            raise ConfigError(text)
+            mend = f"add models goal_{name}_1, … to it"
+            raise ConfigError(f"{said}: has no goals for '{name}', which drives from one to the next; {mend}")
     given = set(arguments.robots)
     words = tuple(
         r.wish if r.source else r.name if r.name == r.model and f"{r.name}:{r.model}" not in given

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_twin.bringup import start_checks
-from ir_twin.bringup.arguments import arguments_of, choices_of, default_of, parse
-from ir_twin.bringup.description import describe
+from ir_twin.bringup.arguments import BringupArguments, arguments_of, choices_of, default_of, parse
+from ir_twin.bringup.description import StackDescription, describe
 from ir_twin.bringup.supervisor import Supervisor
 
 
@@ -44,10 +45,23 @@ def usage() -> str:
 
 
 def _run(words: list[str]) -> int:
-    start_checks.domain(os.environ)
     arguments = parse(words)
     directory = start_checks.run_directory()
-    stack = describe(arguments, directory)
+    return run_stack(arguments, describe(arguments, directory), directory)
+
+
+def run_stack(arguments: BringupArguments, stack: StackDescription, directory: Path) -> int:
+    """Runs a stack to its end; returns its exit status.
+
+    Args:
+        arguments: that it was described by.
+        stack: what runs.
+        directory: for logs and parameter files, `start_checks.run_directory`.
+
+    Raises:
+        ConfigError: another stack runs here, or a process cannot be started.
+    """
+    start_checks.domain(os.environ)
     supervisor = Supervisor(stack.nodes, directory, lambda line: print(line, file=sys.stderr, flush=True))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop())
