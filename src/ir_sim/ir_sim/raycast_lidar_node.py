@@ -45,7 +45,21 @@ class RaycastConfig(Config):
 class _CastLidar:
     sensor: Sensor
     publisher: Publisher
-    due: int = 0  #: ns
+    due: int = 2 * NANOSECONDS  #: ns; so far ahead that the first odometry sets it
+
+    def is_due(self, now: int) -> bool:
+        """Whether a scan is due at ``now``, ns; they are at whole periods, as the embedded simulator has them.
+
+        Once the first odometry comes, or time was set back, the next whole period is waited for: a scan between two
+        would begin an episode that is out of step with whoever runs the simulator by whole control periods.
+        """
+        period = round(NANOSECONDS / self.sensor.rate) if self.sensor.rate else 1
+        if self.due - now > NANOSECONDS:
+            self.due = -(-now // period) * period
+        due = now >= self.due
+        if due:
+            self.due = (now // period + 1) * period
+        return due
 
 
 class RaycastLidarNode(LeanNode):
@@ -78,13 +92,11 @@ class RaycastLidarNode(LeanNode):
         assert isinstance(reading.value, OdometryReading)
         self._simulation.views[robot].show(reading.value, None)
         now = reading.nanoseconds
-        due = [one for one in self._lidars[robot] if now >= one.due or one.due - now > NANOSECONDS]
-        if due:  # later than a second ahead: time was set back
+        due = [one for one in self._lidars[robot] if one.is_due(now)]
+        if due:
             self._joints.take()
             mujoco.mj_kinematics(self._simulation.model, self._simulation.data)
         for one in due:
-            period = round(NANOSECONDS / one.sensor.rate) if one.sensor.rate else 1
-            one.due = (now // period + 1) * period
             scan = self._simulation.views[robot].scan(one.sensor)
             names = (robot, "lidar", one.sensor.topic, one.sensor.frame, "")
             one.publisher.publish(reading_to_message(Reading(*names, now, scan)))
