@@ -3,7 +3,8 @@
 
 Both simulators run in lockstep behind the same topics. Needs Gazebo with ros_gz (`./ir doctor`). A difference is the
 root mean square over the observation's numbers, each in units of its spread in MuJoCo; MuJoCo against itself from
-another start shows what the start alone makes.
+another start shows what the start alone makes. Suspects are judged in an environment without topics, which draws goals
+of its own: of the cart, whose observation holds the way to its goal, only differences between suspects say anything.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_a_robot_moves_as_told_and_bad_commands_are_counted_and_ignored(ros, sta
         before = node._ignored.get("hopper", 0)
         joints.publish(message)
         ros.until(lambda n=before: node._ignored.get("hopper") == n + 1)
-    assert node.simulation.views["cart"].drive.wanted.tolist() == [0.5, 0.0]
+    assert node.simulation.views["cart"].drive.wanted.tolist() == [0.5, 0.0, 0.0]
     assert node.simulation.data.actuator("hopper/leg_joint").ctrl[0] == 0.0
     start_x = node.simulation.sensors("cart").position[0]
     step(ros, test_node, 2000)
@@ -197,7 +197,7 @@ def test_a_step_waits_for_the_command_that_it_is_told_to_expect(ros, start, test
         answer = ros.call(test_node, StepSimulation, "/simulator/step", request, timeout=30.0)
         assert answer.success, answer.message
         late.join()
-    assert node.simulation.views["cart"].drive.wanted.tolist() == [0.5, 0.0]
+    assert node.simulation.views["cart"].drive.wanted.tolist() == [0.5, 0.0, 0.0]
     assert node.simulation.data.actuator("hopper/leg_joint").ctrl[0] == 3.0
     steps = node.simulation.steps
     for change, why in (

@@ -14,6 +14,7 @@ def warm_up() -> None:
     cell = Cell(Carrier(shadowing=1.0))  # loads the loops, and those of fields
     cell.set_slice(SliceSpec(name="warm", type="embb", rate=1.0, max_latency=1.0, reliability=0.5))
     cell.flow(FlowKey("warm", "robot", "topic", "uplink"))
+    cell.set_pose("robot", (1.0, 0.0, 0.0))  # links in free space
     cell.report()  # adds histograms up and ranks them
     line = LineCell({"robot": LineLink(LineWay(loss=0.5, jitter=1.0))})
     line.set_slice(cell.specs["warm"])
