@@ -19,9 +19,11 @@ class ClumsyDriver:
 
     Args:
         seed: of hand, glances and decisions.
+        heeds: share of what comes in his way that he steers clear of, where he sees it in time.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, heeds: float = 0.5) -> None:
+        self._share = heeds
         self._rng = np.random.default_rng(seed)
         self._seen: deque[tuple[float, np.ndarray]] = deque(maxlen=20)
         self._shake, self._away, self._stick = 0.0, 0.0, (0.0, 0.0)
@@ -57,7 +59,7 @@ class ClumsyDriver:
             return self._plan[0][1:]
         ahead = min(ranges[0], ranges[1], ranges[-1])
         if ahead > 1.5:
-            self._heeds = bool(self._rng.random() < 0.5)  # of the next thing in the way
+            self._heeds = bool(self._rng.random() < self._share)  # of the next thing in the way
         elif ahead < 0.9 and self._heeds:
             return 0.5, 1.0 if ranges[1] + ranges[2] > ranges[-1] + ranges[-2] else -1.0
         return (1.0 if abs(bearing) < 1.0 else 0.2), float(np.clip(1.2 * bearing, -1.0, 1.0))

@@ -66,7 +66,7 @@ def test_collisions_are_counted_in_the_part_in_which_they_happened():
 
 def test_a_story_that_fails_its_point_says_so():
     said, _, closing = tell(STORIES["twin"], lambda now: Tally(now, collisions=int(now)))
-    assert not closing.made and said[-1].startswith("Not this time: collisions: 26 in 26 s")
+    assert not closing.made and said[-1].startswith("Not this time: Collisions: 26 in 26 s")
 
 
 def test_delays_are_means_over_the_messages_of_each_part():

@@ -68,7 +68,7 @@ class LiveStage:
         self._vetoed: dict[str, int] = {}
         self._flows: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._ways = {robot: NetMovement() for robot in tasks}
-        self._driver = ClumsyDriver(seed)
+        self._driver = ClumsyDriver(seed, heeds=0.0)
         self._seated, self._stick = False, Twist()
         node.create_subscription(CellReport, "/radio/report", self._on_report, RELIABLE)
         node.create_subscription(SliceList, "/slicing/slices", self._on_slices, LATCHED)

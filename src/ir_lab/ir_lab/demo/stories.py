@@ -158,16 +158,17 @@ def total(parts: Parts, name: str, what: str) -> float:
 def _close_twin(parts: Parts) -> Closing:
     free, kept = total(parts, "free", "collisions"), total(parts, "kept", "collisions")
     seconds, vetoed = total(parts, "kept", "seconds"), total(parts, "kept", "vetoed")
-    text = f"collisions: {free:g} in {total(parts, 'free', 'seconds'):.0f} s with nobody to keep him from walls, "
+    text = f"Collisions: {free:g} in {total(parts, 'free', 'seconds'):.0f} s with nobody to keep him from walls, "
     text += f"{kept:g} in {seconds:.0f} s kept by the guard and the twin, which vetoed {vetoed:g} commands"
     return Closing({"collisions, free": free, "collisions, kept": kept}, text, kept < free)
 
 
 TWIN = Story(
     "a clumsy driver, with and without what keeps him from walls",
-    ("robots:=cart", "twin:=shadow", "twin_settings:=risk"),
+    # external: nobody else drives it, so it stands at its start until the driver sits down
+    ("robots:=cart", "external:=cart", "twin:=shadow", "twin_settings:=risk"),
     (
-        Turn(0.0, "A clumsy driver takes the cart: he sees late, his hand shakes, he looks away at times",
+        Turn(0.0, "A clumsy driver takes the cart: he sees late, his hand shakes, and he looks at nothing but the goal",
              (lambda stage: stage.keep(False), lambda stage: stage.drive(True)), "free"),
         Turn(10.0, "Nobody keeps him from walls, nor slows him where he sees late: twin and guard look on", (), "free"),
         Turn(26.0, "The same hand, now kept: the guard follows where commands on their way will lead, "
@@ -186,7 +187,7 @@ def _close_slices(parts: Parts) -> Closing:
     one, sliced = (
         total(parts, name, "delay") / max(1, total(parts, name, "commands")) for name in ("one slice", "sliced")
     )
-    text = f"in the flood a state or command took {1e3 * one:.1f} ms over the radio in one slice with the video, "
+    text = f"In the flood a state or command took {1e3 * one:.1f} ms over the radio in one slice with the video, "
     text += f"{1e3 * sliced:.1f} ms in a slice of its own"
     return Closing({"delay in one slice, s": one, "delay sliced, s": sliced}, text, 0.0 < sliced < one)
 
