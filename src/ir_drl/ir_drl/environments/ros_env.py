@@ -36,7 +36,12 @@ MAX_SEED = 2**31
 STATES = QoSProfile(depth=100)
 FIRST_GRACE, GRACE = 0.5, 0.05
 """s of wall time that a first state may be on its way, after the first control period and each further one."""
-BEGIN_PERIODS = 400  #: control periods within which an episode begins
+BEGIN_PERIODS = 20, 400
+"""Control periods within which an episode begins, after the first and after the second reset.
+
+On board a reset is known by the time that is set back. Soon after another one Gazebo's readings may have the stamps of
+before, which are taken for repetitions; by the second reset time has gone on.
+"""
 Array = NDArray[np.float64]
 
 
@@ -128,17 +133,26 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         super().reset(seed=seed)
         self._states.clear()
         before = self._shared.newest
-        self._lockstep.reset(int(self.np_random.integers(MAX_SEED)))
-        self._last = self._shared.last = self._first_state(before)
+        seed = int(self.np_random.integers(MAX_SEED))
+        first = None
+        for periods in BEGIN_PERIODS:
+            self._lockstep.reset(seed)
+            if (first := self._first_state(before, periods)) is not None:
+                break
+        if first is None:
+            raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
+        self._last = self._shared.last = first
         return np.array(self._last.observation), {"cause": ""}
 
-    def _first_state(self, before: int) -> TaskState:
+    def _first_state(self, before: int, periods: int) -> TaskState | None:
         """Runs the simulation on until an episode after number ``before`` is there; returns its state of now.
+
+        None: there is none within so many control periods.
 
         Gazebo's sensors may report some control periods after its begin, and their readings are on their way when it
         stands already: the episode's state is the one that is less than a control period old.
         """
-        for period in range(BEGIN_PERIODS):
+        for period in range(periods):
             grace = GRACE if period else FIRST_GRACE
             now = self._lockstep.step(self._count)
             try:
@@ -148,7 +162,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             newest = self._states.pop()
             self._states.clear()
             return newest
-        raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
+        return None
 
     def _is_of(self, now: int) -> bool:
         """Whether the newest state is; one from before the reset, with which a goal's next episode began, is later."""
