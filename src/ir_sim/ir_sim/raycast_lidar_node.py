@@ -45,7 +45,7 @@ class RaycastConfig(Config):
 class _CastLidar:
     sensor: Sensor
     publisher: Publisher
-    due: int = 2 * NANOSECONDS  #: ns; so far ahead that the first odometry sets it
+    due: int | None = None  #: ns; None: no odometry has come yet
 
     def is_due(self, now: int) -> bool:
         """Whether a scan is due at ``now``, ns; they are at whole periods, as the embedded simulator has them.
@@ -54,7 +54,7 @@ class _CastLidar:
         would begin an episode that is out of step with whoever runs the simulator by whole control periods.
         """
         period = round(NANOSECONDS / self.sensor.rate) if self.sensor.rate else 1
-        if self.due - now > NANOSECONDS:
+        if self.due is None or self.due - now > max(period, NANOSECONDS):
             self.due = -(-now // period) * period
         due = now >= self.due
         if due:

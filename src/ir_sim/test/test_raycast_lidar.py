@@ -74,3 +74,12 @@ def test_scans_come_at_the_sensors_rate_with_the_odometrys_stamps_and_after_a_re
             ros.until(lambda before=before: len(scans) > before)
     stamps = [round(s.header.stamp.sec * 1e3 + s.header.stamp.nanosec / 1e6) for s in scans]
     assert stamps == [*range(100, 1001, 100), 100, 200, 300], "none between two whole periods, not even the first"
+
+
+def test_a_node_that_comes_late_begins_at_a_whole_period_too(lidar):
+    ros, place, scans, _ = lidar
+    value = Simulation(compose(WORLD, ["cart"]), 1, cameras=False).views["cart"].odometry()
+    for milliseconds in (3050, 3100):
+        place("cart", value, milliseconds * 1_000_000)
+    ros.until(lambda: scans and scans[-1].header.stamp.nanosec == 100_000_000)
+    assert len(scans) == 1

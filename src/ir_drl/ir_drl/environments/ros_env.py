@@ -133,10 +133,10 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         super().reset(seed=seed)
         self._states.clear()
         before = self._shared.newest
-        seed = int(self.np_random.integers(MAX_SEED))
+        start = int(self.np_random.integers(MAX_SEED))
         first = None
         for periods in BEGIN_PERIODS:
-            self._lockstep.reset(seed)
+            self._lockstep.reset(start)
             if (first := self._first_state(before, periods)) is not None:
                 break
         if first is None:
