@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ir_radio.model import arrivals
 from ir_radio.model.arrivals import compound_poisson, poisson
 
 SECOND = 1_000_000_000
@@ -35,6 +36,17 @@ def test_compound_poisson_is_bursty_as_its_theory_says():
     full = 1.0 - math.exp(-6.0)  # empty batches are not seen
     assert sizes.mean() == pytest.approx(6.0 / full, rel=0.02)
     assert stats.kstest(np.diff(instants) / SECOND, "expon", args=(0, 1 / (50.0 * full))).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.3, 6.0, 9.99, 10.0, 30.0])
+def test_sizes_of_batches_are_poisson_on_both_sides_of_the_means_that_are_drawn_by_a_table(mean):
+    sizes = arrivals._counts(mean, 20_000, np.random.default_rng(4))
+    last = max(1, int(stats.poisson.isf(1e-3, mean)))
+    seen = np.bincount(np.minimum(sizes, last), minlength=last + 1)
+    due = np.append(stats.poisson.pmf(np.arange(last), mean), stats.poisson.sf(last - 1, mean)) * len(sizes)
+    enough = due > 5.0
+    assert seen[due == 0.0].sum() == 0
+    assert ((seen - due)[enough] ** 2 / due[enough]).sum() < stats.chi2.isf(1e-4, max(1, enough.sum() - 1))
 
 
 def test_same_seed_same_traffic_and_it_stays_within_its_time():

@@ -17,7 +17,7 @@ from ir_radio.cell_tables import Rows
 from ir_radio.coexistence.batch_computing import DROPPED
 from ir_radio.coexistence.scenario import SLOT, CoexistenceScenario
 from ir_radio.compiled import jit
-from ir_radio.engine.puncturing import BEST, IDLE, LOSSES, RULES, choose, survives
+from ir_radio.engine.puncturing import BEST, IDLE, LOSSES, ROTATE, RULES, choose, survives
 
 QUEUED = -1
 LOST = -3
@@ -123,8 +123,7 @@ def _plan(s: Rows, users: Rows, rates: Ints, plan: Ints) -> None:
 @jit
 def _send(users: Rows, packets: Packets, i: int, errors: Floats, plan: Ints, c: int, end: int, trace: Ints) -> None:
     """Sends packet i on sub-carrier c."""
-    if plan[c] >= 0:
-        users[plan[c]].punctured += 1
+    users[max(plan[c], 0)].punctured += plan[c] >= 0  # a branch that nobody can foresee would double the time
     packets.end[i] = LOST if packets.luck[i] < errors[c] else end
     if len(trace):
         trace[c] = i
@@ -148,12 +147,19 @@ def _puncture(
     else:
         new = min(last - fresh, room)
         old = min(fresh - first, room - new)
-    if old + new > 0:
-        s[0].rotation = choose(s[0].rule, s[0].usable, s[0].rotation, plan, order, old + new, chosen)
-    for k in range(old):
-        _send(users, packets, first + k, errors, plan, chosen[k], now + s[0].mini, trace)
-    for k in range(new):
-        _send(users, packets, fresh + k, errors, plan, chosen[old + k], now + s[0].mini, trace)
+    count, end, usable, at = old + new, now + s[0].mini, s[0].usable, s[0].rotation
+    in_turn = s[0].rule == ROTATE
+    if count > 0 and in_turn:
+        at %= usable
+    elif count > 0:
+        s[0].rotation = choose(s[0].rule, usable, at, plan, order, count, chosen)
+    for k in range(count):
+        i = first + k if k < old else fresh - old + k
+        c = order[at] if in_turn else chosen[k]
+        at = at + 1 if at + 1 < usable else 0
+        _send(users, packets, i, errors, plan, c, end, trace)
+    if in_turn:
+        s[0].rotation = at
     for i in range(first + old, fresh):
         packets.end[i] = DROPPED  # its second mini-slot has passed it by
     s[0].carried, s[0].fresh = fresh + new, last
@@ -275,7 +281,7 @@ def _run(
     traces: Ints,
 ) -> None:
     """Runs `slots` slots: plans each, serves its mini-slots, delivers; arguments as those of `transmit`."""
-    none = traces[0, :, :0]
+    none, total = traces[0, :, :0], len(packets.ready)
     for slot in range(slots):
         start, era = slot * s[0].mini * s[0].minis, slot // s[0].era_slots
         if slot % s[0].era_slots == 0:
@@ -288,6 +294,8 @@ def _run(
             _plan(s, users, rates[era], plan)
             for m in range(s[0].minis):
                 now = start + m * s[0].mini
+                if s[0].carried == s[0].fresh and (s[0].fresh == total or packets.ready[s[0].fresh] > now):
+                    continue
                 _puncture(s, users, packets, errors[era], plan, order, chosen, now, trace[m])
         if slot < len(grants):
             for c in range(len(plan)):

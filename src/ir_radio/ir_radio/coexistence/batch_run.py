@@ -52,15 +52,17 @@ class BatchResult:
     Attributes:
         packet_end: [n]; DROPPED_IN_COMPUTING, DROPPED (outage on the air), LOST (not decoded), QUEUED.
         job_end, job_left: [m]; DROPPED, QUEUED; bits not delivered.
-        failed_minislots: mini-slots in which packets were dropped; offered_minislots: in which new ones were ready.
+        at_air: [k] int64, ns, sorted: when the packets that the computing let through came to the air.
+        failed_minislots: mini-slots in which packets were dropped.
     """
 
+    scene: CoexistenceScenario
     draw: Draw
+    at_air: Ints
     packet_end: Ints
     job_end: Ints
     job_left: Ints
     failed_minislots: int
-    offered_minislots: int
 
     @property
     def urllc_delay(self) -> float:
@@ -82,7 +84,8 @@ class BatchResult:
     @property
     def outage_of_minislots(self) -> float:
         """Mini-slots with a drop per mini-slot in which packets became ready."""
-        return self.failed_minislots / self.offered_minislots if self.offered_minislots else 0.0
+        offered = batch_air.offered_minislots(self.at_air, self.scene, self.draw.slots)
+        return self.failed_minislots / offered if offered else 0.0
 
     def embb_delay(self, user: int) -> float:
         """Mean from arrival to delivery of the delivered jobs of a user, s; NaN where there is none."""
@@ -147,7 +150,7 @@ def work(bits: Ints | float, scene: CoexistenceScenario) -> Ints:
 
 def process(scene: CoexistenceScenario, chance: Draw) -> tuple[Ints, Ints]:
     """The computing part of a run, which M and the rules of the air do not change: the ends of packets and jobs, ns."""
-    packet_work = np.full(len(chance.packets), work(scene.packet_bits, scene))
+    packet_work = np.broadcast_to(work(scene.packet_bits, scene), len(chance.packets))
     return batch_computing.compute(
         (chance.packets, packet_work), (chance.jobs, work(chance.bits, scene)),
         scene.shared, scene.scheduler, int(scene.drop_after * 1e9),
@@ -166,8 +169,7 @@ def radiate(scene: CoexistenceScenario, chance: Draw, ready: tuple[Ints, Ints]) 
     if not whole:
         end = np.full(len(through), DROPPED_IN_COMPUTING)
         end[through] = packets.end
-    offered = batch_air.offered_minislots(at_air, scene, chance.slots)
-    return BatchResult(chance, end, jobs["end"], jobs["left"], failed, offered)
+    return BatchResult(scene, chance, at_air, end, jobs["end"], jobs["left"], failed)
 
 
 def simulate(scene: CoexistenceScenario, slots: int, seed: int) -> BatchResult:
