@@ -45,8 +45,8 @@ def collect(options: Options, epochs: int) -> Runs:
                 runs[name].append(found)
     for name, some in runs.items():
         for run in some[1:]:
-            if found := difference(*(one["config"] | {"seed": None} for one in (some[0], run))):
-                key, first, other = found
+            if differs := difference(*(one["config"] | {"seed": None} for one in (some[0], run))):
+                key, first, other = differs
                 raise ConfigError(
                     f"{KEPT}: {name} seed {some[0]['seed']} was trained with {key} = {first}, seed {run['seed']} with "
                     f"{other}; delete the older one and train it anew"

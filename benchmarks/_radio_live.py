@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import rclpy
@@ -266,7 +266,7 @@ class Live:
             lambda: self.node.count_subscribers(there) > before and self.node.count_publishers(back), "the answerer"
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Live:
         return self
 
     def __exit__(self, *_: object) -> None:

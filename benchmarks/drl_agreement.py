@@ -68,7 +68,7 @@ def run(options: Options) -> Result:
     """Both agents on every seed, on one core."""
     torch.set_num_threads(1)
     config = settings(0, options.quick)
-    curves = {"ir_drl": [], "stable-baselines3": []}
+    curves: dict[str, list[list[float]]] = {"ir_drl": [], "stable-baselines3": []}
     for seed in options.seed_list:
         curves["ir_drl"].append(ours(settings(seed, options.quick)))
         curves["stable-baselines3"].append(theirs(settings(seed, options.quick)))

@@ -97,7 +97,8 @@ def theirs(config: SACConfig, seed: int) -> Callable[[int], None]:
         device="cpu",
     )
     agent.set_logger(stable_baselines3.common.logger.configure(None, []))
-    data, one = transitions(seed), [{}]
+    data = transitions(seed)
+    one: list[dict[str, Any]] = [{}]
     for i in range(STORED):
         state, action, reward, following, terminated = (np.asarray(part)[i : i + 1] for part in data[:5])
         agent.replay_buffer.add(state, following, action, reward, terminated, one)

@@ -107,7 +107,7 @@ def moved(stack: ModelRun, until: float) -> tuple[dict[str, int], dict[str, Any]
     now = stack.seconds
     while True:
         for robot, way in ways.items():
-            way.look(stack.simulation.views[robot].odometry().position, now)
+            way.look(stack.simulation.views[robot].odometry().position.tolist(), now)
         if now >= until - LOOK / 2:
             break
         now = min(now + LOOK, until)

@@ -84,8 +84,13 @@ def run(options: Options) -> Result:
         parameters={"conditions": CONDITIONS, "control_steps_a_minute": {r: steps_of(TASKS[r]()) for r in ROBOTS}},
         goals=goals(measured),
         tables={name: {condition: about(each) for condition, each in by.items()} for name, by in measured.items()},
-        draw=lambda axes: (axes.set_yscale("symlog", linthresh=1), axes.tick_params("x", rotation=60)),
+        draw=_draw,
     )
+
+
+def _draw(axes: Any) -> None:
+    axes.set_yscale("symlog", linthresh=1)
+    axes.tick_params("x", rotation=60)
 
 
 def policies() -> list[tuple[str, str, Path]]:

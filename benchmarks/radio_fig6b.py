@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from harness import Axis, Goal, Options, Result, interval, main
-from radio_fig6a import EMBB_DELAY, FITTED, TUNING, Outcome, _told, runs
+from radio_fig6a import EMBB_DELAY, FITTED, TUNING, _told, runs
 
+from ir_radio.coexistence.batch_run import BatchResult
 from ir_radio.coexistence.joint_scheduling import Requirements, optimise
 from ir_radio.coexistence.scenario import CoexistenceScenario, scenario
 
@@ -75,7 +76,7 @@ def run(options: Options) -> Result:
         )
         choices[str(size)] = _told(choice)
         scenes = both(base) | ({"joint optimum": choice.best} if choice.best else {})
-        got: list[dict[str, Outcome]] = [runs(scenes, slots, seed) for seed in options.seed_list]
+        got: list[dict[str, BatchResult]] = [runs(scenes, slots, seed) for seed in options.seed_list]
         for name, column in found.items():
             column.append([100 * one[name].outage if name in one else np.nan for one in got])
         for name, column in minis.items():

@@ -104,8 +104,8 @@ class Naive:
                 pointer += len(going)
                 yield self.env.timeout(SLOT * 1e-9 / scene.minislots)
                 for born, c in zip(going, where, strict=True):
-                    if plan[c] is not None:
-                        hits[plan[c]] += 1
+                    if (owner := plan[c]) is not None:
+                        hits[owner] += 1
                     if self.rng.random() >= errors[c]:
                         self.urllc_delays.append(self.env.now - born)
             self.deliver(plan, hits, rates)

@@ -28,8 +28,8 @@ def move(simulation: Simulation, random: np.random.Generator) -> None:
     """A fresh random command for every robot."""
     spider, hopper = SpiderPatrol(), HopperHop()
     simulation.drive("cart", *random.uniform(-0.5, 0.5, 2))
-    simulation.move_joints("spider", spider.action_names, random.uniform(-0.3, 0.3, 12))
-    simulation.move_joints("hopper", hopper.action_names, random.uniform(-100.0, 100.0, 3))
+    simulation.move_joints("spider", spider.action_names, random.uniform(-0.3, 0.3, 12).tolist())
+    simulation.move_joints("hopper", hopper.action_names, random.uniform(-100.0, 100.0, 3).tolist())
 
 
 def factor(simulation: Simulation, advance: Callable[[int], None], seed: int, seconds: float) -> float:

@@ -109,9 +109,11 @@ def watch(fault: str, exploration: float, seed: int, seconds: float) -> dict[str
     intervals = {} if fault else {robot: Intervals(run, robot) for robot in ROBOTS}
     go_to(run, BEGINS if fault else seconds)
     before = {robot: alarms(run, robot) for robot in ROBOTS}
-    found = {robot: {"before": before[robot], "after": 0, "took": None, "what": ""} for robot in ROBOTS}
-    for robot, one in intervals.items():
-        found[robot]["covered"] = one.covered()
+    found: dict[str, dict[str, Any]] = {
+        robot: {"before": before[robot], "after": 0, "took": None, "what": ""} for robot in ROBOTS
+    }
+    for robot, interval_of in intervals.items():
+        found[robot]["covered"] = interval_of.covered()
     if fault:
         for robot in ROBOTS:
             FAULTS[fault](run, robot)

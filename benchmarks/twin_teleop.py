@@ -21,6 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def run(options: Options) -> Result:
     checkpoints = practised(sessions, duration, place)
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for case, kept in zip(asked, places, strict=True):
-        one = kept_at(kept, f"{NAME} {case}", lambda case=case: drive(case, checkpoints))
+        one = kept_at(kept, f"{NAME} {case}", partial(drive, case, checkpoints))
         found.setdefault((case.quality, case.arm), []).append(one)
     return result(found, duration)
 
@@ -174,7 +175,7 @@ class Drive:
     def _on_scan(self, reading: Reading) -> None:
         scan = reading.value
         assert isinstance(scan, Scan)
-        bearings = scan.low + scan.step * np.arange(len(scan.ranges))
+        bearings = scan.low + scan.step * np.arange(len(scan.ranges), dtype=np.float64)
         self._desk.saw(ROBOT, bearings, scan.ranges, self._stack.seconds)
 
     def to_end(self) -> dict[str, float]:

@@ -140,12 +140,13 @@ def lint(layout: ProjectLayout, fix: bool, environ: Mapping[str, str]) -> int:
     """Run ruff and mypy over the project; with fix, let ruff mend what it can first."""
     bin_folder = layout.venv / "bin"
     ruff = str(bin_folder / "ruff") if (bin_folder / "ruff").exists() else shutil.which("ruff") or "ruff"
+    benches = layout.root / "benchmarks"
     modules = [str(p.folder / p.name) for p in packages(layout.root) if (p.folder / p.name / "__init__.py").exists()]
-    paths = {p.folder for p in packages(layout.root)} | {layout.root / "tools"}
+    paths = {p.folder for p in packages(layout.root)} | {layout.root / "tools", benches}
     steps = {
         "ruff check": [ruff, "check", *(["--fix"] if fix else []), "."],
         "ruff format": [ruff, "format", *([] if fix else ["--check"]), "."],
-        "mypy": [str(layout.python), "-m", "mypy", *modules, str(layout.root / "tools" / "ir_cli")],
+        "mypy": [str(layout.python), "-m", "mypy", *modules, str(layout.root / "tools" / "ir_cli"), str(benches)],
     }
     variables = dict(environ) | {"MYPYPATH": ":".join(sorted(map(str, paths)))}
     status = 0
