@@ -96,8 +96,8 @@ def _plan(s: Rows, users: Rows, rates: Ints, plan: Ints) -> None:
     """Gives sub-carriers to eMBB users by max-weight; none once every backlog is covered."""
     waiting = 0  # users with a backlog, listed in `active`
     for u in range(len(users)):
-        users[u].granted, users[u].punctured, users[u].capacity = 0, 0, 0
         if users[u].backlog > 0:
+            users[u].granted, users[u].punctured, users[u].capacity = 0, 0, 0
             users[u].unplanned = users[u].backlog
             users[waiting].active = u
             waiting += 1
@@ -202,7 +202,8 @@ def _plan_fifo(
     plan[:] = IDLE
     for u in range(len(users)):
         users[u].granted, users[u].punctured, users[u].capacity, users[u].unplanned = 0, 0, 0, 0
-        users[u].cursor = users[u].head
+        users[u].cursor, users[u].active = users[u].head, u
+    s[0].planned = len(users)
     place, at, mini, blocked = 0, IDLE, s[0].minis, False
     while True:
         pick, oldest = IDLE, start + 1
@@ -236,7 +237,8 @@ def _plan_fifo(
 @jit
 def _deliver(s: Rows, users: Rows, jobs: Rows, end: int) -> None:
     """Ends a slot: delivers the bits of each block, oldest job first; bounded retransmission of blocks that failed."""
-    for u in range(len(users)):
+    for k in range(s[0].planned):
+        u = users[k].active
         if users[u].granted == 0 or users[u].backlog == 0:
             continue
         bits = survives(
@@ -286,7 +288,8 @@ def _run(
         start, era = slot * s[0].mini * s[0].minis, slot // s[0].era_slots
         if slot % s[0].era_slots == 0:
             _rank(s, errors[era], order)
-        _enqueue(s, users, jobs, start)
+        if s[0].next_job < len(jobs) and jobs[s[0].next_job].ready <= start:
+            _enqueue(s, users, jobs, start)
         trace = traces[slot] if slot < len(traces) else none
         if s[0].mode == _FIFO:
             _plan_fifo(s, users, jobs, packets, rates[era], errors[era], plan, order, start, trace)

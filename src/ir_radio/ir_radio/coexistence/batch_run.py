@@ -17,7 +17,7 @@ from ir_radio.model.arrivals import compound_poisson, poisson
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_PIECE = 12_000
+_PIECE = 48_000
 """Ratios that are worked out at a time: fresh memory costs more than what is computed in it."""
 
 DROPPED_IN_COMPUTING = -4
