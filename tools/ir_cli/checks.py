@@ -18,6 +18,7 @@ from .programs import hint
 from .workspace import PLACES, Package, packages
 
 FAILURE_LINES = 60  # of a failed test's report
+LINES = 2  # packages that are tested at once: tests of nodes wait more than they compute
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def skip_reason(skipped: ElementTree.Element) -> str:
 
 
 def test(layout: ProjectLayout, selected: Selection, environ: Mapping[str, str]) -> int:
-    """Run `colcon test`, one package after the other since tests measure time; count from result files."""
+    """Run `colcon test`; a package waits for those below it, so that the tests of the whole stack run alone."""
     names = [p.name for p in selected.packages]
     if not names:
         print("0 passed, 0 failed, 0 skipped")
@@ -124,7 +125,8 @@ def test_command(layout: ProjectLayout, selected: Selection) -> list[str]:
         *(layout.python, "-m", "colcon", "--log-base", layout.log, "test", "--base-paths"),
         *(place for place in PLACES if (layout.root / place).is_dir()),
         *("--build-base", layout.build, "--install-base", layout.install, "--test-result-base", layout.build),
-        *("--executor", "sequential", "--event-handlers", "console_start_end+", "--return-code-on-test-failure"),
+        *("--executor", "parallel", "--parallel-workers", str(LINES)),
+        *("--event-handlers", "console_start_end+", "--return-code-on-test-failure"),
         *("--packages-select", *(p.name for p in selected.packages)),
         *(("--pytest-args", *pytest) if pytest else ()),
     ]
