@@ -73,6 +73,36 @@ def test_the_version_says_what_frame_an_axis_is_in(world, version, axis, expecte
     assert data.joint("m/j").xaxis == pytest.approx(expected, abs=1e-9)
 
 
+def physics_world(tmp_path, version, *gravities, own=""):
+    path = tmp_path / "old.sdf"
+    physics = "".join(f"<physics type='ode'><gravity>0 0 {g}</gravity></physics>" for g in gravities)
+    path.write_text(f"<sdf version='{version}'><world name='w'>{own}{physics}</world></sdf>")
+    return compose(path)
+
+
+def test_up_to_1_5_gravity_stands_in_physics(tmp_path):
+    for version in ("1.3", "1.5"):
+        assert physics_world(tmp_path, version, -3.7, -9.0).gravity == pytest.approx([0, 0, -3.7])
+    assert physics_world(tmp_path, "1.4", -3.7, own="<gravity>0 0 -1</gravity>").gravity == pytest.approx([0, 0, -1])
+    with pytest.raises(ConfigError, match=r"old\.sdf:1: <gravity>: is not supported in <physics>"):
+        physics_world(tmp_path, "1.6", -3.7)
+
+
+@pytest.mark.parametrize("version", ["1.4", "1.6"])
+def test_noise_of_all_axes_of_an_imu_is_that_of_each(world, version):
+    noise = (
+        "<noise><type>gaussian</type><rate><mean>0.1</mean><stddev>0.2</stddev><bias_mean>0</bias_mean></rate>"
+        "<accel><mean>0.3</mean><stddev>0.4</stddev></accel></noise>"
+    )
+    made = world(
+        f'<model name="m"><link name="a">{INERTIAL}<sensor name="i" type="imu"><imu><topic>t</topic>{noise}</imu>',
+        "</sensor></link></model>",
+        version=f'version="{version}"',
+    )
+    [sensor] = made.scenery["m"].model.links["a"].sensors
+    assert [(one.mean, one.deviation) for one in sensor.noises] == [(0.1, 0.2)] * 3 + [(0.3, 0.4)] * 3
+
+
 @pytest.mark.parametrize(
     ("version", "what"), [("", "lacks version"), ('version="9.9"', "9.9 is not known"), ('version="x"', "is none")]
 )
@@ -173,6 +203,13 @@ def test_what_gazebo_alone_knows_is_noted_once_for_each_kind(world):
     )
     assert "libother.so" in second and "moves bodies" not in second
     assert "<velocity_decay>" in third
+
+
+def test_each_kind_of_element_that_is_passed_over_is_named(world):
+    notes = world(
+        '<state world_name="w"/><road name="r"/><model name="m"><gripper name="g"/><link name="a"/></model>'
+    ).notes
+    assert [note.split(": ")[1] for note in notes] == ["<state>", "<road>", "<gripper>"]
 
 
 def box_stl(low, high):
