@@ -5,6 +5,7 @@ import math
 import struct
 from pathlib import Path
 
+import collada
 import mujoco
 import numpy as np
 import pytest
@@ -238,7 +239,6 @@ def write_mesh(path, kind):
         lines = [f"v {x} {y} {z}" for x, y, z in corners] + [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in faces]
         path.write_text("\n".join(lines) + "\n")
     else:
-        collada = pytest.importorskip("collada")
         document = collada.Collada()
         document.assetInfo.unitmeter, document.assetInfo.unitname = 0.01, "cm"
         source = collada.source.FloatSource("v", 100 * corners.ravel(), ("X", "Y", "Z"))
