@@ -5,6 +5,7 @@ The cart is driven over good, loaded and poor radio in the model's time, through
 The driver steers for the goal that he saw 0.3 s ago, with a shaky hand and at full speed; he looks away at times, heeds
 what is in his way every other time, and backs off and goes round when he notices that he stands.
 The ray rule is the simple one: stop when the nearest ray ahead is closer than stopping distance + delay x speed.
+The guard slows so that the robot can stop, and steers it past what is in its way.
 The twin enforces its rule about risk, with networks that practised on the same driver, other seeds, at each quality.
 Way made good is metres nearer to the goals, less those that are lost where the robot is put back after a collision;
 beside it stands what was driven towards the goals without that loss, the same stretch again and again included.
@@ -19,7 +20,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import math
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from harness import Axis, Goal, Options, Result, interval, main
 from twin_fleet import GUARANTEED, QUALITIES, SOURCES, world
 
 from ir_dashboard.driving import Desk, Limits, Sight
-from ir_dashboard.driving_guard import Body, DrivingGuard, OnTheWay, Velocity, body_of
+from ir_dashboard.driving_guard import DrivingGuard, OnTheWay, Velocity, body_of
 from ir_lab.clumsy_driver import PERIOD, REACTION, ClumsyDriver
 from ir_lab.model_time.ros_model_run import ModelRun
 from ir_lab.model_time.ros_samples import StateSample
@@ -140,11 +140,11 @@ class Drive:
         task = stack.tasks[ROBOT]
         body = body_of(stack.world.robots[ROBOT].description)
         assert body is not None
-        guards: dict[str, Callable[[Body], DrivingGuard]] = {"guard": DrivingGuard, "ray rule": RayRule}
+        guards: dict[str, type[DrivingGuard]] = {"guard": DrivingGuard, "ray rule": RayRule}
         sight = Sight() if case.arm == SHIPPED else Sight(1e6, 2e6)
         make = guards.get(case.arm)
         limits = Limits.of(task.action_low, task.action_high)
-        self._desk = Desk({ROBOT: limits}, 0.3, self, sight, {ROBOT: make(body)} if make else {})
+        self._desk = Desk({ROBOT: limits}, 0.3, self, sight, {ROBOT: make(body, limits.turning)} if make else {})
         self._driver = ClumsyDriver(case.seed)
         self.driven = self.lost = 0.0
         self._last = (-1, math.nan, False)

@@ -133,8 +133,13 @@ class Replay:
             await socket.accept()
             self._loop = asyncio.get_running_loop()
             reads = asyncio.create_task(heard(socket))  # its pings, too: a page that is not read from is given up
-            while not reads.done():
-                for message in await self._asked.get():
+            while True:
+                asked = asyncio.create_task(self._asked.get())
+                await asyncio.wait((reads, asked), return_when=asyncio.FIRST_COMPLETED)
+                if not asked.done():  # the page is gone; to wait on would be to be cancelled with the server
+                    asked.cancel()
+                    return
+                for message in asked.result():
                     await (socket.send_text(message) if isinstance(message, str) else socket.send_bytes(message))
 
         app.mount("/", StaticFiles(directory=PAGE, html=True))

@@ -10,8 +10,8 @@ HERE = Path(__file__).resolve().parent  # colcon runs this file through a link w
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
 NAME = MANIFEST.findtext("name")
 NEEDED = (  # by the whole stack; all of it rests on this package, so that it is told first, and once
-    *("PyYAML", "fastapi", "gymnasium", "mcap", "mujoco", "numba", "numpy", "pillow", "pydantic>=2", "rich"),
-    *("scipy", "torch", "uvicorn", "websockets", "zstandard"),
+    *("PyYAML", "fastapi", "gymnasium", "mcap", "mujoco", "numba", "numpy", "pillow", "pycollada", "pydantic>=2"),
+    *("rich", "scipy", "torch", "uvicorn", "websockets", "zstandard"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 ROSDEP = {
     "PIL": "python3-pil",
+    "collada": "python3-collada",
     "fastapi": "python3-fastapi",
     "gymnasium": "python3-gymnasium",
     "matplotlib": "python3-matplotlib",
@@ -31,7 +32,7 @@ ROSDEP = {
 WITHOUT_KEY = ("python3-gymnasium", "python3-mcap", "python3-mujoco", "python3-rosbags", "python3-zstandard")
 """Keys of ROSDEP that rosdep's own list lacks; they still say what a package needs. pip has them."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"PIL": "pillow", "collada": "pycollada", "yaml": "PyYAML"}
 """Name on PyPI of an imported module where it is another."""
 
 OPTIONAL = {
@@ -41,7 +42,6 @@ OPTIONAL = {
     ("ir_common.testing_browser", "selenium"): "tests in a browser",
     ("ir_sim.gz_adapter_node", "ros_gz_interfaces"): "with Gazebo only",
     ("ir_sim.ros_gz_world", "ros_gz_interfaces"): "with Gazebo only",
-    ("ir_sim.sdf.mesh_files", "collada"): "meshes in COLLADA (.dae), pycollada on PyPI",
     ("ir_sim.sdf.urdf_reader", "xacro"): "robots written in xacro",
     ("ir_slicing.learning.federation.flower", "flwr"): "runs under Flower, requirements/federation.txt",
     ("ir_slicing.learning.tasks.slicing_parallel", "pettingzoo"): "agents of slices, requirements/multiagent.txt",

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PureWindowsPath
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -77,18 +77,25 @@ def _list(content: dict[str, Any], name: str) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def with_compression(metadata: BagMetadata, mode: str) -> dict[str, Any]:
-    """The document of a bag's metadata with another compression mode, all else as it is."""
-    content = (metadata.document or {})[_ROOT]
-    return {_ROOT: content | {"compression_format": "zstd" if mode else "", "compression_mode": mode.upper()}}
+def with_changes(metadata: BagMetadata, **values: Any) -> dict[str, Any]:
+    """The document of a bag's metadata with other values of some entries, all else as it is."""
+    return {_ROOT: (metadata.document or {})[_ROOT] | values}
 
 
-def bag_files(path: Path, metadata: BagMetadata) -> list[Path]:
-    """The files of a bag, in the order of its parts.
+class BagFiles(NamedTuple):
+    """The files of a bag, in the order of its parts, and the names in its metadata that no file has."""
+
+    present: list[Path]
+    missing: list[str]
+
+
+def bag_files(path: Path, metadata: BagMetadata) -> BagFiles:
+    """Finds the files of a bag.
 
     Args:
         path: the bag's folder, or one file of it.
-        metadata: of the folder.
+        metadata: of the folder; names of files are those of the machine that recorded, with or without folders. Where
+            one is not there, what else there is of a bag in the folder may be that file under another name.
 
     Raises:
         ConfigError: there are none.
@@ -96,22 +103,38 @@ def bag_files(path: Path, metadata: BagMetadata) -> list[Path]:
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder; give the path of a bag")
     if path.is_file():
-        return [path]
-    files = [_present(path / name) for name in metadata.files]
-    files = files or sorted(file for file in path.iterdir() if storage_suffix(file) in STORAGE_SUFFIXES)
+        return BagFiles([path], [])
+    found = {name: _present(path, name) for name in metadata.files}
+    files = list(dict.fromkeys(file for file in found.values() if file))
+    missing = [name for name, file in found.items() if not file]
+    if missing or not files:
+        known = {file.resolve() for file in files}
+        files += [file for file in _storage_files(path) if file.resolve() not in known]
     if not files:
         for file in sorted(path.glob("*.bag")):
             refuse_ros1(file)
         suffixes = " or ".join(STORAGE_SUFFIXES)
-        raise ConfigError(f"{path}: holds no bag (no {METADATA} and no {suffixes} file); give another path")
-    return files
+        lack = f"{METADATA} names {missing[0]}, which is not there," if missing else f"no {METADATA}"
+        raise ConfigError(f"{path}: holds no bag ({lack} and no {suffixes} file); give another path")
+    return BagFiles(files, missing)
 
 
-def _present(file: Path) -> Path:
-    """The file, or where it is not there the same one packed or unpacked."""
-    others = [file.with_name(file.name + suffix) for suffix in PACKED]
-    others += [file.with_suffix("")] if file.suffix in PACKED else []
-    return next((one for one in (file, *others) if one.is_file()), file)
+def _storage_files(folder: Path) -> list[Path]:
+    """Files of bags in a folder; of one that is there packed and unpacked, the latter."""
+    files = {file for file in folder.iterdir() if storage_suffix(file) in STORAGE_SUFFIXES and file.is_file()}
+    return sorted(file for file in files if file.suffix not in PACKED or file.with_suffix("") not in files)
+
+
+def _present(folder: Path, name: str) -> Path | None:
+    """The file of a name, packed or not: where the name says, or in the folder, wherever that was when recording."""
+    last = folder / PureWindowsPath(name).name  # takes both kinds of slashes
+    for file in (last, folder / name) if Path(name).is_absolute() else (folder / name, last):
+        others = [file.with_name(file.name + suffix) for suffix in PACKED]
+        others += [file.with_suffix("")] if file.suffix in PACKED else []
+        for one in (file, *others):
+            if one.is_file():
+                return one
+    return None
 
 
 def storage_suffix(file: Path) -> str:

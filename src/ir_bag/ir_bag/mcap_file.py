@@ -203,10 +203,28 @@ def _indexed(stream: BinaryIO) -> _Index | None:
             return None
         index = _Index(summary.schemas, summary.channels, summary.chunk_indexes)
         index.counts.update(summary.statistics.channel_message_counts)
-        index.chunks += _outside_chunks(stream, index.chunks)
+        if not _tells_all(index, summary.statistics.message_count):
+            return None
+        index.chunks = [chunk for chunk in index.chunks if _holds_messages(stream, chunk)]
+        index.chunks += _outside_chunks(stream, summary.chunk_indexes)
         return index
     except (*_ERRORS, OSError):
         return None
+
+
+def _tells_all(index: _Index, messages: int) -> bool:
+    """Whether channels, schemas and counts, which a writer may leave out of the summary, are all there."""
+    channels = index.channels
+    used = {number for chunk in index.chunks for number in chunk.message_index_offsets} | index.counts.keys()
+    schemas = {channels[number].schema_id for number in used if number in channels} - {0}
+    return used <= channels.keys() and schemas <= index.schemas.keys() and index.counts.total() == messages
+
+
+def _holds_messages(stream: BinaryIO, chunk: ChunkIndex) -> bool:
+    """Whether there are messages in a chunk; one without is said to begin and end at 0, which is a time, too."""
+    if chunk.message_start_time or chunk.message_end_time or chunk.message_index_offsets:
+        return True
+    return bool(_messages_at(stream, chunk))
 
 
 def _outside_chunks(stream: BinaryIO, chunks: list[ChunkIndex]) -> list[ChunkIndex]:
@@ -283,6 +301,7 @@ def _take_chunk(index: _Index, chunk: Chunk, at: int, length: int) -> None:
     place = _place(at, _HEADER.size + length, chunk.message_start_time, chunk.message_end_time)
     place.compression, place.compressed_size = chunk.compression, len(chunk.data)
     place.uncompressed_size = chunk.uncompressed_size
+    before = index.counts.total()
     for record in records:
         if isinstance(record, Schema):
             index.schemas[record.id] = record
@@ -290,7 +309,8 @@ def _take_chunk(index: _Index, chunk: Chunk, at: int, length: int) -> None:
             index.channels[record.id] = record
         elif isinstance(record, McapMessage):
             _take_message(index, record)
-    index.chunks.append(place)
+    if index.counts.total() > before:
+        index.chunks.append(place)
 
 
 def _take_message(index: _Index, message: McapMessage) -> None:

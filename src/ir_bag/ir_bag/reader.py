@@ -24,7 +24,7 @@ from ir_bag.bag_metadata import (
     read_metadata,
     refuse_ros1,
     storage_suffix,
-    with_compression,
+    with_changes,
 )
 from ir_bag.contents import Message, RecordedStream, Summary, Topic
 from ir_bag.mcap_file import McapSource, mend
@@ -52,6 +52,7 @@ class BagReader:
     Attributes:
         summary: topics, counts and times, found in the files themselves; its problems say what is damaged, its notes
             what is left out.
+        missing: names of files in the metadata that are not there; what else the folder holds is read.
 
     Raises:
         ConfigError: there is no bag, or none that can be read; says which file, why, and what to do.
@@ -60,7 +61,7 @@ class BagReader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         told = read_metadata(self.path)
-        files = bag_files(self.path, told)
+        files, self.missing = bag_files(self.path, told)
         self._unpacked: list[tempfile.TemporaryDirectory[str]] = []
         self._sources = [self._open(file) for file in files]
         self.summary = _merge([_summary_of(source, file) for source, file in zip(self._sources, files, strict=True)])
@@ -70,6 +71,8 @@ class BagReader:
         self._find_packing(told)
         if self.path.is_dir() and not told.found:
             self.summary.problems.insert(0, f"{METADATA} is missing (the recording was cut off)")
+        elif self.missing:
+            self.summary.problems.insert(0, f"{METADATA} names {', '.join(self.missing)}, which is not there")
 
     def messages(self, topics: Collection[str] | None = None, start: int | None = None) -> Iterator[Message]:
         """Messages of `topics` (None: all) from time `start` (ns; None: all) on, in the order of time, always the same.
@@ -171,7 +174,7 @@ def repair(path: str | Path) -> list[str]:
     folder = Path(path)
     done = []
     try:
-        for file in bag_files(folder, BagMetadata()):
+        for file in bag_files(folder, BagMetadata()).present:
             if file.suffix == ".mcap" and mend(file):
                 done.append(f"{file.name}: has an index again")
             if file.suffix == ".db3" and mend_log(file):
@@ -185,12 +188,15 @@ def repair(path: str | Path) -> list[str]:
 
 
 def _repair_metadata(folder: Path) -> list[str]:
-    told, summary = read_metadata(folder), BagReader(folder).summary
-    if not told.found:
+    told, bag = read_metadata(folder), BagReader(folder)
+    summary = bag.summary
+    if not told.found or bag.missing:
         write_metadata(folder, metadata(summary, [Path(name).name for name in summary.files]))
         return [f"{METADATA}: made from the {summary.messages} messages that are there"]
     if summary.packing != told.compression_mode and (summary.messages or summary.packing):
-        write_metadata(folder, with_compression(told, summary.packing))
+        packing = summary.packing
+        changed = with_changes(told, compression_format="zstd" if packing else "", compression_mode=packing.upper())
+        write_metadata(folder, changed)
         return [f"{METADATA}: says now what is compressed ({summary.packing or 'nothing'})"]
     return []
 

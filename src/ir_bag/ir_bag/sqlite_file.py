@@ -220,6 +220,8 @@ class SqliteSource:
             with closing(self._connect()) as database:
                 for number, time, data in database.execute(query, () if start is None else (start,)):
                     if number in topics:
+                        if not (isinstance(time, int) and isinstance(data, bytes)):
+                            raise ConfigError(f"{self.path}: a message of {topics[number]} lacks its time or its bytes")
                         yield Message(topics[number], time, data, time)
         except sqlite3.Error as error:
             raise ConfigError(f"{self.path}: is damaged ({error}); what was read so far is all there is") from None

@@ -16,8 +16,10 @@ import yaml
 import zstandard
 from bags import ODOM, SCAN, SECOND, START
 from mcap.data_stream import RecordBuilder
+from mcap.opcode import Opcode
+from mcap.records import Chunk
 from mcap.records import Message as McapMessage
-from mcap.writer import CompressionType
+from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapWriter
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Int32, String
@@ -25,6 +27,7 @@ from std_msgs.msg import Int32, String
 from ir_bag.contents import Message
 from ir_bag.definitions import Definition, Definitions, same_layout
 from ir_bag.info import info
+from ir_bag.mcap_file import _place
 from ir_bag.play import play
 from ir_bag.reader import BagReader, repair
 from ir_bag.timeline import LONG_GAP, Timeline
@@ -69,10 +72,10 @@ def sqlite_bag(folder, rows, journal="delete", topics=(("/chatter", "std_msgs/ms
     return folder
 
 
-def mcap_bag(file, *channels, compression=CompressionType.ZSTD, outside=0):
+def mcap_bag(file, *channels, compression=CompressionType.ZSTD, outside=0, **left_out):
     """A file of (topic, type, definition, encoding, messages); the last `outside` messages of each lie in no chunk."""
     with file.open("wb") as stream:
-        writer = McapWriter(stream, compression=compression)
+        writer = McapWriter(stream, compression=compression, **left_out)
         writer.start("ros2", "other")
         numbers = []
         for topic, kind, definition, encoding, _ in channels:
@@ -281,7 +284,116 @@ def test_messages_outside_chunks_are_read(tmp_path, compression):
     assert reader.summary.messages == 8 and reader.summary.end == strings(8)[-1][0] and not reader.summary.problems
 
 
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        {"repeat_channels": False},
+        {"repeat_schemas": False},
+        {"use_statistics": False},
+        {"index_types": IndexType.NONE},
+        {"use_chunking": False},
+    ],
+    ids=str,
+)
+def test_what_a_writer_may_leave_out_of_the_summary_is_found_in_the_file(tmp_path, left_out):
+    channel = ("/chatter", "std_msgs/msg/String", "string data\n", "cdr", strings(8))
+    reader = BagReader(mcap_bag(tmp_path / "other.mcap", channel, **left_out))
+    assert [(m.time, m.data) for m in reader.messages()] == strings(8)
+    assert reader.summary.topics["/chatter"].definition == "string data\n" and not reader.summary.problems
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_chunk_without_messages_does_not_begin_at_zero(tmp_path, indexed):
+    file = tmp_path / "other.mcap"
+    with file.open("wb") as stream:
+        writer = McapWriter(stream)
+        writer.start("ros2", "other")
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data\n")
+        channel = writer.register_channel("/chatter", "cdr", schema)
+        _write_empty_chunk(writer)
+        for time, data in strings(3):
+            writer.add_message(channel, time, data, time)
+        writer.finish()
+    if not indexed:
+        file.write_bytes(file.read_bytes()[:-20])
+    summary = BagReader(file).summary
+    assert (summary.start, summary.end) == (strings(3)[0][0], strings(3)[-1][0])
+    assert len(list(BagReader(file).messages())) == 3
+
+
+def _write_empty_chunk(writer):
+    """Writes a chunk that holds a channel only, as other libraries do; the one used here leaves such out."""
+    stream, builder = writer._Writer__stream, RecordBuilder()
+    start = stream.tell()
+    Chunk(compression="", data=b"", message_start_time=0, message_end_time=0, uncompressed_crc=0, uncompressed_size=0
+    ).write(builder)  # fmt: skip
+    record = builder.end()
+    assert record[0] == Opcode.CHUNK
+    stream.write(record)
+    writer._Writer__chunk_indices.append(_place(start, len(record), 0, 0))
+    writer._Writer__statistics.chunk_count += 1
+
+
 # ---------------------------------------------------------------------- metadata
+
+
+@pytest.mark.parametrize(
+    "name", ["bag/bag_0.mcap", "/home/ros/rec/bag_0.mcap", "./bag_0.mcap", "was/bag_0.mcap", "was\\bag_0.mcap"]
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_names_of_files_hold_wherever_the_folder_was_when_they_were_written(tmp_path, name, packed):
+    content = bags.messages(20)
+    folder = bags.write(tmp_path / "bag", content)
+    if packed:
+        file, name = folder / "bag_0.mcap", f"{name}.zstd"
+        (folder / "bag_0.mcap.zstd").write_bytes(zstandard.compress(file.read_bytes()))
+        file.unlink()
+    change(folder, version=2, relative_file_paths=[name])
+    reader = BagReader(folder)
+    assert plain(reader.messages()) == plain(content) and not reader.summary.problems
+
+
+def test_a_renamed_file_is_read_and_told_and_repaired(tmp_path, capsys):
+    content = bags.messages(20)
+    folder = bags.write(tmp_path / "bag", content)
+    (folder / "bag_0.mcap").rename(folder / "better name.mcap")
+    reader = BagReader(folder)
+    assert plain(reader.messages()) == plain(content)
+    assert reader.summary.problems == ["metadata.yaml names bag_0.mcap, which is not there"]
+    assert info([str(folder), "--repair"]) == 0 and "problem" not in capsys.readouterr().out
+    assert document_of(folder)["relative_file_paths"] == ["better name.mcap"]
+    assert not repair(folder) and plain(BagReader(folder).messages()) == plain(content)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_missing_part_is_told_and_the_others_are_read(tmp_path, gone):
+    content = bags.messages(30)
+    folder = tmp_path / "bag"
+    for i in range(3):
+        part = bags.write(tmp_path / f"part{i}", content[10 * i : 10 * i + 10])
+        folder.mkdir(exist_ok=True)
+        (part / f"part{i}_0.mcap").rename(folder / f"bag_{i}.mcap")
+    (part / "metadata.yaml").rename(folder / "metadata.yaml")
+    change(folder, relative_file_paths=[f"bag_{i}.mcap" for i in range(3)])
+    (folder / f"bag_{gone}.mcap").unlink()
+    reader = BagReader(folder)
+    assert plain(reader.messages()) == plain(content[: 10 * gone] + content[10 * gone + 10 :])
+    assert reader.summary.problems == [f"metadata.yaml names bag_{gone}.mcap, which is not there"]
+    assert repair(folder) and document_of(folder)["message_count"] == 20
+
+
+def test_a_bag_whose_files_are_all_gone_is_refused_by_name(tmp_path):
+    folder = bags.write(tmp_path / "bag", bags.messages(2))
+    (folder / "bag_0.mcap").unlink()
+    with pytest.raises(ConfigError, match=r"metadata.yaml names bag_0.mcap, which is not there"):
+        BagReader(folder)
+
+
+@pytest.mark.parametrize("row", [(0, None, TEXT), (0, START, None), (0, START, "text")])
+def test_a_message_without_time_or_bytes_is_refused_in_a_line(tmp_path, row):
+    reader = BagReader(sqlite_bag(tmp_path / "bag", [(0, START, TEXT), row]))
+    with pytest.raises(ConfigError, match="a message of /chatter lacks its time or its bytes"):
+        list(reader.messages())
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ class LeanExecutor(SingleThreadedExecutor):
             ExternalShutdownException: the context was shut down.
         """
         with self._spinning:
+            if not self.context.ok():
+                raise ExternalShutdownException
             if self._changed:
                 self._gather()
             if self._unsent:
@@ -191,12 +193,15 @@ class LeanExecutor(SingleThreadedExecutor):
         return ready
 
     def _serve(self, ready: dict[str, list[Any]]) -> None:
-        """Calls what is ready, until nothing is or the entities have changed."""
+        """Calls what is ready, until nothing is, the entities have changed or the context was shut down.
+
+        Where messages come faster than they are handled, there is always more; a node told to end would not get to it.
+        """
         for waitable in ready.pop("waitable"):
             self._run(waitable.execute, waitable.take_data())
         for kind in _KINDS:
             waiting, take = ready[kind], self._takers[kind]
-            while waiting and not self._changed and not self._is_shutdown:
+            while waiting and not self._changed and not self._is_shutdown and self.context.ok():
                 waiting = [entity for entity in waiting if not self._changed and take(entity)]
                 while self._after:
                     self._after.pop(0)()

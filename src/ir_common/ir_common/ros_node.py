@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import re
 import signal
@@ -286,14 +287,18 @@ def announce(node: Node) -> Any:
 
 
 def drain(subscription: Subscription, handle: Callable[[Any], None]) -> int:
-    """Hands every message that waits on ``subscription`` to ``handle``; returns how many there were.
+    """Hands the messages that wait on ``subscription`` to ``handle``, as many as its queue holds; returns how many.
 
     The executor takes one message per subscription and wake-up; a callback that calls this after its own message
-    keeps up with several times the rate.
+    keeps up with several times the rate. What comes meanwhile is left to the next wake-up: where messages come faster
+    than they are handled, the node would do nothing else, and not end.
     """
-    count = 0
+    profile, count = subscription.qos_profile, 0
+    most = profile.depth if profile.history == HistoryPolicy.KEEP_LAST and profile.depth else math.inf
     with subscription.handle:
-        while (taken := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+        while count < most and (
+            (taken := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None
+        ):
             handle(taken[0])
             count += 1
     return count

@@ -245,6 +245,9 @@ class HostTotals:
         }
 
 
+MAX_WARNINGS = 200
+
+
 class RunTotals:
     """Everything that the table shows and the report holds.
 
@@ -264,6 +267,8 @@ class RunTotals:
         self.simulated_seconds = 0.0
         self.processes: dict[str, list[tuple[str, int]]] = {}
         """(host, process id) of each start of each node."""
+        self.warnings: dict[str, None] = {}
+        """What nodes or engines warned of, each once, in the order in which it was first told."""
         self._restarts: dict[str, int] = {}
         self._clock: float | None = None
         self._allocation: tuple[int, int] = (0, 0)
@@ -327,6 +332,11 @@ class RunTotals:
         for name, count in counts.items():
             self._restarts[name] = max(self._restarts.get(name, 0), count)
 
+    def warn(self, text: str) -> None:
+        """Takes a warning; after `MAX_WARNINGS` different ones no more, so that a long run's stay a few."""
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.setdefault(text)
+
     def restarts(self) -> dict[str, int]:
         """How often each node was started again, nodes that never were included."""
         return dict(sorted(self._restarts.items()))
@@ -344,6 +354,7 @@ class RunTotals:
             "agents": self.agents,
             "federation": self.federation.as_dict() if self.federation else None,
             "restarts": self.restarts(),
+            "warnings": list(self.warnings),
         }
 
 

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lean executor serves every kind of entity, follows their coming and going, and ends when it is told to."""
 
+import os
+import signal
 import threading
+import time
 import warnings
 
 import pytest
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
+from rclpy.signals import SignalHandlerOptions, uninstall_signal_handlers
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
@@ -209,6 +213,35 @@ def test_the_end_of_the_context_ends_the_spinning(ros_domain: int) -> None:
     rclpy.shutdown()
     assert ended.wait(5)
     thread.join(5)
+
+
+def test_messages_that_wait_do_not_keep_a_context_that_a_signal_ended(ros_domain: int) -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.SIGTERM)
+    executor, node, heard = LeanExecutor(), rclpy.create_node("floods"), []
+
+    def hear(message: DropCount) -> None:
+        heard.append(message.messages)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while node.context.ok():  # a thread of rclpy ends it
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+
+    subscription = node.create_subscription(DropCount, "a", hear, 50)
+    publisher = node.create_publisher(DropCount, "a", 50)
+    deadline = time.monotonic() + 10
+    while publisher.get_subscription_count() == 0:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    for number in range(20):
+        publisher.publish(DropCount(messages=number))
+    executor.add_node(node)
+    with pytest.raises(ExternalShutdownException):
+        executor.spin()
+    uninstall_signal_handlers()
+    signal.signal(signal.SIGTERM, before)
+    rclpy.try_shutdown()
+    assert heard == [0] and subscription is not None
 
 
 def test_a_node_that_comes_later_is_served(ros: RosHarness) -> None:

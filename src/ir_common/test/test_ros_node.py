@@ -10,6 +10,7 @@ from typing import Literal
 
 import pytest
 from pydantic import Field
+from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 
 from ir_common.config import EXIT_CONFIG, Config, ConfigError, live
@@ -81,6 +82,23 @@ def test_drain_takes_all_that_waits_in_order(ros: RosHarness) -> None:
         publisher.publish(DropCount(messages=i))
     ros.until(lambda: len(got) == 50)
     assert got == list(range(50))
+
+
+def test_drain_comes_to_an_end_beside_a_publisher_that_does_not(ros: RosHarness) -> None:
+    node, got = ros.node(), []
+    subscription = node.create_subscription(DropCount, "x", lambda m: None, 5)
+    publisher = ros.node("other").create_publisher(DropCount, "x", 5)
+    ros.until(lambda: publisher.get_subscription_count() == 1, what="the match")
+
+    def another(message: DropCount) -> None:
+        assert len(got) < 20, "it goes on"
+        got.append(message.messages)
+        publisher.publish(DropCount(messages=len(got)))
+        assert publisher.wait_for_all_acked(Duration(seconds=5))
+
+    publisher.publish(DropCount())
+    assert publisher.wait_for_all_acked(Duration(seconds=5))
+    assert drain(subscription, another) == len(got) == 5
 
 
 PROGRAM = """

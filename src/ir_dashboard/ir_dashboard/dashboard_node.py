@@ -205,7 +205,7 @@ class DashboardNode(StackNode):
 def _guards(world: World | None, robots: dict[str, Limits]) -> dict[str, DrivingGuard]:
     """A guard for each robot whose body and lidar are known."""
     bodies = {name: body_of(world.robots[name].description) for name in robots} if world else {}
-    return {name: DrivingGuard(body) for name, body in bodies.items() if body is not None}
+    return {name: DrivingGuard(body, robots[name].turning) for name, body in bodies.items() if body is not None}
 
 
 def main() -> None:

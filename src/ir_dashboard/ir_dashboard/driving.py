@@ -49,6 +49,11 @@ class Limits:
         (backward, right), (forward, left) = low, high
         return cls(float(backward), float(forward), float(right), float(left))
 
+    @property
+    def turning(self) -> float:
+        """The fastest that it turns to either side, rad/s."""
+        return min(self.left, -self.right)
+
     def velocity(self, forward: float, turn: float) -> Velocity:
         """The velocity of a joystick position, each axis in [-1, 1]; turn is positive to the left.
 
@@ -161,7 +166,7 @@ class Seat:
         guard: keeps it from what its lidar sees; None: it has none.
         guarded: whether the guard is heeded.
         path: what was sent.
-        limited: why the last command was slower than wished: guard, sight or link; empty: it was not.
+        limited: why the last command was another than wished: guard, steered (by it), sight or link; empty: it was not.
         pictured: time at which the newest picture was taken, s; minus infinity: none came.
         reported: time at which its last state came, s.
         refused: commands that came too late to be carried out.
@@ -301,7 +306,7 @@ class Desk:
             return velocity
         kept = seat.guard.limit(velocity, seat.path, seat.trip.usual(), seat.trip.late(now), now)
         if kept != velocity:
-            seat.limited = "guard"
+            seat.limited = "guard" if kept[1] == velocity[1] else "steered"
         return kept
 
     def lessen(self, heeded: bool, sight: Sight) -> None:

@@ -8,7 +8,12 @@ W. Burgard, S. Thrun, "The Dynamic Window Approach to Collision Avoidance", IEEE
 .. math:: v^2 / 2a + v (T + j) \le d(v, \omega)
 
 with a the deceleration, T the period of commands, j how much later than usual a command may be, and d the free way.
-Differs from the paper: no dynamic window, no objective; the driver's turn rate is kept, and only his speed is lessened.
+Where the driver's arc leads to something within a look-ahead L, of all admissible velocities that one is taken which
+
+.. math:: \frac{v}{v_0} \frac{\min(d, L)}{L} - \kappa \frac{|\omega - \omega_0|}{\omega_{max}}
+
+is greatest for, with :math:`(v_0, \omega_0)` the wish: the robot is steered past what is in its way, and no more than
+that takes. Differs from the paper: no dynamic window, and in the objective (eq. 13) the wish stands for the heading.
 The arc begins where the robot will be when the command takes effect: commands on their way are carried out in thought.
 """
 
@@ -39,6 +44,16 @@ GRAIN = 0.03
 """m between places of an arc that are looked at."""
 BRAKES = 0.5
 """Part of the nominal deceleration that is counted on."""
+STEERED_FROM = 0.2
+"""m/s; what is slower is manoeuvring, in which the driver's turn rate is kept."""
+LOOK_AHEAD = 1.0
+"""m, L above."""
+RESERVE = 0.25
+"""Cost of the greatest turn rate that a driver did not wish, kappa above."""
+PERSISTENCE = 0.1
+"""Cost of the side to which the robot was not steered last."""
+TURNS = 13
+"""Turn rates that are tried."""
 ASSUMED = 2.0
 """m/s2, nominal deceleration of a robot whose description gives none."""
 
@@ -118,16 +133,20 @@ class OnTheWay:
 
 
 class DrivingGuard:
-    """Lessens the speed of one robot's commands so that it can always stop. Times are s of one monotonic clock.
+    """Lessens the speed of one robot's commands so that it can always stop, and steers it past what is in its way.
+
+    Times are s of one monotonic clock.
 
     Args:
         body: of the robot.
+        turning: rad/s, the fastest that it is steered to either side; 0: it is not steered.
         margin: m that stay free between it and what it sees.
         period: s between commands.
     """
 
-    def __init__(self, body: Body, margin: float = 0.08, period: float = 0.05) -> None:
-        self._body, self._margin, self._period = body, margin, period
+    def __init__(self, body: Body, turning: float = 0.0, margin: float = 0.08, period: float = 0.05) -> None:
+        self._body, self._turning, self._margin, self._period = body, turning, margin, period
+        self._side = 0.0  # to which the robot is steered: 1 left, -1 right
         self._points: Array = np.zeros((0, 2))  # m, in the axes of the base link when they were seen
         self._seen = -math.inf
 
@@ -144,7 +163,7 @@ class DrivingGuard:
         self._seen = now
 
     def limit(self, wish: Velocity, sent: OnTheWay, delay: float, late: float, now: float) -> Velocity:
-        """The fastest part of the wish from which the robot can stop before anything that it sees.
+        """The velocity nearest to the wish from which the robot can stop before anything that it sees.
 
         Args:
             wish: what the driver wants.
@@ -158,27 +177,60 @@ class DrivingGuard:
         if now - self._seen > BLIND:
             return STOP
         points = self._from(sent.pose(self._seen - delay, now))
+        slowed = self._slowed(points, wish, late)
+        if wish[0] < STEERED_FROM or not self._turning:
+            return slowed
+        ahead = max(LOOK_AHEAD, self._to_stop(wish[0], late))
+        if self._free(points, *wish, ahead) >= ahead:
+            self._side = 0.0
+            return slowed
+        return self._steered(points, wish, ahead, late) or slowed
+
+    def _slowed(self, points: Array, wish: Velocity, late: float) -> Velocity:
+        """The fastest admissible part of the wish, its turn rate as it is."""
         for share in SHARES:
-            speed = share * wish[0]
-            way = speed * speed / (2 * self._body.deceleration) + abs(speed) * (self._period + late)
-            if self._clear(points, speed, wish[1], way):
+            speed, way = share * wish[0], self._to_stop(share * wish[0], late)
+            if self._free(points, speed, wish[1], way) >= way:
                 return (speed, wish[1])
         return (0.0, wish[1])
+
+    def _steered(self, points: Array, wish: Velocity, ahead: float, late: float) -> Velocity | None:
+        """The admissible velocity that the objective of the module is greatest for; None: there is none."""
+        found, best = None, -math.inf
+        asides = np.linspace(-2 * self._turning, 2 * self._turning, TURNS)
+        turns = np.unique(np.clip(wish[1] + asides, -self._turning, self._turning)).tolist()
+        for share, turn in itertools.product(SHARES[::2], turns):
+            speed, aside = share * wish[0], turn - wish[1]
+            free = self._free(points, speed, turn, ahead)
+            if free < self._to_stop(speed, late):
+                continue
+            score = share * free / ahead - RESERVE * abs(aside) / self._turning
+            score -= PERSISTENCE * (aside * self._side < 0)
+            if score > best:
+                found, best = (speed, turn), score
+        if found is not None and abs(found[1] - wish[1]) > self._turning / TURNS:
+            self._side = math.copysign(1.0, found[1] - wish[1])
+        return found
+
+    def _to_stop(self, speed: float, late: float) -> float:
+        """Way in m until the robot stands, if the next command tells it to."""
+        return speed * speed / (2 * self._body.deceleration) + abs(speed) * (self._period + late)
 
     def _from(self, pose: Displacement) -> Array:
         cos, sin = math.cos(pose.yaw), math.sin(pose.yaw)
         offset = self._points - (pose.x, pose.y)
         return np.stack([cos * offset[:, 0] + sin * offset[:, 1], cos * offset[:, 1] - sin * offset[:, 0]], axis=1)
 
-    def _clear(self, points: Array, speed: float, turn: float, way: float) -> bool:
-        """Whether the first ``way`` m of an arc keep clear of all points; what is too near already may be left."""
+    def _free(self, points: Array, speed: float, turn: float, way: float) -> float:
+        """How far an arc keeps clear of all points, m, at most ``way``; what is too near already may be left."""
         keep = self._body.radius + self._margin
         points = points[np.hypot(points[:, 0], points[:, 1]) < way + keep + GRAIN]
         if not len(points):
-            return True
+            return way
         s = np.copysign(np.linspace(0.0, way, 2 + int(way / GRAIN)), speed)
         angle = s * turn / speed
         chord = s * np.sinc(angle / 2 / np.pi)
         x, y = chord * np.cos(angle / 2), chord * np.sin(angle / 2)
         gap = np.hypot(points[:, :1] - x, points[:, 1:] - y)
-        return bool(np.all((gap >= keep) | (gap >= gap[:, :1])))
+        blocked = np.flatnonzero(np.any((gap < keep) & (gap < gap[:, :1]), axis=0))
+        return way if not len(blocked) else abs(float(s[max(blocked[0] - 1, 0)]))

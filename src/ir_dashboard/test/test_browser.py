@@ -72,6 +72,36 @@ def test_page_shows_moving_robots_pictures_slices_and_no_errors(page):
     page.until(painted, "every chart painted")
 
 
+LONG = {
+    "#trips": "1012.3 / 1250.4 ms", "#limited": "steered past what is ahead, no guard",
+    "#picture-age": "1240 ms: locked", ".robot dd": "12345.6 m", "#robots .wide dd": "v123, return -12345",
+}  # fmt: skip
+FITS = """
+const [texts] = arguments, bad = [];
+for (const [css, text] of Object.entries(texts))
+  for (const cell of document.querySelectorAll(css)) cell.textContent = text;
+for (const tile of document.querySelectorAll('.figures > div')) for (const part of tile.children) {
+  const text = document.createRange();
+  text.selectNodeContents(part);
+  const [inner, outer] = [text.getBoundingClientRect(), tile.getBoundingClientRect()];
+  if (inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1) bad.push(part.textContent);
+}
+if (document.documentElement.scrollWidth > innerWidth) bad.push(`page: ${document.documentElement.scrollWidth}`);
+return bad;
+"""
+
+
+def test_no_figure_is_cut_or_lies_on_another_at_any_width(page):
+    page.start()
+    page.until("document.querySelectorAll('.robot dd').length > 0", "the robots' cards")
+    for width in (320, 360, 768, 901, 1440):
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        page.until(f"innerWidth === {width}", "the width")
+        assert page.run(FITS, LONG) == [], width
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_the_floor_shows_the_radio_until_it_is_switched_off(page):
     """The map of the stack arrives; what a map makes of the floor is drawn aside, where every pixel can be read."""
     page.start()

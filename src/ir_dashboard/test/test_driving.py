@@ -224,6 +224,17 @@ def test_a_joystick_takes_a_free_seat_by_moving_and_heeds_age_and_limits(desk, p
     assert port.sent[-1][1] == (0.0, 0.0)
 
 
+def test_a_driver_is_told_that_he_is_steered(port):
+    class Past:
+        def limit(self, wish, sent, delay, late, now):
+            return wish[0], wish[1] + 0.5
+
+    desk = Desk({"cart": LIMITS}, DEAD_MAN, port, guards={"cart": Past()})
+    desk.take("cart", "ann", 0.0)
+    desk.command("cart", "ann", 1.0, 0.0, 0.1)
+    assert desk.seats["cart"].limited == "steered" and port.sent[-1][1][1] == pytest.approx(0.5, rel=1e-2)
+
+
 @given(st.floats(-1, 1), st.floats(-1, 1))
 @settings(deadline=None)
 def test_position_is_the_inverse_of_velocity(forward, turn):

@@ -98,14 +98,58 @@ def test_the_carts_body_and_a_robot_without_lidar():
     assert body_of(world.robots["spider"].description) is None
 
 
+@pytest.fixture
+def steering():
+    return DrivingGuard(BODY, turning=1.5, margin=0.1)
+
+
+def pillar(bearing, distance=0.9):
+    """Ranges to something narrow at a bearing, degrees to the left."""
+    return np.where(np.abs(BEARINGS - np.radians(bearing)) < np.radians(10.0), distance, np.inf)
+
+
+def test_past_something_to_one_side_it_is_steered_to_the_other_at_speed(steering):
+    for bearing, side in ((8.0, -1), (-8.0, 1)):
+        steering.see(BEARINGS, pillar(bearing), 0.0)
+        speed, turn = steering.limit((1.0, 0.0), OnTheWay(), 0.0, 0.0, 0.0)
+        assert speed >= 0.7 and turn * side > 0.2
+
+
+def test_a_wish_that_meets_nothing_is_not_steered(steering):
+    steering.see(BEARINGS, pillar(50.0), 0.0)
+    assert steering.limit((1.0, -0.3), OnTheWay(), 0.0, 0.0, 0.0) == (1.0, -0.3)
+
+
+def test_manoeuvres_backwards_and_turns_on_the_spot_are_not_steered(steering):
+    steering.see(BEARINGS, pillar(0.0, 0.45), 0.0)
+    for wish in ((0.19, 0.3), (-0.5, 0.3), (0.0, 1.0)):
+        assert steering.limit(wish, OnTheWay(), 0.0, 0.0, 0.0)[1] == wish[1]
+
+
+def test_it_is_steered_on_to_the_side_that_it_began_with(steering):
+    steering.see(BEARINGS, pillar(6.0), 0.0)
+    assert steering.limit((1.0, 0.0), OnTheWay(), 0.0, 0.0, 0.0)[1] < 0
+    steering.see(BEARINGS, pillar(-6.0), 0.05)
+    assert steering.limit((1.0, 0.0), OnTheWay(), 0.0, 0.0, 0.05)[1] < 0
+    fresh = DrivingGuard(BODY, turning=1.5, margin=0.1)
+    fresh.see(BEARINGS, pillar(-6.0), 0.0)
+    assert fresh.limit((1.0, 0.0), OnTheWay(), 0.0, 0.0, 0.0)[1] > 0
+
+
+def test_it_turns_no_faster_than_the_robot_may(steering):
+    steering.see(BEARINGS, wall(0.5), 0.0)
+    for turn in (-1.5, -0.5, 0.0, 1.5):
+        assert abs(steering.limit((1.0, turn), OnTheWay(), 0.0, 0.0, 0.0)[1]) <= 1.5
+
+
 wishes = st.lists(st.tuples(st.floats(-1, 1), st.floats(-1.5, 1.5)), min_size=40, max_size=40)
 
 
 @settings(max_examples=25, deadline=None)
-@given(wishes, st.integers(0, 6), st.floats(-2, 2), st.floats(0.35, 1.5))
-def test_no_wish_drives_a_late_robot_into_a_wall(wishes, lag, heading, room):
+@given(wishes, st.integers(0, 6), st.floats(-2, 2), st.floats(0.35, 1.5), st.sampled_from([0.0, 1.5]))
+def test_no_wish_drives_a_late_robot_into_a_wall(wishes, lag, heading, room, turning):
     """A point mass between two walls, commands `lag` ticks late; it brakes twice as well as is counted on."""
-    guard, sent, tick = DrivingGuard(BODY), OnTheWay(), 0.05
+    guard, sent, tick = DrivingGuard(BODY, turning), OnTheWay(), 0.05
     x, yaw, speed, queue = 0.0, heading, 0.0, [STOP] * lag
     for k in range(200):
         now = k * tick

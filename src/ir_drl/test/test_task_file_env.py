@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from ir_common.config import ConfigError
 from ir_drl.environments.task_env import TaskEnv
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guide" / "robot.md"
@@ -31,6 +32,14 @@ def test_gymnasium_finds_nothing_wrong_with_the_guides_robot(environment) -> Non
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*(infinity|recommend|render).*")
         check_env(environment, skip_render_check=True)
+
+
+def test_a_world_without_goals_for_it_is_told(environment, tmp_path) -> None:
+    """It stood at its goal from the first step on."""
+    world = tmp_path / "yard.sdf"
+    world.write_text(re.sub(r'<model name="goal_.*?</model>', "", world.read_text(), flags=re.S))
+    with pytest.raises(ConfigError, match=r"yard\.sdf: has no goals for 'scout'.* goal_scout_1"):
+        TaskEnv("scout", world=world)
 
 
 def test_a_simple_rule_drives_it_to_its_goals(environment) -> None:

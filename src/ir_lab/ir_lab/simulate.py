@@ -70,7 +70,7 @@ def simulate(arguments: SimulateArguments) -> int:
     task = bar.add_task("simulated", total=arguments.duration)
 
     def shown() -> RenderableType:
-        return Group(render(run.totals, time.monotonic() - began, list(run.warnings)[-3:]), bar)
+        return Group(render(run.totals, time.monotonic() - began), bar)
 
     interrupted = False
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -85,7 +85,7 @@ def simulate(arguments: SimulateArguments) -> int:
         except KeyboardInterrupt:
             interrupted = True
     wall = time.monotonic() - began
-    console.print(render(run.totals, wall, list(run.warnings)[-3:]))
+    console.print(render(run.totals, wall))
     console.print(
         f"{run.totals.simulated_seconds:g} s in {wall:.1f} s: {run.totals.simulated_seconds / wall:.1f} times real time"
     )

@@ -17,6 +17,8 @@ FREE, OCCUPIED = 0, 100
 """Values of nav_msgs/OccupancyGrid."""
 HEIGHTS = (0.05, 0.1, 0.2, 0.3)
 """m above the floor at which something counts as in the way of a robot."""
+MOST_CELLS = 4_000_000
+"""Of a map; that of a wider world is coarser, so that one thing far away does not take all the memory there is."""
 MARGIN = 0.5
 """m of free floor around what stands outermost."""
 
@@ -35,6 +37,7 @@ class OccupancyMap(NamedTuple):
 def occupancy_map(world: World, resolution: float = 0.05) -> OccupancyMap:
     """The map of what stands still in a world, but for its ground. A cell is occupied where its middle is.
 
+    Cells are larger than asked for where there would be more than `MOST_CELLS`.
     Shapes other than boxes, cylinders, capsules and spheres count with the box around them.
     """
     shapes = [
@@ -49,6 +52,7 @@ def occupancy_map(world: World, resolution: float = 0.05) -> OccupancyMap:
         middle, edges = geometry.box()
         place, half = (pose.position + pose.rotation @ middle)[:2], (np.abs(pose.rotation) @ edges / 2)[:2]
         low, high = np.minimum(low, place - half - MARGIN), np.maximum(high, place + half + MARGIN)
+    resolution = max(resolution, math.sqrt(float(np.prod(high - low)) / MOST_CELLS))
     columns, rows = (math.ceil(size / resolution) for size in high - low)
     x = low[0] + resolution * (np.arange(columns) + 0.5)
     y = low[1] + resolution * (np.arange(rows) + 0.5)

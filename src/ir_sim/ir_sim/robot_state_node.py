@@ -66,7 +66,10 @@ class RobotStateNode(LeanNode):
         self._sides = [
             _Side(self, place, [_RobotFrames(one, config, i) for i, one in enumerate(robots)]) for place in places
         ]
-        self._map = map_message(occupancy_map(world, config.map_resolution), config.map_frame)
+        grid = occupancy_map(world, config.map_resolution)
+        if grid.resolution > config.map_resolution:
+            self.get_logger().warning(f"/map has cells of {grid.resolution:.2f} m: the world is wide")
+        self._map = map_message(grid, config.map_frame)
         self.create_publisher(OccupancyGrid, "/map", LATCHED).publish(self._map)
         for place in places:
             for robot in robots:

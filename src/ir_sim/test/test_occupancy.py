@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ir_sim.occupancy import FREE, OCCUPIED, occupancy_map
+from ir_sim.occupancy import FREE, MOST_CELLS, OCCUPIED, occupancy_map
 from ir_sim.sdf import compose
 
 WORLD = Path(__file__).parents[3] / "worlds" / "robot_field.sdf"
@@ -32,6 +32,19 @@ def at(grid, x, y):
 )  # fmt: skip
 def test_what_stands_there_is_in_the_map(grid, place, value):
     assert at(grid, *place) == value
+
+
+def test_one_thing_far_away_makes_the_cells_larger_not_the_map(tmp_path):
+    """A box 2 km away would have made it one of 1.6 thousand million cells."""
+    box = "<link name='l'><collision name='c'><geometry><box><size>10 10 1</size></box></geometry></collision></link>"
+    (tmp_path / "wide.sdf").write_text(
+        f"<sdf version='1.9'><world name='w'><model name='far'><static>1</static><pose>2000 1995 0 0 0 0</pose>{box}"
+        "</model></world></sdf>"
+    )
+    grid = occupancy_map(compose(tmp_path / "wide.sdf"))
+    assert 0.9 * MOST_CELLS < grid.cells.size < 1.01 * MOST_CELLS
+    assert at(grid, 2000, 1995) == OCCUPIED and at(grid, 1990, 1995) == FREE
+    assert np.sum(grid.cells == OCCUPIED) * grid.resolution**2 == pytest.approx(100, rel=0.3)
 
 
 def test_its_area_is_that_of_the_scenery(grid):

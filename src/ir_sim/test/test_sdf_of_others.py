@@ -5,6 +5,7 @@ import math
 import struct
 from pathlib import Path
 
+import collada
 import mujoco
 import numpy as np
 import pytest
@@ -71,6 +72,36 @@ def test_the_version_says_what_frame_an_axis_is_in(world, version, axis, expecte
     made = world(TWO_LINKS % ("revolute", f"<axis><xyz>0 0 1</xyz>{axis}</axis>"), version=f'version="{version}"')
     _, data = settled(made)
     assert data.joint("m/j").xaxis == pytest.approx(expected, abs=1e-9)
+
+
+def physics_world(tmp_path, version, *gravities, own=""):
+    path = tmp_path / "old.sdf"
+    physics = "".join(f"<physics type='ode'><gravity>0 0 {g}</gravity></physics>" for g in gravities)
+    path.write_text(f"<sdf version='{version}'><world name='w'>{own}{physics}</world></sdf>")
+    return compose(path)
+
+
+def test_up_to_1_5_gravity_stands_in_physics(tmp_path):
+    for version in ("1.3", "1.5"):
+        assert physics_world(tmp_path, version, -3.7, -9.0).gravity == pytest.approx([0, 0, -3.7])
+    assert physics_world(tmp_path, "1.4", -3.7, own="<gravity>0 0 -1</gravity>").gravity == pytest.approx([0, 0, -1])
+    with pytest.raises(ConfigError, match=r"old\.sdf:1: <gravity>: is not supported in <physics>"):
+        physics_world(tmp_path, "1.6", -3.7)
+
+
+@pytest.mark.parametrize("version", ["1.4", "1.6"])
+def test_noise_of_all_axes_of_an_imu_is_that_of_each(world, version):
+    noise = (
+        "<noise><type>gaussian</type><rate><mean>0.1</mean><stddev>0.2</stddev><bias_mean>0</bias_mean></rate>"
+        "<accel><mean>0.3</mean><stddev>0.4</stddev></accel></noise>"
+    )
+    made = world(
+        f'<model name="m"><link name="a">{INERTIAL}<sensor name="i" type="imu"><imu><topic>t</topic>{noise}</imu>',
+        "</sensor></link></model>",
+        version=f'version="{version}"',
+    )
+    [sensor] = made.scenery["m"].model.links["a"].sensors
+    assert [(one.mean, one.deviation) for one in sensor.noises] == [(0.1, 0.2)] * 3 + [(0.3, 0.4)] * 3
 
 
 @pytest.mark.parametrize(
@@ -175,6 +206,13 @@ def test_what_gazebo_alone_knows_is_noted_once_for_each_kind(world):
     assert "<velocity_decay>" in third
 
 
+def test_each_kind_of_element_that_is_passed_over_is_named(world):
+    notes = world(
+        '<state world_name="w"/><road name="r"/><model name="m"><gripper name="g"/><link name="a"/></model>'
+    ).notes
+    assert [note.split(": ")[1] for note in notes] == ["<state>", "<road>", "<gripper>"]
+
+
 def box_stl(low, high):
     """Corners [12, 3, 3] of the triangles of a box."""
     corners = np.array([[(low, high)[i >> k & 1][k] for k in range(3)] for i in range(8)])
@@ -201,7 +239,6 @@ def write_mesh(path, kind):
         lines = [f"v {x} {y} {z}" for x, y, z in corners] + [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in faces]
         path.write_text("\n".join(lines) + "\n")
     else:
-        collada = pytest.importorskip("collada")
         document = collada.Collada()
         document.assetInfo.unitmeter, document.assetInfo.unitname = 0.01, "cm"
         source = collada.source.FloatSource("v", 100 * corners.ravel(), ("X", "Y", "Z"))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """URDF robots: the numbers of the file in the compiled model, and what is wrong in it with its line."""
 
+import sys
+from types import SimpleNamespace
+
 import mujoco
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from test_sdf_of_others import write_mesh
 from ir_common.config import ConfigError
 from ir_sim.sdf import compose
 from ir_sim.sdf.mujoco_compiler import compile_world
+from ir_sim.sdf.resources import MissingResource
 from ir_sim.simulation import Simulation
 
 ARM = """<?xml version="1.0"?>
@@ -152,6 +156,16 @@ def test_xacro_is_told_where_it_is_missing(robot, tmp_path):
             robot(wish=wish)
     else:
         assert robot(wish=wish).robots["a"].description.links["base"].mass == 20
+
+
+def test_a_package_that_xacro_does_not_find_is_named(robot, tmp_path, monkeypatch):
+    def process_file(path):
+        raise RuntimeError("<class 'PackageNotFoundError'>: \"package 'far_description' not found, searching: ['a']\"")
+
+    monkeypatch.setitem(sys.modules, "xacro", SimpleNamespace(process_file=process_file))
+    (tmp_path / "arm" / "arm.urdf.xacro").write_text(ARM)
+    with pytest.raises(MissingResource, match=r"arm\.urdf\.xacro: needs the package far_description; source"):
+        robot(wish="a:{}/arm.urdf.xacro")
 
 
 WHEEL = """<link name="{0}"><inertial><mass value="0.05"/>

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import deque
 from pathlib import Path
 
 import yaml
@@ -52,7 +51,6 @@ class MonitorNode(LeanNode):
         self._config = declare(self, MonitorConfig).config
         self._totals = RunTotals(list(self._config.robots))
         self._started = self._config.started or time.time()
-        self._warnings: deque[str] = deque(maxlen=3)
         self._console = Console()
         if not self._console.is_terminal:
             self._console = Console(width=130)
@@ -97,7 +95,7 @@ class MonitorNode(LeanNode):
         own = log.name == self.get_logger().name
         ours = f"/{log.name.replace('.', '/')}".startswith(f"{self.stack_namespace}/")  # /rosout is the whole domain's
         if log.level >= Log.WARN and ours and not own:
-            self._warnings.append(f"{log.name}: {log.msg}")
+            self._totals.warn(f"{log.name}: {log.msg}")
 
     def _wall(self) -> float:
         return time.time() - self._started
@@ -105,7 +103,7 @@ class MonitorNode(LeanNode):
     def _rendered(self) -> RenderableType:
         if self._config.restarts_file:
             self._totals.update_restarts(read_counts(Path(self._config.restarts_file)))
-        return render(self._totals, self._wall(), self._warnings)
+        return render(self._totals, self._wall())
 
     def _redraw(self) -> None:
         if self._live is None:

@@ -33,5 +33,7 @@ def test_warnings_are_those_of_the_own_stack(
     ros.until(said, what="both on /rosout")
     capsys.readouterr()
     monitor.close()
+    reported = monitor._totals.as_dict(1.0, {})["warnings"]
+    assert {warning.split("here is ")[1] for warning in reported if "here is" in warning} == shown
     table = capsys.readouterr().out
     assert {name for name in nodes if f"here is {name}" in table} == shown

@@ -19,9 +19,9 @@ from ir_interfaces.msg import (
 from ir_twin.monitor.table import render
 
 
-def shown(totals: RunTotals, *warnings: str) -> str:
+def shown(totals: RunTotals) -> str:
     console = Console(width=130, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(render(totals, 2.0, warnings))
+    console.print(render(totals, 2.0))
     return console.export_text()
 
 
@@ -35,7 +35,11 @@ def test_robots_slices_and_warnings_are_shown() -> None:
     totals.robots["cart"].update_twin(
         TwinStatus(proposals=3, accepted=2, vetoed=1, latency_p50=1e-3, latency_p99=math.nan)
     )
-    text = shown(totals, "radio: a warning")
+    for text in ("first", "radio: a warning", "radio: a warning", "third", "fourth"):
+        totals.warn(text)
+    text = shown(totals)
+    assert "first" not in text and "fourth" in text, "the newest three"
+    assert totals.as_dict(1.0, {})["warnings"] == ["first", "radio: a warning", "third", "fourth"]
     assert "cart" in text and "video" in text and "a warning" in text
     assert "1.00 / –" in text, "latency of verdicts, ms"
 

@@ -120,6 +120,22 @@ def test_a_stubborn_process_and_its_children_are_killed(tmp_path: Path) -> None:
     until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split()[:2]))
 
 
+def test_one_that_reports_takes_nothing_from_the_time_of_the_others(tmp_path: Path, monkeypatch) -> None:
+    """The report took 1 s of what they had together, and a node that needed 1.2 s was killed."""
+    monkeypatch.setattr(module, "STOP_SECONDS", 1.5)
+    slow = "import signal, time; signal.signal(signal.SIGINT, lambda *_: None); {}; signal.pause(); time.sleep({})"
+    ready = [tmp_path / name for name in ("a", "b")]
+    codes = [slow.format(f"open({str(path)!r}, 'w')", wait) for path, wait in zip(ready, (1.0, 1.2), strict=True)]
+    said: list[str] = []
+    specs = [program("reports", codes[0], required=True), program("ends", codes[1])]
+    supervisor = Supervisor(specs, tmp_path, said.append)
+    thread, status = run_in_thread(supervisor)
+    until(lambda: all(path.exists() for path in ready))
+    supervisor.stop()
+    thread.join(10)
+    assert status == [0] and said == []
+
+
 OUTLIVE = """
 import sys, pathlib
 from ir_twin.bringup.spec import NodeSpec
@@ -159,7 +175,7 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only a privileged user may take niceness off")
-def test_a_process_that_is_told_to_end_is_not_nice_any_more(tmp_path: Path) -> None:
+def test_a_process_that_is_told_to_end_is_preferred(tmp_path: Path) -> None:
     """All its threads: beside busy processes, one of niceness 10 does not get to its end in time."""
     seen = tmp_path / "seen"
     code = (
@@ -176,4 +192,4 @@ def test_a_process_that_is_told_to_end_is_not_nice_any_more(tmp_path: Path) -> N
     process.hurry()
     process.send(signal.SIGINT)
     process.wait(time.monotonic() + 10)
-    assert process.poll() == 0 and seen.read_text() == "7 7\n0 0\n"
+    assert process.poll() == 0 and seen.read_text() == "7 7\n-10 -10\n"

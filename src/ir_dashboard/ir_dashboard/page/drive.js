@@ -6,7 +6,7 @@ import { fixed, milliseconds, toast } from "./look.js";
 const PERIOD = 50;  // ms
 const KEYS = { KeyW: [1, 0], ArrowUp: [1, 0], KeyS: [-1, 0], ArrowDown: [-1, 0], KeyA: [0, 1], ArrowLeft: [0, 1], KeyD: [0, -1], ArrowRight: [0, -1] };
 const PAD_DEAD = .15, PAD_STOP = 1;  // of a gamepad's stick, dead zone; button (B, circle) that stops
-const LIMITED = { "": "as you wish", guard: "kept from what is ahead", sight: "slower: old picture", link: "slower: late link" };
+const LIMITED = { "": "as you wish", guard: "kept from what is ahead", steered: "steered past what is ahead", sight: "slower: old picture", link: "slower: late link" };
 const by = id => document.getElementById(id);
 
 export class Drive {

@@ -15,9 +15,11 @@ const link = new Link(), world = new World(), cameras = new Cameras(link), drive
 const windscreen = by("windscreen").parentElement;
 let rows = [], columns = {}, kinds = [], span = 120, order = [], cards = {}, lines = {}, updates = 0, last = 0;
 
+const WIDE = new Set(["learns"]);
+
 function figures(names) {
   const cells = Object.fromEntries(names.map(name => [name, element("dd")]));
-  return [cells, element("dl", { className: "figures" }, ...names.map(name => element("div", {}, element("dt", { textContent: name }), cells[name])))];
+  return [cells, element("dl", { className: "figures" }, ...names.map(name => element("div", { className: WIDE.has(name) ? "wide" : "" }, element("dt", { textContent: name }), cells[name])))];
 }
 
 function build(robots) {

@@ -19,7 +19,7 @@ from ir_drl.policies import ActionMemory
 from ir_sim.camera import Picture
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
-from ir_sim.tasks import Episode, Step, robot_task
+from ir_sim.tasks import Episode, Step, require_goals, robot_task
 
 MAX_SEED = 2**31
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         render_mode: rgb_array: `render` gives pictures [height, width, 3] of an onlooker who follows the robot.
 
     Raises:
-        ConfigError: the world cannot be read or has no such model, or latency or goals are none.
+        ConfigError: the world cannot be read, has no such model or no goals for it, or latency or goals are none.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 25}
@@ -65,6 +65,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self.world = compose(world or default_world(), [model])
         self.robot = next(iter(self.world.robots))
         self.task = robot_task(self.world.robots[self.robot], self.world)
+        require_goals(self.robot, self.task, self.world)
         self.metadata = {**type(self).metadata, "render_fps": round(1 / self.task.control_period)}  # type: ignore[misc]
         self.conditions, self.memory = read_conditions(conditions), ActionMemory(self.task, memory)
         self.observation_space, self.action_space = spaces(self.task, self.memory.width)

@@ -68,7 +68,6 @@ class ModelRun:
 
     Attributes:
         totals: what the table shows and the report holds.
-        warnings: what the engines warned of, each once.
         world: composed world.
         tasks: by robot.
         agents: that learn live, by task.
@@ -83,7 +82,6 @@ class ModelRun:
         self._arguments = arguments
         self.totals = RunTotals(arguments.stack.names)
         self.totals.host.model_time = True
-        self.warnings: dict[str, None] = {}
         self._agenda = Agenda()
         self._bus = Bus(self._agenda)
         self._bag = BagTap(self._bus, arguments.own.bag) if arguments.own.bag else None
@@ -215,7 +213,7 @@ class ModelRun:
         self._bus.publish("/clock", MessageSample(ClockMessage(clock=to_stamp(self._agenda.now))))
 
     def _warn(self, text: str) -> None:
-        self.warnings.setdefault(text)
+        self.totals.warn(text)
 
     # --- a robot that the caller drives ---
 
@@ -344,7 +342,6 @@ class ModelRun:
         self._count()
         report = self.totals.as_dict(0.0, {"words": list(self._arguments.words)})
         report["wall_seconds"] = None
-        report["warnings"] = list(self.warnings)
         return report
 
 

@@ -34,19 +34,20 @@ class Rule:
 class Notes:
     """What was passed over, one line for each kind of thing."""
 
-    _first: dict[str, tuple[Element, int]] = field(default_factory=dict)
+    _first: dict[tuple[str, str], tuple[Element, int]] = field(default_factory=dict)
 
     def add(self, element: Element, text: str) -> None:
         """Notes something about an element; what was noted before is only counted."""
-        first, count = self._first.get(text, (element, 0))
-        self._first[text] = (first, count + 1)
+        kind = (element.tag, text)
+        first, count = self._first.get(kind, (element, 0))
+        self._first[kind] = (first, count + 1)
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Each note with the place where it was met first."""
         return tuple(
             f"{element.file}:{element.line}: <{element.tag}>: {text}{f' ({count} times)' if count > 1 else ''}"
-            for text, (element, count) in self._first.items()
+            for (_, text), (element, count) in self._first.items()
         )
 
 
@@ -82,7 +83,7 @@ RULES: dict[str, Rule] = {
     "model": _rule(
         "static pose frame link joint plugin self_collide model include",
         ignored="allow_auto_disable",
-        noted="enable_wind",
+        noted="enable_wind gripper",
         attributes="name canonical_link placement_frame",
     ),
     "frame": _rule("pose", attributes="name attached_to"),
@@ -148,7 +149,11 @@ RULES: dict[str, Rule] = {
         noted="plugin",
         attributes="name type",
     ),
-    "imu": _rule("angular_velocity linear_acceleration", ignored="enable_orientation orientation_reference_frame"),
+    "imu": _rule(
+        "angular_velocity linear_acceleration",
+        ignored="enable_orientation orientation_reference_frame",
+        noted="topic localization",
+    ),
     "angular_velocity": _AXES,
     "linear_acceleration": _AXES,
     "x": _NOISY,

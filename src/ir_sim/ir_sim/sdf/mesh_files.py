@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triangles of mesh files: STL here, OBJ by MuJoCo, COLLADA (.dae) by pycollada where it is installed."""
+"""Triangles of mesh files: STL here, OBJ by MuJoCo, COLLADA (.dae) by pycollada."""
 
 from __future__ import annotations
 
@@ -19,10 +19,6 @@ _STL_HEADER = 84
 
 class MeshError(Exception):
     """A mesh file cannot be used; says why."""
-
-
-class MissingLibrary(MeshError):
-    """A mesh file needs a library that is not installed."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +89,8 @@ def _obj(path: Path) -> Triangles:
 
 def _collada(path: Path, submesh: str) -> Triangles:
     """All parts of a COLLADA file where its scene has them, in metres. Its up axis is left as it is, as RViz does."""
-    try:
-        import collada
-    except ImportError:
-        raise MissingLibrary(f"{path.name}: COLLADA needs the library pycollada; pip install pycollada") from None
+    import collada  # here, as every node would load it, and few worlds have such files
+
     try:
         document = collada.Collada(str(path), ignore=[collada.DaeError])
         scale = float(document.assetInfo.unitmeter or 1.0)

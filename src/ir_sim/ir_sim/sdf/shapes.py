@@ -13,7 +13,7 @@ from ir_common.config import ConfigError
 from ir_sim.sdf import resources
 from ir_sim.sdf.elements import Element
 from ir_sim.sdf.grammar import Notes
-from ir_sim.sdf.mesh_files import MeshError, MissingLibrary, Triangles, load
+from ir_sim.sdf.mesh_files import MeshError, Triangles, load
 from ir_sim.sdf.poses import Frames, Pose
 
 Array = NDArray[np.float64]
@@ -276,8 +276,6 @@ def _unseen(mesh: Element) -> str:
     uri = mesh.find("uri")
     try:
         load(resources.find(uri)) if uri else None
-    except MissingLibrary:
-        return "COLLADA needs the library pycollada; pip install pycollada"
     except MeshError as error:
         return str(error)
     except ConfigError as error:

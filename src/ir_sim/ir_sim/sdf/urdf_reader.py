@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from ir_common.config import ConfigError
 from ir_sim.sdf.elements import Element, parse
 from ir_sim.sdf.grammar import Notes, check
 from ir_sim.sdf.poses import Pose, rotation
+from ir_sim.sdf.resources import MissingResource
 from ir_sim.sdf.urdf_controls import give_controls
 
 VERSION = "1.11"
+_NO_PACKAGE = re.compile(r"package '([^']+)' not found")  # of ament_index_python, through xacro
 _MARGIN = 1 + 1e-6  # that rounding does not make a body of no thickness an impossible one
 _LIGHT, _THIN = "1e-6", "1e-9"  # kg and kg m2 of a link that says nothing: a mere frame
 _JOINTS = {"revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic", "fixed": "fixed"}
@@ -75,6 +78,8 @@ def _expanded(path: Path) -> Element:
     try:
         text = xacro.process_file(str(path)).toprettyxml()
     except Exception as error:  # whatever the macros do
+        if lacking := _NO_PACKAGE.search(str(error)):
+            raise MissingResource(f"{path}: needs the package {lacking[1]}; source a workspace that has it") from None
         raise ConfigError(f"{path}: xacro cannot expand it ({type(error).__name__}: {error})") from None
     return parse(path, text.encode())
 

@@ -7,19 +7,25 @@ from ir_sim.sdf.elements import Element
 
 OLDEST, NEWEST = (1, 3), (1, 12)
 _AXES = ("axis", "axis2")
+_IMU_NOISE = (("rate", "angular_velocity"), ("accel", "linear_acceleration"))
 
 
 def upgrade(root: Element) -> tuple[int, int]:
     """Rewrites a file's <sdf> in place, and returns its version.
 
     Up to 1.4 a joint's axis is in the model's frame, and in 1.5 and 1.6 it is with <use_parent_model_frame>; from 1.5
-    on it is in the joint's. Up to 1.6 <pose frame="…"> says what relative_to says from 1.7 on.
+    on it is in the joint's. Up to 1.6 <pose frame="…"> says what relative_to says from 1.7 on, and an IMU may have one
+    noise for all axes. Up to 1.5 gravity is in <physics>.
 
     Raises:
         ConfigError: no version, or one that nobody here knows the meaning of.
     """
     version = _version(root)
     for element in root.walk():
+        if element.tag == "world" and version < (1, 6):
+            _upgrade_physics(element)
+        if element.tag == "imu" and version < (1, 7):
+            _upgrade_noise(element)
         for child in element.children:
             if child.tag in _AXES and element.tag == "joint":
                 _upgrade_axis(child, version)
@@ -40,6 +46,29 @@ def _version(root: Element) -> tuple[int, int]:
     if not OLDEST <= (major, minor) <= NEWEST:
         raise root.error(f"version {text} is not known; 1.{OLDEST[1]} to 1.{NEWEST[1]} are")
     return major, minor
+
+
+def _upgrade_physics(world: Element) -> None:
+    moved = ("gravity", "magnetic_field")
+    for physics in world.all("physics"):
+        if world.find("gravity") is None:
+            world.children += physics.all("gravity")
+        physics.children = [child for child in physics.children if child.tag not in moved]
+
+
+def _upgrade_noise(imu: Element) -> None:
+    """Gives each axis of an IMU the noise of its quantity."""
+    noise = imu.find("noise")
+    if noise is None:
+        return
+    imu.children = [child for child in imu.children if child is not noise]
+    kind = list(noise.all("type"))
+    for old, quantity in _IMU_NOISE:
+        values = noise.find(old)
+        if values is not None and imu.find(quantity) is None:
+            of_axis = noise.with_children([*kind, *values.children])
+            axes = [values.leaf(axis).with_children([of_axis]) for axis in "xyz"]
+            imu.children.append(values.leaf(quantity).with_children(axes))
 
 
 def _upgrade_axis(axis: Element, version: tuple[int, int]) -> None:

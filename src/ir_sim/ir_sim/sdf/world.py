@@ -247,9 +247,7 @@ def _robot_model(model: str, name: str, file: Path, notes: Notes) -> Model:
     element = load_model(path.resolve(), notes)
     own = rename(element, name)
     if not topics.takes_commands(own):
-        raise ConfigError(
-            f"{path}: model {model!r} takes no commands, so it cannot be a robot; it needs one of the plugins"
-            f" {', '.join(grammar.COMMANDED)}"
-        )
+        plugins = ", ".join(grammar.COMMANDED)
+        raise own.error(f"takes no commands, so it cannot be a robot; it needs one of the plugins {plugins}")
     topics.complete(own, name, apart=True)
     return read_model(own, name, notes)

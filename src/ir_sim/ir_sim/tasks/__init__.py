@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS", "CartNavigation", "Episode", "FreeTask", "HopperHop", "Sensors", "SpiderPatrol", "Step", "Task",
-    "make_task", "read_tasks", "robot_task",
+    "make_task", "read_tasks", "require_goals", "robot_task",
 ]  # fmt: skip
 
 #: Task class of each robot model: ours, and the entry points of the group ir_sim.tasks.
@@ -63,6 +63,17 @@ def robot_task(robot: Robot, world: World) -> Task:
     if missing:
         raise ConfigError(f"robot {robot.name!r} lacks the joints {sorted(missing)} of task {task.name}")
     return task
+
+
+def require_goals(name: str, task: Task, world: World) -> None:
+    """Makes sure that a robot whose task is to get to goals has some.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if type(task).reached is not Task.reached and not len(world.goals(name)):
+        mend = f"add models goal_{name}_1, … to it"
+        raise ConfigError(f"{world.file}: has no goals for {name!r}, which drives from one to the next; {mend}")
 
 
 def read_tasks(robots: Iterable[str], world: str | Path | None) -> dict[str, Task]:

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from ir_common import stack_namespace
 from ir_common.config import Config, ConfigError, load_yaml, validate
 from ir_sim.sdf import compose
-from ir_sim.tasks import FreeTask, Task, robot_task
+from ir_sim.tasks import FreeTask, require_goals, robot_task
 from ir_twin.bringup import start_checks
 from ir_twin.practised import STACK
 from ir_twin.twin_config import TwinSettings
@@ -267,10 +267,7 @@ def _robots(arguments: BringupArguments) -> tuple[tuple[str, ...], tuple[str, ..
         raise ConfigError(f"{said}: has no robots; add some by robots:=NAME:MODEL (models of the stack: {known})")
     tasks = {name: robot_task(robot, world) for name, robot in world.robots.items()}
     for name, task in tasks.items():
-        has_goals = type(task).reached is not Task.reached
-        if has_goals and not len(world.goals(name)):
-            mend = f"add models goal_{name}_1, … to it"
-            raise ConfigError(f"{said}: has no goals for '{name}', which drives from one to the next; {mend}")
+        require_goals(name, task, world)
     given = set(arguments.robots)
     words = tuple(
         r.wish if r.source else r.name if r.name == r.model and f"{r.name}:{r.model}" not in given

@@ -26,7 +26,11 @@ from ir_twin.bringup.restart_counts import FILE, add_restart
 from ir_twin.bringup.spec import MAX_RESTARTS, RESTART_DELAY, NodeSpec
 
 STOP_SECONDS = 4.0
-"""From the first signal to the last process's end; what is left then is killed."""
+"""From the last signal to the last process's end; what is left then is killed."""
+_REPORTING = 2.0
+"""s for which the others answer, after its signal, a process that writes the report."""
+_HURRIED = -10
+"""Niceness of what was told to end: it is soon gone, and would be late beside processes that are busy for long."""
 _LAST_LINES = 15
 _MISSING = {"gz": gazebo_words.INSTALL, "ros_gz_bridge": gazebo_words.INSTALL}
 
@@ -108,13 +112,13 @@ class Supervisor:
 
     def _end_all(self) -> None:
         """Interrupts the processes in order, each a moment after the one before, and kills what does not end."""
-        deadline = time.monotonic() + STOP_SECONDS
         pending = [p for p in self._processes.values() if p.poll() is None]
         for process in pending:
             process.hurry()
             process.send(signal.SIGINT)
             if process.spec.required:  # the monitor writes its report while the others still answer
-                process.wait(min(deadline, time.monotonic() + 2.0))
+                process.wait(time.monotonic() + _REPORTING)
+        deadline = time.monotonic() + STOP_SECONDS
         for process in pending:
             process.wait(deadline)
         for process in self._processes.values():
@@ -172,10 +176,12 @@ class _Process:
             self._process.send_signal(number)
 
     def hurry(self) -> None:
-        """Takes its niceness off, where the system permits it: beside busy processes it would not get to its end."""
+        """Has the system prefer it, or at least takes its niceness off, as far as that is permitted."""
         if self._process and self._process.poll() is None:
-            with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.setpriority(os.PRIO_PGRP, self._process.pid, 0)
+            for niceness in (_HURRIED, 0):
+                with contextlib.suppress(PermissionError, ProcessLookupError):
+                    os.setpriority(os.PRIO_PGRP, self._process.pid, niceness)
+                    return
 
     def wait(self, deadline: float) -> None:
         if self._process:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,9 +12,11 @@ from rich.text import Text
 
 from ir_common.run_totals import FederationTotals, HostTotals, RunTotals
 
+_WARNINGS = 3
 
-def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ()) -> RenderableType:
-    """Everything at a glance: robots, slices, federation, restarts, and the last warnings of the nodes."""
+
+def render(totals: RunTotals, wall_seconds: float) -> RenderableType:
+    """Everything at a glance: robots, slices, federation, restarts, and the newest warnings."""
     pace = totals.host.pace  # since time began to run
     if not math.isfinite(pace):
         pace = totals.simulated_seconds / wall_seconds if wall_seconds > 0 else 0.0
@@ -31,7 +33,8 @@ def render(totals: RunTotals, wall_seconds: float, warnings: Iterable[str] = ())
     restarts = {name: count for name, count in totals.restarts().items() if count}
     notes = f"allocation changes {totals.allocation_changes}   nodes {len(totals.restarts())}"
     parts.append(Text(notes + "   restarts " + (", ".join(f"{n} ×{c}" for n, c in restarts.items()) or "none")))
-    parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in warnings]
+    newest = list(totals.warnings)[-_WARNINGS:]
+    parts += [Text(line, style="yellow", overflow="ellipsis", no_wrap=True) for line in newest]
     return Group(*parts)
 
 
