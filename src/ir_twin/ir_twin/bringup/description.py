@@ -300,8 +300,9 @@ def _add_gazebo(
         stack.nodes.append(NodeSpec("ir_sim", "raycast_lidar", "raycast_lidar", parameters=rays, nice=3, part="sim"))
     adapter = {"use_sim_time": True, **topics}
     stack.nodes.append(NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter, part="sim"))
-    beside = {spec.full_name for spec in stack.nodes if spec.executable in ("gz_adapter", "raycast_lidar")}
+    beside = [spec.full_name for spec in stack.nodes if spec.executable in ("gz_adapter", "raycast_lidar")]
     simulator = {**simulator, **topics, **sensors, "wait_for": sorted({*simulator["wait_for"], *beside})}
+    simulator["readers"] = [*beside, *(spec.full_name for spec in stack.nodes if spec.executable == "robots")]
     stack.nodes += [
         NodeSpec("ir_sim", "gz_simulator", "simulator", parameters=simulator, part="sim"),
         NodeSpec(
