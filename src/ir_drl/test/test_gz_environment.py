@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,6 +122,8 @@ def test_a_robot_that_was_put_back_by_itself_acts_after_a_reset_too(gazebo) -> N
         state = environment._last.header.stamp
         environment._commands.publish(action_to_command(environment.task, np.array([1.0, -1.0, 1.0]), state))
         environment._lockstep.step(20)
+        with suppress(TimeoutError):  # the world stands for a few iterations, in which Gazebo must not remove anything
+            environment._peer.wait(lambda: False, "nothing", 0.03)
     episodes = environment._shared.newest
     assert episodes >= environment._last.episode + 1, "it was put back"
     for _ in range(2):

@@ -80,7 +80,7 @@ class GzSimulatorNode(LeanNode):
         self._step = round(world.time_step * NANOSECONDS)
         self.gazebo = GazeboWorld(self, world.name, self._step)
         silence = {name: _silence(robot) for name, robot in world.robots.items()}
-        self._respawns = Respawns(silence, self.gazebo.remove, self._create, self._tell_down)
+        self._respawns = Respawns(silence, self._remove, self._create, self._tell_down)
         self._schedule = CommandSchedule(self._step)
         self._in_force: dict[str, list[float]] = {}
         self._obeyed: dict[str, Publisher] = {}  # of what each robot obeys, with sync
@@ -263,6 +263,10 @@ class GzSimulatorNode(LeanNode):
         self._last, self._since = now, wall
 
     # ------------------------------------------------------------------ robots
+
+    def _remove(self, name: str) -> None:
+        stands = self._paused or self._stepping is not None
+        (self.gazebo.remove_soon if stands else self.gazebo.remove)(name)
 
     def _create(self, name: str) -> None:
         placed = self._world.robots[name].placed
