@@ -32,7 +32,8 @@ would be carried out twice."""
 LEAST = 3
 """Steps of a block in which a model may be taken out of a world that stands otherwise: the step after that must run.
 
-Where it stands, the physics reads the contacts of the last step, those of the removed model, too, and gz-sim 8.14 dies.
+Where it stands, the physics reads the contacts of the last step, those of the removed model, too; gz-sim 8.14 died of
+that once.
 """
 _LOOK = 0.25
 """s of wall time between looks whether the process is told to end."""

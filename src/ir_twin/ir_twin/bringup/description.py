@@ -260,8 +260,6 @@ def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_dir
             parameters |= waits
         stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3, part="sim"))
         return
-    if arguments.real_time_factor != 1.0:
-        raise ConfigError(gazebo_words.PACE)
     _add_gazebo(stack, arguments, run_directory, {**fleet, **waits})
 
 
@@ -280,7 +278,7 @@ def _add_gazebo(
     raycast = arguments.lidar == "raycast"
     without = list(RENDERED) if not arguments.rendering else ["lidar"] if raycast else []
     replaced = ["lidar"] if raycast else []
-    world_file = write_gz_world(world, run_directory / "world.sdf", without)
+    world_file = write_gz_world(world, run_directory / "world.sdf", without, arguments.real_time_factor)
     left = gazebo_words.sensor_topics(world, without)
     bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "gz_topics.yaml", left)
     stack.notes += gazebo_words.lacks(world, set(without) - set(replaced))
