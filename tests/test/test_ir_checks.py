@@ -51,16 +51,18 @@ def test_progress_of_a_build_is_read_from_its_output():
 # --- in a sourced ROS installation
 
 ROOT = Path(__file__).resolve().parents[2]
-HOOKS = """
-def pytest_pycollect_makemodule(path, parent):
-    raise AssertionError("used")
-"""
 
 
-@pytest.mark.parametrize("plugin", ["launch_testing", "launch_testing_ros_pytest_entrypoint"])
-def test_plugins_of_a_ros_installation_that_pytest_refuses_keep_no_package_from_its_tests(tmp_path, plugin):
-    """A hook with an argument that pytest no longer has, as launch_testing of Jazzy brings it for every Python."""
-    (tmp_path / f"{plugin}_hooks.py").write_text(HOOKS)
+@pytest.mark.parametrize(
+    ("plugin", "hook"),
+    [
+        pytest.param("launch_testing", "pytest_pycollect_makemodule(path, parent)", id="an argument that pytest lost"),
+        pytest.param("launch_ros", "pytest_launch_collect_makemodule(path, parent)", id="a hook of launch_testing"),
+    ],
+)
+def test_plugins_of_a_ros_installation_that_pytest_refuses_keep_no_package_from_its_tests(tmp_path, plugin, hook):
+    """Those that launch_testing and launch_testing_ros of Jazzy bring for every Python, under these names."""
+    (tmp_path / f"{plugin}_hooks.py").write_text(f"def {hook}:\n    raise AssertionError('used')\n")
     told = tmp_path / f"{plugin}-3.4.0.dist-info"
     told.mkdir()
     (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {plugin}\nVersion: 3.4.0\n")
