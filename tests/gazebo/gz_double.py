@@ -210,6 +210,8 @@ class GazeboDouble(Node):
                 self.paused = False
             self.rewind = request.reset.all
         self.left = bool(self.leaving & self.present)
+        for name in self.leaving & self.present:
+            print(f"{name} is taken out", flush=True)
         self.present -= self.leaving
         self.leaving.clear()
 
