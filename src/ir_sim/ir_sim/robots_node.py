@@ -44,7 +44,7 @@ from ir_sim.watchdog import SilenceNotice
 STATE_QOS = QoSProfile(depth=20)
 DONE_QOS = QoSProfile(depth=1000)
 STATUS_PERIOD = 0.5  #: s of wall time
-ODOMETRY = 0.05
+ODOMETRY = 0.25
 """s of wall time that Gazebo's odometry of an instant may come after what triggers the control step of that instant."""
 
 
