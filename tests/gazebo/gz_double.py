@@ -5,9 +5,10 @@
 It answers when it accepts, not when it is done; requests of one iteration are carried out together, so that a reset
 with another request after it is lost; it repeats the joint states of the instant at which it stands; a model that is in
 the world is not created again, though the answer is yes; one that was created comes back without its plug-ins when the
-world begins anew; the IMU of one that is removed in a step in which no IMU is due and heard goes on sending; without
-rendering no lidar and no camera sends anything. Started as `gz sim [-r] … WORLD.sdf` it
-waits for the stand-in of the bridge, and serves the topics and services that this one was told to bridge.
+world begins anew; it dies where a model was removed and the next iteration stands; the IMU of one that is removed in a
+step in which no IMU is due and heard goes on sending; without rendering no lidar and no camera sends anything. Started
+as `gz sim [-r] … WORLD.sdf` it waits for the stand-in of the bridge, and serves the topics and services that this one
+was told to bridge.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class GazeboDouble(Node):
         self.lose = lose  # so many requests of world control are accepted and forgotten
         self.present = set(self.world.robots)
         self.leaving: set[str] = set()
+        self.left = False  # a model was removed in the iteration before
         self.created: set[str] = set()
         self.without_plugins: set[str] = set()
         self.ghosts: list[str] = []  # robots whose IMU outlived them, once for each
@@ -137,6 +139,9 @@ class GazeboDouble(Node):
             self.publish_clock()
             self.end_iteration()
             return
+        if self.left and self.paused:
+            print("Gazebo dies of the contacts of what it has removed", flush=True)
+            os._exit(139)
         readings: list[Any] = []
         if not self.paused:
             self.simulation.step(1, readings.append)
@@ -204,6 +209,9 @@ class GazeboDouble(Node):
                 self.pending += request.multi_step
                 self.paused = False
             self.rewind = request.reset.all
+        self.left = bool(self.leaving & self.present)
+        for name in self.leaving & self.present:
+            print(f"{name} is taken out", flush=True)
         self.present -= self.leaving
         self.leaving.clear()
 

@@ -131,6 +131,7 @@ def test_gazebo_gets_a_world_and_a_bridge_for_the_chosen_robots(tmp_path: Path) 
     assert "cart does not act: its task waits for /cart/scan" in "\n".join(stack.notes)
     assert "-r" not in gz.arguments, "it stands until all are there"
     simulator = next(spec for spec in stack.nodes if spec.executable == "gz_simulator")
+    assert simulator.parameters["readers"] == ["/gz_adapter", "/robots"], "who makes readings of readings comes first"
     others = {spec.full_name for spec in stack.nodes if spec.ours and spec is not simulator}
     assert simulator.full_name == "/simulator" and set(simulator.parameters["wait_for"]) == others
     bridge = next(spec for spec in stack.nodes if spec.executable == "parameter_bridge")
@@ -305,7 +306,6 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["robots:=cart,cart"], "twice"),
-        (["sim:=gz", "real_time_factor:=2"], "real_time_factor"),
         (["world:=robot_feild"], "one of: robot_field"),
         (["policies:=hopper"], "robot=file"),
         (["external:=dog"], "no robot 'dog'"),

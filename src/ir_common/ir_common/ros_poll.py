@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.client import Client
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
+from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import drain
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -70,6 +72,31 @@ def drain_until(
             wait_set.wait(int(1e9 * min(left, _LONGEST_WAIT)))
 
 
+def answered(node: Node, client: Client, request: Any, timeout: float) -> Any:
+    """Asks a service and waits for its answer, for a callback that must not go on before.
+
+    Args:
+        node: the client's node; nothing else of it is served meanwhile. Its executor must be of this stack.
+        client: of the service.
+        request: to it.
+        timeout: s of wall time to wait at most.
+
+    Returns:
+        The answer; None where it does not come in time.
+    """
+    executor, future = node.executor, client.call_async(request)
+    assert isinstance(executor, LeanExecutor)
+    deadline = time.monotonic() + timeout
+    wait_set = _rclpy.WaitSet(0, 0, 0, 1, 0, 0, node.context.handle)
+    while not future.done() and (left := deadline - time.monotonic()) > 0.0 and node.context.ok():
+        with client.handle:
+            wait_set.clear_entities()
+            wait_set.add_client(client.handle)
+            wait_set.wait(int(1e9 * min(left, _LONGEST_WAIT)))
+        executor.serve_now(client)
+    return future.result() if future.done() else None
+
+
 class Poll:
     """The polled subscriptions of a node."""
 
@@ -85,6 +112,15 @@ class Poll:
     def take(self) -> int:
         """Handles every message that waits; returns how many there were."""
         return sum(drain(subscription, handle) for subscription, handle in self._all)
+
+    def discard(self) -> None:
+        """Throws away every message that waits."""
+        for subscription, _ in self._all:
+            drain(subscription, ignore)
+
+
+def ignore(_: Any) -> None:
+    """Does nothing with a message."""
 
 
 def _never(_: Any) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from ir_common.ros_time import to_stamp
+from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_drl.environments import environment_id
 from ir_drl.environments.ros_env import RosTaskEnv
 from ir_interfaces.msg import TaskState
@@ -86,11 +87,29 @@ def test_episodes_follow_each_other_whether_the_robot_fell_or_not(gazebo, model,
     environment.close()
 
 
-def test_gymnasium_finds_nothing_wrong(gazebo) -> None:
-    environment = make("hopper")
+@pytest.mark.parametrize("model", ["hopper", "spider"])
+def test_resets_at_once_begin_alike_though_their_readings_have_the_stamps_of_before(gazebo, model) -> None:
+    environment = make(model)
+    asked, reset = [], environment._lockstep.reset
+    environment._lockstep.reset = lambda seed: (asked.append(seed), reset(seed))
+    begins = []
+    for _ in range(4):
+        environment.reset(seed=1)
+        state = environment._last
+        begins.append((to_nanoseconds(state.header.stamp), state.episode - state.step, list(state.observation)))
+    assert len(asked) == 4, "one each"
+    assert len({stamp for stamp, _, _ in begins}) == 1
+    assert [episode for _, episode, _ in begins] == list(range(begins[0][1], begins[0][1] + 4))
+    assert all(observation == begins[0][2] for _, _, observation in begins)
+    environment.close()
+
+
+@pytest.mark.parametrize("model", ["hopper", "spider"])
+def test_gymnasium_finds_nothing_wrong(gazebo, model) -> None:
+    environment = make(model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", message=".*(infinity|recommend|render|deterministic).*")
+        warnings.filterwarnings("ignore", message=".*(infinity|recommend|render).*")
         check_env(environment, skip_render_check=True)
     environment.close()
 
@@ -103,6 +122,8 @@ def test_a_robot_that_was_put_back_by_itself_acts_after_a_reset_too(gazebo) -> N
         state = environment._last.header.stamp
         environment._commands.publish(action_to_command(environment.task, np.array([1.0, -1.0, 1.0]), state))
         environment._lockstep.step(20)
+        with suppress(TimeoutError):  # the world stands for a few iterations, in which Gazebo must not remove anything
+            environment._peer.wait(lambda: False, "nothing", 0.03)
     episodes = environment._shared.newest
     assert episodes >= environment._last.episode + 1, "it was put back"
     for _ in range(2):

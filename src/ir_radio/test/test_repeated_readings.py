@@ -63,3 +63,8 @@ def test_commands_states_and_messages_without_a_stamp_are_sent_as_often_as_they_
 def test_a_sensor_without_a_clock_is_heard_each_time() -> None:
     same = [reading(0)] * 3
     assert taken(*same, stamped=True) == same
+
+
+def test_before_time_runs_a_standing_simulator_repeats_readings_of_time_zero() -> None:
+    first, second = reading(0, 0.1), reading(0, 0.2)
+    assert taken(first, first, first, second, second, stamped=True, begun=False) == [first, second]

@@ -13,7 +13,6 @@ MISSING_INTERFACES = "the Python package ros_gz_interfaces is missing"
 WAITING = "waiting for Gazebo: no /clock and no world control yet (gz sim and ros_gz_bridge make them)"
 SILENT = "Gazebo does not answer; its log is gz_sim.log"
 ANEW = "Gazebo began anew while it was stepped"
-PACE = "real_time_factor:=: Gazebo takes it from <physics> of the world; leave it out with sim:=gz"
 RAYCAST = "lidar:=raycast casts the lidars' rays without rendering"
 
 

@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config, ConfigError
-from ir_common.ros_node import STREAM, StackNode
+from ir_common.ros_node import STREAM, StackNode, drain
+from ir_common.ros_poll import ignore
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import Contacts
 from ir_sim.bridge import GZ_CONTACTS, IMAGE, Row, load_rows, rows_for
 from ir_sim.camera import to_jpeg
 from ir_sim.gazebo_words import INSTALL, MISSING_INTERFACES
 from ir_sim.readings import Touch
+from ir_sim.ros_readers import on_begin_anew
 from ir_sim.ros_sensors import touches_to_message
 from ir_sim.sdf import GROUND, compose
 from ir_sim.simulator_node import SENSOR_QOS
@@ -56,6 +59,7 @@ class GzAdapterNode(StackNode):
         rows = rows_for(load_rows(config.bridge_file), world)
         self._contacts: dict[str, tuple[int, tuple[Touch, ...]]] = {}
         self._outputs: dict[str, Any] = {}
+        self._inputs: list[Subscription] = []
         self._ignored = 0
         contact_type = _contact_type() if any(row.ros_type_name == GZ_CONTACTS for row in rows) else None
         for row in rows:
@@ -64,11 +68,17 @@ class GzAdapterNode(StackNode):
             elif row.ros_type_name == GZ_CONTACTS:
                 self._connect(row, contact_type, Contacts, self._on_contacts)
         self._timer = self.create_timer(1.0 / config.contact_rate, self._on_timer)
+        on_begin_anew(self, self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        for subscription in self._inputs:
+            drain(subscription, ignore)
+        self._contacts = dict.fromkeys(self._contacts, (0, ()))
 
     def _connect(self, row: Row, source: Any, target: Any, handle: Any) -> None:
         topic = row.stack_topic[0]
         self._outputs[topic] = self.create_publisher(target, topic, SENSOR_QOS)
-        self.create_subscription(source, row.ros_topic_name, partial(handle, topic), STREAM)
+        self._inputs.append(self.create_subscription(source, row.ros_topic_name, partial(handle, topic), STREAM))
         if target is Contacts:
             self._contacts[topic] = (0, ())
 

@@ -35,6 +35,7 @@ from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, Radio
 from ir_sim.ros_gz_sensors import SensorWatch
 from ir_sim.ros_gz_stepping import Stepping
 from ir_sim.ros_gz_world import GazeboWorld
+from ir_sim.ros_readers import Readers
 from ir_sim.ros_simulation_interfaces import OwnServices, offer
 from ir_sim.ros_start import StartGate, StartPlaces
 from ir_sim.ros_step_requests import step_refusal
@@ -63,6 +64,9 @@ class GzSimulatorConfig(Config):
     sync: Sync = Field("off", description="steps Gazebo, and waits for commands: over the radio, or direct; off: never")
     sync_patience: float = Field(1.0, gt=0, le=600, description="s of wall time that a command is waited for")
     wait_for: tuple[str, ...] = Field((), description="full names of the nodes that have to be there before time runs")
+    readers: tuple[str, ...] = Field(
+        ("/robots",), description="full names of the nodes that hold readings, told in this order of a reset"
+    )
     start_patience: float = Field(60.0, gt=0, description="s of wall time that they are waited for")
 
 
@@ -76,7 +80,7 @@ class GzSimulatorNode(LeanNode):
         self._step = round(world.time_step * NANOSECONDS)
         self.gazebo = GazeboWorld(self, world.name, self._step)
         silence = {name: _silence(robot) for name, robot in world.robots.items()}
-        self._respawns = Respawns(silence, self.gazebo.remove, self._create, self._tell_down)
+        self._respawns = Respawns(silence, self._remove, self._create, self._tell_down)
         self._schedule = CommandSchedule(self._step)
         self._in_force: dict[str, list[float]] = {}
         self._obeyed: dict[str, Publisher] = {}  # of what each robot obeys, with sync
@@ -91,6 +95,7 @@ class GzSimulatorNode(LeanNode):
         self._gate: StartGate | None = StartGate(self, config.wait_for, config.start_patience)
         self._places = StartPlaces(self, world) if config.sync == "radio" else None
         self._sensors = SensorWatch(self, world, rows_for(load_rows(config.bridge_file), world), config.without)
+        self._readers = Readers(self, config.readers)
         self._lacks = words.lacks(world, set(config.without) - set(config.replaced))
         self._paused, self._expected = config.paused, 0
         self._set_running, self._ran_at = False, (-1, 0.0)
@@ -213,6 +218,9 @@ class GzSimulatorNode(LeanNode):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
+        """The world stands at its start; what the robots have asked for until they are told so is of before."""
+        self._readers.begin_anew()
+        self._take_resets()
         self._expected, self._last, self._set_running = self.gazebo.begun_anew, 0, False
         self._in_force.clear()
         self._respawns.begin_anew()
@@ -236,9 +244,13 @@ class GzSimulatorNode(LeanNode):
         """Puts robots back, as far as that is; takes what asks for it."""
         for subscription in self._odometry:
             drain(subscription, subscription.callback)
+        self._take_resets()
+        self._respawns.progress(self.gazebo.now)
+
+    def _take_resets(self) -> None:
+        """Takes what asks that robots be put back."""
         if isinstance(self.executor, LeanExecutor):
             self.executor.serve_now(self._resets)
-        self._respawns.progress(self.gazebo.now)
 
     def _count(self) -> None:
         """Adds up simulated time and the wall time that it took, without pauses."""
@@ -251,6 +263,10 @@ class GzSimulatorNode(LeanNode):
         self._last, self._since = now, wall
 
     # ------------------------------------------------------------------ robots
+
+    def _remove(self, name: str) -> None:
+        stands = self._paused or self._stepping is not None
+        (self.gazebo.remove_soon if stands else self.gazebo.remove)(name)
 
     def _create(self, name: str) -> None:
         placed = self._world.robots[name].placed
@@ -267,8 +283,7 @@ class GzSimulatorNode(LeanNode):
             return response
         names = list(request.robots or self._world.robots)
         response.success, response.message = True, f"put back: {', '.join(names)}"
-        if to_nanoseconds(request.stamp) > self.gazebo.now:  # it is from before a reset of the world
-            return response
+        # whatever its stamp: a reading may be here before the clock; what is of before a reset is dropped at the reset
         answer, missing = Future(), set(names)
 
         def back(name: str) -> None:

@@ -121,6 +121,11 @@ class OnBoard:
         return self._alone
 
     @property
+    def located_at(self) -> int:
+        """ns, stamp of the newest odometry; 0: none has come."""
+        return self._odometry_at
+
+    @property
     def idle(self) -> bool:
         """Whether the robot lies where it ended, or has not yet been seen at its start."""
         return self.needs_reset or self._returning
@@ -164,6 +169,12 @@ class OnBoard:
         """The robot was put back: the next episode begins once odometry shows it there; older readings may come."""
         self.needs_reset, self._returning, self._resumed_at = False, True, self.now
         self._be_alone()
+
+    def begin_anew(self) -> None:
+        """The simulation begins anew, and the robot with it: what its sensors said so far is of before."""
+        self._start_over(0)
+        self._clear()
+        self.now, self._triggered = 0, False
 
     def _be_alone(self) -> None:
         """As at the start: nobody has told the robot anything."""

@@ -16,15 +16,17 @@ import mujoco
 from nav_msgs.msg import Odometry
 from pydantic import Field
 from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState, LaserScan
 
 from ir_common import ros_node, ros_params
 from ir_common.config import Config
-from ir_common.ros_node import RELIABLE, LeanNode
-from ir_common.ros_poll import NEWEST, Poll
+from ir_common.ros_node import RELIABLE, LeanNode, drain
+from ir_common.ros_poll import NEWEST, Poll, ignore
 from ir_sim.bridge import load_rows, rows_for
 from ir_sim.readings import NANOSECONDS, JointStates, Reading
 from ir_sim.readings import Odometry as OdometryReading
+from ir_sim.ros_readers import on_begin_anew
 from ir_sim.ros_sensors import message_to_reading, reading_to_message
 from ir_sim.sdf import compose
 from ir_sim.sdf.sensors import Sensor
@@ -71,7 +73,7 @@ class RaycastLidarNode(LeanNode):
         world = compose(config.world, config.robots)
         topics = {row.gz_topic_name: row.stack_topic[0] for row in rows_for(load_rows(config.bridge_file), world)}
         self._simulation = Simulation(world, config.seed, cameras=False)
-        self._joints = Poll(self)
+        self._joints, self._odometry = Poll(self), list[Subscription]()
         self._lidars: dict[str, list[_CastLidar]] = {}
         for name, view in self._simulation.views.items():
             sensors = [sensor for _, sensor in view.sensors if sensor.kind == "lidar" and sensor.topic in topics]
@@ -80,7 +82,18 @@ class RaycastLidarNode(LeanNode):
                 for sensor in sensors
             ]
             self._joints.add(JointState, f"/{name}/joint_states", NEWEST, self._on_joints, name)
-            self.create_subscription(Odometry, f"/{name}/odom", partial(self._on_odometry, name), RELIABLE)
+            handle = partial(self._on_odometry, name)
+            self._odometry.append(self.create_subscription(Odometry, f"/{name}/odom", handle, RELIABLE))
+        on_begin_anew(self, self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        self._simulation.reset()  # the noise, too
+        self._joints.discard()
+        for subscription in self._odometry:
+            drain(subscription, ignore)
+        for lidars in self._lidars.values():
+            for one in lidars:
+                one.due = None
 
     def _on_joints(self, robot: str, message: JointState) -> None:
         value = message_to_reading(robot, "joint_states", message).value

@@ -19,9 +19,12 @@ from ir_common import ros_node, ros_params
 from ir_common.config import Config
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
-from ir_common.ros_time import to_stamp
+from ir_common.ros_poll import drain_until, ignore
+from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
+from ir_sim.readings import NANOSECONDS
+from ir_sim.ros_readers import on_begin_anew
 from ir_sim.ros_resets import Resets
 from ir_sim.ros_sensors import message_to_reading
 from ir_sim.ros_task_messages import (
@@ -41,6 +44,8 @@ from ir_sim.watchdog import SilenceNotice
 STATE_QOS = QoSProfile(depth=20)
 DONE_QOS = QoSProfile(depth=1000)
 STATUS_PERIOD = 0.5  #: s of wall time
+ODOMETRY = 0.25
+"""s of wall time that Gazebo's odometry of an instant may come after what triggers the control step of that instant."""
 
 
 class RobotsConfig(Config):
@@ -68,7 +73,12 @@ class RobotsNode(LeanNode):
             self.left_alone = self.create_publisher(ControlStepDone, LEFT_ALONE, DONE_QOS)
         self._resets = Resets(self, config.simulator)
         self._robots = [_RobotTopics(self, world, robot, config) for robot in world.robots.values()]
+        on_begin_anew(self, self._begin_anew)
         self._timer = self.create_timer(STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _begin_anew(self) -> None:
+        for robot in self._robots:
+            robot.begin_anew()
 
     def _on_timer(self) -> None:
         for robot in self._robots:
@@ -94,6 +104,9 @@ class _RobotTopics:
         self.task = robot_task(robot, world)
         goals, repeats = world.goals(robot.name), config.sim == "gz"  # the embedded simulator sends no reading twice
         self.onboard = OnBoard(robot.name, self.task, robot.start, goals, config.command_timeout, repeats)
+        output = robot.description.odometry
+        self._odometry_period = round(NANOSECONDS / output.rate) if repeats and output and output.rate else 0
+        self._missed = -1  # ns, the odometry after which the next one was waited for in vain
         prefix = f"/{robot.name}/"
         self._command_topic, command_type = COMMAND_TYPES[self.task.command]
         self._state = node.create_publisher(TaskState, prefix + "state", STATE_QOS)
@@ -101,7 +114,8 @@ class _RobotTopics:
         self._command = node.create_publisher(command_type, prefix + self._command_topic, STATE_QOS)
         self._ignored, self._repeats, self._done_at = 0, repeats, None
         self._silence = SilenceNotice()
-        self._needed: list[Subscription] = []
+        self._all: list[Subscription] = []
+        self._needed: list[Subscription] = []  # all but what triggers a control step
         # with sync as the simulator obeyed it: by itself a command may arrive after the readings that it led to
         obeyed = self._command_topic + IN_FORCE if config.sync else self._command_topic
         # made in this order: at one instant the executor serves what a control step needs before what triggers it
@@ -111,6 +125,9 @@ class _RobotTopics:
         ):
             qos = RELIABLE if topic == obeyed and config.sync else STREAM
             subscription = node.create_subscription(message_type, prefix + topic, handle, qos)
+            self._all.append(subscription)
+            if topic == "odom":
+                self._odometry = subscription
             if topic != self.task.trigger:
                 self._needed.append(subscription)
 
@@ -119,15 +136,35 @@ class _RobotTopics:
         if self.task.trigger == "scan":
             yield LaserScan, "scan"
 
+    def begin_anew(self) -> None:
+        """The world begins anew: what was read and what waits to be is of before."""
+        for subscription in self._all:
+            drain(subscription, ignore)
+        self.onboard.begin_anew()
+        self._done_at, self._missed = None, -1
+
     def _catch_up(self) -> None:
         """Takes what a control step needs: meanwhile the executor, busy with what triggers it, does not look there."""
         self._node.take_answers()
         for subscription in self._needed:
             drain(subscription, subscription.callback)
 
+    def _await_odometry(self, now: int) -> None:
+        """Waits for odometry that is due by now, once for each: in Gazebo the readings of an instant have no order."""
+        seen = self.onboard.located_at
+        if not self._odometry_period or self.onboard.idle or self._missed == seen or not self._odometry_due(now):
+            return
+        handle = partial(self._on_reading, "odom")
+        if not drain_until(self._node, self._odometry, handle, lambda: not self._odometry_due(now), ODOMETRY):
+            self._missed = seen
+
+    def _odometry_due(self, now: int) -> bool:
+        return now - self.onboard.located_at >= self._odometry_period
+
     def _on_reading(self, topic: str, message: Any) -> None:
         if topic == self.task.trigger:
             self._catch_up()
+            self._await_odometry(to_nanoseconds(message.header.stamp))
         output = NOTHING
         try:
             output = self.onboard.feed(message_to_reading(self._name, topic, message))

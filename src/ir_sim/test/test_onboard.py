@@ -164,6 +164,15 @@ def test_time_set_back_starts_a_new_episode(cart):
     assert cart.counters.distance == 0.0
 
 
+def test_a_simulation_that_begins_anew_has_readings_of_its_own_though_their_stamps_are_those_of_before(cart):
+    assert cart.scan(100 * MS, clear())
+    cart.begin_anew()
+    assert not cart.scan(100 * MS, clear()), "the odometry is of before"
+    cart.odometry(150 * MS, at(-6.0))
+    (step,) = cart.scan(200 * MS, clear())
+    assert (step.episode, step.step) == (2, 0)
+
+
 def test_a_reset_that_sets_time_back_by_one_reading_is_one_where_none_comes_twice():
     cart = Robot("cart", CartNavigation(), START, np.empty((0, 2)), 0.5, repeats=False)
     cart.odometry(50 * MS, at(0.0))

@@ -7,6 +7,7 @@ from conftest import BRIDGE, WORLD
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState, LaserScan
+from std_srvs.srv import Trigger
 
 from ir_common.ros_node import RELIABLE
 from ir_sim.raycast_lidar_node import RaycastLidarNode
@@ -74,6 +75,25 @@ def test_scans_come_at_the_sensors_rate_with_the_odometrys_stamps_and_after_a_re
             ros.until(lambda before=before: len(scans) > before)
     stamps = [round(s.header.stamp.sec * 1e3 + s.header.stamp.nanosec / 1e6) for s in scans]
     assert stamps == [*range(100, 1001, 100), 100, 200, 300], "none between two whole periods, not even the first"
+
+
+def test_a_node_that_is_told_of_a_reset_begins_as_at_its_start(lidar):
+    """Its noise, too; so soon after a reset that no stamp tells of another one."""
+    ros, place, scans, _ = lidar
+    node = ros.node()
+    told = node.create_client(Trigger, "/raycast_lidar/begin_anew")
+    ros.until(told.service_is_ready)
+    value = Simulation(compose(WORLD, ["cart"]), 1, cameras=False).views["cart"].odometry()
+    for _ in range(2):
+        before = len(scans)
+        for milliseconds in (50, 100, 150, 200):
+            place("cart", value, milliseconds * 1_000_000)
+        ros.until(lambda before=before: len(scans) == before + 2)
+        answer = told.call_async(Trigger.Request())
+        ros.until(answer.done)
+        assert answer.result().success
+    assert [scan.header.stamp.nanosec for scan in scans] == [100_000_000, 200_000_000] * 2
+    assert scans[0].ranges == scans[2].ranges and scans[0].ranges != scans[1].ranges
 
 
 def test_a_node_that_comes_late_begins_at_a_whole_period_too(lidar):

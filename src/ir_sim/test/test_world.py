@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import mujoco
@@ -130,6 +131,18 @@ def test_an_imu_is_due_at_every_step_in_gazebo(tmp_path):
     text = write_gz_world(compose(WORLD, ["cart"]), tmp_path / "gz.sdf", RENDERED).read_text()
     model = text[text.index('<model name="imu_pace">') :]
     assert f"<topic>{IMU_PACE}</topic>" in model and "update_rate" not in model
+
+
+def test_gazebo_runs_at_the_pace_that_is_asked_for(tmp_path, write_world):
+    without = compose(write_world(*FLOOR.split("\n")))
+    for world, step in ((compose(WORLD, ["cart"]), "0.002"), (without, None)):
+        root = ET.parse(write_gz_world(world, tmp_path / "gz.sdf", RENDERED, 0.25)).getroot()
+        (physics,) = root.iter("physics")
+        assert float(physics.findtext("real_time_factor")) == 0.25
+        assert (physics.findtext("max_step_size"), physics.get("type")) == (step, "dart")
+        assert compose(tmp_path / "gz.sdf").time_step == world.time_step
+    (physics,) = ET.parse(write_gz_world(compose(WORLD), tmp_path / "gz.sdf")).getroot().iter("physics")
+    assert float(physics.findtext("real_time_factor")) == 1.0, "as the world says"
 
 
 def test_every_topic_of_the_models_has_its_bridge_row(field):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
-from ir_common.ros_node import LeanNode
+from ir_common.ros_node import LeanNode, drain
 from ir_common.ros_time import to_nanoseconds
 from ir_drl.environments.onlooker import Mirror, checked_render_mode
 from ir_drl.environments.ros_lockstep import Lockstep, Peer
@@ -36,12 +36,7 @@ MAX_SEED = 2**31
 STATES = QoSProfile(depth=100)
 FIRST_GRACE, GRACE = 0.5, 0.05
 """s of wall time that a first state may be on its way, after the first control period and each further one."""
-BEGIN_PERIODS = 20, 400
-"""Control periods within which an episode begins, after the first and after the second reset.
-
-On board a reset is known by the time that is set back. Soon after another one Gazebo's readings may have the stamps of
-before, which are taken for repetitions; by the second reset time has gone on.
-"""
+BEGIN_PERIODS = 400  #: control periods within which an episode begins
 Array = NDArray[np.float64]
 
 
@@ -102,7 +97,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._peer = Peer(node, timeout)
         topic, kind = COMMAND_TYPES[self.task.command]
         self._commands = node.create_publisher(kind, f"/{self.robot}/{topic}", 10)
-        node.create_subscription(TaskState, f"/{self.robot}/state", self._take, STATES)
+        self._subscription = node.create_subscription(TaskState, f"/{self.robot}/state", self._take, STATES)
         self._mirror: Mirror | None = None
         if self.render_mode is not None:
             self._mirror = Mirror(described, self.robot)
@@ -131,28 +126,19 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Resets the whole simulation; the same seed gives the same start."""
         super().reset(seed=seed)
+        self._lockstep.reset(int(self.np_random.integers(MAX_SEED)))
+        drain(self._subscription, self._take)
         self._states.clear()
-        before = self._shared.newest
-        start = int(self.np_random.integers(MAX_SEED))
-        first = None
-        for periods in BEGIN_PERIODS:
-            self._lockstep.reset(start)
-            if (first := self._first_state(before, periods)) is not None:
-                break
-        if first is None:
-            raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
-        self._last = self._shared.last = first
+        self._last = self._shared.last = self._first_state(self._shared.newest)
         return np.array(self._last.observation), {"cause": ""}
 
-    def _first_state(self, before: int, periods: int) -> TaskState | None:
+    def _first_state(self, before: int) -> TaskState:
         """Runs the simulation on until an episode after number ``before`` is there; returns its state of now.
-
-        None: there is none within so many control periods.
 
         Gazebo's sensors may report some control periods after its begin, and their readings are on their way when it
         stands already: the episode's state is the one that is less than a control period old.
         """
-        for period in range(periods):
+        for period in range(BEGIN_PERIODS):
             grace = GRACE if period else FIRST_GRACE
             now = self._lockstep.step(self._count)
             try:
@@ -162,7 +148,7 @@ class RosTaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             newest = self._states.pop()
             self._states.clear()
             return newest
-        return None
+        raise TimeoutError(f"{self.robot} begins no episode; is `robots` of this simulation running?")
 
     def _is_of(self, now: int) -> bool:
         """Whether the newest state is; one from before the reset, with which a goal's next episode began, is later."""

@@ -15,6 +15,9 @@ from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_time import to_nanoseconds
 from ir_interfaces.srv import ResetSimulation, StepSimulation
 
+_LOOK = 0.1
+"""s of wall time after which a condition is looked at again: who comes and goes in the graph wakes no executor."""
+
 
 class Peer:
     """A node that waits: for answers, and for conditions that its subscriptions fulfil.
@@ -41,7 +44,7 @@ class Peer:
             left = deadline - time.monotonic()
             if left <= 0.0:
                 raise TimeoutError(f"{what} not seen within {limit:g} s")
-            self._executor.spin_once(left)
+            self._executor.spin_once(min(left, _LOOK))
 
     def call(self, client: Client, request: Any) -> Any:
         """Calls a service and waits for the answer.

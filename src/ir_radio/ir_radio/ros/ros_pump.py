@@ -52,6 +52,7 @@ class Port:
         stamped: its messages begin with a header.
         late: messages that were published later than the bound after they came in.
         newest: the last reading of a sensor that was taken.
+        begun: simulated time runs; before, all readings have the stamp zero.
     """
 
     flow: int
@@ -67,6 +68,7 @@ class Port:
     stamped: bool = False
     late: int = 0
     newest: bytes = b""
+    begun: bool = True
     kind = "subscription"
 
     @property
@@ -78,7 +80,8 @@ class Port:
         """One message that waits: (when it was sent, ns of the system's clock; bytes; the message); none: none does.
 
         A simulator that stands may repeat a sensor's reading of that instant at each of its iterations (gz-sim does so
-        with joint states): what has the stamp and all bytes of the one before is sent once.
+        with joint states): what has the stamp and all bytes of the one before is sent once. The stamp zero is that of a
+        sensor without a clock, which is heard each time once simulated time runs.
         """
         taken = self.subscription.handle.take_message(self.subscription.msg_type, True)
         while taken is not None and self._repeats(taken[0]):
@@ -89,7 +92,7 @@ class Port:
         if self.downlink or self.state or not self.stamped:
             return False
         before, self.newest = self.newest, data
-        return data == before and stamp_of(data) > 0
+        return data == before and (stamp_of(data) > 0 or not self.begun)
 
     def emit(self, message: Any) -> None:
         """Hands on what `take` gave."""
@@ -273,8 +276,9 @@ class Pump:
 
     def _taken(self, ports: Iterable[Port]) -> list[tuple[Port, int, int, Any]]:
         """What waits on some ports; of each message what `Port.take` says."""
-        came = []
+        came, begun = [], self.engine.cell.now > 0
         for port in ports:
+            port.begun = begun
             for _ in range(_BATCH):
                 taken = port.take()
                 if taken is None:

@@ -29,13 +29,16 @@ _LATER = ("cone", "mimic", "density")  # elements of SDFormat 1.10 and 1.11
 _SENSORS_SYSTEM = "gz::sim::systems::Sensors"
 
 
-def write_gz_world(world: World, path: str | Path, without: Collection[str] = ()) -> Path:
+def write_gz_world(
+    world: World, path: str | Path, without: Collection[str] = (), real_time_factor: float | None = None
+) -> Path:
     """Writes the world with its chosen robots as one file: models stand in it whole, under their instances' names.
 
     Args:
         world: composed world.
         path: file to write.
         without: kinds of sensors to leave out, of `RENDERED`; without all of them the system that renders is, too.
+        real_time_factor: simulated seconds per second, 0: as fast as it can; None: as the world says.
 
     Returns:
         The path.
@@ -46,11 +49,22 @@ def write_gz_world(world: World, path: str | Path, without: Collection[str] = ()
         for child in world.element.children
         if child.tag not in ("model", "include") and (renders or child.attributes.get("name") != _SENSORS_SYSTEM)
     ]
+    if real_time_factor is not None:
+        kept = [_paced(world, real_time_factor), *(child for child in kept if child.tag != "physics")]
     models = [*(_placed(item, without) for item in _all_placed(world)), _imu_pace(world)]
     element = Element("world", world.element.attributes, world.file, 1, children=[*kept, *models])
     path = Path(path)
     path.write_text(_document(element), encoding="utf-8")
     return path
+
+
+def _paced(world: World, real_time_factor: float) -> Element:
+    """The world's <physics> with another real-time factor."""
+    given = next((child for child in world.element.children if child.tag == "physics"), None)
+    attributes = given.attributes if given else {"name": "paced", "type": "dart"}
+    factor = Element("real_time_factor", {}, world.file, 1, str(real_time_factor))
+    others = [child for child in given.children if child.tag != "real_time_factor"] if given else []
+    return Element("physics", attributes, world.file, 1, children=[*others, factor])
 
 
 def _imu_pace(world: World) -> Element:

@@ -260,8 +260,6 @@ def _add_simulator(stack: StackDescription, arguments: BringupArguments, run_dir
             parameters |= waits
         stack.nodes.append(NodeSpec("ir_sim", "simulator", "simulator", parameters=parameters, nice=3, part="sim"))
         return
-    if arguments.real_time_factor != 1.0:
-        raise ConfigError(gazebo_words.PACE)
     _add_gazebo(stack, arguments, run_directory, {**fleet, **waits})
 
 
@@ -280,7 +278,7 @@ def _add_gazebo(
     raycast = arguments.lidar == "raycast"
     without = list(RENDERED) if not arguments.rendering else ["lidar"] if raycast else []
     replaced = ["lidar"] if raycast else []
-    world_file = write_gz_world(world, run_directory / "world.sdf", without)
+    world_file = write_gz_world(world, run_directory / "world.sdf", without, arguments.real_time_factor)
     left = gazebo_words.sensor_topics(world, without)
     bridge_file = write_gz_bridge(world, arguments.bridge, run_directory / "gz_topics.yaml", left)
     stack.notes += gazebo_words.lacks(world, set(without) - set(replaced))
@@ -300,8 +298,9 @@ def _add_gazebo(
         stack.nodes.append(NodeSpec("ir_sim", "raycast_lidar", "raycast_lidar", parameters=rays, nice=3, part="sim"))
     adapter = {"use_sim_time": True, **topics}
     stack.nodes.append(NodeSpec("ir_sim", "gz_adapter", "gz_adapter", parameters=adapter, part="sim"))
-    beside = {spec.full_name for spec in stack.nodes if spec.executable in ("gz_adapter", "raycast_lidar")}
+    beside = [spec.full_name for spec in stack.nodes if spec.executable in ("gz_adapter", "raycast_lidar")]
     simulator = {**simulator, **topics, **sensors, "wait_for": sorted({*simulator["wait_for"], *beside})}
+    simulator["readers"] = [*beside, *(spec.full_name for spec in stack.nodes if spec.executable == "robots")]
     stack.nodes += [
         NodeSpec("ir_sim", "gz_simulator", "simulator", parameters=simulator, part="sim"),
         NodeSpec(
