@@ -37,6 +37,16 @@ class Carried(NamedTuple):
     waited: float = 0.0
     timed: int = 0
 
+    def joined(self, other: Carried, sign: int = 1) -> Carried:
+        """With what another one carried; with the sign -1, without it."""
+        return Carried(
+            self.bytes_delivered + sign * other.bytes_delivered,
+            self.delivered + sign * other.delivered,
+            self.dropped + sign * other.dropped,
+            self.waited + sign * other.waited,
+            self.timed + sign * other.timed,
+        )
+
 
 class SliceKpis:
     """KPIs of every slice between two reports."""
@@ -59,13 +69,13 @@ class SliceKpis:
         total = {(name, up): Carried() for name in slices for up in (True, False)}
         for name, up, carried in flows:
             if (name, up) in total:
-                total[name, up] = Carried(*map(sum, zip(total[name, up], carried, strict=True)))
+                total[name, up] = total[name, up].joined(carried)
         seconds, before = time - self._time, self._total
         self._time, self._total = time, total
         out: dict[str, dict[str, float]] = {}
         for (name, up), now in total.items():
             if (name, up) in before and seconds > 0.0:
-                since = Carried(*(a - b for a, b in zip(now, before[name, up], strict=True)))
+                since = now.joined(before[name, up], -1)
                 if min(since.bytes_delivered, since.delivered, since.dropped, since.timed) >= 0:
                     out.setdefault(name, {}).update(_kpis(since, seconds, int(not up)))
         return out
