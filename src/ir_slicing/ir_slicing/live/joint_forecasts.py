@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ir_slicing.learning.forecaster.quantiles import Spread
-from ir_slicing.learning.forecaster.quantiles import _rank as rank
-from ir_slicing.learning.forecaster.quantiles import _scale as scale_of
+from ir_slicing.learning.forecaster.quantiles import Spread, rank, scale_of
 
 if TYPE_CHECKING:
     from ir_slicing.learning.forecaster.fitting import Forecaster
@@ -180,7 +178,7 @@ class _Stack:
         said = (self._weight @ self._recent.reshape(count, -1, 1))[..., 0] + self._bias
         rates = np.maximum(said, 0.0).reshape(count, -1, devices)
         total = rates[:, 0].sum(axis=-1)
-        away = scale_of(total, self._mean, self._power)[:, None] * self._tails  # type: ignore[arg-type]
+        away = scale_of(total, self._mean, self._power)[:, None] * self._tails
         over = np.divide(away, total[:, None], out=np.zeros_like(away), where=total[:, None] > 0.0)
         tails = np.maximum(1.0 + over, _LEAST_TAIL)
         return list(map(Foretold, rates.tolist(), total.tolist(), tails[:, 0].tolist(), tails[:, 1].tolist()))
