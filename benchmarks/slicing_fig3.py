@@ -86,6 +86,12 @@ def run(options: Options) -> Result:
                 ", ".join(f"{name} {first[name]:.0f}" for name in LEARNT),
                 first["DT-MAFL"] <= min(first[name] for name in LEARNT),
             ),
+            Goal(
+                "the same, of agents that correct a rule",
+                "not after FL and MADQN",
+                ", ".join(f"{name} {first[name]:.0f}" for name in (CORRECTIONS, "FL", "MADQN")),
+                first[CORRECTIONS] <= min(first["FL"], first["MADQN"]),
+            ),
         ],
         {
             "reward of the last fifth, of the clairvoyant bound's mean (%)": {

@@ -7,6 +7,7 @@ utilities that the slices declare.
 
 from __future__ import annotations
 
+import copy
 import functools
 from dataclasses import replace
 from typing import Any
@@ -41,6 +42,7 @@ from ir_slicing.learning.need_forecast import LEVELS
 from ir_slicing.learning.policy_training import Policy, evaluate, foreseeing
 from ir_slicing.learning.slicing_environment import PeriodOutcome, SlicingEnvironment
 
+Floats = NDArray[np.float64]
 MEASURES = ("reward", "utilisation", "satisfaction", "Jain's index", "worst slice's satisfaction")
 ALONE, PRESENT = 1.075, 1.1
 """Margins of the other rules that have one, on the forecast alone and on the present need: chosen as `MARGIN`."""
@@ -93,6 +95,25 @@ def best_forecast(users: int, seed: int, quick: bool) -> SlicingEnvironment:
     return SlicingEnvironment(CONFIG, made[test:], seed, *told)
 
 
+def declaring_once(environment: SlicingEnvironment, known: dict[int, Floats]) -> SlicingEnvironment:
+    """The environment, whose slices declare their utilities of a step once for all that are told the same.
+
+    Args:
+        environment: is changed.
+        known: step -> utilities declared at it; those who share it have the same needs and forecasts.
+    """
+    declare = environment.declared
+
+    def declared(choices: Floats) -> Floats:
+        step = environment.step_index
+        if step not in known:
+            known[step] = declare(choices)
+        return known[step].copy()
+
+    environment.declared = declared  # type: ignore[method-assign]
+    return environment
+
+
 def judge(users: int, seed: int, quick: bool) -> dict[str, list[float]]:
     """[measure] of every method on the test of one load."""
     middle, probed = world(PAPER_LOAD, seed, quick)
@@ -111,8 +132,10 @@ def judge(users: int, seed: int, quick: bool) -> dict[str, list[float]]:
         FORECAST: (environment, lambda e: rules.forecast_alone(e, ALONE)),
         f"{PRESENT} x present need": (blind, lambda e: rules.forecast(e, PRESENT)),
     }  # fmt: skip
-    shared = ("DT-MAFL", CORRECTIONS, BASE, FORECAST, f"{PRESENT} x present need")
-    policies |= {name + KNAPSACK: (by_utility(policies[name][0]), policies[name][1]) for name in shared}
+    known: dict[bool, dict[int, Floats]] = {True: {}, False: {}}
+    for name in ("DT-MAFL", CORRECTIONS, BASE, FORECAST, f"{PRESENT} x present need"):
+        told, policy = policies[name]
+        policies[name + KNAPSACK] = declaring_once(by_utility(told), known[told.forecast is not None]), policy
     policies |= {
         f"{PRESENT} x NetShare": (blind, lambda e: PRESENT * rules.nvs(e, reserved)),
         f"proportional, at most {PRESENT} x need": (
@@ -120,7 +143,7 @@ def judge(users: int, seed: int, quick: bool) -> dict[str, list[float]]:
             lambda e: np.minimum(rules.proportional(e), PRESENT * e.need.blocks),
         ),
         PROGRAMME: (environment, lambda e: rules.clairvoyant(e, replace(e.need, blocks=e.expected()))),
-        FORESIGHT: (environment, rules.foresight),
+        FORESIGHT: (declaring_once(copy.copy(environment), known[True]), rules.foresight),
         ATTAINABLE: (best_forecast(users, seed, quick), rules.foresight),
         "NetShare": (blind, lambda e: rules.nvs(e, reserved)),
         "proportional": (blind, rules.proportional),

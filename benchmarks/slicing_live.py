@@ -144,7 +144,7 @@ class Oracle:
             places = [distances.get(device.split("/")[0], ROBOTS[device.split("/")[0]]) for device in view.devices]
             rates = channel.block_rate(CARRIER, channel.snr(CARRIER, np.hypot(places, CARRIER.position[2])))
             coming = np.full(len(places), self.made.offered[run.reports, m] / len(places))
-            asked.append(ORACLE_MARGIN * sight.need(replace(view, block_rate=tuple(rates.tolist())), coming))
+            asked.append(ORACLE_MARGIN * sight.need(replace(view, block_rate=tuple(rates.tolist())), coming.tolist()))
         return np.minimum(asked, CARRIER.resource_blocks)
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from ir_slicing.live.live_forecaster import HORIZONS, LiveForecaster, Observed, fit_ready
+from ir_slicing.live.live_forecaster import HORIZONS, LiveForecaster, Observed, fit_ready, longest_ready
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 
 DEVICES = ("a", "b", "c")
@@ -40,7 +40,7 @@ def fitted():
 def test_it_forecasts_two_periods_ahead_better_than_the_low_pass(fitted):
     forecaster, smooth = fitted
     smooth = feed(forecaster, [wave(240)], smooth=smooth)
-    outlook = forecaster.forecast()
+    outlook = np.array(forecaster.forecast())
     assert forecaster.gain < 0.5 and outlook.shape == (len(HORIZONS), 3)
     for ahead, expected in zip(HORIZONS, outlook, strict=True):
         actual = wave(240 + ahead)
@@ -83,6 +83,16 @@ def test_it_is_fitted_again_only_to_what_is_new(fitted):
     assert not idle.ready
 
 
+def test_who_waits_longest_is_fitted_first(fitted):
+    """Else the first of hundreds of slices are ready again before the last was fitted once."""
+    first, smooth = fitted
+    others = [LiveForecaster(CONFIG, 0) for _ in range(2)]
+    feed(first, [wave(t) for t in range(240, 290)], smooth=smooth)
+    for one, reports in zip(others, (100, 120), strict=True):
+        feed(one, [wave(t) for t in range(reports)])
+    assert longest_ready([first, *others], 2) == others[::-1]
+
+
 def test_what_cannot_be_forecast_is_not(fitted):
     noise = np.random.default_rng(1).uniform(0, 1e6, (240, 3))
     forecaster = LiveForecaster(CONFIG, 0)
@@ -118,4 +128,4 @@ def test_whatever_devices_send_a_fit_ends_and_forecasts_what_is_finite(traffic):
     assert fit_ready([forecaster], 1) == 1
     feed(forecaster, traffic[:30], devices=devices, smooth=smooth)
     outlook = forecaster.forecast()
-    assert outlook is None or (np.isfinite(outlook).all() and (outlook >= 0).all())
+    assert outlook is None or (np.isfinite(outlook).all() and (np.array(outlook) >= 0).all())

@@ -24,7 +24,7 @@ from ir_interfaces.srv import CreateSlice, DeleteSlice, ListSlices, ModifySlice
 from ir_radio.model.slice_specs import SliceSpec
 from ir_radio.ros.ros_slice_messages import spec_from_message, spec_to_message
 from ros2slice.ros_client import Failed, SliceClient
-from ros2slice.slice_kpis import ThroughputKpis
+from ros2slice.slice_kpis import Carried, SliceKpis
 from ros2slice.slice_tables import number, slices_table, traffic_table
 
 _OPTIONS: dict[str, Any] = {
@@ -97,14 +97,21 @@ def listing(answer: ListSlices.Response) -> dict[str, Any]:
     return {"slices": [status(one) for one in answer.slices], "templates": templates}
 
 
-def traffic(slices: SliceList, report: CellReport, kpis: ThroughputKpis) -> dict[str, Any]:
+def carried(flow: FlowReport) -> Carried:
+    """What a flow carried since the start."""
+    dropped, timed = sum(drop.messages for drop in flow.books.dropped), flow.delay.count
+    waited = timed * flow.delay.mean if timed else 0.0
+    return Carried(flow.books.delivered_bytes, flow.books.delivered_messages, dropped, waited, timed)
+
+
+def traffic(slices: SliceList, report: CellReport, kpis: SliceKpis) -> dict[str, Any]:
     """What the slices do: `time` (s) and a row for each slice; rates in bit/s, times in s, null: not known.
 
     `rate` and `max_latency` are what was agreed, `queued` and `dropped` messages, dropped since the start; `kpis` those
     of TS 28.554 since the report before, in its units.
     """
     agreed = {one.spec.name: one.spec for one in slices.slices}
-    flows = ((one.slice, one.direction == FlowReport.UPLINK, one.books.delivered_bytes) for one in report.flows)
+    flows = ((one.slice, one.direction == FlowReport.UPLINK, carried(one)) for one in report.flows)
     measured = kpis.update(to_seconds(report.header.stamp), [one.slice for one in report.slices], flows)
     rows = []
     for one in report.slices:
@@ -182,7 +189,7 @@ def _delete(client: SliceClient, arguments: Namespace) -> None:
 
 def _watch(client: SliceClient, arguments: Namespace) -> None:
     left = arguments.count
-    console, kpis = _console(), ThroughputKpis()
+    console, kpis = _console(), SliceKpis()
     with Live(console=console, auto_refresh=False) as live:
 
         def update(slices: SliceList, report: CellReport) -> bool:

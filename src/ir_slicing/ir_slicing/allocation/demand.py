@@ -8,7 +8,7 @@ of RBs needed, phi_m, is the demand of the slice).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -46,18 +46,28 @@ class DemandFilter:
     def __init__(self, time_constant: float) -> None:
         self.time_constant = time_constant
         self._time: float | None = None
-        self._rates: dict[str, float] = {}
+        self._names: tuple[str, ...] = ()
+        self._rates: tuple[float, ...] = ()
 
     def update(self, time: float, rates: Mapping[str, float]) -> dict[str, float]:
         """Filtered bit/s of each slice at ``time`` (s).
 
         Time that runs back starts the filter anew; a slice that was not there before starts at its own rate.
         """
+        names = tuple(rates)
+        return dict(zip(names, self.follow(time, names, tuple(rates.values())), strict=True))
+
+    def follow(self, time: float, names: tuple[str, ...], rates: Sequence[float]) -> tuple[float, ...]:
+        """As `update`, of ``rates`` in the order of ``names``."""
         step = 0.0 if self._time is None else time - self._time
-        if step < 0.0:
-            self._rates = {}
         weight = -math.expm1(-max(step, 0.0) / self.time_constant)
-        before = self._rates
-        self._rates = {name: (last := before.get(name, rate)) + weight * (rate - last) for name, rate in rates.items()}
-        self._time = time
-        return dict(self._rates)
+        if step < 0.0:
+            before: Sequence[float] = rates
+        elif names == self._names:
+            before = self._rates
+        else:
+            known = dict(zip(self._names, self._rates, strict=True))
+            before = [known.get(name, rate) for name, rate in zip(names, rates, strict=True)]
+        self._time, self._names = time, names
+        self._rates = tuple([last + weight * (rate - last) for last, rate in zip(before, rates, strict=True)])
+        return self._rates

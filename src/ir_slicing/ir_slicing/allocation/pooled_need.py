@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 HIGHEST = 0.9999
 """No more than that can be asked for, fraction: beyond it, the tail of the model says nothing of the radio."""
@@ -33,11 +35,9 @@ def quantile_factor(reliability: float) -> float:
 
 
 def pooled_need(
-    offered: Iterable[float], packet: Iterable[float], block_rate: Iterable[float], tolerated: float, factor: float
-) -> float:
-    """RB with which the mean delay of the slice's messages is 1 / ``factor`` of the tolerated one.
-
-    Plain numbers, as a slice has a few devices and a manager hundreds of slices: arrays would cost more than they hold.
+    offered: ArrayLike, packet: ArrayLike, block_rate: ArrayLike, tolerated: float, factor: float
+) -> float:  # fmt: skip
+    """RB with which the mean delay of a slice's messages is 1 / ``factor`` of the tolerated one.
 
     Args:
         offered: [device] bit/s.
@@ -46,9 +46,27 @@ def pooled_need(
         tolerated: s: tau_max.
         factor: k, dimensionless.
     """
-    load = work = 0.0
-    for bits, size, rate in zip(offered, packet, block_rate, strict=True):
-        busy = bits / rate
-        load += busy
-        work += busy * size / rate
-    return load + factor * work / load / tolerated if load > 0.0 else 0.0
+    rate = np.asarray(block_rate, np.float64)
+    return float(pooled_needs(offered, packet, rate, np.zeros(len(rate), np.int64), [tolerated], [factor])[0])
+
+
+def pooled_needs(
+    offered: ArrayLike, packet: ArrayLike, block_rate: ArrayLike, owner: NDArray[np.int64], tolerated: ArrayLike,
+    factor: ArrayLike,
+) -> NDArray[np.float64]:  # fmt: skip
+    """`pooled_need` of many slices, whose devices stand in one row: [slice] RB.
+
+    Args:
+        offered: [device] bit/s.
+        packet: [device] bit.
+        block_rate: [device] bit/s, positive.
+        owner: [device]: its slice.
+        tolerated: [slice] s.
+        factor: [slice].
+    """
+    rate, slices = np.asarray(block_rate, np.float64), len(np.asarray(tolerated))
+    busy = np.asarray(offered, np.float64) / rate
+    load = np.bincount(owner, busy, slices)
+    work = np.bincount(owner, busy * np.asarray(packet, np.float64) / rate, slices)
+    waiting = np.divide(np.asarray(factor) * work, load, out=np.zeros(slices), where=load > 0.0)
+    return np.asarray(load + waiting / np.asarray(tolerated))

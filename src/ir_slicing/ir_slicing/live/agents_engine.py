@@ -19,11 +19,12 @@ from ir_radio.books.cell_report import Report
 from ir_slicing.learning.agent_weights import load
 from ir_slicing.learning.agents.batched import BatchedMLP
 from ir_slicing.learning.federation.update_keys import load_keys
+from ir_slicing.live.joint_forecasts import JointForecasts
 from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.need_requests import BlockRequest
 from ir_slicing.live.slice_agent import SliceAgent
 from ir_slicing.live.slice_agent_config import SliceAgentsConfig
-from ir_slicing.live.slice_sight import state_size, states_of
+from ir_slicing.live.slice_sight import look_all, state_size, states_of
 from ir_slicing.live.slice_view import SortedReport, ViewReader
 
 _REFUSED = {
@@ -97,6 +98,7 @@ class AgentsEngine:
         self._views: dict[str, ViewReader] = {}
         self._bounds: dict[str, float] = {}
         self._actors = _Actors((state_size(config), *self._weights.hidden, 1))
+        self._joint = JointForecasts()
         self._told: Counter[tuple[str, str]] = Counter()
         self._learnt = 0
         self._round, self._collecting = 0, False
@@ -138,7 +140,11 @@ class AgentsEngine:
         ]
         if not seen:
             return []
-        states = states_of(self.config, [agent.observe(view) for _, agent, view in seen])
+        expected = [agent.sight.expected[0] for _, agent, _ in seen]
+        look_all([(agent.sight, view) for _, agent, view in seen], self._joint)
+        states = states_of(
+            self.config, [agent.remember(view, one) for (_, agent, view), one in zip(seen, expected, strict=True)]
+        )
         actions = self._actors.act([agent for _, agent, _ in seen], states)
         return [
             BlockRequest(report.time, name, agent.ask(action, view))

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from ir_slicing.live.live_forecaster import LiveForecaster, Observed
+from ir_slicing.live.live_forecaster import LiveForecaster, Observed, longest_ready
 
 
 class Duty:
@@ -44,14 +44,12 @@ class BackgroundFitting:
         self._thread: threading.Thread | None = None
 
     def offer(self, forecasters: Sequence[LiveForecaster]) -> None:
-        """Begins to fit the first of them that is ready, where nothing is under way and the duty allows."""
+        """Begins to fit the one of them that is ready longest, where nothing is under way and the duty allows."""
         if (self._thread is not None and self._thread.is_alive()) or not self._duty.allows():
             return
-        for forecaster in forecasters:
-            if forecaster.ready:
-                self._thread = threading.Thread(target=self._run, args=(forecaster, forecaster.observed()), daemon=True)
-                self._thread.start()
-                return
+        for forecaster in longest_ready(forecasters, 1):
+            self._thread = threading.Thread(target=self._run, args=(forecaster, forecaster.observed()), daemon=True)
+            self._thread.start()
 
     def _run(self, forecaster: LiveForecaster, seen: Observed) -> None:
         began = time.thread_time()

@@ -9,16 +9,12 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ir_slicing.live.joint_forecasts import AffineForecast, DueForecast, Foretold, JointForecasts
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
-
-if TYPE_CHECKING:
-    from ir_slicing.learning.forecaster.fitting import Forecaster
 
 Floats = NDArray[np.float64]
 Rates = Sequence[float]
@@ -26,9 +22,6 @@ Rates = Sequence[float]
 
 HORIZONS = (1, 2)
 """Report periods ahead: a decision is in force in the next one, and in the one in which the next is made."""
-
-TAILS = (0.1, 0.9)
-"""Quantiles of the slice's sum that are told (`LiveForecaster.spread`)."""
 
 _LAPLACE = math.log(5.0)
 """The quantile of 0.9 in mean absolute errors, of errors with exponential tails."""
@@ -50,14 +43,6 @@ class Observed:
     devices: tuple[str, ...]
     offered: Floats
     smooth: Floats
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A network, and whose it is."""
-
-    forecaster: Forecaster
-    devices: tuple[str, ...]
 
 
 class LiveForecaster:
@@ -82,15 +67,19 @@ class LiveForecaster:
 
     def __init__(self, config: LiveForecasterConfig, seed: int, train: bool = True) -> None:
         self.config, self._seed, self._train = config, seed, train
+        self._joint = JointForecasts()
         self._devices: tuple[str, ...] = ()
         self._offered: deque[Rates] = deque(maxlen=config.history)
         self._smooth: deque[Rates] = deque(maxlen=config.history)
-        self._fitted: _Fitted | None = None
-        self._outlook: Floats | None = None
+        self._fitted: AffineForecast | None = None
+        self._shown: AffineForecast | None = None
+        self._due = False
+        self._told: Foretold | None = None
         self._errors = (math.nan, math.nan)
+        self._trusted = False
         self._rough = 0.0
-        self._tails = (1.0, 1.0)
-        self._since = 0
+        self._smoothed = 0.0
+        self._since = self._pushed = 0
         self.gain = math.nan
         self.used = 0
         self.refused: Counter[str] = Counter()
@@ -101,31 +90,39 @@ class LiveForecaster:
             self._devices = devices
             self._offered.clear()
             self._smooth.clear()
-            self._fitted = self._outlook = None
+            self._fitted = self._told = None
+            self._due = False
             self._since, self._rough = 0, 0.0
         elif self._smooth:
-            came, smoothed = float(sum(offered)), float(sum(self._smooth[-1]))
-            off = min(abs(came - smoothed) / smoothed, 1.0) if smoothed > 0.0 else 0.0
-            self._rough += (off - self._rough) / self.config.judge_reports
-            if self._outlook is not None:
-                self._compare(float(self._outlook[0].sum()), smoothed, came)
+            self._judge(float(sum(offered)))
         self._offered.append(offered)
         self._smooth.append(smooth)
+        self._smoothed = float(sum(smooth))
         self._since += 1
-        self._outlook = self._predict() if self._fitted is not None else None
-        self.used += self.in_use
+        self._pushed += 1
+        self._shown, self._told = self._fitted, None  # a thread may exchange the first meanwhile
+        self._due = self._shown is not None and len(self._offered) >= self._shown.steps
 
-    def _compare(self, expected: float, smooth: float, came: float) -> None:
-        """The errors in use of the slice's sum: of the forecast, and of the low pass in its place."""
-        weight = 1.0 / self.config.judge_reports
-        new = [abs(one - came) for one in (expected, smooth)]
-        mine, others = (old + weight * (now - old) for old, now in zip(self._errors, new, strict=True))
-        self._errors = mine, others
+    def _judge(self, came: float) -> None:
+        """The errors in use of the slice's sum (bit/s): of the low pass, and of the forecast in its place."""
+        smoothed, weight = self._smoothed, 1.0 / self.config.judge_reports
+        off = abs(came - smoothed)
+        self._rough += ((min(off / smoothed, 1.0) if smoothed > 0.0 else 0.0) - self._rough) * weight
+        told = self._said() if self._due else self._told
+        if told is not None:
+            mine, others = self._errors
+            self._errors = mine + weight * (abs(told.total - came) - mine), others + weight * (off - others)
+
+    def _said(self) -> Foretold | None:
+        """The forecast of the last report, made now where nobody asked for it yet."""
+        if self._due:
+            foretell((self,), self._joint)
+        return self._told
 
     @property
     def in_use(self) -> bool:
         """Whether there is a forecast that errs less than the low pass did."""
-        return self._outlook is not None and self._errors[0] < self._errors[1]
+        return self._said() is not None and self._trusted
 
     @property
     def ready(self) -> bool:
@@ -139,12 +136,13 @@ class LiveForecaster:
         self._since = 0
         return Observed(self._devices, np.array(self._offered), np.array(self._smooth))
 
-    def forecast(self) -> Floats | None:
-        """What is expected in the periods of `HORIZONS`, [horizon, device] bit/s.
+    def forecast(self) -> Sequence[Rates] | None:
+        """What is expected in the periods of `HORIZONS`, [horizon][device] bit/s.
 
         None while the low pass is known to be as good, or the network is of other devices.
         """
-        return self._outlook if self.in_use else None
+        told = self._said() if self._due else self._told
+        return told.rates if told is not None and self._trusted else None
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -152,21 +150,28 @@ class LiveForecaster:
 
         Those of the forecaster while its forecast is in use; else from the recent relative errors of the low pass.
         """
-        if self.in_use:
-            return self._tails
+        told = self._said() if self._due else self._told
+        if told is not None and self._trusted:
+            return told.low, told.high
         return max(1.0 - _LAPLACE * self._rough, 0.1), 1.0 + _LAPLACE * self._rough
 
-    def _predict(self) -> Floats | None:
-        fitted = self._fitted
-        if fitted is None or fitted.devices != self._devices or len(self._offered) < self.config.window:
+    @property
+    def since(self) -> int:
+        """Reports since it was fitted, or since its devices are there."""
+        return self._since
+
+    @property
+    def due(self) -> DueForecast | None:
+        """What is to be forecast now; None: nothing."""
+        if not self._due or self._shown is None:
             return None
-        recent = np.array(list(self._offered)[-self.config.window :], np.float32)
-        expected: Floats = fitted.forecaster.predict(recent, np.array([self.config.window - 1]))[0].astype(np.float64)
-        sums, spread = expected.sum(axis=1), fitted.forecaster.slice_spread
-        if spread is not None and sums[0] > 0.0:
-            low, high = spread.at(sums[None], TAILS)[0, 0] / sums[0]
-            self._tails = max(float(low), 0.1), max(float(high), 0.1)
-        return expected
+        return DueForecast(self._shown, self._pushed, self._offered)
+
+    def hear(self, told: Foretold) -> None:
+        """Takes the forecast that was `due`."""
+        self._told, self._due = told, False
+        self._trusted = self._errors[0] < self._errors[1]
+        self.used += self._trusted
 
     def fit(self, seen: Observed) -> None:
         """Trains a network; it is used if it beats low pass and persistence on the last fifth."""
@@ -185,7 +190,9 @@ class LiveForecaster:
             return
         last = np.arange(max(fitting.split(len(traffic))[1], self.config.window - 1), len(traffic) - 1)
         actual = seen.offered[last + 1].sum(axis=1)
-        guesses = made.predict(traffic, last)[:, 0], seen.smooth[last], seen.offered[last]
+        affine = AffineForecast.of(made)
+        windows = np.stack([seen.offered[k + 1 - affine.steps : k + 1] for k in last])
+        guesses = affine.predict(windows)[:, 0], seen.smooth[last], seen.offered[last]
         mine, smooth, present = (one.sum(axis=1) - actual for one in guesses)
         squared = [float(np.mean(error**2)) for error in (mine, smooth, present)]
         self.gain = math.sqrt(squared[0] / max(squared[1], 1e-9))
@@ -194,17 +201,26 @@ class LiveForecaster:
             self.refused["no better"] += 1
         elif seen.devices == self._devices:  # they may have changed while it was fitted
             self._errors = float(np.abs(mine).mean()), float(np.abs(smooth).mean())
-            self._fitted = _Fitted(made, seen.devices)
+            self._fitted = affine
         else:
             self.refused["other devices"] += 1
 
 
-def fit_ready(forecasters: Iterable[LiveForecaster], fits: int) -> int:
-    """Fits those that are ready here and now, ``fits`` of them at most; returns how many were fitted.
+def foretell(forecasters: Iterable[LiveForecaster], joint: JointForecasts) -> None:
+    """Makes the forecasts that are due, all together."""
+    asked = [(one, due) for one in forecasters if (due := one.due) is not None]
+    for (one, _), told in zip(asked, joint.of([due for _, due in asked]), strict=True):
+        one.hear(told)
 
-    Who was fitted is not ready for a while, so all have their turn.
-    """
-    chosen = list(islice((one for one in forecasters if one.ready), fits))
+
+def longest_ready(forecasters: Iterable[LiveForecaster], count: int) -> list[LiveForecaster]:
+    """Those that are ready to be fitted, who waited longest first, ``count`` at most: so all have their turn."""
+    return sorted((one for one in forecasters if one.ready), key=lambda one: -one.since)[:count]
+
+
+def fit_ready(forecasters: Iterable[LiveForecaster], fits: int) -> int:
+    """Fits those that are ready here and now, ``fits`` of them at most; returns how many were fitted."""
+    chosen = longest_ready(forecasters, fits)
     for forecaster in chosen:
         forecaster.fit(forecaster.observed())
     return len(chosen)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from ir_radio.books.cell_report import Report
 from ir_radio.model.slice_specs import SliceSpec
+from ir_slicing.live.joint_forecasts import JointForecasts
 from ir_slicing.live.live_forecaster import LiveForecaster, fit_ready
 from ir_slicing.live.live_forecaster_config import LiveForecasterConfig
 from ir_slicing.live.need_config import NeedConfig
-from ir_slicing.live.slice_sight import SliceSight
+from ir_slicing.live.slice_sight import SliceSight, look_all
 from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SortedReport, ViewReader
 
@@ -53,6 +54,7 @@ class NeedRequests:
     def __init__(self, config: NeedConfig, sight: SliceSightConfig, seed: int = 0) -> None:
         self.config, self._sight, self._seed = config, sight, seed
         self.sights: dict[str, SliceSight] = {}
+        self._joint = JointForecasts()
         self._readers: dict[str, ViewReader] = {}
 
     def configure(self, config: NeedConfig, sight: SliceSightConfig) -> None:
@@ -79,13 +81,19 @@ class NeedRequests:
             report: from the radio.
             carrier: RB of the carrier.
         """
-        requests, rows = [], SortedReport(report)
-        for name, sight in self.sights.items():
-            view = self._readers[name].read(rows, carrier)
-            if view is not None:
-                sight.look(view)
-                blocks = min(max(sight.request(self.config.margin), sight.config.min_blocks), carrier)
-                requests.append(BlockRequest(report.time, name, blocks))
+        rows = SortedReport(report)
+        seen = [
+            (name, sight, view)
+            for name, sight in self.sights.items()
+            if (view := self._readers[name].read(rows, carrier)) is not None
+        ]
+        if not seen:
+            return []
+        look_all([(sight, view) for _, sight, view in seen], self._joint)
+        requests = []
+        for name, sight, _ in seen:
+            blocks = min(max(sight.request(self.config.margin), sight.config.min_blocks), carrier)
+            requests.append(BlockRequest(report.time, name, blocks))
         return requests
 
     @property

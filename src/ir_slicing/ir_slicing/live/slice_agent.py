@@ -94,7 +94,13 @@ class SliceAgent:
 
     def observe(self, view: SliceView) -> Seen:
         """Takes in a report: what the state is made of that its network is to act on (`slice_sight.states_of`)."""
-        now = self.sight.observe(view)
+        expected = self.sight.expected[0]
+        self.sight.look(view)
+        return self.remember(view, expected)
+
+    def remember(self, view: SliceView, expected: float) -> Seen:
+        """As `observe`, after its sight looked at the view; ``expected``: RB that were expected of this period."""
+        now = self.sight.seen(view, expected)
         if self._before is not None and view.time > self._before[2]:  # else the clock was set back
             self._seen.append((*self._before[:2], self.sight.outcome(view), now))
             self._samples += 1

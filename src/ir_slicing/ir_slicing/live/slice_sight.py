@@ -9,18 +9,21 @@ delay-constrained one, eq. (3). Of other slices it is told only how many missed 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ir_slicing.allocation.demand import DemandFilter
-from ir_slicing.allocation.pooled_need import pooled_need, quantile_factor
+from ir_slicing.allocation.pooled_need import pooled_needs, quantile_factor
 from ir_slicing.learning import satisfaction
 from ir_slicing.learning.agents.ddpg import STATE
 from ir_slicing.learning.correction import CORRECTION_STATE, correction_state
-from ir_slicing.live.live_forecaster import LiveForecaster
+from ir_slicing.live.joint_forecasts import JointForecasts
+from ir_slicing.live.live_forecaster import LiveForecaster, foretell
 from ir_slicing.live.slice_sight_config import SliceSightConfig
 from ir_slicing.live.slice_view import SliceView
 
@@ -74,6 +77,8 @@ class SliceSight:
         self.max_latency, self.reliability = max_latency, reliability
         self.config, self.forecaster = config, forecaster
         self._filter = DemandFilter(config.demand_time_constant)
+        self._joint = JointForecasts()
+        self._smooth: tuple[float, ...] = ()
         self._held = config.min_blocks
         self._misses = 0.0
         self.base = config.min_blocks
@@ -94,6 +99,14 @@ class SliceSight:
         """
         before = self.expected[0]
         self.look(view)
+        return self.seen(view, before)
+
+    def seen(self, view: SliceView, before: float) -> Seen:
+        """What the state is made of, after a `look` at the view.
+
+        Args:
+            before: RB that were expected of this period.
+        """
         low = self.config.min_blocks
         if self.config.action == "correction":
             self._misses = MEMORY * self._misses + (1.0 - MEMORY) * self._missed(view)
@@ -114,14 +127,27 @@ class SliceSight:
         return view.delay > self.max_latency or view.dropped > 0 or nothing
 
     def look(self, view: SliceView) -> None:
-        """Takes in a report: what the slice needs now, and what it is expected to need."""
-        low_passed = self._filter.update(view.time, dict(zip(view.devices, view.offered, strict=True)))
-        smooth = tuple([low_passed[device] for device in view.devices])
-        self.forecaster.push(view.devices, view.offered, smooth)
-        rates, outlook = self._rates(view), self._outlook(view)
-        self.needed = self._need(view, rates, view.offered)
-        ahead = [smooth] if outlook is None else outlook.tolist()
-        self.expected = tuple([self._need(view, rates, one) for one in ahead])
+        """Takes in a report: what the slice needs now, and what it is expected to need (`look_all`)."""
+        look_all([(self, view)], self._joint)
+
+    def take(self, view: SliceView) -> None:
+        """Takes in the traffic of a report."""
+        self._smooth = self._filter.follow(view.time, view.devices, view.offered)
+        self.forecaster.push(view.devices, view.offered, self._smooth)
+
+    def outlook(self, view: SliceView) -> tuple[Sequence[float], ...]:
+        """[period][device] bit/s that are expected: the forecast, or the low pass.
+
+        A forecast of another width, negative or not finite is refused, and the low pass stands in.
+        """
+        outlook = self.forecaster.forecast()
+        if outlook is None:
+            return (self._smooth,)
+        for ahead in outlook:  # a sum with a NaN is one
+            if len(ahead) != len(view.offered) or not (sum(ahead) < math.inf and min(ahead, default=0.0) >= 0.0):
+                self.refused["forecast"] += 1
+                return (self._smooth,)
+        return tuple(outlook)
 
     def ask(self, action: float, view: SliceView) -> float:
         """RB that an action asks for: the base times (1 + max_correction)^action; or of what is held."""
@@ -133,41 +159,9 @@ class SliceSight:
         self.asked = min(max(asked, self.config.min_blocks), view.carrier)
         return self.asked
 
-    def need(self, view: SliceView, offered: Iterable[float]) -> float:
-        """RB with which the slice meets its bound while its devices offer ``offered`` [device] bit/s.
-
-        Queued bits count as far as they are more than what the latency bound allows to wait.
-        """
-        return self._need(view, self._rates(view), list(offered))
-
-    def _rates(self, view: SliceView) -> Sequence[float]:
-        """[device] bit/s of one RB, the mean of the others where it is unknown; empty: all are."""
-        if min(view.block_rate, default=0.0) > 0.0:
-            return view.block_rate
-        known = [rate for rate in view.block_rate if rate > 0.0]
-        mean = sum(known) / len(known) if known else 0.0
-        return [rate if rate > 0.0 else mean for rate in view.block_rate] if known else ()
-
-    def _need(self, view: SliceView, rates: Sequence[float], bits: Sequence[float]) -> float:
-        low = self.config.min_blocks
-        if len(rates) == 0:
-            return low
-        blocks = pooled_need(bits, view.packet, rates, self.max_latency, quantile_factor(self.reliability))
-        late = view.queued - sum(bits) * self.max_latency if view.queued > 0.0 else 0.0
-        if late > 0.0:
-            blocks += late / self.config.drain_time / (sum(rates) / len(rates))
-        return min(max(blocks, low), view.carrier)
-
-    def _outlook(self, view: SliceView) -> Floats | None:
-        """The forecast; one of another width, negative or not finite is refused, and the low pass stands in."""
-        outlook = self.forecaster.forecast()
-        if outlook is None:
-            return None
-        fits = outlook.shape[1:] == (len(view.offered),)
-        if not fits or not np.isfinite(outlook).all() or (outlook < 0.0).any():
-            self.refused["forecast"] += 1
-            return None
-        return outlook
+    def need(self, view: SliceView, offered: Sequence[float]) -> float:
+        """RB with which the slice meets its bound while its devices offer ``offered`` [device] bit/s (`needs_of`)."""
+        return float(needs_of([(self, view)], [[offered]])[0, 0])
 
     def outcome(self, view: SliceView) -> Outcome:
         """The outcome of the last request; to be asked after `look` at the report on what came of it."""
@@ -196,3 +190,52 @@ class SliceSight:
     def reward(self, view: SliceView) -> float:
         """(14) of the last request; as `outcome`."""
         return float(self.rewards([self.outcome(view)])[0])
+
+
+def look_all(pairs: Sequence[tuple[SliceSight, SliceView]], joint: JointForecasts) -> None:
+    """Has many slices look at their views of a report, with all that is numbers reckoned together."""
+    for sight, view in pairs:
+        sight.take(view)
+    foretell([sight.forecaster for sight, _ in pairs], joint)
+    outlook = [sight.outlook(view) for sight, view in pairs]
+    present: list[Sequence[float]] = [view.offered for _, view in pairs]
+    needs = needs_of(pairs, [present, [ahead[0] for ahead in outlook], [ahead[-1] for ahead in outlook]]).tolist()
+    for (sight, _), ahead, now, first, last in zip(pairs, outlook, *needs, strict=True):
+        sight.needed = now
+        sight.expected = (first, last) if len(ahead) > 1 else (first,)
+
+
+def needs_of(pairs: Sequence[tuple[SliceSight, SliceView]], rows: Sequence[Sequence[Sequence[float]]]) -> Floats:
+    """RB [row, slice] with which slices meet their bounds while their devices offer ``rows`` [row][slice][device].
+
+    Queued bits count as far as they are more than what the latency bound allows to wait. A device whose link is unknown
+    has the mean block rate of the slice's others; a slice that knows none needs the least.
+    """
+    views, sights = [view for _, view in pairs], [sight for sight, _ in pairs]
+    count = len(pairs)
+    devices = [len(view.devices) for view in views]
+    owner = np.repeat(np.arange(count), devices)
+    packet = _joined([view.packet for view in views], len(owner))
+    rate = _joined([view.block_rate for view in views], len(owner))
+    known = rate > 0.0
+    knows = np.bincount(owner, known, count)
+    mean = np.bincount(owner, np.where(known, rate, 0.0), count) / np.maximum(knows, 1.0)
+    mean[knows == 0.0] = 1.0
+    rate = np.where(known, rate, mean[owner])
+    bound = np.array([sight.max_latency for sight in sights])
+    factor = np.array([quantile_factor(sight.reliability) for sight in sights])
+    low = np.array([sight.config.min_blocks for sight in sights])
+    drain = np.array([sight.config.drain_time for sight in sights])
+    queued, carrier = np.array([view.queued for view in views]), np.array([view.carrier for view in views])
+    out = np.empty((len(rows), count))
+    for k, row in enumerate(rows):
+        bits = _joined(row, len(owner))
+        late = np.where(queued > 0.0, queued - np.bincount(owner, bits, count) * bound, 0.0)
+        blocks = pooled_needs(bits, packet, rate, owner, bound, factor) + np.maximum(late, 0.0) / drain / mean
+        out[k] = np.where(knows > 0.0, np.minimum(np.maximum(blocks, low), carrier), low)
+    return out
+
+
+def _joined(parts: Sequence[Sequence[float]], count: int) -> Floats:
+    """[slice][device] in one row."""
+    return np.fromiter(chain.from_iterable(parts), np.float64, count)

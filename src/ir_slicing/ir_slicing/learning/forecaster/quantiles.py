@@ -45,9 +45,9 @@ class Spread:
         for h in range(forecast.shape[1]):
             f, y = forecast[:, h].ravel().astype(np.float64), actual[:, h].ravel().astype(np.float64)
             mean = max(float(f.mean()), 1e-9)
-            scaled = [np.sort((y - f) / _scale(f, mean, p)) for p in POWERS]
+            scaled = [np.sort((y - f) / scale_of(f, mean, p)) for p in POWERS]
             losses = [
-                np.mean([pinball(f + _scale(f, mean, p) * np.quantile(r, tau), y, tau) for tau in LEVELS])
+                np.mean([pinball(f + scale_of(f, mean, p) * np.quantile(r, tau), y, tau) for tau in LEVELS])
                 for p, r in zip(POWERS, scaled, strict=True)
             ]
             best = int(np.argmin(losses))
@@ -66,9 +66,9 @@ class Spread:
             raise ValueError(f"levels {tuple(levels)} must lie between 0 and 1")
         out = []
         for h, residuals in enumerate(self.residuals):
-            r = np.quantile(residuals, [_rank(level, len(residuals)) for level in levels])
+            r = np.quantile(residuals, [rank(level, len(residuals)) for level in levels])
             f = forecast[:, h].astype(np.float64)
-            spread = _scale(f, self.mean[h], self.power[h])
+            spread = scale_of(f, self.mean[h], self.power[h])
             out.append(f[:, None] + spread[:, None] * r.reshape(1, -1, *[1] * (f.ndim - 1)))
         return np.maximum(np.stack(out, axis=1), 0.0)
 
@@ -79,12 +79,13 @@ def pinball(quantile: ArrayLike, actual: ArrayLike, level: float) -> float:
     return float(np.mean(np.maximum(level * over, (level - 1.0) * over)))
 
 
-def _rank(level: float, n: int) -> float:
+def rank(level: float, n: int) -> float:
     """The level at which n samples cover a new one with at least that probability: ceil((n + 1) tau) / n, both ways."""
     if level == 0.5:
         return level
     return min(level + level / n, 1.0) if level > 0.5 else max(level - (1.0 - level) / n, 0.0)
 
 
-def _scale(forecast: Floats, mean: float, power: float) -> Floats:
+def scale_of(forecast: Floats, mean: float | Floats, power: float | Floats) -> Floats:
+    """s(f): the unit of residuals at forecasts [...], bit/s."""
     return np.asarray(np.maximum(forecast, 1e-3 * mean) ** power * mean ** (1.0 - power))
