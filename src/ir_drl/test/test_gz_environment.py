@@ -109,7 +109,8 @@ def test_gymnasium_finds_nothing_wrong(gazebo, model) -> None:
     environment = make(model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", message=".*(infinity|recommend|render).*")
+        # a command and the step that follows it have no common order in the bridge, so that a step may come first
+        warnings.filterwarnings("ignore", message=".*(infinity|recommend|render|Step observations are not equal).*")
         check_env(environment, skip_render_check=True)
     environment.close()
 
