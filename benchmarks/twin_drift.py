@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import mujoco
 import numpy as np
+from _changed_robots import damp, load, smooth
 from _kept_pieces import kept
 from harness import Axis, Goal, Options, Result, main
 
@@ -32,7 +32,6 @@ from ir_lab.model_time.ros_samples import StateSample
 from ir_lab.model_time.simulate_arguments import parse
 from ir_sim.onboard import OnBoardOutput
 from ir_sim.readings import JointStates, Odometry, Reading
-from ir_sim.simulation import Simulation
 from ir_twin.practised import SHIPPED
 
 ROBOTS = ("cart", "spider", "hopper")
@@ -53,25 +52,10 @@ SOURCES = tuple(
 )
 
 
-def payload(run: ModelRun, robot: str) -> None:
-    """A mass on the base, as large as a share of all that the robot weighs."""
-    model, view = run.simulation.model, run.simulation.views[robot]
-    more = 1.0 + PAYLOAD * model.body_mass[view.bodies].sum() / model.body_mass[view.base]
-    model.body_mass[view.base] *= more
-    model.body_inertia[view.base] *= more
-    settle(run.simulation)
-
-
-def floor(run: ModelRun, robot: str) -> None:
-    """Less grip under the robot."""
-    run.simulation.model.geom_friction[run.simulation.views[robot].geoms, 0] *= GRIP
-
-
 def drag(run: ModelRun, robot: str) -> None:
     """A joint that resists its motion."""
-    model, names = run.simulation.model, run.simulation.views[robot].joint_names
-    name = JOINTS[robot] if JOINTS[robot] in names else names[0]
-    model.dof_damping[model.joint(f"{robot}/{name}").dofadr[0]] *= DAMPING
+    names = run.simulation.views[robot].joint_names
+    damp(run, robot, JOINTS[robot] if JOINTS[robot] in names else names[0], DAMPING)
 
 
 def sensor(run: ModelRun, robot: str) -> None:
@@ -93,13 +77,9 @@ def sensor(run: ModelRun, robot: str) -> None:
 
 
 FAULTS: dict[str, Callable[[ModelRun, str], None]] = {
-    "payload": payload, "friction": floor, "dragging joint": drag, "drifting sensor": sensor,
+    "payload": lambda run, robot: load(run, robot, PAYLOAD), "friction": lambda run, robot: smooth(run, robot, GRIP),
+    "dragging joint": drag, "drifting sensor": sensor,
 }  # fmt: skip
-
-
-def settle(simulation: Simulation) -> None:
-    """Has the model's derived constants follow its masses, the state left as it is."""
-    mujoco.mj_setConst(simulation.model, mujoco.MjData(simulation.model))
 
 
 def watch(fault: str, exploration: float, seed: int, seconds: float) -> dict[str, dict[str, Any]]:

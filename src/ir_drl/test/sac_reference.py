@@ -32,6 +32,7 @@ class PlainSAC:
         kind = torch.float64 if precise else torch.float32
         self.config, self.layout, self.kind = agent.config, agent.layout, kind
         self.actor = module_of(agent.actor, 0).to(kind)
+        self.anchor = None if agent.anchor is None else module_of(agent.anchor, 0).to(kind)
         self.critics = [module_of(agent.critics, i).to(kind) for i in (0, 1)]
         self.targets = copy.deepcopy(self.critics)
         self.log_alpha = agent.log_alpha.detach().clone().to(kind).requires_grad_()
@@ -81,7 +82,11 @@ class PlainSAC:
         config = self.config
         q = torch.min(*(critic(torch.cat((s, action), 1))[:, 0] for critic in self.critics))
         self.actor_adam.zero_grad()
-        (alpha * log - q).mean().backward(inputs=list(self.actor.parameters()))
+        loss = (alpha * log - q).mean()
+        if self.anchor is not None:
+            means = [torch.tanh(actor(s).chunk(2, 1)[0]) for actor in (self.actor, self.anchor)]
+            loss = loss + config.anchor * q.detach().abs().mean() * (means[0] - means[1]).square().sum(1).mean()
+        loss.backward(inputs=list(self.actor.parameters()))
         self.actor_adam.step()
         if config.tune_entropy:
             target = -self.layout.num_action if config.target_entropy is None else config.target_entropy

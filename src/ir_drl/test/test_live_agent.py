@@ -2,6 +2,7 @@
 """An agent that learns live, without ROS: what becomes a transition, what is learnt when, which version is in force."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ir_common.config import ConfigError
 from ir_drl.controller import Controller, Input
 from ir_drl.live.agent_training import agent_training
 from ir_drl.live.first_policy import first_policy
+from ir_drl.live.learning_thread import LearningThread
 from ir_drl.live.live_agent import LiveAgent
 from ir_drl.live.live_config import LiveAgentConfig, VersionConfig
 from ir_drl.live.policy_versions import Choice, PolicyVersions
@@ -38,7 +40,8 @@ def _one_thread():
 
 
 def versions(**changes) -> PolicyVersions:
-    return PolicyVersions(VersionConfig(trial_episodes=3, trial_period=10.0, judged_episodes=3, **changes))
+    given = {"trial_episodes": 3, "trial_period": 10.0, "judged_episodes": 3, "held_episodes": 3} | changes
+    return PolicyVersions(VersionConfig(**given))
 
 
 def tried(one: PolicyVersions, returns, now: float = 0.0) -> Choice:
@@ -55,13 +58,14 @@ def test_a_version_that_does_worse_is_taken_back_and_one_that_does_not_stays():
     assert tried(one, [100.0, 110.0, 105.0]) is Choice.NEXT
     assert tried(one, [50.0, 55.0, 45.0]) is Choice.TAKE_BACK
     assert one.in_force is not None and (one.in_force.number, one.in_force.policy) == (1, "policy 1")
-    assert tried(one, [100.0, 104.0, 99.0]) is Choice.NEXT
+    assert tried(one, [100.0, 104.0, 99.0], 20.0) is Choice.NEXT
     assert (one.handed, one.taken_back) == (3, 1) and one.in_force.number == 3
 
 
 def test_a_version_stays_until_it_has_shown_what_it_is():
     one = versions()
-    number = one.hand("first", 5.0).number
+    tried(one, [1.0] * 3)
+    number = one.hand("second", 5.0).number
     one.returned(number, 1.0)
     assert one.choose(14.9) is Choice.STAY
     assert one.choose(15.0) is Choice.NEXT  # its episodes are long
@@ -76,18 +80,44 @@ def test_who_fails_again_waits_longer():
     for failed in (1, 2):
         assert tried(one, [50.0] * 3, 100.0 * failed) is Choice.TAKE_BACK
         assert one.failed == failed
-        wait = 10.0 * 2**failed
+        wait = 10.0 * 2 ** (failed - 1)
         assert one.choose(100.0 * failed + wait - 1.0) is Choice.STAY
         assert one.choose(100.0 * failed + wait) is Choice.NEXT
-    assert tried(one, [100.0] * 3, 300.0) is Choice.NEXT and one.failed == 0
+    assert tried(one, [100.0] * 3, 300.0) is Choice.NEXT and one.failed == 2
+    tried(one, [100.0] * 3, 310.0)
+    assert one.failed == 0 and one.reference.number == 4
 
 
-def test_without_enough_episodes_nothing_is_taken_back():
+def test_a_first_version_stays_until_others_can_be_compared_with_it():
     one = versions()
-    tried(one, [100.0] * 3)
+    assert tried(one, [100.0, 100.0]) is Choice.STAY and one.choose(1e6) is Choice.STAY
+    one.returned(1, 100.0)
+    assert one.choose(0.0) is Choice.NEXT
     one.hand("second", 0.0)
     one.returned(2, -100.0)
-    assert one.choose(99.0) is Choice.NEXT
+    assert one.choose(99.0) is Choice.NEXT  # one episode says nothing
+
+
+def test_a_decline_in_small_steps_is_noticed():
+    """Each version is within `worse_by` of the one before it, all are compared with the best that held."""
+    one, score = versions(trial_episodes=2), 100.0
+    tried(one, [score, score + 1.0, score - 1.0])
+    while score > 10.0:
+        score *= 0.9
+        if tried(one, [score + 1.0, score - 1.0]) is Choice.TAKE_BACK:
+            break
+    assert one.taken_back == 1 and one.in_force.number == 1 and score > 40.0
+
+
+def test_the_reference_is_the_best_that_held():
+    one = versions(trial_episodes=1, held_episodes=4)
+    tried(one, [100.0, 101.0, 99.0])
+    for level in (103.0, 103.0, 103.0):
+        tried(one, [level])
+        assert one.reference.number == 1  # three episodes since: too few to hold
+    tried(one, [103.0])
+    one.hand("next", 0.0)
+    assert one.reference.number == 5 and list(one.in_force.returns) == []
 
 
 scores = st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=6)
@@ -229,6 +259,7 @@ def test_it_learns_hands_over_and_repeats(monkeypatch):
         first = agent.exchange(0.0)
         assert first is not None and first.version == 1 and agent.exchange(0.0) is None
         lived(agent, 6)
+        assert agent.exchange(0.5) is None  # nothing has been learnt yet
         assert agent.transitions == 180 and agent.falls == 6 and agent.due()
         while agent.due():
             agent.step()
@@ -248,9 +279,9 @@ def test_the_actor_goes_back_with_its_version_and_the_critics_stay(monkeypatch):
     short(monkeypatch)
     agent = LiveAgent(NOTHING, HOPPER, ["hopper"], print)
     first = agent.exchange(0.0)
-    for _ in range(3):
-        agent.versions.returned(1, 100.0)
     lived(agent, 3)
+    for _ in range(20):
+        agent.versions.returned(1, 100.0)
     while agent.due():
         agent.step()
     second = agent.exchange(30.0)
@@ -282,6 +313,31 @@ def test_a_checkpoint_goes_on_exactly(monkeypatch, tmp_path):
             agent.step()
     assert whole.status() == other.status()
     assert whole.exchange(50.0).to_bytes() == other.exchange(50.0).to_bytes()
+
+
+def test_an_agent_whose_process_was_killed_goes_on_from_its_last_checkpoint(monkeypatch, tmp_path):
+    """Nobody ended the thread: what it had written by then is whole, and what came later is lost."""
+    short(monkeypatch)
+    agent, written, proceed = LiveAgent(NOTHING, HOPPER, ["hopper"], print), threading.Event(), threading.Event()
+    agent.exchange(0.0)
+    lived(agent, 3)
+
+    def keep() -> None:
+        agent.save(tmp_path / "agent.pt")
+        written.set()
+        proceed.wait()
+
+    thread = LearningThread(agent, 1.0, keep, keep_period=0.0)
+    thread.start(1.0)
+    assert written.wait(60.0)
+    lost = LiveAgent(NOTHING, HOPPER, ["hopper"], print)
+    lost.load(tmp_path / "agent.pt", 2.0)
+    assert lost.transitions == 90 and lost.policy().version >= 1
+    lived(lost, 1, seed=2)
+    assert lost.transitions == 120
+    lost.step()
+    proceed.set()
+    thread.close()
 
 
 def test_a_checkpoint_of_another_agent_is_refused(tmp_path):
@@ -325,6 +381,24 @@ def test_what_is_shipped_acts_as_it_is_at_first():
         assert np.allclose(policy.answer(row), shipped.answer(row), atol=1e-5)
     drawn = np.std([policy.explore(row, np.random.default_rng(k)) for k in range(200)], axis=0)
     assert (drawn > 0).all() and (drawn < 0.2).all()
+
+
+def test_its_anchor_is_the_version_that_was_handed_over_last(monkeypatch):
+    short(monkeypatch)
+    agent = LiveAgent(LiveAgentConfig(algorithm="sac"), HOPPER, ["hopper"], print)
+    sac = agent.learner.agent
+    first = agent.exchange(0.0)
+    for _ in range(5):
+        agent.versions.returned(1, 100.0)
+    sac.actor.flat += 0.01
+    held = sac.anchor.flat.clone()
+    second = agent.exchange(1.0)
+    assert second.version == 2 and not torch.equal(sac.anchor.flat, held)
+    for _ in range(5):
+        agent.versions.returned(2, 1.0)
+    assert agent.exchange(2.0).version == 1
+    for layer, (weight, _) in zip(sac.anchor.layers, first.layers, strict=True):
+        assert np.array_equal(layer[0, :-1].T, weight)
 
 
 def test_a_policy_without_memory_is_given_one_that_counts_for_nothing():

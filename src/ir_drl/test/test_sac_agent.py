@@ -39,10 +39,17 @@ def batch_of(layout: TransitionLayout, count: int, seed: int = 1, terminated: fl
 
 
 @pytest.mark.parametrize(
-    "config", [SMALL, SACConfig(), *(SMALL.model_copy(update=u) for u in ({"tune_entropy": False}, {"actor_every": 2}))]
+    "config",
+    [
+        SMALL,
+        SACConfig(),
+        *(SMALL.model_copy(update=u) for u in ({"tune_entropy": False}, {"actor_every": 2}, {"anchor": 20.0})),
+    ],
 )
 def test_updates_equal_those_of_a_plain_implementation(config: SACConfig) -> None:
     agent = SAC(config, LAYOUT, seed=3)
+    if agent.anchor is not None:
+        agent.anchor.initialise(np.random.default_rng(9), 1)
     plain = PlainSAC(agent)
     for number in range(5):
         rows = batch_of(LAYOUT, config.batch, seed=number)

@@ -35,8 +35,9 @@ def agent_training(config: LiveAgentConfig, task: str) -> AssistedConfig:
         given["twin"] |= {"preset": "paper", "gan": GAN_PRESETS["paper"].model_dump()}
     if config.learn_from != NOTHING:
         # Critics first: an actor that knows how to stand is not to be led by critics that know nothing. With one-step
-        # returns and slow targets their values of a policy that stands would take 20,000 updates to rise.
-        sac |= {"actor_after": 5000, "actor_rate": 3e-5, "target_rate": 0.01, "initial_alpha": 0.02}
+        # returns and slow targets their values of a policy that stands would take 20,000 updates to rise. And what they
+        # say of actions that nobody tried is no knowledge: the actor stays near the version that has proved itself.
+        sac |= {"actor_after": 3000, "target_rate": 0.01, "initial_alpha": 0.02, "tune_entropy": False, "anchor": 0.2}
         given |= {"start_steps": 250, "return_steps": 10}
     made = AssistedConfig.model_validate(given)
     if made.task_pace:

@@ -29,7 +29,7 @@ from ir_drl.export import score
 from ir_drl.live.agent_training import LOG_STD, agent_training
 from ir_drl.live.first_policy import first_policy
 from ir_drl.live.live_config import LiveAgentConfig
-from ir_drl.live.policy_versions import Choice, PolicyVersions
+from ir_drl.live.policy_versions import Choice, PolicyVersions, VersionRecord
 from ir_drl.live.step_chain import Acted, Array, ArrivedState, ChainedStep, StepChain
 from ir_drl.policies import ActionMemory
 from ir_drl.policies.exploring import ExploringPolicy
@@ -40,10 +40,22 @@ from ir_drl.sac.samplers import MixedSampler
 from ir_dynamics.transitions import TransitionLayout
 from ir_sim.tasks import Task
 
+Layers = list[tuple[Array, Array]]
+
 
 def agent_file(folder: str | Path, task: str) -> Path:
     """Where the checkpoint of the agent of a task is in a folder."""
     return Path(folder) / f"{task}.agent.pt"
+
+
+def layers_of(version: VersionRecord) -> Layers:
+    """The actor's layers of a version that was handed over."""
+    return [(weight.numpy(), bias.numpy()) for weight, bias in version.policy]
+
+
+def _same(one: Layers, other: Layers) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(np.array_equal(a, b) for each, its in pairs for a, b in zip(each, its, strict=True))
 
 
 class EpisodeSoFar:
@@ -90,7 +102,6 @@ class LiveAgent:
         self.records: list[EpochRecord] = []
         self.progress = EpochProgress()
         self.transitions = self.falls = self.episodes = self.learnt = self.left_out = 0
-        self._handed_at = -1  # learning steps there were when the version in force was made
 
     def _terminated(self, states: np.ndarray) -> np.ndarray:
         return self.task.terminated(states[..., : len(self.task.observation_names)])
@@ -190,14 +201,17 @@ class LiveAgent:
             policy = self.policy()
             assert policy is not None
             self.learner.agent.go_back(policy.layers)
+            self.learner.agent.anchor_to(policy.layers)
             return policy
-        if choice is Choice.STAY or self.learnt == self._handed_at:
+        if choice is Choice.STAY:
             return None
         layers = self.learner.agent.actor_layers()
+        if versions.in_force is not None and _same(layers, layers_of(versions.in_force)):
+            return None
         if not all(np.isfinite(part).all() for layer in layers for part in layer):
             raise FloatingPointError(f"{self.task.name}: learning diverged: the policy is not finite")
-        self._handed_at = max(self.learnt, 0)
         versions.hand([[torch.from_numpy(part) for part in layer] for layer in layers], now)
+        self.learner.agent.anchor_to(layers)
         return self.policy()
 
     def policy(self) -> ExploringPolicy | None:
@@ -205,8 +219,7 @@ class LiveAgent:
         one = self.versions.in_force
         if one is None:
             return None
-        layers = [(weight.numpy(), bias.numpy()) for weight, bias in one.policy]
-        return ExploringPolicy(self.task, layers, self.config.memory, one.number)
+        return ExploringPolicy(self.task, layers_of(one), self.config.memory, one.number)
 
     def status(self) -> dict[str, float | str]:
         """Figures for the report and the page; NaN: not known yet."""
@@ -262,4 +275,3 @@ class LiveAgent:
             self.versions.load(content["versions"], now)
             self.records = [EpochRecord(**record) for record in json.loads(content["records"])]
             self.transitions, self.falls, self.episodes, self.learnt, self.left_out = map(int, content["counts"])
-            self._handed_at = self.learnt

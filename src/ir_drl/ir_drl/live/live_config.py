@@ -20,16 +20,19 @@ IOR_HIDDEN = (256, 256, 256)
 class VersionConfig(Config):
     """When a version of the policy has shown what it is, and when it is taken back."""
 
-    trial_episodes: int = Field(5, ge=1, le=1000, description="episodes after which a version has shown what it is")
+    trial_episodes: int = Field(2, ge=1, le=1000, description="episodes after which the next version takes its place")
     trial_period: float = Field(
-        20.0, gt=0, le=3600, description="s of ROS time after which it has, where its episodes are longer"
+        20.0, gt=0, le=3600, description="s of ROS time after which it does, where its episodes are longer"
     )
     judged_episodes: int = Field(
-        3, ge=2, le=1000, description="episodes of a version, and of that before it, without which none is taken back"
+        3, ge=2, le=1000, description="episodes on either side of a comparison without which nothing is taken back"
     )
-    last_episodes: int = Field(20, ge=2, le=1000, description="newest episodes of a version that it is judged by")
+    held_episodes: int = Field(
+        10, ge=2, le=1000, description="episodes of the newest versions without which none becomes the reference"
+    )
+    last_episodes: int = Field(20, ge=2, le=1000, description="newest episodes, at most, that are compared")
     worse_by: float = Field(
-        0.1, ge=0, le=10, description="share of the return before by which a version that is taken back does worse"
+        0.25, ge=0, le=10, description="share of the reference's return by which versions that are taken back do worse"
     )
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from ir_drl.live.live_config import VersionConfig
 
 MOST_DOUBLINGS = 5
+ERRORS = 3.0
+"""Standard errors of the difference that count as one; by the larger spread of the two, as few episodes say little."""
 
 
 class Choice(Enum):
@@ -47,74 +49,88 @@ class VersionRecord:
 
 
 class PolicyVersions:
-    """The version in force and the one before it.
+    """The version in force, and the reference: the version that all later ones are compared with.
 
-    A version is taken back if, over the newest episodes of each, its mean return is under that of the version before
-    it by more than ``worse_by`` of that one's size, and by more than one standard error of the difference: as soon as
-    that is so, as each further episode may be a fall. After k such versions in a row, that which is in force again
-    stays for 2^k times as long (k at most `MOST_DOUBLINGS`): who fails so often has more to learn before the next try.
+    Versions follow each other soon, as an agent learns most from what its present policy does. They are judged
+    together: a version inherits the newest returns of those before it, back to the reference.
+
+    - It becomes the reference where it has ``held_episodes`` of them, and their mean is not under the reference's.
+    - It is taken back, and the reference in force again, as soon as that mean is under the reference's by more than
+      ``worse_by`` of that one's size, and by more than `ERRORS` standard errors of the difference: each further episode
+      may be a fall. After k such times in a row the reference stays for 2^(k-1) ``trial_period`` (at most
+      2^`MOST_DOUBLINGS`): who fails so often has more to learn before the next try.
+
+    A decline in small steps is noticed, too: it moves away from one and the same reference.
 
     Args:
         config: when a version has shown what it is, and how much worse is too much.
 
     Attributes:
-        in_force, before: versions; None: there is none.
+        in_force, reference: versions; None: there is none. Without a reference that in force is to become it.
         handed, taken_back: how many versions were handed over and taken back.
-        failed: versions in a row that were taken back.
+        failed: times in a row that versions were taken back.
     """
 
     def __init__(self, config: VersionConfig) -> None:
         self._config = config
         self.in_force: VersionRecord | None = None
-        self.before: VersionRecord | None = None
+        self.reference: VersionRecord | None = None
         self.handed = self.taken_back = self.failed = 0
 
     def hand(self, policy: Any, now: float) -> VersionRecord:
         """Puts a new version into force, at ``now``, s."""
         self.handed += 1
-        if self.in_force is not None:
-            self.before = self.in_force
-        self.in_force = VersionRecord(self.handed, policy, deque(maxlen=self._config.last_episodes), now)
+        current, inherited = self.in_force, deque[float](maxlen=self._config.last_episodes)
+        if current is not None and self._holds(current):
+            self.failed = 0 if self.reference is not None else self.failed
+            self.reference = current
+        elif current is not None:
+            inherited.extend(current.returns)
+        self.in_force = VersionRecord(self.handed, policy, inherited, now)
         return self.in_force
+
+    def _holds(self, current: VersionRecord) -> bool:
+        if self.reference is None:
+            return True
+        return len(current.returns) >= self._config.held_episodes and current.mean >= self.reference.mean
 
     def returned(self, number: int, total: float) -> None:
         """Takes in the return of an episode of a version; of those that are not known any more it is let go."""
-        for one in (self.in_force, self.before):
+        for one in (self.in_force, self.reference):
             if one is not None and one.number == number:
                 one.returns.append(total)
                 one.episodes += one is self.in_force
 
     def choose(self, now: float) -> Choice:
         """What is to become of the version in force at ``now``, s; TAKE_BACK has been done when it is returned."""
-        current = self.in_force
+        current, config = self.in_force, self._config
         if current is None:
             return Choice.NEXT
-        if self.before is not None and self._worse(current, self.before):
-            self.in_force, self.before = self.before, None
+        if self.reference is None:
+            few = len(current.returns) < config.judged_episodes
+            wait = 2 ** min(self.failed - 1, MOST_DOUBLINGS) * config.trial_period if self.failed else 0.0
+            return Choice.STAY if few or now - current.since < wait else Choice.NEXT
+        if self._worse(current, self.reference):
+            self.in_force, self.reference = self.reference, None
             self.in_force.since, self.in_force.episodes = now, 0
             self.taken_back += 1
             self.failed += 1
             return Choice.TAKE_BACK
-        longer = 2 ** min(self.failed, MOST_DOUBLINGS) if self.before is None else 1
-        few = current.episodes < longer * self._config.trial_episodes
-        if few and now - current.since < longer * self._config.trial_period:
-            return Choice.STAY
-        if self.before is not None:
-            self.failed = 0
-        return Choice.NEXT
+        tried = current.episodes >= config.trial_episodes or now - current.since >= config.trial_period
+        return Choice.NEXT if tried else Choice.STAY
 
     def _worse(self, one: VersionRecord, than: VersionRecord) -> bool:
-        few = self._config.judged_episodes
-        if len(one.returns) < few or len(than.returns) < few:
+        if min(len(each.returns) for each in (one, than)) < self._config.judged_episodes:
             return False
-        error = math.sqrt(sum(np.var(each.returns, ddof=1) / len(each.returns) for each in (one, than)))
-        return one.mean < than.mean - max(self._config.worse_by * abs(than.mean), error)
+        spread = max(np.var(each.returns, ddof=1) for each in (one, than))
+        error = math.sqrt(spread * (1 / len(one.returns) + 1 / len(than.returns)))
+        return one.mean < than.mean - max(self._config.worse_by * abs(than.mean), ERRORS * error)
 
     def state(self) -> dict[str, Any]:
         """Plain values and policies for a checkpoint."""
         kept = {
             name: one and {"number": one.number, "policy": one.policy, "returns": list(one.returns)}
-            for name, one in (("in_force", self.in_force), ("before", self.before))
+            for name, one in (("in_force", self.in_force), ("reference", self.reference))
         }
         return kept | {"handed": self.handed, "taken_back": self.taken_back, "failed": self.failed}
 
@@ -122,7 +138,7 @@ class PolicyVersions:
         """Takes over what `state` gave; the version in force is so from ``now``, s."""
         self.handed, self.taken_back = int(state["handed"]), int(state["taken_back"])
         self.failed = int(state["failed"])
-        for name in ("in_force", "before"):
+        for name in ("in_force", "reference"):
             if (one := state[name]) is not None:
                 returns = deque(map(float, one["returns"]), maxlen=self._config.last_episodes)
                 setattr(self, name, VersionRecord(int(one["number"]), one["policy"], returns, now))

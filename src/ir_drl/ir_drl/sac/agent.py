@@ -54,7 +54,11 @@ class SAC:
         self._target_entropy = float(-m) if config.target_entropy is None else config.target_entropy
         self._actor_optimiser = self._optimiser(self.actor.flat, config.actor_rate or config.learning_rate)
         self._critic_optimiser = self._optimiser(self.online, config.learning_rate)
+        self.anchor = NetworkStack(1, self.actor.widths, self.device, extra=1) if config.anchor else None
         self._make_passes(batch)
+        if self.anchor is not None:
+            self.anchor.flat.copy_(self.actor.flat)
+            self._anchor_pass = Pass(self.anchor, (0, 1), batch)
         self._rows = np.zeros((batch, layout.width), np.float32)
         self._noise = np.zeros((2 * batch, m), np.float32)
         on_host = self.device.type == "cpu"
@@ -94,6 +98,8 @@ class SAC:
         - y = r + gamma (1 - d) (min_i Qtarget_i(s', a~') - alpha log pi(a~'|s')), d = 1 at termination, not truncation
         - critics: J_Q = 1/B sum over i and batch of (Q_i(s, a) - y)^2 / 2 (eq. 5, 6)
         - actor, with the critics just updated: J_pi = 1/B sum of alpha log pi(a~|s) - min_i Q_i(s, a~) (eq. 9)
+          + c |Q| (tanh(mean) - tanh(mean of the anchor))^2, with |Q| the batch's mean of |min_i Q_i| and c = ``anchor``
+          (Fujimoto and Gu 2021, arXiv:2106.06860, eq. 3, with a policy in place of the data)
         - entropy: J_alpha = -log_alpha 1/B sum of (log pi(a~|s) + target entropy) (eq. 18, with log_alpha for alpha)
         - targets: theta_target += tau (theta - theta_target)
 
@@ -124,7 +130,7 @@ class SAC:
             log_probability = log_probability[batch:].mean()
             clipped = (log_std[batch:] < LOG_STD_MIN) | (log_std[batch:] > LOG_STD_MAX)
             slope = noise[batch:] * std[batch:]
-            self._update_actor(state, actions[batch:], slope, clipped, log_probability, alpha)
+            self._update_actor(state, actions[batch:], mean[batch:], slope, clipped, log_probability, alpha)
             self._sums[2] -= log_probability
             self._sums[3] += alpha
         self.targets.lerp_(self.online, self.config.target_rate)
@@ -151,6 +157,7 @@ class SAC:
         self,
         state: Tensor,
         action: Tensor,
+        mean: Tensor,
         slope: Tensor,
         clipped: Tensor,
         log_probability: Tensor,
@@ -171,10 +178,20 @@ class SAC:
         share = alpha / batch
         by_mean = by_action * (1.0 - action.square()) + share * 2.0 * action
         by_log_std = (by_mean * slope - share).masked_fill_(clipped, 0.0)
+        if self.anchor is not None:
+            by_mean += self._anchored(state, mean, float(torch.minimum(q[0], q[1]).abs().mean()))
         self._policy_back.parameters(torch.cat((by_mean, by_log_std), dim=1).unsqueeze(0))
         if self.config.tune_entropy:
             self._alpha_gradient.copy_(-(log_probability + self._target_entropy))
         self._actor_optimiser.step()
+
+    def _anchored(self, state: Tensor, mean: Tensor, value: float) -> Tensor:
+        """Gradient [batch, n_act] with respect to the mean of the squared distance from the anchor's action."""
+        self._anchor_pass.inputs[0].copy_(state)
+        wanted = torch.tanh(self._anchor_pass.forward()[0, :, : self.layout.num_action])
+        done = torch.tanh(mean)
+        weight = 2.0 * self.config.anchor * value / self.config.batch
+        return (done - wanted).mul_(1.0 - done.square()).mul_(weight)
 
     def act(self, observation: NDArray[Any], explore: bool = False) -> NDArray[np.float32]:
         """Takes the policy's actions for one observation or several.
@@ -215,14 +232,17 @@ class SAC:
 
     def go_back(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
         """Sets the actor to earlier `actor_layers`, with its moments at zero; critics and entropy coefficient stay."""
-        for layer, (weight, bias) in zip(self.actor.layers, layers, strict=True):
-            layer[0, :-1] = torch.from_numpy(np.array(weight.T, np.float32))
-            layer[0, -1] = torch.from_numpy(np.array(bias, np.float32))
+        _set(self.actor, layers)
         with torch.inference_mode():  # as they were made
             for moments in self._actor_optimiser.state.values():
                 for name in ("exp_avg", "exp_avg_sq", "step"):
                     moments[name].zero_()
         self._host_updates = -1
+
+    def anchor_to(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+        """Keeps the actor near an actor of these `actor_layers` from now on, where ``anchor`` is not zero."""
+        if self.anchor is not None:
+            _set(self.anchor, layers)
 
     def begin_with(self, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], log_std: float) -> None:
         """Lets the actor begin with a policy of the same hidden layers, and with one log std everywhere.
@@ -246,6 +266,8 @@ class SAC:
             layer[: weight.shape[1], : len(weight)] = torch.from_numpy(np.array(weight.T, np.float32))
             layer[-1, : len(bias)] = torch.from_numpy(np.array(bias, np.float32))
         ours[-1][-1, self.layout.num_action :] = log_std
+        if self.anchor is not None:
+            self.anchor.flat.copy_(self.actor.flat)
         self._host_updates = -1
 
     def metrics(self) -> dict[str, float]:
@@ -261,6 +283,7 @@ class SAC:
         return {
             "actor": self.actor.flat,
             "critics": self.critics.flat,
+            **({} if self.anchor is None else {"anchor": self.anchor.flat}),
             "actor_optimiser": self._actor_optimiser.state_dict(),
             "critic_optimiser": self._critic_optimiser.state_dict(),
             "random": self.random.state(),
@@ -269,7 +292,10 @@ class SAC:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `state` gave; raises ValueError if it does not fit this agent's networks."""
-        for name, stack in (("actor", self.actor), ("critics", self.critics)):
+        stacks = {"actor": self.actor, "critics": self.critics}
+        if self.anchor is not None:
+            stacks["anchor"] = self.anchor
+        for name, stack in stacks.items():
             if state[name].shape != stack.flat.shape:
                 raise ValueError(f"{name}: parameters are {list(state[name].shape)}, expected {list(stack.flat.shape)}")
             stack.flat.copy_(state[name])
@@ -279,6 +305,13 @@ class SAC:
         self.updates = int(state["updates"])
         self._host_updates = -1
         self.metrics()
+
+
+def _set(stack: NetworkStack, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+    """Sets the one network of a stack to (weights [out, in], biases [out]), first to last."""
+    for layer, (weight, bias) in zip(stack.layers, layers, strict=True):
+        layer[0, :-1] = torch.from_numpy(np.array(weight.T, np.float32))
+        layer[0, -1] = torch.from_numpy(np.array(bias, np.float32))
 
 
 def _squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

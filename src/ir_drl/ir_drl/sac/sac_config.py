@@ -37,4 +37,7 @@ class SACConfig(Config):
     actor_after: int = Field(
         default=0, ge=0, description="updates of the critics before the first of these: for an actor that knows more"
     )
+    anchor: float = Field(
+        default=0.0, ge=0.0, description="weight of the actor's squared distance from its anchor, in mean values |Q|"
+    )
     target_entropy: float | None = Field(default=None, description="nats; none: minus the number of actions")

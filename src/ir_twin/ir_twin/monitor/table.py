@@ -82,9 +82,10 @@ def _slices(totals: RunTotals) -> Table:
 def _agent(task: str, figures: Mapping[str, float | str | None]) -> Text:
     """One line of an agent that learns live."""
     counts = {name: value for name, value in figures.items() if isinstance(value, float | int)}
+    score = counts.get("return", math.nan)
     told = [
         f"version {counts.get('version', 0):.0f}", f"handed {counts.get('versions', 0):.0f}",
-        f"taken back {counts.get('taken_back', 0):.0f}", f"return {counts.get('return', math.nan):.1f}",
+        f"taken back {counts.get('taken_back', 0):.0f}", f"return {score:.1f}" if math.isfinite(score) else "return –",
         f"falls {counts.get('falls', 0):.0f}", f"from the twin {counts.get('twin_share', 0.0):.0%}",
     ]  # fmt: skip
     return Text(f"agent {task} ({figures.get('algorithm', '')})   " + "   ".join(told))
