@@ -14,8 +14,13 @@ import numpy as np
 from ir_drl.live.live_config import VersionConfig
 
 MOST_DOUBLINGS = 5
+PATIENCE = 6
+"""Trial periods that one without enough episodes to be compared with stays for them."""
 ERRORS = 3.0
-"""Standard errors of the difference that count as one; by the larger spread of the two, as few episodes say little."""
+"""Standard errors of a difference that count as one, if both returned as the reference does: by its spread alone.
+
+One that falls now and then spreads widely, and should not pass for it.
+"""
 
 
 class Choice(Enum):
@@ -90,9 +95,12 @@ class PolicyVersions:
         return self.in_force
 
     def _holds(self, current: VersionRecord) -> bool:
-        if self.reference is None:
+        reference, config = self.reference, self._config
+        if reference is None:
             return True
-        return len(current.returns) >= self._config.held_episodes and current.mean >= self.reference.mean
+        if len(reference.returns) < config.judged_episodes:  # nothing can be compared with it
+            return len(current.returns) >= config.judged_episodes
+        return len(current.returns) >= config.held_episodes and current.mean >= reference.mean
 
     def returned(self, number: int, total: float) -> None:
         """Takes in the return of an episode of a version; of those that are not known any more it is let go."""
@@ -107,9 +115,10 @@ class PolicyVersions:
         if current is None:
             return Choice.NEXT
         if self.reference is None:
-            few = len(current.returns) < config.judged_episodes
-            wait = 2 ** min(self.failed - 1, MOST_DOUBLINGS) * config.trial_period if self.failed else 0.0
-            return Choice.STAY if few or now - current.since < wait else Choice.NEXT
+            periods = 2 ** min(self.failed - 1, MOST_DOUBLINGS) if self.failed else 0
+            if len(current.returns) < config.judged_episodes:
+                periods = max(periods, PATIENCE)
+            return Choice.STAY if now - current.since < periods * config.trial_period else Choice.NEXT
         if self._worse(current, self.reference):
             self.in_force, self.reference = self.reference, None
             self.in_force.since, self.in_force.episodes = now, 0
@@ -122,8 +131,7 @@ class PolicyVersions:
     def _worse(self, one: VersionRecord, than: VersionRecord) -> bool:
         if min(len(each.returns) for each in (one, than)) < self._config.judged_episodes:
             return False
-        spread = max(np.var(each.returns, ddof=1) for each in (one, than))
-        error = math.sqrt(spread * (1 / len(one.returns) + 1 / len(than.returns)))
+        error = math.sqrt(np.var(than.returns, ddof=1) * (1 / len(one.returns) + 1 / len(than.returns)))
         return one.mean < than.mean - max(self._config.worse_by * abs(than.mean), ERRORS * error)
 
     def state(self) -> dict[str, Any]:
