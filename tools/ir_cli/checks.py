@@ -99,7 +99,7 @@ def skip_reason(skipped: ElementTree.Element) -> str:
 
 
 def test(layout: ProjectLayout, selected: Selection, environ: Mapping[str, str]) -> int:
-    """Run `colcon test`; a package waits for those below it, so that the tests of the whole stack run alone."""
+    """Run `colcon test`, two packages at once, each after those that it depends on; count from result files."""
     names = [p.name for p in selected.packages]
     if not names:
         print("0 passed, 0 failed, 0 skipped")
