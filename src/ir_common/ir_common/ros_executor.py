@@ -19,6 +19,8 @@ from rclpy.task import Future
 
 _LONGEST_WAIT = 0.5
 """s; then the context is looked at again, should the signal that ended it have come at a bad moment."""
+_TURN = 0.1
+"""s for which messages of one kind are served before what else is ready is looked at, be there more of them or not."""
 _AGAIN = 0.5
 """s after which an answer is sent again to a client that has not met the service yet; each time waits 0.1 s for it."""
 _ANSWERS = 20
@@ -33,7 +35,7 @@ class LeanExecutor(SingleThreadedExecutor):
     The stock executor gathers all entities of its nodes into a new wait set for every wake-up, runs every callback as a
     task of its own, and wakes itself twice for each. Here the entities are gathered when they change, and what is ready
     is taken and called at once: one message of each ready subscription in turn, in the order in which the subscriptions
-    were made, until none is left. Callback groups that refuse an entity keep it out for good, not for a while.
+    were made, until none is left or their turn is over. Callback groups that refuse an entity keep it out for good, not for a while.
 
     A service's callback may return a future: its answer is sent when that is done.
 
@@ -193,18 +195,21 @@ class LeanExecutor(SingleThreadedExecutor):
         return ready
 
     def _serve(self, ready: dict[str, list[Any]]) -> None:
-        """Calls what is ready, until nothing is, the entities have changed or the context was shut down.
+        """Calls what is ready, until nothing is, its turn is over, entities have changed or the context was shut down.
 
-        Where messages come faster than they are handled, there is always more; a node told to end would not get to it.
+        Where messages come faster than they are handled, there is always more: services and whoever spins would wait
+        for ever, and a node that is told to end would not get to it.
         """
         for waitable in ready.pop("waitable"):
             self._run(waitable.execute, waitable.take_data())
         for kind in _KINDS:
-            waiting, take = ready[kind], self._takers[kind]
+            waiting, take, until = ready[kind], self._takers[kind], time.monotonic() + _TURN
             while waiting and not self._changed and not self._is_shutdown and self.context.ok():
                 waiting = [entity for entity in waiting if not self._changed and take(entity)]
                 while self._after:
                     self._after.pop(0)()
+                if time.monotonic() > until:
+                    break
 
     # Each of these takes one thing and returns whether there may be more of it.
 
