@@ -35,7 +35,8 @@ class LeanExecutor(SingleThreadedExecutor):
     The stock executor gathers all entities of its nodes into a new wait set for every wake-up, runs every callback as a
     task of its own, and wakes itself twice for each. Here the entities are gathered when they change, and what is ready
     is taken and called at once: one message of each ready subscription in turn, in the order in which the subscriptions
-    were made, until none is left or their turn is over. Callback groups that refuse an entity keep it out for good, not for a while.
+    were made, until none is left or their turn is over. Callback groups that refuse an entity keep it out for good, not
+    for a while.
 
     A service's callback may return a future: its answer is sent when that is done.
 
