@@ -240,8 +240,10 @@ def test_messages_that_wait_do_not_keep_a_context_that_a_signal_ended(ros_domain
         executor.spin()
     uninstall_signal_handlers()
     signal.signal(signal.SIGTERM, before)
-    rclpy.try_shutdown()
     assert heard == [0] and subscription is not None
+    executor.shutdown()
+    node.destroy_node()  # else it stays in the graph that later tests look at, until Python's collector finds it
+    rclpy.try_shutdown()
 
 
 def test_messages_that_come_faster_than_they_are_handled_leave_a_turn_to_others(ros: RosHarness) -> None:
