@@ -18,7 +18,7 @@ from .programs import hint
 from .workspace import PLACES, Package, packages
 
 FAILURE_LINES = 60  # of a failed test's report
-LINES = 2  # packages that are tested at once: tests of nodes wait more than they compute
+LINES = 2  # packages that are tested at once: tests of nodes leave a core idle much of the time
 
 
 @dataclass(frozen=True)

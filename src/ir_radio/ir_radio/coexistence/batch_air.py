@@ -123,7 +123,7 @@ def _plan(s: Rows, users: Rows, rates: Ints, plan: Ints) -> None:
 @jit
 def _send(users: Rows, packets: Packets, i: int, errors: Floats, plan: Ints, c: int, end: int, trace: Ints) -> None:
     """Sends packet i on sub-carrier c."""
-    users[max(plan[c], 0)].punctured += plan[c] >= 0  # a branch that nobody can foresee would double the time
+    users[max(plan[c], 0)].punctured += plan[c] >= 0  # no branch, which nobody could foresee
     packets.end[i] = LOST if packets.luck[i] < errors[c] else end
     if len(trace):
         trace[c] = i

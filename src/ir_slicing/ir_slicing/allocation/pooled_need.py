@@ -34,9 +34,7 @@ def quantile_factor(reliability: float) -> float:
     return -math.log1p(-min(reliability, HIGHEST))
 
 
-def pooled_need(
-    offered: ArrayLike, packet: ArrayLike, block_rate: ArrayLike, tolerated: float, factor: float
-) -> float:  # fmt: skip
+def pooled_need(offered: ArrayLike, packet: ArrayLike, block_rate: ArrayLike, tolerated: float, factor: float) -> float:
     """RB with which the mean delay of a slice's messages is 1 / ``factor`` of the tolerated one.
 
     Args:

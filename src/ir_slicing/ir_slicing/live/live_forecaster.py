@@ -108,7 +108,7 @@ class LiveForecaster:
         smoothed, weight = self._smoothed, 1.0 / self.config.judge_reports
         off = abs(came - smoothed)
         self._rough += ((min(off / smoothed, 1.0) if smoothed > 0.0 else 0.0) - self._rough) * weight
-        told = self._said() if self._due else self._told
+        told = self._said()
         if told is not None:
             mine, others = self._errors
             self._errors = mine + weight * (abs(told.total - came) - mine), others + weight * (off - others)
@@ -141,7 +141,7 @@ class LiveForecaster:
 
         None while the low pass is known to be as good, or the network is of other devices.
         """
-        told = self._said() if self._due else self._told
+        told = self._said()
         return told.rates if told is not None and self._trusted else None
 
     @property
@@ -150,7 +150,7 @@ class LiveForecaster:
 
         Those of the forecaster while its forecast is in use; else from the recent relative errors of the low pass.
         """
-        told = self._said() if self._due else self._told
+        told = self._said()
         if told is not None and self._trusted:
             return told.low, told.high
         return max(1.0 - _LAPLACE * self._rough, 0.1), 1.0 + _LAPLACE * self._rough
