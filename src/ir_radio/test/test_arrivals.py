@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from ir_radio.model import arrivals
@@ -47,6 +49,14 @@ def test_sizes_of_batches_are_poisson_on_both_sides_of_the_means_that_are_drawn_
     enough = due > 5.0
     assert seen[due == 0.0].sum() == 0
     assert ((seen - due)[enough] ** 2 / due[enough]).sum() < stats.chi2.isf(1e-4, max(1, enough.sum() - 1))
+
+
+@given(st.lists(st.integers(0, 40), max_size=30))
+def test_every_batch_has_as_many_packets_as_were_counted(counts):
+    batches = np.arange(100, 100 + len(counts))
+    packets = np.zeros(sum(counts), np.int64)
+    arrivals._repeat(batches, np.array(counts, np.int64), packets)
+    assert packets.tolist() == np.repeat(batches, counts).tolist()
 
 
 def test_same_seed_same_traffic_and_it_stays_within_its_time():

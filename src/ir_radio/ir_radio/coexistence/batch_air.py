@@ -150,7 +150,8 @@ def _puncture(
     count, end, usable, at = old + new, now + s[0].mini, s[0].usable, s[0].rotation
     in_turn = s[0].rule == ROTATE
     if count > 0 and in_turn:
-        at %= usable
+        if at >= usable:  # seldom, and a division costs as much as a packet
+            at %= usable
     elif count > 0:
         s[0].rotation = choose(s[0].rule, usable, at, plan, order, count, chosen)
     for k in range(count):
@@ -284,9 +285,11 @@ def _run(
 ) -> None:
     """Runs `slots` slots: plans each, serves its mini-slots, delivers; arguments as those of `transmit`."""
     none, total = traces[0, :, :0], len(packets.ready)
+    era, next_era = -1, 0
     for slot in range(slots):
-        start, era = slot * s[0].mini * s[0].minis, slot // s[0].era_slots
-        if slot % s[0].era_slots == 0:
+        start = slot * s[0].mini * s[0].minis
+        if slot == next_era:
+            era, next_era = era + 1, slot + s[0].era_slots
             _rank(s, errors[era], order)
         if s[0].next_job < len(jobs) and jobs[s[0].next_job].ready <= start:
             _enqueue(s, users, jobs, start)

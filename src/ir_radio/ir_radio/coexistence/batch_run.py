@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ir_radio.coexistence import batch_air, batch_computing
+from ir_radio.coexistence.kept_memory import keep_memory
 from ir_radio.coexistence.scenario import SLOT, CoexistenceScenario
 from ir_radio.model import blocklength
 from ir_radio.model.arrivals import compound_poisson, poisson
@@ -159,20 +160,21 @@ def process(scene: CoexistenceScenario, chance: Draw) -> tuple[Ints, Ints]:
 
 def radiate(scene: CoexistenceScenario, chance: Draw, ready: tuple[Ints, Ints]) -> BatchResult:
     """The air part of a run, after `process`."""
-    through = ready[0] >= 0
-    whole = bool(through.all())
-    at_air, luck = (ready[0], chance.luck) if whole else (ready[0][through], chance.luck[through])
+    whole = scene.scheduler != "euad"  # nothing else drops packets in computing
+    through = slice(None) if whole else ready[0] >= 0
+    at_air, luck = ready[0][through], chance.luck[through]
     packets = batch_air.make_packets(at_air, luck)
     jobs = batch_air.make_jobs(ready[1], chance.users, chance.bits)
     failed = batch_air.transmit(scene, packets, jobs, chance.rates, chance.errors, chance.slots)
     end = packets.end
     if not whole:
-        end = np.full(len(through), DROPPED_IN_COMPUTING)
+        end = np.full(len(ready[0]), DROPPED_IN_COMPUTING)
         end[through] = packets.end
     return BatchResult(scene, chance, at_air, end, jobs["end"], jobs["left"], failed)
 
 
 def simulate(scene: CoexistenceScenario, slots: int, seed: int) -> BatchResult:
-    """Draws and runs a scenario for `slots` slots of 1 ms."""
+    """Draws and runs a scenario for `slots` slots of 1 ms; the process keeps the memory (`keep_memory`)."""
+    keep_memory()
     chance = draw(scene, slots, seed)
     return radiate(scene, chance, process(scene, chance))

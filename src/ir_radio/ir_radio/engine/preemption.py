@@ -27,9 +27,10 @@ def first_come(arrival: int, work: int, free: int, share: int) -> int:
 @register_jitable
 def resume(left: int, rate: int, now: int, until: int) -> tuple[int, int]:
     """Serves a job at `rate` thousandths from `now`, at most until `until`: (work left, time); 0 left: it is done."""
-    if rate > 0 and -(-left // rate) <= until - now:
+    span = until - now  # may be endless: its product with the rate is asked for only where the work is longer
+    if rate > 0 and (left <= span or left <= rate * span):
         return 0, now + -(-left // rate)
-    return left - rate * (until - now), until
+    return left - rate * span, until
 
 
 @jit

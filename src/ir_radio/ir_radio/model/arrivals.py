@@ -15,6 +15,8 @@ Times = NDArray[np.int64]
 
 _SMALL, _MOST = 10.0, 64
 """Means that are drawn by a table of so many counts; what lies beyond it has a probability under 1e-27."""
+_AHEAD = 16
+"""Packets of a batch that are written at once; more than most batches have of small means."""
 
 
 def poisson(rate: float, start: int, end: int, rng: np.random.Generator) -> Times:
@@ -59,7 +61,10 @@ def compound_poisson(batch_rate: float, mean_packets: float, start: int, end: in
     """
     _check(mean_packets, "mean number of packets")
     batches = poisson(batch_rate, start, end, rng)
-    return np.repeat(batches, _counts(mean_packets, len(batches), rng))
+    counts = _counts(mean_packets, len(batches), rng)
+    packets = np.empty(int(counts.sum()), np.int64)
+    _repeat(batches, counts, packets)
+    return packets
 
 
 def _counts(mean: float, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -68,7 +73,8 @@ def _counts(mean: float, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         return rng.poisson(mean, n)
     chances = rng.random(n)
     counts = np.empty(n, np.int64)
-    _invert(pdtr(np.arange(_MOST), mean), chances, counts)
+    table = pdtr(np.arange(_MOST), mean)
+    _invert(table[table < 1.0], chances, counts)
     return counts
 
 
@@ -80,6 +86,21 @@ def _invert(table: NDArray[np.float64], chances: NDArray[np.float64], counts: ND
         for k in range(len(table)):
             count += table[k] <= chances[i]
         counts[i] = count
+
+
+@jit
+def _repeat(batches: Times, counts: NDArray[np.int64], packets: Times) -> None:
+    """As np.repeat, in half of its time: writes more than it needs, at a fixed length, and lets the next write over."""
+    at = 0
+    for i in range(len(batches)):
+        end = at + counts[i]
+        if at + _AHEAD <= len(packets):
+            for k in range(_AHEAD):
+                packets[at + k] = batches[i]
+            at += _AHEAD
+        for k in range(at, end):
+            packets[k] = batches[i]
+        at = end
 
 
 def _check(value: float, what: str) -> None:
