@@ -53,6 +53,7 @@ class McapIndex:
     whole: int = 0
     problem: str = ""
 
+
 def open_mcap(path: Path) -> BinaryIO:
     """Opens a file that begins as MCAP files do.
 
@@ -199,6 +200,7 @@ def _take_message(index: McapIndex, message: McapMessage) -> None:
 
 
 def place_at(at: int, length: int, start: int, end: int) -> ChunkIndex:
+    """The entry of an index for what is at byte `at`, `length` B long, with messages of times `start` to `end`, ns."""
     return ChunkIndex(
         chunk_length=length, chunk_start_offset=at, compression="", compressed_size=0, message_end_time=end,
         message_index_length=0, message_index_offsets={}, message_start_time=start, uncompressed_size=0,

@@ -187,7 +187,7 @@ def test_constants_are_the_same_however_they_are_spaced():
 def test_constants_of_one_side_their_types_and_default_values_take_no_bytes():
     """As between the distributions: rcl_interfaces/Log had constants of type byte, BatteryState got new ones."""
     installed = Definition("uint8 A=1\nuint8 B=2\nuint8 value 3\nstring<=5 word\n", "")
-    for text in ("byte A=1\nuint8 value\nstring<=5 word", "uint8 value 7\nstring<=5 word \"a\"", "uint8 C=9\n" * 2):
+    for text in ("byte A=1\nuint8 value\nstring<=5 word", 'uint8 value 7\nstring<=5 word "a"', "uint8 C=9\n" * 2):
         same = "value" in text
         assert same_layout(text, "", installed, "x_msgs/msg/X") is same
     assert not same_layout("uint8 value\nstring<=6 word", "", installed, "x_msgs/msg/X")
