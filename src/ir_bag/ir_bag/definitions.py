@@ -129,7 +129,7 @@ class _Block(NamedTuple):
 def blocks_differ(one: str, other: str, type_name: str) -> bool:
     """Whether two definitions of a type differ in a type that both define.
 
-    Their order, comments and default values do not matter, nor constants that only one has: REP-2016's hash ignores them.
+    Their order, comments and default values do not matter, nor constants that only one has, as in REP-2016.
     """
     ours, theirs = _blocks(one, type_name), _blocks(other, type_name)
     return any(ours[name].differs(theirs[name]) for name in ours.keys() & theirs.keys())
