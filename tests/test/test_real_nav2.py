@@ -19,17 +19,9 @@ from stack import Stack
 from ir_common.testing import RosHarness
 
 pytestmark = pytest.mark.timeout(500)
-PACKAGES = (
-    "nav2_amcl",
-    "nav2_planner",
-    "nav2_controller",
-    "nav2_behaviors",
-    "nav2_bt_navigator",
-    "nav2_lifecycle_manager",
-)
 GOAL, WITHIN = (5.5, 3.0), 0.5
 """Of the guide's last command; m, more than the tolerance of the goal checker and the localiser together."""
-for package in PACKAGES:
+for package in dict.fromkeys(command[2] for command in commands()[:-1]):
     try:
         get_package_prefix(package)
     except PackageNotFoundError:
