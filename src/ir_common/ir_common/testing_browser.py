@@ -11,7 +11,7 @@ from typing import Any
 
 FLAGS = """--headless=new --no-sandbox --no-first-run --disable-background-networking --disable-component-update
     --disable-sync --disable-quic --hide-scrollbars --use-angle=swiftshader --enable-unsafe-swiftshader"""
-_WATCHED = 20.0  #: s for which the page itself watches a condition before it says that it does not hold yet
+_WATCHED = 5.0  #: s for which the page itself watches a condition before it says that it does not hold yet
 _WATCH = """
 const [seconds, done] = arguments, end = performance.now() + 1000 * seconds;
 const look = () => {
@@ -49,7 +49,8 @@ def chromium(width: int = 1000, height: int = 760) -> Any:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_script_timeout(120)  # drawing in software on a crowded machine
+    started.set_script_timeout(240)  # drawing in software on a crowded machine
+    started.command_executor.client_config.timeout = 300  # s for an answer of the browser
     return started
 
 
