@@ -51,7 +51,7 @@ def read_metadata(folder: Path) -> BagMetadata:
         return BagMetadata()
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
         raise ConfigError(f"{file}: is damaged; delete it, then run `ir bag info --repair {folder}`") from None
     content = document.get(_ROOT) if isinstance(document, dict) else None
     if not isinstance(content, dict):

@@ -69,7 +69,7 @@ def parse(profiles: str | Sequence[dict[str, Any]] | None) -> tuple[Profile, ...
     """Profiles of any format; what cannot be read is left out."""
     try:
         plain = yaml.safe_load(profiles) if isinstance(profiles, str) else profiles
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return ()
     found = []
     for entry in plain if isinstance(plain, list) else ():
