@@ -15,7 +15,7 @@ from ir_sim.ros_sensors import picture_to_message
 from ir_sim.simulation import Simulation
 
 
-class Pictures:
+class CameraPictures:
     """Draws and publishes what cameras have seen.
 
     Args:

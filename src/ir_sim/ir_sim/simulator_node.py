@@ -29,7 +29,7 @@ from ir_sim.command_schedule import CommandSchedule
 from ir_sim.pacer import Pacer, longest_turn
 from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
-from ir_sim.ros_pictures import Pictures
+from ir_sim.ros_pictures import CameraPictures
 from ir_sim.ros_sensors import MESSAGE_TYPES, reading_to_message
 from ir_sim.ros_simulation_interfaces import OwnServices, offer
 from ir_sim.ros_start import StartGate
@@ -84,7 +84,7 @@ class SimulatorNode(LeanNode):
         world = compose(config.world, config.robots)
         rows = rows_for(load_rows(config.bridge_file), world)
         self.simulation = Simulation(world, config.seed, cameras=config.cameras)
-        self._pictures = Pictures(self, self.simulation, config.cameras and config.adapt_cameras)
+        self._pictures = CameraPictures(self, self.simulation, config.cameras and config.adapt_cameras)
         self._paused = config.paused
         self._clock_steps = max(1, round(NANOSECONDS / config.clock_rate / self.simulation.step_nanoseconds))
         self._clock_message = ClockMessage()
