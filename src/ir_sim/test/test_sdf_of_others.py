@@ -165,6 +165,7 @@ def test_friction_is_read_of_every_engine(world):
     for friction, expected in (
         ("<ode><mu>0.5</mu><mu2>0.5</mu2></ode><bullet><friction>2</friction></bullet>", 0.5),
         ("<bullet><friction>0.25</friction><friction2>0.25</friction2></bullet>", 0.25),
+        ("<bullet><friction>0.25</friction><mu>9</mu><slip1>0</slip1></bullet>", 0.25),
         ("<torsional><coefficient>9</coefficient></torsional>", 1.0),
         ("<ode><mu>0.5</mu><mu2>0.8</mu2></ode>", 0.5),
         ("<ode><mu>1e16</mu><mu2>1e20</mu2></ode>", 1e5),
