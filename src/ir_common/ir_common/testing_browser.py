@@ -11,16 +11,7 @@ from typing import Any
 
 FLAGS = """--headless=new --no-sandbox --no-first-run --disable-background-networking --disable-component-update
     --disable-sync --disable-quic --hide-scrollbars --use-angle=swiftshader --enable-unsafe-swiftshader"""
-_WATCHED = 5.0  #: s for which the page itself watches a condition before it says that it does not hold yet
-_WATCH = """
-const [seconds, done] = arguments, end = performance.now() + 1000 * seconds;
-const look = () => {
-  let value;
-  try { value = %s; } catch (error) { done([null, String(error)]); return; }
-  if (value || performance.now() > end) done([value ?? null, ""]); else setTimeout(look, 30);
-};
-look();
-"""
+_POLL = 0.05  #: s between two looks at the page
 _LIVE = "document.querySelectorAll('.slice').length >= 4 && document.querySelector('#live.good')"
 
 Until = Callable[[Callable[[], object], float, str], object]
@@ -54,16 +45,23 @@ def chromium(width: int = 1000, height: int = 760) -> Any:
     return started
 
 
+def _look(condition: Callable[[], object], timeout: float, what: str) -> None:
+    deadline = time.monotonic() + timeout * crowd()
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not seen within {timeout * crowd():g} s: {what}")
+        time.sleep(_POLL)
+
+
 class BrowserPage:
     """A page in a browser.
 
     Args:
         driver: the browser.
-        until: how to wait, where something else must go on meanwhile; else the page itself watches, which costs a
-            crowded machine one message to the browser, not one for each look.
+        until: how to wait, where something else must go on meanwhile.
     """
 
-    def __init__(self, driver: Any, until: Until | None = None) -> None:
+    def __init__(self, driver: Any, until: Until = _look) -> None:
         self.driver, self._until = driver, until
 
     def open(self, address: str) -> None:
@@ -82,8 +80,6 @@ class BrowserPage:
             TimeoutError: it is not within `timeout`, s of an idle machine.
         """
         value: Any = None
-        if self._until is None:
-            return self._watch(expression, what, timeout * crowd())
 
         def holds() -> Any:
             nonlocal value
@@ -92,19 +88,6 @@ class BrowserPage:
 
         self._until(holds, timeout, what)
         return value
-
-    def _watch(self, expression: str, what: str, timeout: float) -> Any:
-        """As `until`, `timeout` in s of wall time."""
-        deadline = time.monotonic() + timeout
-        while True:
-            left = deadline - time.monotonic()
-            value, error = self.driver.execute_async_script(_WATCH % expression, min(max(left, 0.0), _WATCHED))
-            if error:
-                raise ValueError(f"{what}: {expression}: {error}")
-            if value:
-                return value
-            if left <= 0:
-                raise TimeoutError(f"not seen within {timeout:g} s: {what}")
 
     def text(self, css: str) -> str:
         """What an element says; empty where there is none."""
