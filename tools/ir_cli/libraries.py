@@ -42,7 +42,7 @@ OPTIONAL = {
     ("ir_common.testing_browser", "selenium"): "tests in a browser",
     ("ir_sim.gz_adapter_node", "ros_gz_interfaces"): "with Gazebo only",
     ("ir_sim.ros_gz_world", "ros_gz_interfaces"): "with Gazebo only",
-    ("ir_sim.sdf.urdf_reader", "xacro"): "robots written in xacro",
+    ("ir_sim.sdf.xacro_files", "xacro"): "robots written in xacro",
     ("ir_slicing.learning.federation.flower", "flwr"): "runs under Flower, requirements/federation.txt",
     ("ir_slicing.learning.tasks.slicing_parallel", "pettingzoo"): "agents of slices, requirements/multiagent.txt",
     ("ir_slicing.learning.forecaster.baselines", "lightgbm"): "a baseline, requirements/forecasting.txt",

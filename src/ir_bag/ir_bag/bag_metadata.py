@@ -51,7 +51,7 @@ def read_metadata(folder: Path) -> BagMetadata:
         return BagMetadata()
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
         raise ConfigError(f"{file}: is damaged; delete it, then run `ir bag info --repair {folder}`") from None
     content = document.get(_ROOT) if isinstance(document, dict) else None
     if not isinstance(content, dict):
@@ -127,8 +127,10 @@ def _storage_files(folder: Path) -> list[Path]:
 
 def _present(folder: Path, name: str) -> Path | None:
     """The file of a name, packed or not: where the name says, or in the folder, wherever that was when recording."""
-    last = folder / PureWindowsPath(name).name  # takes both kinds of slashes
-    for file in (last, folder / name) if Path(name).is_absolute() else (folder / name, last):
+    parts = PureWindowsPath(name).parts  # takes both kinds of slashes
+    tails = [folder.joinpath(*parts[start:]) for start in range(1, len(parts))]
+    absolute = Path(name).is_absolute()
+    for file in (*tails, folder / name) if absolute else (folder / name, *tails):
         others = [file.with_name(file.name + suffix) for suffix in PACKED]
         others += [file.with_suffix("")] if file.suffix in PACKED else []
         for one in (file, *others):
@@ -139,7 +141,7 @@ def _present(folder: Path, name: str) -> Path | None:
 
 def storage_suffix(file: Path) -> str:
     """The suffix that tells the storage of a file, packed or not."""
-    return Path(file.stem).suffix if file.suffix in PACKED else file.suffix
+    return (Path(file.stem).suffix if file.suffix in PACKED else file.suffix).lower()
 
 
 def refuse_ros1(file: Path) -> None:

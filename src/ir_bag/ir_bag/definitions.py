@@ -18,7 +18,8 @@ _BUILT_IN = {
 _FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]")
 _KINDS = ("msg", "srv", "action")
 _DIVIDER = re.compile(r"^={3,}\s*$", re.MULTILINE)
-_EQUALS = re.compile(r"\s*=\s*")
+_EQUALS = re.compile(r"\s*(?<!<)=\s*")
+_CONSTANT = re.compile(r"^\S+ (\w+)=(.*)$")
 
 
 class Definition(NamedTuple):
@@ -113,14 +114,29 @@ def same_layout(text: str, type_hash: str, installed: Definition, type_name: str
     return not blocks_differ(text, installed.text, type_name)
 
 
+class _Block(NamedTuple):
+    """The fields of a type in order, and its constants with their values, one form for all ways to write them."""
+
+    fields: list[str]
+    constants: dict[str, str]
+
+    def differs(self, other: _Block) -> bool:
+        """Whether fields are others, or a constant of both has another value; one more or less takes no bytes."""
+        common = self.constants.keys() & other.constants.keys()
+        return self.fields != other.fields or any(self.constants[name] != other.constants[name] for name in common)
+
+
 def blocks_differ(one: str, other: str, type_name: str) -> bool:
-    """Whether two definitions of a type differ in a type that both define; their order and comments do not matter."""
+    """Whether two definitions of a type differ in a type that both define.
+
+    Their order, comments and default values do not matter, nor constants that only one has, as in REP-2016.
+    """
     ours, theirs = _blocks(one, type_name), _blocks(other, type_name)
-    return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
+    return any(ours[name].differs(theirs[name]) for name in ours.keys() & theirs.keys())
 
 
-def _blocks(text: str, type_name: str) -> dict[str, list[str]]:
-    """The fields of a type and of those that it holds, by name, one form for all ways to write them."""
+def _blocks(text: str, type_name: str) -> dict[str, _Block]:
+    """A type and those that it holds, by name."""
     if not text.strip():
         return {}
     main, *others = _DIVIDER.split(text)
@@ -132,9 +148,16 @@ def _blocks(text: str, type_name: str) -> dict[str, list[str]]:
     return blocks
 
 
-def _fields(text: str, package: str) -> list[str]:
-    lines = (" ".join(line.split("#")[0].split()) for line in text.splitlines())
-    return [_EQUALS.sub("=", _qualified_type(line, package)) for line in lines if line]
+def _fields(text: str, package: str) -> _Block:
+    block = _Block([], {})
+    for line in text.splitlines():
+        words = _EQUALS.sub("=", " ".join(line.split("#")[0].split()))
+        constant = _CONSTANT.match(words)
+        if constant:
+            block.constants[constant[1]] = constant[2]
+        elif words:
+            block.fields.append(" ".join(_qualified_type(words, package).split()[:2]))  # what follows is the default
+    return block
 
 
 def _qualified_type(line: str, package: str) -> str:

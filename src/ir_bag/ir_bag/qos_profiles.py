@@ -38,7 +38,7 @@ class Profile(Config):
     """One QoS profile, in the words of rosbag2's metadata."""
 
     history: str = Field("keep_last", pattern="^(system_default|keep_last|keep_all|unknown)$")
-    depth: int = Field(0, ge=0, description="messages; 0: not known")
+    depth: int = Field(0, ge=0, lt=2**31, description="messages; 0: not known")
     reliability: str = Field("reliable", pattern="^(system_default|reliable|best_effort|unknown|best_available)$")
     durability: str = Field("volatile", pattern="^(system_default|transient_local|volatile|unknown|best_available)$")
     deadline: Span = Field(Span(**INFINITE))
@@ -69,13 +69,13 @@ def parse(profiles: str | Sequence[dict[str, Any]] | None) -> tuple[Profile, ...
     """Profiles of any format; what cannot be read is left out."""
     try:
         plain = yaml.safe_load(profiles) if isinstance(profiles, str) else profiles
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return ()
     found = []
     for entry in plain if isinstance(plain, list) else ():
         try:
             found.append(Profile.model_validate(_named(entry)))
-        except (ValidationError, TypeError):
+        except (ValidationError, TypeError, AttributeError):
             continue
     return tuple(found)
 

@@ -6,6 +6,7 @@ Whatever the files hold, a topic has one type here: messages of another type und
 
 from __future__ import annotations
 
+import errno
 import heapq
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -27,7 +28,8 @@ from ir_bag.bag_metadata import (
     with_changes,
 )
 from ir_bag.contents import Message, RecordedStream, Summary, Topic
-from ir_bag.mcap_file import McapSource, mend
+from ir_bag.mcap_file import McapSource
+from ir_bag.mcap_repair import mend
 from ir_bag.qos_profiles import parse
 from ir_bag.sqlite_file import SqliteSource, mend_log
 from ir_bag.topic_choice import qualified
@@ -174,16 +176,17 @@ def repair(path: str | Path) -> list[str]:
     folder = Path(path)
     done = []
     try:
-        for file in bag_files(folder, BagMetadata()).present:
-            if file.suffix == ".mcap" and mend(file):
-                done.append(f"{file.name}: has an index again")
-            if file.suffix == ".db3" and mend_log(file):
+        for file in bag_files(folder, read_metadata(folder)).present:
+            if file.suffix.lower() == ".mcap" and (what := mend(file)):
+                done.append(f"{file.name}: {what}")
+            if file.suffix.lower() == ".db3" and mend_log(file):
                 done.append(f"{file.name}: holds now what stood in its log")
         if folder.is_dir():
             done += _repair_metadata(folder)
             (folder / ".reserve").unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be mended ({error.strerror}); make room, then try again") from None
+        remedy = "make room, then try again" if error.errno == errno.ENOSPC else "see to that, then try again"
+        raise ConfigError(f"{error.filename or folder}: cannot be mended ({error.strerror}); {remedy}") from None
     return done
 
 
@@ -237,6 +240,7 @@ def _merge(parts: list[Summary]) -> Summary:
         whole.size += part.size
         whole.files += part.files
         whole.problems += part.problems
+        whole.notes += part.notes
         whole.compression = whole.compression or part.compression
     return whole
 
@@ -266,7 +270,11 @@ def _unpack(packed: BinaryIO, plain: BinaryIO) -> None:
 
 
 def _decompressed(message: Message) -> Message:
+    frame = zstandard.ZstdDecompressor().decompressobj()
     try:
-        return message._replace(data=zstandard.ZstdDecompressor().decompressobj().decompress(message.data))
+        data = frame.decompress(message.data)
+        if not frame.eof:
+            raise zstandard.ZstdError("it was cut off")
+        return message._replace(data=data)
     except zstandard.ZstdError as error:
         raise ConfigError(f"{message.topic}: a message cannot be unpacked ({error}); the bag is damaged") from None

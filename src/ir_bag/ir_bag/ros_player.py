@@ -70,6 +70,8 @@ class Player:
         if topic.serialization_format != "cdr":
             encoding = topic.serialization_format or "(not told)"
             self._say(f"{topic.name} is not played: it is serialized as {encoding}, not cdr")
+        elif not topic.type:
+            self._say(f"{topic.name} is not played: its type is not told in the bag")
         elif kind is None:
             self._say(f"{topic.name} is not played: its type {topic.type} is not installed here; source its package")
         elif installed and not same_layout(text, topic.type_hash, installed, topic.type):

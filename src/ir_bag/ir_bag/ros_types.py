@@ -23,9 +23,10 @@ def message_class(type_name: str) -> Any:
     """The class of a message type such as sensor_msgs/msg/Imu; None: it is not installed."""
     package, kind, name = type_name.split("/") if type_name.count("/") == 2 else ("", "", "")
     try:
-        return getattr(importlib.import_module(f"{package}.{kind}"), name)
+        found = getattr(importlib.import_module(f"{package}.{kind}"), name)
     except (ImportError, AttributeError, TypeError, ValueError):
         return None
+    return found if hasattr(found, "get_fields_and_field_types") else None
 
 
 def profile_of(endpoint: TopicEndpointInfo) -> Profile:

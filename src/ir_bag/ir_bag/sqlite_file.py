@@ -31,6 +31,12 @@ CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL, timesta
   data BLOB NOT NULL);
 CREATE INDEX timestamp_idx ON messages (timestamp ASC);
 """
+_COUNTS = """
+SELECT topic_id, count(*), sum(whole), min(CASE WHEN whole THEN timestamp END), max(CASE WHEN whole THEN timestamp END)
+FROM (SELECT topic_id, timestamp, typeof(timestamp) = 'integer' AND typeof(data) = 'blob' AS whole FROM messages)
+GROUP BY topic_id
+"""
+"""By topic: rows, and of those with a time and bytes how many there are, the first time and the last."""
 
 
 class SqliteFile:
@@ -180,15 +186,36 @@ class SqliteSource:
         summary = Summary(storage="sqlite3", size=self.path.stat().st_size, files=[str(self.path)])
         try:
             with closing(self._connect()) as database:
-                self._streams = list(_streams(database, self._definitions(database)))
-                start, end = database.execute("SELECT min(timestamp), max(timestamp) FROM messages").fetchone()
-                if start is not None:
-                    summary.span(start, end)
+                self._streams = list(self._read_streams(database, summary))
         except sqlite3.Error as error:
             raise ConfigError(
                 f"{self.path}: cannot be read ({error}); if it was cut off, `sqlite3 FILE .recover` may save a part"
             ) from None
         return summary
+
+    def _read_streams(self, database: sqlite3.Connection, summary: Summary) -> Iterator[RecordedStream]:
+        """The topics of the file; widens the times of its summary, and notes what messages are left out of it."""
+        definitions = self._definitions(database)
+        found = {row[0]: row[1:] for row in database.execute(_COUNTS).fetchall()}
+        columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
+        optional = [name if name in columns else "''" for name in ("offered_qos_profiles", "type_description_hash")]
+        query = f"SELECT id, name, type, serialization_format, {', '.join(optional)} FROM topics ORDER BY id"
+        for number, name, *rest in database.execute(query).fetchall():
+            if not name:
+                summary.notes.append(f"{self.path.name}: topic {number} has no name and is left out")
+                continue
+            kind, encoding, offered, type_hash = (value or "" for value in rest)
+            count, whole, start, end = found.pop(number, (0, 0, None, None))
+            if whole:
+                summary.span(start, end)
+            if whole < count:
+                summary.notes.append(f"{name}: {count - whole} messages without a time or bytes are left out")
+            text, form = definitions.get(kind, ("", ""))
+            topic = Topic(name, kind, text, form, type_hash, qos_profiles.parse(offered), encoding)
+            yield RecordedStream(number, topic, whole)
+        if found:
+            count = sum(row[0] for row in found.values())
+            summary.notes.append(f"{self.path.name}: {count} messages of no topic with a name are left out")
 
     def _definitions(self, database: sqlite3.Connection) -> dict[str, tuple[str, str]]:
         tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -197,7 +224,7 @@ class SqliteSource:
         if "message_definitions" not in tables:
             return {}
         rows = database.execute("SELECT topic_type, encoded_message_definition, encoding FROM message_definitions")
-        return {kind: (text, form) for kind, text, form in rows}
+        return {kind: (text or "", form or "") for kind, text, form in rows}
 
     def summary(self) -> Summary:
         """Times and size of the file."""
@@ -219,9 +246,7 @@ class SqliteSource:
         try:
             with closing(self._connect()) as database:
                 for number, time, data in database.execute(query, () if start is None else (start,)):
-                    if number in topics:
-                        if not (isinstance(time, int) and isinstance(data, bytes)):
-                            raise ConfigError(f"{self.path}: a message of {topics[number]} lacks its time or its bytes")
+                    if number in topics and isinstance(time, int) and isinstance(data, bytes):
                         yield Message(topics[number], time, data, time)
         except sqlite3.Error as error:
             raise ConfigError(f"{self.path}: is damaged ({error}); what was read so far is all there is") from None
@@ -257,14 +282,3 @@ def _check_magic(path: Path) -> None:
                 raise ConfigError(f"{path}: is no SQLite file (its first bytes are others); give another bag")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a bag") from None
-
-
-def _streams(database: sqlite3.Connection, definitions: dict[str, tuple[str, str]]) -> Iterator[RecordedStream]:
-    columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
-    optional = [name if name in columns else "''" for name in ("offered_qos_profiles", "type_description_hash")]
-    query = f"SELECT id, name, type, serialization_format, {', '.join(optional)} FROM topics ORDER BY id"
-    for number, name, kind, encoding, offered, type_hash in database.execute(query).fetchall():
-        text, form = definitions.get(kind, ("", ""))
-        topic = Topic(name, kind, text, form, type_hash, qos_profiles.parse(offered), encoding)
-        [count] = database.execute("SELECT count(*) FROM messages WHERE topic_id = ?", (number,)).fetchone()
-        yield RecordedStream(number, topic, count)

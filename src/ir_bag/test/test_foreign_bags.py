@@ -16,7 +16,7 @@ from std_msgs.msg import Int32
 from ir_bag.contents import Message
 from ir_bag.definitions import Definition, Definitions, same_layout
 from ir_bag.info import info
-from ir_bag.mcap_file import _place
+from ir_bag.mcap_index import place_at
 from ir_bag.play import play
 from ir_bag.reader import BagReader, repair
 from ir_bag.timeline import LONG_GAP, Timeline
@@ -184,6 +184,50 @@ def test_constants_are_the_same_however_they_are_spaced():
     assert not same_layout("uint8 A=2\nuint8 value", "", installed, "x_msgs/msg/X")
 
 
+def test_constants_of_one_side_their_types_and_default_values_take_no_bytes():
+    """As between the distributions: rcl_interfaces/Log had constants of type byte, BatteryState got new ones."""
+    installed = Definition("uint8 A=1\nuint8 B=2\nuint8 value 3\nstring<=5 word\n", "")
+    for text in ("byte A=1\nuint8 value\nstring<=5 word", 'uint8 value 7\nstring<=5 word "a"', "uint8 C=9\n" * 2):
+        same = "value" in text
+        assert same_layout(text, "", installed, "x_msgs/msg/X") is same
+    assert not same_layout("uint8 value\nstring<=6 word", "", installed, "x_msgs/msg/X")
+
+
+def test_a_damaged_chunk_is_told_and_repair_leaves_it_out(tmp_path):
+    file = tmp_path / "other.mcap"
+    with file.open("wb") as stream:
+        writer = McapWriter(stream, chunk_size=200, compression=CompressionType.NONE)
+        writer.start("ros2", "other")
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data\n")
+        channel = writer.register_channel("/chatter", "cdr", schema)
+        for time, data in strings(30):
+            writer.add_message(channel, time, data, time)
+        writer.finish()
+    content = bytearray(file.read_bytes())
+    content[content.find(strings(30)[12][1]) + 8] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"the chunk at byte \d+ is damaged .*--repair` leaves it out"):
+        list(BagReader(file).messages())
+    [done] = repair(file)
+    assert done == "other.mcap: the index leaves out 1 damaged chunks now" and repair(file) == []
+    kept = [data for _, data in strings(30)]
+    read = [message.data for message in BagReader(file).messages()]
+    assert BagReader(file).summary.messages == len(read) < 30 and strings(30)[12][1] not in read
+    assert set(read) < set(kept) and {kept[0], kept[-1]} <= set(read)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_compression_that_nobody_knows_is_named_and_nothing_is_cut_away(tmp_path, indexed):
+    file = mcap_bag(tmp_path / "other.mcap", ("/chatter", "std_msgs/msg/String", "string data\n", "cdr", strings(5)))
+    content = file.read_bytes().replace(b"\4\0\0\0zstd", b"\4\0\0\0brot")
+    file.write_bytes(content if indexed else content[:-20])
+    before = file.read_bytes()
+    for act in (lambda: list(BagReader(file).messages()), lambda: repair(file)):
+        with pytest.raises(ConfigError, match="its chunks are compressed as 'brot', which is not known here"):
+            act()
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("compression", [CompressionType.NONE, CompressionType.ZSTD])
 def test_messages_outside_chunks_are_read(tmp_path, compression):
     file = mcap_bag(
@@ -243,7 +287,7 @@ def _write_empty_chunk(writer):
     record = builder.end()
     assert record[0] == Opcode.CHUNK
     stream.write(record)
-    writer._Writer__chunk_indices.append(_place(start, len(record), 0, 0))
+    writer._Writer__chunk_indices.append(place_at(start, len(record), 0, 0))
     writer._Writer__statistics.chunk_count += 1
 
 

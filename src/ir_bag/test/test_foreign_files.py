@@ -3,19 +3,23 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import bags
 import pytest
+import yaml
 import zstandard
-from bags import SCAN, START
+from bags import SCAN, SECOND, START
 from foreign import STORAGES, TEXT, change, document_of, plain, sqlite_bag, state_of, strings
 
 from ir_bag.contents import Message
 from ir_bag.info import info
+from ir_bag.qos_profiles import parse
 from ir_bag.reader import BagReader, repair
 from ir_bag.writer import BagWriter
 from ir_common.config import ConfigError
@@ -75,11 +79,61 @@ def test_a_bag_whose_files_are_all_gone_is_refused_by_name(tmp_path):
         BagReader(folder)
 
 
-@pytest.mark.parametrize("row", [(0, None, TEXT), (0, START, None), (0, START, "text")])
-def test_a_message_without_time_or_bytes_is_refused_in_a_line(tmp_path, row):
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ((0, None, TEXT), "/chatter: 1 messages without a time or bytes are left out"),
+        ((0, START, None), "/chatter: 1 messages without a time or bytes are left out"),
+        ((0, START, "text"), "/chatter: 1 messages without a time or bytes are left out"),
+        ((0, str(START), TEXT), "/chatter: 1 messages without a time or bytes are left out"),
+        ((7, START + 1000 * SECOND, TEXT), "old_0.db3: 1 messages of no topic with a name are left out"),
+        ((None, 0, TEXT), "old_0.db3: 1 messages of no topic with a name are left out"),
+    ],
+)
+def test_messages_without_topic_time_or_bytes_are_left_out_and_told(tmp_path, capsys, row, note):
     reader = BagReader(sqlite_bag(tmp_path / "bag", [(0, START, TEXT), row]))
-    with pytest.raises(ConfigError, match="a message of /chatter lacks its time or its bytes"):
-        list(reader.messages())
+    assert [(m.topic, m.time) for m in reader.messages()] == [("/chatter", START)]
+    summary = reader.summary
+    assert (summary.counts, summary.start, summary.end) == ({"/chatter": 1}, START, START) and summary.notes == [note]
+    assert info([str(tmp_path / "bag")]) == 0 and note in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("topics", "counts"),
+    [
+        ([(None, "std_msgs/msg/String"), ("/b", "std_msgs/msg/String")], {"/b": 1}),
+        ([("", "std_msgs/msg/String"), ("/b", None)], {"/b": 1}),
+    ],
+)
+def test_topics_without_a_name_or_a_type(tmp_path, topics, counts):
+    folder = sqlite_bag(tmp_path / "bag", [(0, START, TEXT), (1, START, TEXT)], topics=topics)
+    summary = BagReader(folder).summary
+    assert summary.counts == counts and summary.topics["/b"].type == (topics[1][1] or "")
+    assert summary.notes == ["old_0.db3: topic 0 has no name and is left out",
+                             "old_0.db3: 1 messages of no topic with a name are left out"]  # fmt: skip
+
+
+def test_definitions_that_are_null_are_none(tmp_path):
+    folder = sqlite_bag(tmp_path / "bag", [(0, START, TEXT)])
+    with closing(sqlite3.connect(folder / "old_0.db3")) as database:
+        database.execute("CREATE TABLE message_definitions(topic_type, encoding, encoded_message_definition)")
+        database.execute("INSERT INTO message_definitions VALUES ('std_msgs/msg/String', NULL, NULL)")
+        database.commit()
+    assert BagReader(folder).summary.topics["/chatter"].definition == ""
+
+
+def test_files_are_found_by_every_end_of_the_path_that_the_metadata_name(tmp_path):
+    folder = bags.write(tmp_path / "bag", bags.messages(4))
+    (folder / "part").mkdir()
+    (folder / "bag_0.mcap").rename(folder / "part" / "bag_0.MCAP")
+    for name in ("bag/part/bag_0.MCAP", "/home/somebody/bag/part/bag_0.MCAP", "C:\\runs\\bag\\part\\bag_0.MCAP"):
+        change(folder, relative_file_paths=[name])
+        assert len(list(BagReader(folder).messages())) == 4 and repair(folder) == []
+
+
+@pytest.mark.parametrize("offered", ["- reliable\n- 3", "- depth: 99999999999999999999\n  history: 1", "- null"])
+def test_profiles_that_nobody_could_offer_are_passed_over(offered):
+    assert parse(offered) == () and parse(yaml.safe_load(offered)) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,6 +196,14 @@ def test_messages_compressed_one_by_one_are_unpacked_whatever_is_told(tmp_path, 
             "MESSAGE", "zstd"
         )  # fmt: skip
         assert plain(BagReader(folder).messages()) == plain(content)
+
+
+def test_a_message_whose_compressed_bytes_were_cut_off_is_told(tmp_path):
+    packed = zstandard.ZstdCompressor().compress(TEXT)
+    for data in (packed[:-3], packed[:10]):
+        folder = sqlite_bag(tmp_path / f"bag{len(data)}", [(0, START, data)])
+        with pytest.raises(ConfigError, match="/chatter: a message cannot be unpacked"):
+            list(BagReader(folder).messages())
 
 
 def test_a_way_to_compress_messages_that_is_not_known_is_refused(tmp_path):

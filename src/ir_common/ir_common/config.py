@@ -60,6 +60,10 @@ def load_yaml(path: str | Path, model: type[ConfigT]) -> ConfigT:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(f"{path}:{line}: is not valid YAML: {problem}") from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path}: holds itself, or is nested too deeply; write out what it refers to (*name)"
+        ) from None
     if not isinstance(data, dict) and not issubclass(model, RootModel):
         raise ConfigError(f"{path}:1: must hold keys and values, such as {', '.join(list(model.model_fields)[:3])}")
     try:

@@ -40,15 +40,16 @@ def chromium(width: int = 1000, height: int = 760) -> Any:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_script_timeout(120)  # drawing in software on a crowded machine
+    started.set_script_timeout(240)  # drawing in software on a crowded machine
+    started.command_executor.client_config.timeout = 300  # s for an answer of the browser
     return started
 
 
 def _look(condition: Callable[[], object], timeout: float, what: str) -> None:
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * crowd()
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not seen within {timeout:g} s: {what}")
+            raise TimeoutError(f"not seen within {timeout * crowd():g} s: {what}")
         time.sleep(_POLL)
 
 
@@ -73,7 +74,11 @@ class BrowserPage:
         return self.driver.execute_script(script, *arguments)
 
     def until(self, expression: str, what: str, timeout: float = 30.0) -> Any:
-        """Waits until a JavaScript expression is true; returns its value."""
+        """Waits until a JavaScript expression is true; returns its value.
+
+        Raises:
+            TimeoutError: it is not within `timeout`, s of an idle machine.
+        """
         value: Any = None
 
         def holds() -> Any:

@@ -63,6 +63,13 @@ def test_error_names_file_line_and_key(tmp_path: Path, text: str, line: int, wor
         assert word in message
 
 
+@pytest.mark.parametrize("text", ["name: &a [*a]\n", "&a {name: *a}\n", "name: " + "[" * 3000])
+def test_a_file_that_holds_itself_or_is_nested_too_deeply_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"cart\.yaml: holds itself, or is nested too deeply") as caught:
+        load_yaml(write(tmp_path, text), Cart)
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="none.yaml: cannot be read"):
         load_yaml(tmp_path / "none.yaml", Cart)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ir_common.testing_browser import crowd
+
 pytest_plugins = ["ir_common.testing"]
 
 WORLD = Path(__file__).parents[3] / "worlds" / "robot_field.sdf"
@@ -35,8 +37,8 @@ class Live:
             self.threads[-1].start()
 
     def until(self, condition, timeout=15.0, what=""):
-        """Asks again and again until something is so; fails the test when it takes too long."""
-        waiting, tries = threading.Event(), int(timeout / 0.05)
+        """Asks again and again until something is so; fails the test after `timeout`, s of an idle machine."""
+        waiting, tries = threading.Event(), int(timeout * crowd() / 0.05)
         for _ in range(tries):
             value = condition()
             if value:

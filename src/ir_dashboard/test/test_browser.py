@@ -17,6 +17,7 @@ pytestmark = [
         reason="chromium and chromedriver are not installed",
     ),
     pytest.mark.slow,
+    pytest.mark.timeout(400),  # of a machine that does much else, too
 ]
 DEAD_MAN = 0.3
 
@@ -46,6 +47,8 @@ def page(live, driver):
     driver.switch_to.new_window("tab")
     page = LivePage(live, driver)
     yield page
+    if not page.closed:
+        driver.get("about:blank")  # a page that goes on drawing answers late
     errors = [] if page.closed else page.errors()
     for handle in set(driver.window_handles) - {base}:
         driver.switch_to.window(handle)
@@ -86,7 +89,12 @@ for (const tile of document.querySelectorAll('.figures > div')) for (const part 
   const [inner, outer] = [text.getBoundingClientRect(), tile.getBoundingClientRect()];
   if (inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1) bad.push(part.textContent);
 }
-if (document.documentElement.scrollWidth > innerWidth) bad.push(`page: ${document.documentElement.scrollWidth}`);
+if (document.documentElement.scrollWidth > innerWidth) {
+  const right = e => e.getBoundingClientRect().right;
+  const wide = [...document.body.querySelectorAll('*')].filter(e => right(e) > innerWidth + .5);
+  const names = wide.map(e => `${e.tagName}#${e.id}.${e.className}`);
+  bad.push(`page: ${document.documentElement.scrollWidth} by ${names}`);
+}
 return bad;
 """
 
@@ -148,8 +156,9 @@ def test_dragging_the_stick_drives_letting_go_and_closing_stop(page):
     count = len(stack.commands)
     ActionChains(page.driver).release().perform()
     live.until(lambda: stack.commands[-1][1:] == (0.0, 0.0) and len(stack.commands) > count, what="stop")
+    count = len(stack.commands)
     ActionChains(page.driver).click_and_hold(stick).move_by_offset(0, -45).perform()
-    live.until(lambda: stack.commands[-1][1] > 0.5, what="commands ahead again")
+    live.until(lambda: any(v > 0.5 for _, v, _ in stack.commands[count:]), what="commands ahead again")
     page.closed = True
     page.driver.close()
     live.until(lambda: stack.commands[-1][1:] == (0.0, 0.0), what="stop")
@@ -230,6 +239,5 @@ def test_slices_are_made_changed_and_deleted_by_hand(page):
 def test_without_token_the_page_shows_but_does_not_drive(page):
     page.start("")
     assert page.text("#access") == "read only"
-    page.click("#take")
-    page.until("!document.getElementById('toast').hidden", "explanation")
+    page.until("document.getElementById('take').click() || !document.getElementById('toast').hidden", "explanation")
     assert not page.live.stack.commands

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, RootModel
 
-from ir_common.config import Config, load_yaml
+from ir_common.config import Config, ConfigError, load_yaml
 
 if TYPE_CHECKING:
     from ir_sim.sdf.world import Robot, World
@@ -126,3 +126,14 @@ def _renamed(row: Row, model: str, name: str) -> Row:
 
     names = {"ros_topic_name": swap(row.ros_topic_name), "gz_topic_name": swap(row.gz_topic_name)}
     return row.model_copy(update=names)
+
+
+def check_type(row: Row, given: str, wanted: type[object]) -> None:
+    """Checks that a message of the type `wanted` is what a row says, its topic's type as the stack has it `given`.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    name = f"{wanted.__module__.split('.')[0]}/msg/{wanted.__name__}"
+    if given != name:
+        raise ConfigError(f"bridge file: {row.ros_topic_name}: type {row.ros_type_name} cannot carry it; needs {name}")

@@ -18,8 +18,9 @@ import numpy as np
 
 from ir_common.config import EXIT_CONFIG, ConfigError
 from ir_sim.sdf import World, compose
-from ir_sim.sdf.elements import parse
 from ir_sim.sdf.resources import MissingResource
+from ir_sim.sdf.topics import takes_commands
+from ir_sim.sdf.xacro_files import read_file
 from ir_sim.simulation import Simulation
 
 SECONDS = 0.2  #: of simulated time that a world must run
@@ -57,31 +58,46 @@ def check_file(path: Path, folder: Path, floor: Path) -> WorldCheck | None:
         floor: world that a robot is put into.
     """
     name = str(path.relative_to(folder))
+    kind = "robot" if path.name.endswith((".urdf", ".urdf.xacro")) else "world"
     try:
         kind = _kind(path)
         if not kind:
             return None
-        world = compose(path) if kind == "world" else compose(floor, [f"robot:{path}"])
+        world = _composed(path, kind, floor)
         _run(world)
     except MissingResource as error:
         return WorldCheck(name, kind, "incomplete", _short(error, folder, path))
     except ConfigError as error:
-        return WorldCheck(name, kind if "kind" in locals() else "world", "refused", _short(error, folder, path))
+        return WorldCheck(name, kind, "refused", _short(error, folder, path))
     except Exception as error:  # what must not happen is a result, too
         return WorldCheck(name, kind, "fault", f"{type(error).__name__}: {error}")
-    robots = ", ".join(world.robots) if kind == "world" else "takes commands"
+    robots = ", ".join(world.robots) if kind == "world" else f"takes {'' if world.robots else 'no '}commands"
     notes = f"{len(world.notes)} notes" if world.notes else ""
     return WorldCheck(name, kind, "runs", "; ".join(word for word in (robots, notes) if word))
 
 
 def _kind(path: Path) -> str:
-    """What a file describes: "world", "robot", or "" for neither."""
-    if path.suffix == ".xacro":
-        return "robot" if path.name.endswith(".urdf.xacro") else ""
-    root = parse(path)
+    """What a file describes: world, robot, model (of SDFormat, that takes no commands), or "" for nothing whole."""
+    if path.suffix == ".xacro" and not path.name.endswith((".urdf.xacro", ".sdf.xacro")):
+        return ""
+    root = read_file(path)
     if root.tag == "robot":
         return "robot" if root.find("joint") else ""
-    return "world" if root.find("world") else "robot" if root.find("model") else ""
+    if root.find("world"):
+        return "world"
+    model = root.find("model")
+    return "" if model is None else "robot" if takes_commands(model) else "model"
+
+
+def _composed(path: Path, kind: str, floor: Path) -> World:
+    if kind == "world":
+        return compose(path)
+    if kind == "robot":
+        return compose(floor, [f"robot:{path}"])
+    world = floor.with_name("model.sdf")
+    included = f"<include><uri>file://{path.resolve()}</uri><pose>0 0 1 0 0 0</pose></include></world>"
+    world.write_text(floor.read_text().replace("</world>", included))
+    return compose(world)
 
 
 def _run(world: World) -> None:

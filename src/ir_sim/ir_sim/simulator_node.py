@@ -22,27 +22,19 @@ from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
 from ir_common.ros_poll import Unexecuted
 from ir_common.ros_time import to_nanoseconds, to_stamp
-from ir_interfaces.msg import CellReport, FlowReport, HostReport
+from ir_interfaces.msg import HostReport
 from ir_interfaces.srv import ResetRobots, ResetSimulation, StepSimulation
-from ir_sim.bridge import Row, load_rows, rows_for
-from ir_sim.camera import CameraWorker
+from ir_sim.bridge import Row, check_type, load_rows, rows_for
 from ir_sim.command_schedule import CommandSchedule
 from ir_sim.pacer import Pacer, longest_turn
-from ir_sim.picture_rate import PictureRate
 from ir_sim.readings import NANOSECONDS, Reading
 from ir_sim.ros_command_wait import CommandTopic, CommandWait, DirectWait, RadioWait, Sync
-from ir_sim.ros_sensors import MESSAGE_TYPES, picture_to_message, reading_to_message
+from ir_sim.ros_pictures import CameraPictures
+from ir_sim.ros_sensors import MESSAGE_TYPES, reading_to_message
 from ir_sim.ros_simulation_interfaces import OwnServices, offer
 from ir_sim.ros_start import StartGate
 from ir_sim.ros_step_requests import step_refusal
-from ir_sim.ros_task_messages import (
-    COMMAND_TYPES,
-    IN_FORCE,
-    check_age,
-    command_numbers,
-    leaves_alone,
-    twist_of,
-)
+from ir_sim.ros_task_messages import COMMAND_TYPES, IN_FORCE, check_age, command_numbers, leaves_alone, twist_of
 from ir_sim.sdf import World, compose
 from ir_sim.simulation import Simulation
 from ir_sim.tasks import robot_task
@@ -92,10 +84,7 @@ class SimulatorNode(LeanNode):
         world = compose(config.world, config.robots)
         rows = rows_for(load_rows(config.bridge_file), world)
         self.simulation = Simulation(world, config.seed, cameras=config.cameras)
-        self._pictures = PictureRate()
-        if config.cameras and config.adapt_cameras:
-            self.create_subscription(CellReport, "/radio/report", self._on_radio, RELIABLE)
-        self._cameras = CameraWorker(self.simulation.model, self._publish_picture)
+        self._pictures = CameraPictures(self, self.simulation, config.cameras and config.adapt_cameras)
         self._paused = config.paused
         self._clock_steps = max(1, round(NANOSECONDS / config.clock_rate / self.simulation.step_nanoseconds))
         self._clock_message = ClockMessage()
@@ -163,7 +152,7 @@ class SimulatorNode(LeanNode):
                 self._clock_publisher = self.create_publisher(ClockMessage, row.ros_topic_name, SENSOR_QOS)
             elif row.direction != "ROS_TO_GZ" and row.gz_topic_name in outputs:
                 kind = outputs[row.gz_topic_name]
-                self._check_type(row, row.stack_topic[1], MESSAGE_TYPES[kind])
+                check_type(row, row.stack_topic[1], MESSAGE_TYPES[kind])
                 publisher = self.create_publisher(MESSAGE_TYPES[kind], row.stack_topic[0], SENSOR_QOS)
                 self._outputs[row.gz_topic_name] = publisher
             elif row.direction != "GZ_TO_ROS" and row.gz_topic_name in commands:
@@ -171,7 +160,7 @@ class SimulatorNode(LeanNode):
                 drive = world.robots[robot].description.drive is not None
                 wanted = COMMAND_TYPES[robot_task(world.robots[robot], world).command][1]
                 if not (drive and row.ros_type_name in _VELOCITIES):  # with a stamp or without: the task says which
-                    self._check_type(row, row.ros_type_name, wanted)
+                    check_type(row, row.ros_type_name, wanted)
                 handle = self._handler(robot, self._drive if drive else self._move_joints)
                 self._commands[robot] = self.create_subscription(
                     wanted, row.ros_topic_name, handle, STREAM, callback_group=group
@@ -182,14 +171,6 @@ class SimulatorNode(LeanNode):
                 self.get_logger().warning(f"bridge file: nothing in world {world.name} is at {row.gz_topic_name}")
         if self._clock_publisher is None:
             raise ConfigError(f"{self._settings.config.bridge_file}: has no row for /clock (rosgraph_msgs/msg/Clock)")
-
-    @staticmethod
-    def _check_type(row: Row, given: str, wanted: type[Any]) -> None:
-        name = f"{wanted.__module__.split('.')[0]}/msg/{wanted.__name__}"
-        if given != name:
-            raise ConfigError(
-                f"bridge file: {row.ros_topic_name}: type {row.ros_type_name} cannot carry it; needs {name}"
-            )
 
     def _handler(self, robot: str, apply: Callable[[str, Any], None]) -> Callable[[Any], None]:
         """Callback of a command topic; what is scheduled is obeyed in its time, all else at once."""
@@ -239,25 +220,11 @@ class SimulatorNode(LeanNode):
         if publisher is None:
             return
         if reading.kind == "camera":
-            shot = self._pictures.take(publisher.topic_name, reading)
-            if shot is not None:  # in lockstep every picture counts; otherwise a late one is worth less than the pace
-                self._cameras.submit(shot, limit=10**6 if self._paused else len(self._outputs))
+            # in lockstep every picture counts; otherwise a late one is worth less than the pace
+            self._pictures.take(reading, publisher, 10**6 if self._paused else len(self._outputs))
         else:
             self._messages[reading.topic] = reading_to_message(reading, self._messages.get(reading.topic))
             publisher.publish(self._messages[reading.topic])
-
-    def _on_radio(self, report: CellReport) -> None:
-        """Has pictures fit into what the radio carries of them."""
-        now = self.simulation.nanoseconds / NANOSECONDS
-        for flow in report.flows:
-            if flow.direction == FlowReport.UPLINK:
-                topic = self.resolve_topic_name(f"/{flow.robot}/{flow.topic}")
-                dropped = sum(count.messages for count in flow.books.dropped)
-                self._pictures.report(topic, flow.books.offered_messages, flow.books.queued_messages, dropped, now)
-
-    def _publish_picture(self, reading: Reading, jpeg: bytes) -> None:
-        """Called in the cameras' thread."""
-        self._outputs[reading.topic].publish(picture_to_message(reading, jpeg))
 
     def _publish_clock(self) -> None:
         self._clock_message.clock = to_stamp(self.simulation.nanoseconds)
@@ -375,7 +342,7 @@ class SimulatorNode(LeanNode):
         if request.seed >= 2**31:
             response.message = f"seed must be under 2^31, got {request.seed}"
             return response
-        self._cameras.flush()
+        self._pictures.flush()
         self.simulation.reset(request.seed if request.seed >= 0 else None)
         self._in_force.clear()
         self._schedule.clear()
@@ -409,14 +376,14 @@ class SimulatorNode(LeanNode):
         response.message = step_refusal(self, request, self._paused, self._commands, self._in_force)
         if not response.message:
             self.advance(request.steps)
-            self._cameras.flush()
+            self._pictures.flush()
             response.success = True
         response.time = to_stamp(self.simulation.nanoseconds)
         return response
 
     def close(self) -> None:
         """Ends the cameras' thread."""
-        self._cameras.close()
+        self._pictures.close()
 
 
 def main() -> None:

@@ -34,3 +34,16 @@ def write_world(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Writes a world of these lines, the first in line 2, in a version of SDFormat; returns it composed."""
+
+    def write(*lines, version='version="1.9"', robots=()):
+        path = tmp_path / "x.sdf"
+        inner = "\n".join(lines)
+        path.write_text(f'<sdf {version}><world name="x"><gravity>0 0 -9.8</gravity>\n{inner}\n</world></sdf>\n')
+        return compose(path, robots)
+
+    return write

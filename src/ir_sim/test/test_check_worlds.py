@@ -23,6 +23,7 @@ def folder(tmp_path):
         "<robot name='x'><link name='a'/><link name='b'/><joint name='j' type='fixed'><parent link='a'/>"
         "<child link='b'/></joint></robot>"
     )
+    (there / "crate.sdf").write_text('<sdf version="1.9"><model name="m"><link name="l"/></model></sdf>')
     (there / "notes.txt").write_text("no world")
     return there
 
@@ -31,11 +32,12 @@ def test_each_file_has_an_outcome_and_a_reason(folder):
     results = {one.file: one for one in check_folders([folder])}
     assert {name: one.outcome for name, one in results.items()} == {
         "good.sdf": "runs", "bad.world": "refused", "gone.sdf": "incomplete", "broken.sdf": "refused",
-        "stiff.urdf": "refused",
+        "stiff.urdf": "refused", "crate.sdf": "runs",
     }  # fmt: skip
     assert results["bad.world"].said.startswith("bad.world:2: <model>: ")
     assert results["stiff.urdf"].said.startswith("stiff.urdf:1: <model>: takes no commands")
-    assert "Of the 4 that are complete on this machine 25 % run." in summary(list(results.values()))
+    assert (results["crate.sdf"].kind, results["crate.sdf"].said) == ("model", "takes no commands")
+    assert "Of the 5 that are complete on this machine 40 % run." in summary(list(results.values()))
 
 
 def test_a_section_of_the_document_is_written_anew(folder, tmp_path):
@@ -46,7 +48,7 @@ def test_a_section_of_the_document_is_written_anew(folder, tmp_path):
             main([str(folder), "--doc", str(doc), "--label", "One"])
         assert ended.value.code == 0
     text = doc.read_text()
-    assert text.startswith("# Worlds\n\nText.\n\n## One\n\n5 files:") and "old" not in text
+    assert text.startswith("# Worlds\n\nText.\n\n## One\n\n6 files:") and "old" not in text
     assert text.endswith("\n## Two\n\nstays\n") and text.count("good.sdf") == 1
     with pytest.raises(SystemExit) as ended:
         main([str(folder / "nowhere")])

@@ -120,7 +120,11 @@ def test_the_robot_drives_through_its_task(yard):
         ("odom.forward", "odom.fast", r"observation.speed: column 1: unknown name 'odom.fast'"),
         ("distance < 0.3\n", "distnce < 0.3\n", "reached: column 1: unknown name 'distnce'; did you mean 'distance'"),
         ("terminated: touched > 0", "terminated: before.touched > 0", "terminated: column 1: unknown name"),
-        ("5 * (before", "5 * __import__('os').system(before", "reward: .*functions|reward: .*unknown function"),
+        (
+            "5 * (before",
+            "5 * __import__('os').system(before",
+            r"reward: .*unknown function \"__import__\('os'\).system\"",
+        ),
         ("5 * (before", "5 * ().__class__.mro(before", "reward: "),
         ("nearest(-30, 30, 4)", "nearest(odom.x, 30)", "observation.ahead: .*must be a number"),
         ("nearest(-30, 30, 4)", "farthest(3)", "observation.ahead: .*unknown function 'farthest'"),

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """URDF robots: the numbers of the file in the compiled model, and what is wrong in it with its line."""
 
+import os
 import sys
 from types import SimpleNamespace
 
 import mujoco
 import numpy as np
 import pytest
+from ament_index_python.packages import get_package_share_directory
 from conftest import FLOOR
-from test_sdf_of_others import write_mesh
+from other_worlds import write_mesh
 
 from ir_common.config import ConfigError
 from ir_sim.sdf import compose
@@ -156,6 +158,40 @@ def test_xacro_is_told_where_it_is_missing(robot, tmp_path):
             robot(wish=wish)
     else:
         assert robot(wish=wish).robots["a"].description.links["base"].mass == 20
+
+
+def test_a_package_that_nobody_built_is_found_by_xacro_where_meshes_are(robot, tmp_path, monkeypatch):
+    """Through the index of packages, which is all that xacro asks."""
+
+    def process_file(path):
+        text = ARM.replace("package://arm", f"file://{get_package_share_directory('far_description')}/meshes")
+        return SimpleNamespace(toprettyxml=lambda: text)
+
+    monkeypatch.setitem(sys.modules, "xacro", SimpleNamespace(process_file=process_file))
+    monkeypatch.setenv("ROS_PACKAGE_PATH", str(tmp_path / "src"))
+    before = os.environ.get("AMENT_PREFIX_PATH")
+    package = tmp_path / "src" / "far_description"
+    (package / "meshes").mkdir(parents=True)
+    write_mesh(package / "meshes" / "box.obj", "box.obj")
+    (tmp_path / "arm" / "arm.urdf.xacro").write_text(ARM)
+    with pytest.raises(MissingResource, match="needs the package far_description"):
+        robot(wish="a:{}/arm.urdf.xacro")  # a folder of that name is not yet a package
+    (package / "package.xml").write_text("<package><name>far_description</name></package>")
+    made = robot(wish="a:{}/arm.urdf.xacro")
+    assert compile_world(made).nmesh == 1 and not any("not seen" in note for note in made.notes)
+    assert os.environ.get("AMENT_PREFIX_PATH") == before
+
+
+def test_an_argument_that_a_xacro_file_wants_is_told_with_the_way_to_give_it(robot, tmp_path, monkeypatch):
+    def process_file(path):
+        raise RuntimeError("Undefined substitution argument ur_type")
+
+    monkeypatch.setitem(sys.modules, "xacro", SimpleNamespace(process_file=process_file))
+    (tmp_path / "arm" / "arm.urdf.xacro").write_text(ARM)
+    with pytest.raises(
+        ConfigError, match=r"argument 'ur_type' has no default; .*xacro arm\.urdf\.xacro ur_type:=VALUE"
+    ):
+        robot(wish="a:{}/arm.urdf.xacro")
 
 
 def test_a_package_that_xacro_does_not_find_is_named(robot, tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ RULES: dict[str, Rule] = {
     "friction": _rule("ode bullet", noted="torsional simbody"),
     "friction/ode": _rule("mu mu2 fdir1 slip1 slip2", noted="max_vel min_depth"),
     "fdir1": _rule(attributes="gz:expressed_in ignition:expressed_in"),
-    "friction/bullet": _rule("friction friction2", ignored="fdir1", noted="rolling_friction"),
+    "friction/bullet": _rule("friction friction2", ignored="fdir1", noted="rolling_friction mu mu2 slip1 slip2"),
     "surface/contact": _rule(
         "collide_bitmask category_bitmask collide_without_contact",
         ignored="collide_without_contact_bitmask poissons_ratio elastic_modulus",
@@ -146,7 +146,7 @@ RULES: dict[str, Rule] = {
     "sensor": _rule(
         "pose topic gz_frame_id frame_id update_rate imu lidar ray camera contact",
         ignored=_SENSOR_IGNORED,
-        noted="plugin",
+        noted="plugin frame",
         attributes="name type",
     ),
     "imu": _rule(

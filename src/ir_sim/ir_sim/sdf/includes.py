@@ -13,6 +13,7 @@ from ir_sim.sdf.grammar import Notes, plugin_kind
 from ir_sim.sdf.poses import Frames, Pose, read_pose
 from ir_sim.sdf.urdf_reader import read_urdf
 from ir_sim.sdf.versions import upgrade
+from ir_sim.sdf.xacro_files import read_file
 
 DEPTH = 20  #: of models in models; more is a model that includes itself
 #: Models that nearly every world of Gazebo's includes from the net, where they are not on this machine: what they are.
@@ -26,22 +27,22 @@ _JOINT_NAMES = ("joint_name", "left_joint", "right_joint")
 
 
 def load_model(path: Path, notes: Notes, depth: int = 0) -> Element:
-    """The checked <model> of an SDFormat or URDF file, with all that it includes.
+    """The checked <model> of an SDFormat, URDF or xacro file, with all that it includes.
 
     Raises:
         ConfigError: the file is missing, malformed, or holds what is not supported.
     """
-    if path.suffix in (".urdf", ".xacro"):
-        root = read_urdf(path, notes)
-    else:
-        root = parse(path)
-        if root.tag == "robot":
-            root = read_urdf(path, notes)
-        elif root.tag != "sdf":
-            raise root.error("is no SDFormat: expected <sdf>")
+    root = read_file(path)
+    if root.tag == "robot" or path.name.endswith((".urdf", ".urdf.xacro")):
+        root = read_urdf(root, notes)
+    elif root.tag != "sdf":
+        raise root.error("is no SDFormat: expected <sdf>")
     upgrade(root)
     grammar.check(root, notes)
-    return expand(root.require("model"), notes, depth)
+    first, *others = root.all("model") if root.find("model") else (root.require("model"),)
+    if others:
+        notes.add(others[0], f"is passed over: of a file the first model, {first.attribute('name')!r}, is read")
+    return expand(first, notes, depth)
 
 
 def _load(element: Element, notes: Notes, depth: int) -> Element | None:
@@ -136,16 +137,22 @@ def _frame(place: Element, name: str, model: Element, prefix: str) -> Element:
 def flatten(model: Element) -> Element:
     """A <model> without models in it: their links, joints and frames are its own, named `INNER::NAME`.
 
+    One that holds nothing but static models is static.
+
     Raises:
         ConfigError: an inner model is static in one that moves.
     """
     if model.find("model") is None:
         return model
     children = [child for child in model.children if child.tag != "model"]
-    for inner in model.all("model"):
-        name, flat = inner.attribute("name"), flatten(inner)
-        if flat.boolean("static", False) and not model.boolean("static", False):
-            raise inner.error("is static in a model that moves, which is not supported")
+    inside = [(inner, flatten(inner)) for inner in model.all("model")]
+    fixed = [inner for inner, flat in inside if flat.boolean("static", False)]
+    if fixed and not model.boolean("static", False):
+        if len(fixed) < len(inside) or model.find("link") is not None:
+            raise fixed[0].error("is static in a model that moves, which is not supported")
+        children = [child for child in children if child.tag != "static"] + [fixed[0].leaf("static", "true")]
+    for inner, flat in inside:
+        name = inner.attribute("name")
         parts, plugins = _parts(flat, name, f"{name}::")
         children += [
             _frame(inner, name, flat, f"{name}::"),

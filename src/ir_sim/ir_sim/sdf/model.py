@@ -80,8 +80,9 @@ def read_model(element: Element, name: str, notes: Notes) -> Model:
     flat = flatten(element)
     frames = Frames(flat)
     plugins = {plugin_kind(e): e for e in flat.all("plugin")}
+    static = flat.boolean("static", False)
     rollers = _roller_wheels(flat, plugins.get("MecanumDrive"), notes)
-    links = {link.name: link for link in (_read_link(e, frames, notes, rollers) for e in flat.all("link"))}
+    links = {link.name: link for link in (_read_link(e, frames, notes, rollers, static) for e in flat.all("link"))}
     joints = {joint.name: joint for joint in (read_joint(e, frames, links) for e in flat.all("joint"))}
     for joint in joints.values():
         if joint.mimic and (joint.mimic.leader not in joints or not joints[joint.mimic.leader].single):
@@ -98,7 +99,7 @@ def read_model(element: Element, name: str, notes: Notes) -> Model:
 
     return Model(
         name=name,
-        static=flat.boolean("static", False),
+        static=static,
         self_collide=flat.boolean("self_collide", False),
         links=links,
         joints=joints,
@@ -124,7 +125,7 @@ def _roller_wheels(flat: Element, plugin: Element | None, notes: Notes) -> froze
     return frozenset(joint.string("child") for joint in flat.all("joint") if joint.attributes.get("name") in joints)
 
 
-def _read_link(element: Element, frames: Frames, notes: Notes, rollers: frozenset[str]) -> Link:
+def _read_link(element: Element, frames: Frames, notes: Notes, rollers: frozenset[str], static: bool) -> Link:
     name = element.attribute("name")
     inertial = element.find("inertial")
     read = [read_collision(e, frames, name, notes, name in rollers) for e in element.all("collision")]
@@ -132,7 +133,7 @@ def _read_link(element: Element, frames: Frames, notes: Notes, rollers: frozense
     for number, collision in enumerate(collisions):
         if any(other.name == collision.name for other in collisions[:number]):
             raise element.error(f"has two collisions named {collision.name!r}")
-    shown = [read_visual(e, frames, name, notes) for e in element.all("visual")]
+    shown = [read_visual(e, frames, name, notes, static) for e in element.all("visual")]
     sensors = tuple(
         read_sensor(e, frames.within(e, name), notes)
         for e in element.all("sensor")
@@ -152,9 +153,9 @@ def _read_link(element: Element, frames: Frames, notes: Notes, rollers: frozense
     return Link(
         name=name,
         pose=frames.pose(name, element),
-        mass=inertial.positive("mass", 1.0) if inertial else 1.0,
+        mass=inertial.positive("mass", 1.0) if inertial and not static else 1.0,
         inertial_pose=frames.within(inertial, name) if inertial else Pose(),
-        inertia=_read_inertia(inertial.find("inertia") if inertial else None),
+        inertia=_read_inertia(None if static or inertial is None else inertial.find("inertia")),
         collisions=collisions,
         visuals=tuple(visual for visual in shown if visual),
         sensors=sensors,

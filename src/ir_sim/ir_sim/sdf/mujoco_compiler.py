@@ -13,13 +13,13 @@ from itertools import combinations
 
 import mujoco
 import numpy as np
-from PIL import Image
 
 from ir_common.config import ConfigError
 from ir_sim.sdf.drives import ROLLERS, AckermannDrive, MecanumDrive
 from ir_sim.sdf.joints import Joint
 from ir_sim.sdf.model import Link, Model
-from ir_sim.sdf.poses import Pose, rotation
+from ir_sim.sdf.mujoco_assets import decorate, height_field_name, mesh_name
+from ir_sim.sdf.poses import Pose, towards
 from ir_sim.sdf.sensors import Sensor
 from ir_sim.sdf.shapes import ALL_BITS, Collision, Geometry, Visual
 from ir_sim.sdf.world import Placed, World
@@ -30,7 +30,6 @@ MAX_KICK = 0.1  #: m/s, change of a robot's speed in one step for which a drive 
 MAX_MODELS = 29  #: models whose links pass through each other; each has a bit of MuJoCo's 31-bit collision masks
 GRIP_STEPS = 5  #: physics steps in which a mecanum wheel that slips has caught up
 CONTACT_TIME = 0.006  #: s, time constant of a contact; three physics steps of 2 ms, the stiffest that is well damped
-_BASE = 1.0  # m, of solid under the lowest point of a heightmap
 _SLACK = 1e-6  # rad or m, either way, of a joint that may not move
 _FAR = 1e9  # the other end of a joint range with one limit
 
@@ -70,7 +69,7 @@ def compile_world(world: World) -> mujoco.MjModel:
     spec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     spec.compiler.degree = False
     spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
-    _decorate(spec)
+    decorate(spec)
     everything = [*world.scenery.values(), *(robot.placed for robot in world.robots.values())]
     slippery = _friction_ranks(placed.model for placed in everything)
     masks = _masks(everything)
@@ -104,26 +103,6 @@ def _masks(everything: Sequence[Placed]) -> list[tuple[int, int]]:
                 return []
             masks.append((bit, _ANY & ~bit))
     return masks
-
-
-def _decorate(spec: mujoco.MjSpec) -> None:
-    """Sky, light and a chequered floor material, for the cameras."""
-    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
-    spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
-    spec.visual.headlight.specular = [0.0, 0.0, 0.0]
-    spec.visual.map.znear = 0.005
-    spec.visual.quality.offsamples = 0  # shadows and smooth edges cost ten times the rest on a machine without a GPU
-    spec.visual.quality.shadowsize = 0
-    spec.add_texture(name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-                     rgb1=[0.55, 0.7, 0.9], rgb2=[0.85, 0.9, 0.95], width=64, height=64)  # fmt: skip
-    spec.add_texture(name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-                     rgb1=[0.9, 0.9, 0.9], rgb2=[1.0, 1.0, 1.0], width=128, height=128)  # fmt: skip
-    material = spec.add_material(name="floor", texrepeat=[1.0, 1.0], texuniform=True)
-    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
-    spec.worldbody.add_light(
-        name="sun", pos=[0, 0, 10], dir=[-0.4, 0.2, -0.9], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        diffuse=[0.55, 0.55, 0.55], specular=[0.1, 0.1, 0.1],
-    )  # fmt: skip
 
 
 def _friction_ranks(models: Iterable[Model]) -> dict[float, int]:
@@ -254,7 +233,7 @@ class _ModelCompiler:
             geom.solimp[: len(collision.solimp)] = collision.solimp
 
     def _add_visual(self, body: mujoco.MjsBody, link: Link, visual: Visual) -> None:
-        geom = self._add_geom(body, link, visual.name, visual.pose, visual.geometry)
+        geom = self._add_geom(body, link, visual.name, visual.pose, visual.geometry, seen=True)
         geom.contype = geom.conaffinity = 0
         geom.density = 0.0
         geom.group = VISUAL_GROUP
@@ -262,9 +241,11 @@ class _ModelCompiler:
         if visual.geometry.kind == "plane":
             geom.material = "floor"
 
-    def _add_geom(self, body: mujoco.MjsBody, link: Link, name: str, pose: Pose, shape: Geometry) -> mujoco.MjsGeom:
+    def _add_geom(
+        self, body: mujoco.MjsBody, link: Link, name: str, pose: Pose, shape: Geometry, seen: bool = False
+    ) -> mujoco.MjsGeom:
         if shape.kind == "plane":
-            pose = pose @ Pose(rotation=_towards(shape.size))
+            pose = pose @ Pose(rotation=towards(shape.size))
         if shape.kind == "heightmap":
             pose = pose @ Pose(shape.shift)
         geom = body.add_geom(
@@ -274,9 +255,9 @@ class _ModelCompiler:
             quat=pose.quaternion,
         )
         if shape.kind in ("mesh", "cone"):
-            geom.meshname = _mesh(self._spec, shape, link)
+            geom.meshname = mesh_name(self._spec, shape, link, seen)
         elif shape.kind == "heightmap":
-            geom.hfieldname = _height_field(self._spec, shape, link)
+            geom.hfieldname = height_field_name(self._spec, shape, link)
         else:
             geom.size = _SIZES.get(shape.kind, lambda size: [size[0], size[1] / 2, 0.0])(shape.size)
         return geom
@@ -393,45 +374,3 @@ _SIZES: dict[str, Callable[[np.ndarray], object]] = {
     "plane": lambda size: [0.0, 0.0, 1.0],
     "sphere": lambda size: [*size, 0.0, 0.0],
 }
-
-
-def _mesh(spec: mujoco.MjSpec, shape: Geometry, link: Link) -> str:
-    """Name of the mesh of a shape, which shapes of the same file, part and scale share."""
-    key = f"{shape.file or shape.kind} {shape.size.tolist()}"
-    if spec.mesh(key) is None:
-        surface = shape.triangles()
-        if len(surface.vertices) < 4 or _flat(surface.vertices):
-            raise link.element.error(f"its mesh {shape.file.path.name if shape.file else ''} is flat, and has no hull")
-        mesh = spec.add_mesh(name=key, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
-        mesh.uservert, mesh.userface = surface.vertices.ravel().tolist(), surface.faces.ravel().tolist()
-    return key
-
-
-def _flat(vertices: np.ndarray) -> bool:
-    """Whether points lie in a plane."""
-    spread = np.linalg.eigvalsh(np.cov(vertices.T))
-    return bool(spread[0] <= 1e-12 * spread[2])
-
-
-def _height_field(spec: mujoco.MjSpec, shape: Geometry, link: Link) -> str:
-    """Name of the height field of a heightmap: a picture whose white is as high as the map."""
-    assert shape.file is not None
-    key = f"{shape.file} {shape.size.tolist()}"
-    if spec.hfield(key) is None:
-        try:
-            with Image.open(shape.file.path) as picture:
-                heights = np.asarray(picture.convert("F"), dtype=np.float64)
-        except (OSError, ValueError) as error:
-            raise link.element.error(f"heightmap {shape.file.path.name} cannot be read ({error})") from None
-        most = heights.max() or 1.0
-        white = 255.0 if most <= 255.0 else 65535.0
-        scale = [shape.size[0] / 2, shape.size[1] / 2, shape.size[2] * most / white, _BASE]
-        field = spec.add_hfield(name=key, nrow=heights.shape[0], ncol=heights.shape[1], size=scale)
-        field.userdata = (heights[::-1] / most).ravel().tolist()  # the picture's top row is the far end of y
-    return key
-
-
-def _towards(normal: np.ndarray) -> np.ndarray:
-    """[3, 3] a rotation that turns the z axis into a unit normal."""
-    pitch, yaw = math.acos(float(np.clip(normal[2], -1.0, 1.0))), math.atan2(normal[1], normal[0])
-    return rotation(0.0, pitch, yaw)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,6 +66,12 @@ def rotation(roll: float, pitch: float, yaw: float) -> Array:
         [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
         [-sp, cp * sr, cp * cr],
     ])  # fmt: skip
+
+
+def towards(normal: Array) -> Array:
+    """[3, 3] a rotation that turns the z axis into a unit normal."""
+    pitch, yaw = math.acos(float(np.clip(normal[2], -1.0, 1.0))), math.atan2(normal[1], normal[0])
+    return rotation(0.0, pitch, yaw)
 
 
 def read_pose(parent: Element) -> tuple[Pose, str]:

@@ -75,6 +75,14 @@ def _candidates(uri: str, file: Path) -> Iterator[Path]:
                 yield folder / inner
 
 
+def package_folder(package: str, file: Path) -> Path | None:
+    """The folder of a package that a file names, as `package://` finds it; None: it is not on this machine."""
+    for folder in _candidates(f"package://{package}/package.xml", file):
+        if folder.is_file() and _package_name(folder.parent) == package:
+            return folder.parent
+    return None
+
+
 def _package_name(folder: Path) -> str:
     manifest = folder / "package.xml"
     if not manifest.is_file():

@@ -14,11 +14,12 @@ from ir_sim.sdf import resources
 from ir_sim.sdf.elements import Element
 from ir_sim.sdf.grammar import Notes
 from ir_sim.sdf.mesh_files import MeshError, Triangles, load
-from ir_sim.sdf.poses import Frames, Pose
+from ir_sim.sdf.poses import Frames, Pose, towards
 
 Array = NDArray[np.float64]
 ALL_BITS = 0xFFFF  #: <collide_bitmask> of what says nothing
 _CONE_SIDES = 32
+_PLATE = 1e-3  # m, thickness of a plane that moves
 ALMOST_EQUAL = 0.3  #: how much smaller one direction's friction may be than the other's to be taken for both
 MAX_FRICTION = 1e5  #: files write 1e5 and more for "does not slip"
 
@@ -257,8 +258,11 @@ def attribute_numbers(element: Element) -> dict[str, Array]:
     return numbers
 
 
-def read_visual(element: Element, frames: Frames, link: str, notes: Notes) -> Visual | None:
-    """A <visual> of a link; None: its geometry is empty, or its mesh cannot be shown, which is noted."""
+def read_visual(element: Element, frames: Frames, link: str, notes: Notes, static: bool) -> Visual | None:
+    """A <visual> of a link; None: its geometry is empty, or its mesh cannot be shown, which is noted.
+
+    A plane that moves is seen as a plate of its size; one of a static model has no end.
+    """
     colour = _read_colour(element.find("material/diffuse"))
     pose = frames.within(element, link)
     shape = element.find("geometry/mesh")
@@ -268,6 +272,10 @@ def read_visual(element: Element, frames: Frames, link: str, notes: Notes) -> Vi
     geometry = _read_geometry(element)
     if geometry is None:
         return None
+    if geometry.kind == "plane" and not static:
+        size = element.find("geometry/plane/size")
+        edges = np.append(size.vector(2) if size else np.ones(2), _PLATE)
+        pose, geometry = pose @ Pose(rotation=towards(geometry.size)), Geometry("box", edges)
     return Visual(element.attribute("name"), pose, geometry, colour)
 
 

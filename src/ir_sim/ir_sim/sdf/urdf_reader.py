@@ -4,27 +4,23 @@
 from __future__ import annotations
 
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 
 from ir_common.config import ConfigError
-from ir_sim.sdf.elements import Element, parse
+from ir_sim.sdf.elements import Element
 from ir_sim.sdf.grammar import Notes, check
 from ir_sim.sdf.poses import Pose, rotation
-from ir_sim.sdf.resources import MissingResource
 from ir_sim.sdf.urdf_controls import give_controls
 
 VERSION = "1.11"
-_NO_PACKAGE = re.compile(r"package '([^']+)' not found")  # of ament_index_python, through xacro
 _MARGIN = 1 + 1e-6  # that rounding does not make a body of no thickness an impossible one
 _LIGHT, _THIN = "1e-6", "1e-9"  # kg and kg m2 of a link that says nothing: a mere frame
 _JOINTS = {"revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic", "fixed": "fixed"}
 
 
-def read_urdf(path: Path, notes: Notes) -> Element:
-    """<sdf> with the <model> of a URDF file; a xacro file is expanded where xacro is installed.
+def read_urdf(root: Element, notes: Notes) -> Element:
+    """<sdf> with the <model> of the <robot> of a URDF file.
 
     Links, inertia, visuals, collisions, joints with limits, damping, friction, mimic, and what <gazebo> elements say of
     friction, sensors and plugins are taken over. A robot that no plugin commands is given controls (`give_controls`).
@@ -32,7 +28,7 @@ def read_urdf(path: Path, notes: Notes) -> Element:
     Raises:
         ConfigError: not URDF, not well-formed, or something of it that has no counterpart, with file and line.
     """
-    root = _expanded(path) if path.suffix == ".xacro" else parse(path)
+    path = root.file
     if root.tag != "robot":
         raise root.error("is not URDF: expected <robot>")
     links = {link.attribute("name"): link for link in root.all("link")}
@@ -68,20 +64,6 @@ def read_urdf(path: Path, notes: Notes) -> Element:
         for element in root.all(ignored):
             notes.add(element, "is passed over in <robot>")
     return Element("sdf", {"version": VERSION}, path, root.line, children=[model])
-
-
-def _expanded(path: Path) -> Element:
-    try:
-        import xacro
-    except ImportError:
-        raise ConfigError(f"{path}: xacro is not installed; pip install xacro, or give the URDF made from it") from None
-    try:
-        text = xacro.process_file(str(path)).toprettyxml()
-    except Exception as error:  # whatever the macros do
-        if lacking := _NO_PACKAGE.search(str(error)):
-            raise MissingResource(f"{path}: needs the package {lacking[1]}; source a workspace that has it") from None
-        raise ConfigError(f"{path}: xacro cannot expand it ({type(error).__name__}: {error})") from None
-    return parse(path, text.encode())
 
 
 def _numbers(element: Element, name: str, count: int, default: str) -> list[float]:

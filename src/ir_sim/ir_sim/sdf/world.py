@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from ir_common.config import ConfigError
 from ir_sim.sdf import grammar, resources, topics
-from ir_sim.sdf.elements import Element, parse
+from ir_sim.sdf.elements import Element
 from ir_sim.sdf.grammar import Notes
 from ir_sim.sdf.includes import expand, include, load_model, rename
 from ir_sim.sdf.model import Model, read_model
 from ir_sim.sdf.placement import free_pose, standing_pose
 from ir_sim.sdf.poses import Frames, Pose
-from ir_sim.sdf.versions import upgrade
+from ir_sim.sdf.versions import GRAVITY, upgrade
+from ir_sim.sdf.xacro_files import read_file
 
 GROUND = "ground"  #: name of the model that is the ground of a world
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -127,7 +128,7 @@ def compose(file: str | Path, robots: Sequence[str] = ()) -> World:
         ConfigError: missing or malformed file, unsupported element (with file and line), unknown robot or model.
     """
     file = Path(file).resolve()
-    root, notes = parse(file), Notes()
+    root, notes = read_file(file), Notes()
     if root.tag != "sdf" or root.find("world") is None:
         raise root.error("is not an SDFormat world: expected <sdf> with a <world>")
     upgrade(root)
@@ -148,7 +149,7 @@ def compose(file: str | Path, robots: Sequence[str] = ()) -> World:
         name=element.attribute("name"),
         file=file,
         time_step=physics.positive("max_step_size", 0.001) if physics else 0.001,
-        gravity=gravity.vector(3) if gravity else np.array([0.0, 0.0, -9.8]),
+        gravity=gravity.vector(3) if gravity else GRAVITY.copy(),
         scenery=scenery,
         robots=chosen,
         element=element,

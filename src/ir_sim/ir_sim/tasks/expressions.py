@@ -198,7 +198,7 @@ class _Parser:
             return lambda values: special(values, *numbers)
         if name not in _FUNCTIONS:
             known = ", ".join(sorted({*_FUNCTIONS, *self.functions}))
-            raise self.error(node, f"unknown function {name!r}; known: {known}")
+            raise self.error(node, f"unknown function {ast.unparse(node.func)[:40]!r}; known: {known}")
         count, function = _FUNCTIONS[name]
         if (count is None and len(node.args) < 2) or (count is not None and len(node.args) != count):
             raise self.error(node, f"{name} takes {count or 'two or more'} arguments, got {len(node.args)}")
