@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ir_slicing.learning.forecaster.boosted_trees import BINS, RIDGE, Ensemble, LagRegressors, TreeForecaster, held_out
+from ir_slicing.learning.forecaster.boosted_trees import BINS, RIDGE, BoostedTrees, LagRegressors, TreeForecaster, held_out
 from ir_slicing.learning.forecaster.fitting import FitConfig
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
 from ir_slicing.learning.forecaster.staged import fit_forecaster, parts
@@ -16,7 +16,7 @@ def test_the_first_split_is_the_best_there_is():
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0.0, 1.0, (800, 3)), rng.normal(0.0, 0.1, 800)
     y += np.where(x[:, 1] > 0.6, 1.0, 0.0)
-    made = Ensemble.fit(x, y, np.ones(800), 1, 0)
+    made = BoostedTrees.fit(x, y, np.ones(800), 1, 0)
     left, best = y - y.mean(), (0.0, -1, -1)
     for k in range(3):
         for b in range(BINS - 1):
@@ -32,10 +32,10 @@ def test_trees_find_what_is_not_linear_and_stay_within_what_was_seen():
     rng = np.random.default_rng(1)
     x = rng.uniform(-1.0, 1.0, (3000, 4))
     y = np.sign(x[:, 0] * x[:, 2])  # no line says anything of it
-    made = Ensemble.fit(x[:2000], y[:2000], np.ones(2000), 100, 0)
+    made = BoostedTrees.fit(x[:2000], y[:2000], np.ones(2000), 100, 0)
     assert np.mean((made.predict(x[2000:]) - y[2000:]) ** 2) < 0.2
     assert np.abs(made.predict(100.0 * x)).max() < 1.5
-    again = Ensemble.fit(x[:2000], y[:2000], np.ones(2000), 100, 0)
+    again = BoostedTrees.fit(x[:2000], y[:2000], np.ones(2000), 100, 0)
     assert (again.predict(x) == made.predict(x)).all()
 
 

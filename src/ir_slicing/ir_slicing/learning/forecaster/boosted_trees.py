@@ -73,7 +73,7 @@ class LagRegressors:
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class BoostedTrees:
     """Boosted trees.
 
     Attributes:
@@ -91,7 +91,7 @@ class Ensemble:
     base: float
 
     @classmethod
-    def fit(cls, x: Floats, y: Floats, weight: Floats, trees: int, seed: int) -> Ensemble:
+    def fit(cls, x: Floats, y: Floats, weight: Floats, trees: int, seed: int) -> BoostedTrees:
         """From rows [n, regressor], what is to be said [n] and weights [n], 1 on average. Same seed, same trees."""
         edges = np.quantile(x, np.arange(1, BINS) / BINS, axis=0).T.copy()
         rng, base = np.random.default_rng(seed), float(np.average(y, weights=weight))
@@ -116,7 +116,7 @@ class TreeForecaster:
 
     regressors: LagRegressors
     horizons: tuple[int, ...]
-    ensembles: tuple[Ensemble, ...]
+    ensembles: tuple[BoostedTrees, ...]
 
     @classmethod
     def fit(
@@ -128,7 +128,7 @@ class TreeForecaster:
         made = []
         for ahead in horizons:
             y = (traffic[last + ahead] / regressors.mean).reshape(-1)
-            made.append(Ensemble.fit(regressors.of(traffic, last, ahead), y, weight, trees, seed))
+            made.append(BoostedTrees.fit(regressors.of(traffic, last, ahead), y, weight, trees, seed))
         return cls(regressors, horizons, tuple(made))
 
     def predict(self, traffic: NDArray[np.floating], last: NDArray[np.integer], start: int = 0) -> Floats:
