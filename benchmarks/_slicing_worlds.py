@@ -77,7 +77,7 @@ def sizes(quick: bool) -> dict[str, int]:
     """Steps of traffic, training steps, epochs of the forecasters' parts and their batch of windows.
 
     No epochs for the attention: on this traffic its gate is 0, the forecasts are the same and take half the time. No
-    trees, either (`world`), which would find little in what is linear in its past.
+    trees, either (`world`): live forecasters have none.
     """
     if quick:
         return {"steps": 260, "training": 320, "epochs": 1, "graph epochs": 0, "batch": 16}
