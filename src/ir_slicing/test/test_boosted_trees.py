@@ -4,7 +4,14 @@
 import numpy as np
 import pytest
 
-from ir_slicing.learning.forecaster.boosted_trees import BINS, RIDGE, BoostedTrees, LagRegressors, TreeForecaster, held_out
+from ir_slicing.learning.forecaster.boosted_trees import (
+    BINS,
+    RIDGE,
+    BoostedTrees,
+    LagRegressors,
+    TreeForecaster,
+    held_out,
+)
 from ir_slicing.learning.forecaster.fitting import FitConfig
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig
 from ir_slicing.learning.forecaster.staged import fit_forecaster, parts
