@@ -76,7 +76,8 @@ AGENT_SOURCES = (
 def sizes(quick: bool) -> dict[str, int]:
     """Steps of traffic, training steps, epochs of the forecasters' parts and their batch of windows.
 
-    No epochs for the attention: on this traffic its gate is 0, the forecasts are the same and take half the time.
+    No epochs for the attention: on this traffic its gate is 0, the forecasts are the same and take half the time. No
+    trees, either (`world`): live forecasters have none.
     """
     if quick:
         return {"steps": 260, "training": 320, "epochs": 1, "graph epochs": 0, "batch": 16}
@@ -97,7 +98,7 @@ def world(users: int, seed: int, quick: bool) -> tuple[SlicingEnvironment, Slici
     def forecasts() -> dict[str, Any]:
         parts = {"epochs": size["epochs"], "graph_epochs": size["graph epochs"], "batch": size["batch"]}
         fit = FitConfig(train=0.85, validate=0.1, seed=seed, **parts)
-        form = ForecasterConfig(horizons=(1,))
+        form = ForecasterConfig(horizons=(1,), trees=0)
         forecasters = [fit_forecaster(made[:begin, 0, m], form, fit) for m in range(len(CONFIG.slices))]
         blind = SlicingEnvironment(CONFIG, made[begin:], seed)
         needs = forecast_needs(blind, forecasters, start=begin)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +55,19 @@ FEW = 600
 STRIDE = 3
 """Steps between the forecasts of longer traffic: STL takes a tenth of a second for each."""
 STATIONS = 30
+NAME = "slicing-fig2"
+TRAFFIC_SOURCES = ("device_traffic.py", "city_traffic.py", "trace_devices.py")
+BASELINE_SOURCES = (*(f"forecaster/{n}.py" for n in ("baselines", "fitting", "traffic_windows")), *TRAFFIC_SOURCES)
+"""Files that decide what the baselines say; of `fitting` their training."""
 
 
-def forecasts(traffic: Floats, fit: FitConfig, quick: bool) -> tuple[dict[str, Floats], dict[str, Any]]:
-    """Forecasts of the slice's traffic on the test part, by name [k, horizon], and more of the slice forecaster.
+def told_by_baselines(traffic: Floats, fit: FitConfig, quick: bool) -> dict[str, Floats]:
+    """Forecasts of the slice's traffic on the test part by all that is not the slice forecaster: name -> [k, horizon].
 
-    Baselines may learn from the steps that the networks stop by, too.
+    They may learn from the steps that the networks stop by, too.
     """
-    test = fit.split(len(traffic))[1]
-    last = places(traffic, fit)
-    form, whole = ForecasterConfig(horizons=HORIZONS), traffic.sum(axis=1)
-    window, more = form.window, 3 if len(traffic) <= FEW else 1
-    own, lstm, stid = (fit.model_copy(update={"epochs": 1 if quick else more * epochs}) for epochs in EPOCHS.values())
-    made = fit_forecaster(traffic, form, own)
-    actual = whole[last[:, None] + np.array(HORIZONS)]
+    test, last, whole = fit.split(len(traffic))[1], places(traffic, fit), traffic.sum(axis=1)
+    window, (lstm, stid) = ForecasterConfig().window, (_epochs(traffic, fit, name, quick) for name in BASELINES[:2])
     makers = {
         BASELINES[0]: lambda: fit_lstm(traffic, "device", window, HORIZONS, lstm).predict(traffic, last).sum(axis=-1),
         BASELINES[1]: lambda: fit_stid(traffic, window, HORIZONS, stid).predict(traffic, last).sum(axis=-1),
@@ -78,18 +78,30 @@ def forecasts(traffic: Floats, fit: FitConfig, quick: bool) -> tuple[dict[str, F
         BASELINES[6]: lambda: seasonal_naive(traffic, last, HORIZONS, fit.day).sum(axis=-1),
         BASELINES[7]: lambda: np.repeat(whole[last][:, None], len(HORIZONS), axis=1),
     }
-    out = {FORECASTER: made.predict(traffic, last).sum(axis=-1)}
-    out |= {name: maker() for name, maker in makers.items() if not missing(name)}
+    return {name: maker() for name, maker in makers.items() if not missing(name)}
+
+
+def told_by_forecaster(traffic: Floats, fit: FitConfig, quick: bool) -> tuple[Floats, dict[str, Any]]:
+    """The slice forecaster's forecasts on the test part [k, horizon], and more of it."""
+    test, last = fit.split(len(traffic))[1], places(traffic, fit)
+    made = fit_forecaster(traffic, ForecasterConfig(horizons=HORIZONS), _epochs(traffic, fit, FORECASTER, quick))
+    said = made.predict(traffic, last).sum(axis=-1)
+    actual = came(traffic, fit)
     quantiles = np.moveaxis(made.quantiles(traffic, last), 2, 0)  # [level, k, horizon]
-    naive = out[FORECASTER] + np.quantile(np.diff(whole[:test]), LEVELS)[:, None, None]
+    naive = said + np.quantile(np.diff(traffic.sum(axis=1)[:test]), LEVELS)[:, None, None]
     told = {
         "parts": parts(made),
         "between 0.1 and 0.9 (%)": (100 * ((actual > quantiles[0]) & (actual < quantiles[-1])).mean(axis=0)).tolist(),
         "pinball loss (% of the mean)": _pinball(quantiles, actual),
         "pinball loss with the spread of single steps (% of the mean)": _pinball(naive, actual),
-        "actual": actual.tolist(),
     }
-    return out, told
+    return said, told
+
+
+def _epochs(traffic: Floats, fit: FitConfig, name: str, quick: bool) -> FitConfig:
+    """How the network of a name is trained."""
+    more = 3 if len(traffic) <= FEW else 1
+    return fit.model_copy(update={"epochs": 1 if quick else more * EPOCHS[name]})
 
 
 def _pinball(quantiles: Floats, actual: Floats) -> list[float]:
@@ -105,6 +117,11 @@ def places(traffic: Floats, fit: FitConfig) -> NDArray[np.int64]:
     """Steps of the test part that are forecast from."""
     steps = len(traffic)
     return np.arange(fit.split(steps)[1], steps - max(HORIZONS), 1 if steps <= FEW else STRIDE)
+
+
+def came(traffic: Floats, fit: FitConfig) -> Floats:
+    """[k, horizon] bit/s of the slice at what is forecast."""
+    return np.asarray(traffic.sum(axis=1)[places(traffic, fit)[:, None] + np.array(HORIZONS)])
 
 
 def missing(name: str) -> bool:
@@ -124,31 +141,70 @@ def errors(got: dict[str, Floats], actual: Floats) -> dict[str, tuple[list[float
     }
 
 
+@dataclass(frozen=True)
+class Case:
+    """Traffic [step, device] bit/s, how forecasters of it are trained, and what makes it where that is known."""
+
+    traffic: Floats
+    fit: FitConfig
+    source: Source | None = None
+
+
+def case_of(case: float | str, seed: int, quick: bool, files: dict[str, Path]) -> Case:
+    """A case by its name, or by the correlation of generated traffic."""
+    devices, steps = (12, 500) if quick else (50, 3000)
+    fit, rng = FitConfig(seed=seed, graph_epochs=2), np.random.default_rng(seed)
+    if case == "5G traces":
+        matrix = trace_devices.device_matrix(trace_devices.load(files["traces"]), 2.0, 200 if quick else 600)
+        chosen = matrix[:, rng.permutation(matrix.shape[1])[:devices]]
+        return Case(chosen, fit.model_copy(update={"day": 60}))
+    if isinstance(case, str):
+        matrix = load_city(files["city"], case.removeprefix("city, ")).traffic
+        return Case(matrix[:, rng.permutation(matrix.shape[1])[:STATIONS]], fit.model_copy(update={"day": DAY}))
+    config = TrafficConfig(devices=devices, rates=(RATE,), correlation=case)
+    source = Source(config, steps, np.random.default_rng([seed, 0, 0]))  # as `generate` does
+    return Case((RATE * source.traffic).astype(np.float32), fit, source)
+
+
+def of_baselines(case: Case, quick: bool) -> dict[str, Any]:
+    """Errors by name, and the first day of the test."""
+    got, actual = told_by_baselines(case.traffic, case.fit, quick), came(case.traffic, case.fit)
+    if case.source:
+        got[BEST] = RATE * case.source.best(places(case.traffic, case.fit), HORIZONS).sum(axis=-1)
+    return {"errors": errors(got, actual), "example": _example({"actual": actual, **got})}
+
+
+def of_forecaster(case: Case, quick: bool) -> dict[str, Any]:
+    """Likewise, with what else was asked of it."""
+    said, told = told_by_forecaster(case.traffic, case.fit, quick)
+    got = {FORECASTER: said}
+    return {"errors": errors(got, came(case.traffic, case.fit)), "told": told, "example": _example(got)}
+
+
+def _example(got: dict[str, Floats]) -> dict[str, list[float]]:
+    """Mb/s of the first day's forecasts one step ahead."""
+    return {name: (one[:96, 0] / 1e6).round(4).tolist() for name, one in got.items()}
+
+
 def piece(case: float | str, seed: int, quick: bool, files: dict[str, Path]) -> dict[str, Any]:
     """One case and seed: errors by name, what else was asked of the slice forecaster, and the first day of the test."""
-    devices, steps = (12, 500) if quick else (50, 3000)
-    fit = FitConfig(seed=seed, graph_epochs=2)
-    rng, source = np.random.default_rng(seed), None
-    if case == "5G traces":
-        fit = fit.model_copy(update={"day": 60})
-        matrix = trace_devices.device_matrix(trace_devices.load(files["traces"]), 2.0, 200 if quick else 600)
-        traffic = matrix[:, rng.permutation(matrix.shape[1])[:devices]]
-    elif isinstance(case, str):
-        fit = fit.model_copy(update={"day": DAY})
-        matrix = load_city(files["city"], case.removeprefix("city, ")).traffic
-        traffic = matrix[:, rng.permutation(matrix.shape[1])[:STATIONS]]
-    else:
-        config = TrafficConfig(devices=devices, rates=(RATE,), correlation=case)
-        source = Source(config, steps, np.random.default_rng([seed, 0, 0]))  # as `generate` does
-        traffic = (RATE * source.traffic).astype(np.float32)
-    got, told = forecasts(traffic, fit, quick)
-    actual = np.array(told.pop("actual"))
-    if source:
-        got[BEST] = RATE * source.best(places(traffic, fit), HORIZONS).sum(axis=-1)
-    day = {"actual": actual[:96, 0], **{n: v[:96, 0] for n, v in got.items()}}
-    return {
-        "errors": errors(got, actual), "told": told, "example": {n: (v / 1e6).round(4).tolist() for n, v in day.items()}
-    }  # fmt: skip
+    about = {"piece": f"{case} {seed}", "quick": quick, "rate": RATE, "epochs": EPOCHS, "few": FEW, "stride": STRIDE}
+    others = kept_baselines(about, case, seed, files)
+    own = kept(
+        NAME, {**about, "of": "forecaster"}, ("forecaster", *TRAFFIC_SOURCES),
+        lambda: of_forecaster(case_of(case, seed, quick, files), quick),
+    )  # fmt: skip
+    return {name: own[name] | others[name] for name in ("errors", "example")} | {"told": own["told"]}
+
+
+def kept_baselines(about: dict[str, Any], case: float | str, seed: int, files: dict[str, Path]) -> dict[str, Any]:
+    """What the baselines said, kept apart: it does not change with the slice forecaster, and takes far longer."""
+    about = {**about, "of": "baselines", "absent": [name for name in BASELINES if missing(name)]}
+
+    def make() -> dict[str, Any]:
+        return of_baselines(case_of(case, seed, about["quick"], files), about["quick"])
+
+    return dict(kept(NAME, about, BASELINE_SOURCES, make))
 
 
 def run(options: Options, files: dict[str, Path], generated_seeds: int | None) -> Result:
@@ -164,13 +220,7 @@ def run(options: Options, files: dict[str, Path], generated_seeds: int | None) -
         for case in cases:
             if not isinstance(case, str) and generated_seeds is not None and index >= generated_seeds:
                 continue
-            about = {"piece": f"{case} {seed}", "quick": options.quick, "rate": RATE, "epochs": EPOCHS, "few": FEW,
-                     "stride": STRIDE, "absent": absent}  # fmt: skip
-            made = kept(
-                "slicing-fig2", about, ("forecaster", "device_traffic.py", "city_traffic.py"),
-                lambda case=case, seed=seed: piece(case, seed, options.quick, files),  # type: ignore[misc]
-            )  # fmt: skip
-            found[case].append(made)
+            found[case].append(piece(case, seed, options.quick, files))
     tables: dict[str, Any] = {"example (Mb/s)": found[0.8][0]["example"]}
     tables |= {"5G traces": "skipped: give --traces FILE"} if "traces" not in files else {}
     tables |= {"city": "skipped: give --city FILE"} if "city" not in files else {}
@@ -236,4 +286,4 @@ if __name__ == "__main__":
     extra.add_argument("--generated-seeds", type=int)
     known, rest = extra.parse_known_args()
     given = {name: path for name in ("traces", "city") if (path := getattr(known, name))}
-    main("slicing-fig2", lambda options: run(options, given, known.generated_seeds), arguments=rest)
+    main(NAME, lambda options: run(options, given, known.generated_seeds), arguments=rest)

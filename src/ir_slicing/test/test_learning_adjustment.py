@@ -41,6 +41,16 @@ def test_level_and_day_of_a_pure_product_leave_nothing():
     assert made.levels(traffic[2:], 2)[-1, 0] == pytest.approx(6.0)  # the traffic begins in the middle of a day
 
 
+def test_a_profile_is_as_much_a_devices_own_as_held_out_days_say():
+    """Heavy-tailed noise of six days has no profile; devices whose days differ keep theirs."""
+    rng, day = np.random.default_rng(5), np.arange(24)
+    noise = rng.lognormal(0.0, 1.0, (6 * 24, 8))
+    assert SeasonalAdjustment.of("level and day", noise, 24).profile == pytest.approx(np.ones((24, 8)), abs=0.3)
+    own = 1.0 + 0.8 * np.sin(2.0 * np.pi * (day[:, None] + [0, 12]) / 24)  # in antiphase: the slice's is flat
+    made = SeasonalAdjustment.of("level and day", np.tile(own, (6, 1)) * rng.normal(1.0, 0.05, (144, 2)), 24)
+    assert made.profile == pytest.approx(own, abs=0.25)
+
+
 def test_targets_come_back_as_traffic():
     rng = np.random.default_rng(0)
     traffic = rng.uniform(1.0, 9.0, (60, 3)).astype(np.float32)

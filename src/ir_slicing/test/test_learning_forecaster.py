@@ -156,14 +156,15 @@ def test_the_forecaster_learns_who_leads_and_a_model_of_single_devices_cannot():
     last = np.arange(config.split(500)[1], 499)
     actual, errors = traffic[last + 1][:, 1:], {}
     for graph, parts in (("two_embeddings", False), ("none", False), ("two_embeddings", True), ("none", True)):
-        form = {**SMALL, "horizons": (1,), "features": 16, "graph": graph, "linear": parts, "order": 2}
+        form = {**SMALL, "horizons": (1,), "features": 16, "graph": graph, "linear": parts, "order": 2, "trees": 0}
         forecaster = fit_forecaster(
             traffic, ForecasterConfig(**form), config.model_copy(update={"epochs": 3 if parts else 15})
         )
         got = forecaster.predict(traffic, last)[:, 0, 1:]
         errors[graph, parts] = float(np.sqrt(np.mean((got - actual) ** 2)))
         assert min(forecaster.history) < forecaster.history[0]
-    assert errors["none", False] > 0.5 and errors["none", True] > 0.5
+    assert errors["none", False] > 0.5
+    assert errors["none", True] > 0.4  # the shared head sees the slice's sum, in which the leader is one of six
     assert errors["two_embeddings", False] < 0.25
     assert errors["two_embeddings", True] < 0.05
 

@@ -61,14 +61,17 @@ class AffineForecast:
         """From a forecaster that divides out nothing, of the same clock at each forecast.
 
         Raises:
-            ValueError: it divides out something, or looks at the day before.
+            ValueError: it divides out something, looks at the day before, or has trees.
         """
         # torch takes seconds to import: who never fits needs none
         import torch
 
+        from ir_slicing.learning.forecaster.boosted_trees import BlendedForecaster
+
         adjusts = forecaster.adjustment is not None and forecaster.adjustment.form != "none"
-        if adjusts or forecaster.day_before:
-            raise ValueError("the forecaster divides out level or day, or sees the day before; it is not affine")
+        trees = isinstance(forecaster, BlendedForecaster) and forecaster.trees is not None
+        if adjusts or forecaster.day_before or trees:
+            raise ValueError("the forecaster divides out level or day, sees the day before or has trees; not affine")
         network, scale, steps = forecaster.network, forecaster.scale, forecaster.window
         devices = len(scale.mean)
         idle = np.zeros((steps, devices), np.float32)

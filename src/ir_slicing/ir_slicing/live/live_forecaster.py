@@ -183,7 +183,7 @@ class LiveForecaster:
         fitting = FitConfig(day=_NO_DAY, epochs=self.config.epochs, graph_epochs=0, seed=self._seed)
         traffic = seen.offered.astype(np.float32)
         try:
-            form = ForecasterConfig(window=self.config.window, horizons=HORIZONS)
+            form = ForecasterConfig(window=self.config.window, horizons=HORIZONS, trees=0)
             made = fit_forecaster(traffic, form, fitting)
         except ValueError:
             self.refused["too short"] += 1

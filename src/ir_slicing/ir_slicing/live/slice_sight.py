@@ -21,7 +21,7 @@ from ir_slicing.allocation.demand import DemandFilter
 from ir_slicing.allocation.pooled_need import pooled_needs, quantile_factor
 from ir_slicing.learning import satisfaction
 from ir_slicing.learning.agents.ddpg import STATE
-from ir_slicing.learning.correction import CORRECTION_STATE, correction_state
+from ir_slicing.learning.correction import CORRECTION_STATE, corrected, correction_state
 from ir_slicing.live.joint_forecasts import JointForecasts
 from ir_slicing.live.live_forecaster import LiveForecaster, foretell
 from ir_slicing.live.slice_sight_config import SliceSightConfig
@@ -153,7 +153,7 @@ class SliceSight:
         """RB that an action asks for: the base times (1 + max_correction)^action; or of what is held."""
         config = self.config
         if config.action == "correction":
-            asked = self.base * (1.0 + config.max_correction) ** action
+            asked = corrected(self.base, action, config.max_correction)
         else:
             asked = self._held * (1.0 + config.max_change) ** action
         self.asked = min(max(asked, self.config.min_blocks), view.carrier)

@@ -37,6 +37,7 @@ class ForecasterConfig(Config):
     )
     order: int = Field(4, ge=1, description="steps of its own past that the linear heads see")
     adjust: bool = Field(True, description="divide out level and day where held-out steps say so; needs `linear`")
+    trees: int = Field(100, ge=0, description="boosted trees of each horizon beside the linear parts; 0: none")
 
     @model_validator(mode="after")
     def _fits(self) -> ForecasterConfig:

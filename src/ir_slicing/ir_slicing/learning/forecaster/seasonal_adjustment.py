@@ -13,6 +13,7 @@ look alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -21,11 +22,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 AdjustmentForm = Literal["none", "day", "level", "level and day"]
 
-SHRINK = 2.0
-"""Days that the slice's profile counts as beside a device's own days."""
+SHRINK = (2.0, 8.0, 32.0, np.inf)
+"""Days that the slice's profile counts as beside a device's own days: tried, held-out days decide."""
 
-HARMONICS = (2, 4, 8)
-"""Harmonics of the day that are tried for the profile beside one number for each step; held-out days decide."""
+HARMONICS = (0, 2, 4, 8)
+"""Harmonics of the day that are tried for the profile beside one number for each step, likewise; 0: there is none."""
 
 FLOOR = 0.02
 """Least level and profile, relative to the mean: a device that was idle for a day still has one."""
@@ -82,7 +83,7 @@ class SeasonalAdjustment:
 
 
 def trailing_sum(values: NDArray[np.floating], steps: int) -> Floats:
-    """[step, device]: the sum over the last ``steps`` steps and this one's, or over all there are."""
+    """[step, device]: the sum over the last ``steps`` steps, this one among them, or over all there are."""
     total = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), axis=0)
     end = np.arange(1, len(values) + 1)
     return np.asarray(total[end] - total[np.maximum(end - steps, 0)])
@@ -93,13 +94,31 @@ def _profile(traffic: Floats, day: int) -> Floats:
     days = len(traffic) // day
     if days < 2:
         raise ValueError(f"{len(traffic)} steps are too few for the profile of a day of {day}")
-    whole = traffic.sum(axis=1, keepdims=True)
-    of_slice = _by_day(whole, day)  # [day number, step of the day, 1]
-    smooth = _smoothing(of_slice[..., 0])
-    common = smooth(of_slice[..., 0].mean(axis=0))
-    own = (_by_day(traffic, day).sum(axis=0) + SHRINK * common[:, None]) / (days + SHRINK)
-    made = np.maximum(np.stack([smooth(one) for one in own.T], axis=1), FLOOR)
+    of_slice = _by_day(traffic.sum(axis=1, keepdims=True), day)[..., 0]  # [day number, step of the day]
+    of_devices, weight = _by_day(traffic, day), np.square(traffic.mean(axis=0))
+    common = _smoothing(of_slice)
+    choices = list(product(_smoothers(day), SHRINK))
+    error = [
+        sum(_missed(of_slice, of_devices, common, *choice, out) @ weight for out in range(days)) for choice in choices
+    ]
+    made = _own(of_slice, of_devices, common, *choices[int(np.argmin(error))])
     return np.asarray(made / made.mean(axis=0))
+
+
+def _own(of_slice: Floats, of_devices: Floats, common: _Smoother, smooth: _Smoother, shrink: float) -> Floats:
+    """[day, device]: smooth profiles from days [day number, day, device], shrunk to that of [day number, day]."""
+    days = len(of_slice)
+    part = days / (days + shrink)
+    shared = common(of_slice.mean(axis=0))[:, None]
+    return np.maximum(part * smooth(of_devices.mean(axis=0)) + (1.0 - part) * shared, FLOOR)
+
+
+def _missed(
+    of_slice: Floats, of_devices: Floats, common: _Smoother, smooth: _Smoother, shrink: float, out: int
+) -> Floats:
+    """[device]: mean squared error of the profiles of all days but one, on that one."""
+    made = _own(np.delete(of_slice, out, 0), np.delete(of_devices, out, 0), common, smooth, shrink)
+    return np.asarray(np.square(of_devices[out] - made).mean(axis=0))
 
 
 def _by_day(traffic: Floats, day: int) -> Floats:
@@ -120,16 +139,22 @@ class _Smoother:
         self.harmonics = harmonics
 
     def __call__(self, profile: Floats) -> Floats:
+        """[day, ...] -> likewise."""
         if self.harmonics is None:
             return profile
-        spectrum = np.fft.rfft(profile)
+        spectrum = np.fft.rfft(profile, axis=0)
         spectrum[self.harmonics + 1 :] = 0.0
-        return np.fft.irfft(spectrum, len(profile))
+        return np.fft.irfft(spectrum, len(profile), axis=0)
+
+
+def _smoothers(day: int) -> list[_Smoother]:
+    """Those that are tried for a day of so many steps."""
+    return [_Smoother(k) for k in HARMONICS if 2 * k < day] + [_Smoother(None)]
 
 
 def _smoothing(days: Floats) -> _Smoother:
     """How many harmonics foretell a day [day number, step] best from the mean of the others."""
     others = (days.sum(axis=0) - days) / (len(days) - 1)
-    choices = [_Smoother(k) for k in HARMONICS if 2 * k < days.shape[1]] + [_Smoother(None)]
+    choices = _smoothers(days.shape[1])
     error = [np.mean([(one - smooth(mean)) ** 2 for one, mean in zip(days, others, strict=True)]) for smooth in choices]
     return choices[int(np.argmin(error))]

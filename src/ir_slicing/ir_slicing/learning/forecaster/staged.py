@@ -6,7 +6,8 @@
     2. lags: ridge over what is left, strength and rank (or none) by cross-validation;
     3. own: the feature CNN and its head, by gradients; its blend with 1 by the validation steps, which stop it, too;
     4. attention: by gradients over what that leaves of rows that it was not fitted on; gate by the validation steps;
-    5. quantiles: from what all of that leaves of rows that the regressions were not fitted on.
+    5. trees: boosted, on the traffic as it is; their share of the forecast by rows that neither was fitted on;
+    6. quantiles: from what all of that leaves of such rows.
 
 A part that finds nothing in what the ones before it left stays at zero, so that a slice whose devices have nothing in
 common gets the forecast of single devices.
@@ -22,9 +23,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ir_slicing.learning.forecaster.boosted_trees import (
+    BlendedForecaster,
+    LagRegressors,
+    TreeForecaster,
+    blended,
+    held_out,
+)
 from ir_slicing.learning.forecaster.fitting import FitConfig, Forecaster, descend, fit, slice_loss, split_places
 from ir_slicing.learning.forecaster.forecaster_network import ForecasterConfig, SliceForecaster
-from ir_slicing.learning.forecaster.linear import design, lag_weights, proven, seasonal_weights, time_folds
+from ir_slicing.learning.forecaster.linear import BATCHES, design, lag_weights, proven, seasonal_weights, time_folds
 from ir_slicing.learning.forecaster.seasonal_adjustment import AdjustmentForm, SeasonalAdjustment
 from ir_slicing.learning.forecaster.shared_head import SharedFit, SharedHead, shared_weights
 from ir_slicing.learning.forecaster.traffic_windows import CHANNELS, Floats, Scale, Windows
@@ -75,13 +83,15 @@ def fit_parts(traffic: Floats, form: ForecasterConfig, config: FitConfig) -> For
         left = _blend(work, _by_parts(lambda last: _alone(network, windows, last), every), closed, left)
     if form.graph != "none":
         left = _attention(work, left)
-    made = Forecaster(
+    made = BlendedForecaster(
         network, work.scale, form.window, form.horizons, config.day, history, windows.adjustment, work.day_before
     )
-    said = windows.traffic(windows.targets(every) - left, every).numpy()
     rows = every if float(network.blend.max()) < TRUST / 2 else held
+    said = windows.traffic(windows.targets(every) - left, every).numpy()[rows - every[0]]
     actual = traffic[rows[:, None] + np.array(form.horizons)]
-    return made.calibrate(said[rows - every[0]], actual, traffic[: work.places[-1]].mean(axis=0))
+    if form.trees and len(rows) >= BATCHES * work.gap:  # with less nothing is proven
+        said = _trees(work, made, traffic, rows, said, actual)
+    return made.calibrate(said, actual, traffic[: work.places[-1]].mean(axis=0))
 
 
 def parts(forecaster: Forecaster) -> dict[str, str | list[float]]:
@@ -93,6 +103,7 @@ def parts(forecaster: Forecaster) -> dict[str, str | list[float]]:
         "own (CNN)": network.blend.tolist(),
         "lags": (network.lags.weight != 0.0).any(dim=1).any(dim=1).float().tolist(),
         "attention, gate": network.gate.tolist(),
+        "trees": list(cast(BlendedForecaster, forecaster).share) or [0.0] * len(network.gate),
     }
 
 
@@ -314,3 +325,27 @@ def _attention(work: _Work, left: Tensor) -> Tensor:
         best = ((added * error).mean(0) / added.square().mean(0).clamp_min(1e-12)).clamp(0.0, 1.0)
         network.gate.copy_(_earned(error, best * added, work) * best)
         return left - network.gate[:, None] * said
+
+
+def _trees(
+    work: _Work, made: BlendedForecaster, traffic: Floats, rows: NDArray[np.int64], said: Floats, actual: Floats
+) -> Floats:
+    """Gives the forecaster trees where they earn a share; returns what it says then of the rows [k, horizon, N].
+
+    Args:
+        rows: steps that nothing in ``said`` was fitted on, of `_Work.every`.
+        said: forecasts of the other parts, bit/s.
+        actual: what came.
+    """
+    form, every = work.network.config, work.every
+    mean = np.maximum(traffic[: every[-1] + 1].mean(axis=0, dtype=np.float64), 1e-9)
+    regressors = LagRegressors(mean, form.window, work.config.day, work.day_before)
+    fit = form.trees, work.config.seed
+    by_trees = held_out(regressors, traffic, every, form.horizons, *fit, work.gap)[rows - every[0]]
+    error, apart = (actual - said).sum(axis=-1, dtype=np.float64), (by_trees - said).sum(axis=-1)
+    best = np.clip((apart * error).mean(axis=0) / np.maximum((apart * apart).mean(axis=0), 1e-12), 0.0, 1.0)
+    earned = [proven(error[:, i], error[:, i] - best[i] * apart[:, i], work.gap) for i in range(len(form.horizons))]
+    made.share = np.where(earned, best, 0.0).tolist()
+    if any(made.share):
+        made.trees = TreeForecaster.fit(regressors, traffic, every, form.horizons, *fit)
+    return blended(said, by_trees, made.share)
