@@ -199,7 +199,9 @@ class _RobotTopics:
         except ValueError as error:
             self._ignore("command", error)
         if not self.onboard.alone and self._silence.heard(self.onboard.now):
-            self._node.get_logger().warning(f"commands for {self._name} come again")
+            stops = self.onboard.counters.stops
+            text = f"commands for {self._name} come again; they have stayed away for too long {stops} times so far"
+            self._node.get_logger().warning(text)
         now = to_stamp(self.onboard.now)
         if own is not None:
             self._command.publish(action_to_command(self.task, own, now))
