@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import math
@@ -11,10 +12,11 @@ import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import rclpy
 from rclpy.client import Client
@@ -207,9 +209,24 @@ def run(factory: Callable[[], Node], args: Sequence[str] | None = None) -> None:
     Exit status: 0 after SIGINT or SIGTERM or a `Finished`, 78 after a `ConfigError` (one line on standard error), and
     Python's own after any other exception.
     """
+    before = set(threading.enumerate())
     status = _run(factory, args)
     gc.freeze()  # Python would go through all that is there before it ends: on a busy host, for longer than it is given
+    if any(thread.daemon for thread in threading.enumerate() if thread not in before):
+        _leave(status)
     sys.exit(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process beside threads that nobody waits for, as one that fits a network.
+
+    Python takes such a thread apart when it comes back from a library, and libraries in C++ abort the process then.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a pipe whose reader has gone
+            stream.flush()
+    os._exit(status)
 
 
 def _run(factory: Callable[[], Node], args: Sequence[str] | None) -> int:

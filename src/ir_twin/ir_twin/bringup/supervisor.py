@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -33,6 +34,8 @@ _HURRIED = -10
 """Niceness of what was told to end: it is soon gone, and would be late beside processes that are busy for long."""
 _LAST_LINES = 15
 _MISSING = {"gz": gazebo_words.INSTALL, "ros_gz_bridge": gazebo_words.INSTALL}
+_IMPORTS = {"gz_simulator": ("ros_gz_interfaces", f"{gazebo_words.MISSING_INTERFACES}; {gazebo_words.INSTALL}")}
+"""By executable, a Python package that only it needs, and what is said where that is missing."""
 
 
 class Supervisor:
@@ -235,8 +238,11 @@ def installed(spec: NodeSpec) -> str:
     """Path of the program of a process.
 
     Raises:
-        ConfigError: the package or the program is not installed.
+        ConfigError: the package, the program or what it imports is not installed.
     """
+    needed, said = _IMPORTS.get(spec.executable, ("", ""))
+    if needed and importlib.util.find_spec(needed) is None:
+        raise ConfigError(said)
     if not spec.package:
         found = shutil.which(spec.executable)
         if found is None:
