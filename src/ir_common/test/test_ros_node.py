@@ -171,6 +171,30 @@ def test_threads_that_are_busy_in_a_library_do_not_abort_a_process_that_ends(ros
     assert (done.returncode, done.stdout) == (5, "left\n"), done.stderr
 
 
+FIRST_LINE = """
+import os, rclpy
+from ir_common.ros_node import Finished, run
+def factory():
+    node = rclpy.create_node("speaker")
+    def speak():
+        paths, real = [], os.path.realpath
+        os.path.realpath = lambda path, **kwargs: (paths.append(path), real(path, **kwargs))[1]
+        node.get_logger().warning("first line")
+        print(len(paths))
+        raise Finished
+    node.create_timer(0.01, speak)
+    return node
+run(factory)
+"""
+
+
+def test_the_first_line_that_is_logged_does_not_go_through_all_modules(ros_domain: int, tmp_path: Path) -> None:
+    (tmp_path / "speaker.py").write_text(FIRST_LINE)
+    done = subprocess.run([sys.executable, tmp_path / "speaker.py"], capture_output=True, text=True, timeout=30)
+    assert "first line" in done.stderr
+    assert 0 < int(done.stdout) < 20, "two for each module otherwise, several hundred"
+
+
 EARLY = """
 import os, signal, rclpy
 from ir_common.ros_node import run
