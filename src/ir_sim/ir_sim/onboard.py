@@ -145,7 +145,9 @@ class OnBoard:
             self._observation = steps[-1].observation
         stop = self._watchdog.overdue(self.now)
         if stop:
-            self._alone, self.counters.stops = True, self._watchdog.stops
+            self._alone = True
+            stop = not self.idle
+            self.counters.stops += stop
         if not steps and not stop:
             return NOTHING
         own = self._act_alone(always=stop) if self._alone and not self.idle else None
@@ -160,7 +162,7 @@ class OnBoard:
         if self._watchdog.is_echo(action):
             return None
         self._action = self.task.clip(action)
-        if not self.idle:  # one that lies where it fell is not owed any
+        if not self.needs_reset:  # one that lies where it fell is not owed any
             self._watchdog.heard(self.now)
         self._alone = bool((action == self.task.safe_action).all())
         return self._act_alone() if self._alone and not self.idle else None
@@ -209,8 +211,6 @@ class OnBoard:
         if self._returning and (self._at_start(value) or nanoseconds - self._resumed_at > PATIENCE):
             self._returning, self._since = False, nanoseconds
             self._clear()
-            if not self._alone:  # somebody commands it already
-                self._watchdog.heard(self.now)
         if self._odometry is not None and not self.idle and nanoseconds > self._odometry_at:
             self.counters.distance += float(np.linalg.norm(value.position - self._odometry.position))
         self._odometry, self._odometry_at = value, nanoseconds
@@ -296,5 +296,3 @@ class OnBoard:
         self.counters.falls += step.cause == "fall"
         self.counters.goals = self._episode.goals_reached
         self.needs_reset = self._episode.needs_reset(step)
-        if self.needs_reset:
-            self._watchdog.disarm()

@@ -56,13 +56,9 @@ class CommandWatchdog:
 
     Args:
         timeout: s without a command after which the robot acts on its own; positive.
-
-    Attributes:
-        stops: times that it had to.
     """
 
     def __init__(self, timeout: float) -> None:
-        self.stops = 0
         self._timeout = round(timeout * NANOSECONDS)
         self._command_at: int | None = None  # None: no command since the start, the last stop or the last reset
         self._own: deque[Array] = deque(maxlen=_ECHOES)
@@ -93,5 +89,4 @@ class CommandWatchdog:
         if self._command_at is None or now - self._command_at < self._timeout:
             return False
         self.disarm()
-        self.stops += 1
         return True
