@@ -150,8 +150,6 @@ def drl_controllers() -> dict[str, Any]:
                 assert decision is not None
                 actions.append(decision.action)
                 faults.append(bool(decision.fault))
-            late = controller.check(0.1 * step + 0.6)
-            assert late is not None
-            actions.append(late.action)
+            actions.append(controller.stale().action)
             made[f"{robot}_{chosen}"] = [short(actions), actions[0], dict(controller.faults), sum(faults)]
     return made | {"seeds": [episode_seed(1, "cart", 2), episode_seed(2**31, "spider", 0)]}

@@ -144,7 +144,7 @@ def test_without_sync_the_run_goes_by_the_hosts_time_and_its_lateness_is_measure
     ros_domain: int, tmp_path: Path
 ) -> None:
     report = tmp_path / "run.json"
-    with started(tmp_path, "sync:=off", "duration:=4", f"report:={report}") as stack:
+    with started(tmp_path, "sync:=off", "duration:=10", f"report:={report}") as stack:
         assert stack.process.wait(100) == 0, stack.text()
     host = json.loads(report.read_text())["host"]
     assert host["sync"] is False and host["waits"]["count"] == 0

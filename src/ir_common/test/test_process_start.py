@@ -61,6 +61,21 @@ def test_a_guarded_program_ends_as_it_ends(tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (1, "error: /no/such/program: No such file or directory\n")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only a privileged user may take niceness off")
+def test_a_guarded_program_that_is_told_to_end_is_preferred() -> None:
+    code = (
+        "import os, signal\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        "print(os.nice(0), flush=True); signal.sigwait([signal.SIGINT]); print(os.nice(0))\n"
+    )
+    environ = {**os.environ, **process_start.told(3, 0)}
+    process = subprocess.Popen([*MODULE, sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and int(process.stdout.readline()) == os.nice(0) + 3
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and int(rest) == -10
+
+
 LAUNCHER = """
 import os, signal, subprocess, sys
 from ir_common.process_start import told

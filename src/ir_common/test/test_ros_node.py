@@ -142,6 +142,59 @@ def test_signals_end_a_process_in_good_order(ros_domain: int, number: int) -> No
     assert process.returncode == 0 and rest == "closed\n"
 
 
+BUSY = """
+import atexit, threading, rclpy
+from rclpy.impl.implementation_singleton import rclpy_implementation as library
+from ir_common.ros_node import Finished, run
+def work(context):
+    guard, wait_set = library.GuardCondition(context.handle), library.WaitSet(0, 1, 0, 0, 0, 0, context.handle)
+    while True:
+        wait_set.clear_entities()
+        wait_set.add_guard_condition(guard)
+        wait_set.wait(1000)
+def factory():
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    for _ in range(4):
+        threading.Thread(target=work, args=(context,), daemon=True).start()
+    node = rclpy.create_node("busy")
+    def end(): raise Finished(5)
+    node.create_timer(0.1, end)
+    atexit.register(lambda: print("left"))
+    return node
+run(factory)
+"""
+
+
+def test_threads_that_are_busy_in_a_library_do_not_abort_a_process_that_ends(ros_domain: int) -> None:
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (5, "left\n"), done.stderr
+
+
+FIRST_LINE = """
+import os, rclpy
+from ir_common.ros_node import Finished, run
+def factory():
+    node = rclpy.create_node("speaker")
+    def speak():
+        paths, real = [], os.path.realpath
+        os.path.realpath = lambda path, **kwargs: (paths.append(path), real(path, **kwargs))[1]
+        node.get_logger().warning("first line")
+        print(len(paths))
+        raise Finished
+    node.create_timer(0.01, speak)
+    return node
+run(factory)
+"""
+
+
+def test_the_first_line_that_is_logged_does_not_go_through_all_modules(ros_domain: int, tmp_path: Path) -> None:
+    (tmp_path / "speaker.py").write_text(FIRST_LINE)
+    done = subprocess.run([sys.executable, tmp_path / "speaker.py"], capture_output=True, text=True, timeout=30)
+    assert "first line" in done.stderr
+    assert 0 < int(done.stdout) < 20, "two for each module otherwise, several hundred"
+
+
 EARLY = """
 import os, signal, rclpy
 from ir_common.ros_node import run

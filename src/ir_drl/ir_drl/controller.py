@@ -53,6 +53,8 @@ class ControlDecision:
     """[n_act], units by the task, within its bounds."""
     fault: str = ""
     """What was wrong with the input; empty where it was good."""
+    kind: str = ""
+    """Of the fault, as in `Controller.faults`."""
     noise_free: FloatArray | None = None
     """[n_act] the policy's own action, where exploration was added to it; None: nothing was."""
     acted: Acted | None = None
@@ -67,7 +69,8 @@ class Controller:
     control step.
 
     After good input the safe action is due once no more has come for `input_timeout`, and again after each further
-    one. Before the first there is nothing to stop. Time that goes back begins a new wait.
+    one. Before the first there is nothing to stop, nor after a terminal state, which is answered with the safe action
+    itself: the robot lies there until the next episode. Time that goes back begins a new wait.
 
     Args:
         task: the robot's task.
@@ -154,7 +157,7 @@ class Controller:
             return None
         decision = self.decide(given, now)
         if not decision.fault:
-            self._deadline = now + self._timeout
+            self._deadline = math.inf if given.terminated else now + self._timeout
         return decision
 
     def decide(self, given: Input, now: float) -> ControlDecision:
@@ -223,4 +226,5 @@ class Controller:
 
     def _fault(self, kind: str, text: str) -> ControlDecision:
         self.faults[kind] += 1
-        return ControlDecision(self.task.safe_action, f"{text}; safe action sent ({kind}: {self.faults[kind]} times)")
+        told = f"{text}; safe action sent ({kind}: {self.faults[kind]} times)"
+        return ControlDecision(self.task.safe_action, told, kind)

@@ -16,13 +16,14 @@ from std_msgs.msg import Float64MultiArray, UInt8MultiArray
 from ir_common.config import Config, ConfigError, live
 from ir_common.ros_node import LATCHED, RELIABLE, LeanNode, drain, run
 from ir_common.ros_params import declare
-from ir_common.ros_time import to_seconds
+from ir_common.ros_time import to_nanoseconds, to_seconds
 from ir_drl.controller import ControlDecision, Controller, Input
 from ir_drl.policies import make_policy
 from ir_drl.ros_live_messages import acted_message, policy_of
 from ir_interfaces.msg import NoiseFreeAction, TaskState
 from ir_sim.ros_task_messages import COMMAND_TYPES, action_to_command
 from ir_sim.tasks import read_tasks
+from ir_sim.watchdog import SilenceNotice
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Only the newest is worth an answer; matches reliable and best-effort publishers."""
@@ -76,6 +77,7 @@ class ControllerNode(LeanNode):
         self._publisher = self.create_publisher(message_type, f"{side}/{topic}_proposed", RELIABLE)
         self._noise_free = self.create_publisher(NoiseFreeAction, f"{side}/noise_free", RELIABLE)
         self._robot = robot
+        self._faults: dict[str, SilenceNotice] = {}  # by their kind
         self._timer = self.create_timer(config.input_timeout, self._check)
         self._timer.cancel()  # the first good state starts it: until then there is nothing to stop
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
@@ -132,8 +134,18 @@ class ControllerNode(LeanNode):
         self._publisher.publish(action_to_command(self._task, decision.action, stamp))
         if decision.acted is not None:
             self._acted.publish(acted_message(decision.acted))
-        if decision.fault:  # after the command: the first line of a logger takes its time
-            self.get_logger().warning(decision.fault, throttle_duration_sec=2.0)
+        self._say(decision, to_nanoseconds(stamp))  # after the command: a logger's first line takes its time
+
+    def _say(self, decision: ControlDecision, now: int) -> None:
+        """Says each kind of fault when it begins, and when good states have come again for a while."""
+        if decision.fault:
+            if self._faults.setdefault(decision.kind, SilenceNotice()).stopped():
+                self.get_logger().warning(decision.fault)
+            return
+        for kind, notice in self._faults.items():
+            if notice.heard(now):
+                count = self._controller.faults[kind]
+                self.get_logger().warning(f"good states come again; safe action sent ({kind}: {count} times)")
 
 
 def _input(state: TaskState) -> Input:

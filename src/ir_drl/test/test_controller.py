@@ -134,6 +134,16 @@ def test_the_safe_action_is_due_after_a_timeout_and_after_each_further_one():
     assert controller.check(21.0) is None and controller.check(21.1) is not None
 
 
+def test_a_robot_that_lies_where_it_fell_is_commanded_once():
+    """The safe action answers its last state; nothing more is due until the next episode, however late that is."""
+    controller = make()
+    controller.on_state(given(), 1, 10.0)
+    assert np.array_equal(controller.on_state(given(stamp=10.1, terminated=True), 2, 10.1).action, TASK.safe_action)
+    assert [controller.check(10.0 + 0.1 * k) for k in range(1, 100)] == [None] * 99 and not controller.faults
+    controller.on_state(given(stamp=20.0, episode=2), 0, 20.0)
+    assert controller.check(20.4) is None and controller.check(20.5).kind == "stale"
+
+
 @pytest.mark.parametrize("base", [0.0, 1.7e9])
 def test_a_timer_that_fires_exactly_in_time_is_not_too_early(base):
     """As a node's does; a float of today's time in seconds has a grain of 0.24 us."""

@@ -166,6 +166,26 @@ def test_bad_states_do_not_count_as_input(ros, hasty):
     ros.until(lambda: hasty.controller._controller.faults["stale"] > 0, what="stale input")
 
 
+def test_a_link_that_is_dead_is_told_once_and_its_end_once(ros, hasty, capfd):
+    """While it is the safe action goes out again and again, and is counted."""
+
+    def told():
+        nonlocal said
+        said += capfd.readouterr().err
+        return said.count("no state for"), said.count("come again")
+
+    said = ""
+    hasty.answer(AHEAD)
+    ros.until(lambda: hasty.controller._controller.faults["stale"] >= 3, what="three safe actions")
+    hasty.answer(AHEAD)  # one that comes through does not end it
+    ros.until(lambda: hasty.controller._controller.faults["stale"] >= 5, what="further ones")
+    assert told() == (1, 0)
+    hasty.peer.create_timer(0.1, lambda: hasty.send(AHEAD))
+    ros.until(lambda: told()[1], 20, "the word that states are back")
+    assert said.count("no state for") == 1
+    assert f"stale: {hasty.controller._controller.faults['stale']} times" in said.splitlines()[-1]
+
+
 def test_disabled_controller_is_silent_and_comes_back(ros, hasty):
     hasty.answer(AHEAD)
     assert hasty.controller.set_parameters([Parameter("enabled", value=False)])[0].successful

@@ -145,7 +145,9 @@ class OnBoard:
             self._observation = steps[-1].observation
         stop = self._watchdog.overdue(self.now)
         if stop:
-            self._alone, self.counters.stops = True, self._watchdog.stops
+            self._alone = True
+            stop = not self.idle
+            self.counters.stops += stop
         if not steps and not stop:
             return NOTHING
         own = self._act_alone(always=stop) if self._alone and not self.idle else None

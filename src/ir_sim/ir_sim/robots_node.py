@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from ir_common import ros_node, ros_params
 from ir_common.config import Config
 from ir_common.ros_executor import LeanExecutor
 from ir_common.ros_node import LATCHED, RELIABLE, STREAM, LeanNode, drain
-from ir_common.ros_poll import drain_until, ignore
+from ir_common.ros_poll import ignore
 from ir_common.ros_time import to_nanoseconds, to_stamp
 from ir_interfaces.msg import Contacts, ControlStepDone, TaskState, TaskStatus
 from ir_sim.onboard import NOTHING, OnBoard, OnBoardOutput
@@ -74,7 +75,10 @@ class RobotsNode(LeanNode):
         self._resets = Resets(self, config.simulator)
         self._robots = [_RobotTopics(self, world, robot, config) for robot in world.robots.values()]
         on_begin_anew(self, self._begin_anew)
-        self._timer = self.create_timer(STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers = [self.create_timer(STATUS_PERIOD, self._on_timer, clock=steady)]
+        if config.sim == "gz":
+            self._timers.append(self.create_timer(ODOMETRY / 5, self._wait_no_longer, clock=steady))
 
     def _begin_anew(self) -> None:
         for robot in self._robots:
@@ -85,6 +89,10 @@ class RobotsNode(LeanNode):
             robot.publish_status()
             robot.say_heard()
         self._resets.check([robot.onboard for robot in self._robots])
+
+    def _wait_no_longer(self) -> None:
+        for robot in self._robots:
+            robot.wait_no_longer()
 
     def ask_reset(self, onboard: OnBoard) -> None:
         """Has a robot put back to its start."""
@@ -107,6 +115,8 @@ class _RobotTopics:
         output = robot.description.odometry
         self._odometry_period = round(NANOSECONDS / output.rate) if repeats and output and output.rate else 0
         self._missed = -1  # ns, the odometry after which the next one was waited for in vain
+        self._waiting: Any = None  # what triggers a control step, and waits for the odometry of its instant
+        self._waits_since = 0.0
         prefix = f"/{robot.name}/"
         self._command_topic, command_type = COMMAND_TYPES[self.task.command]
         self._state = node.create_publisher(TaskState, prefix + "state", STATE_QOS)
@@ -126,8 +136,6 @@ class _RobotTopics:
             qos = RELIABLE if topic == obeyed and config.sync else STREAM
             subscription = node.create_subscription(message_type, prefix + topic, handle, qos)
             self._all.append(subscription)
-            if topic == "odom":
-                self._odometry = subscription
             if topic != self.task.trigger:
                 self._needed.append(subscription)
 
@@ -141,7 +149,7 @@ class _RobotTopics:
         for subscription in self._all:
             drain(subscription, ignore)
         self.onboard.begin_anew()
-        self._done_at, self._missed = None, -1
+        self._done_at, self._missed, self._waiting = None, -1, None
 
     def _catch_up(self) -> None:
         """Takes what a control step needs: meanwhile the executor, busy with what triggers it, does not look there."""
@@ -149,22 +157,47 @@ class _RobotTopics:
         for subscription in self._needed:
             drain(subscription, subscription.callback)
 
-    def _await_odometry(self, now: int) -> None:
-        """Waits for odometry that is due by now, once for each: in Gazebo the readings of an instant have no order."""
-        seen = self.onboard.located_at
-        if not self._odometry_period or self.onboard.idle or self._missed == seen or not self._odometry_due(now):
-            return
-        handle = partial(self._on_reading, "odom")
-        if not drain_until(self._node, self._odometry, handle, lambda: not self._odometry_due(now), ODOMETRY):
-            self._missed = seen
-
-    def _odometry_due(self, now: int) -> bool:
-        return now - self.onboard.located_at >= self._odometry_period
-
     def _on_reading(self, topic: str, message: Any) -> None:
         if topic == self.task.trigger:
             self._catch_up()
-            self._await_odometry(to_nanoseconds(message.header.stamp))
+            self._on_trigger(message)
+            return
+        self._feed(topic, message)
+        if topic == "odom" and self._waiting is not None and not self._odometry_due(self._waiting):
+            self._go_on()
+
+    def _on_trigger(self, message: Any) -> None:
+        """Feeds what triggers a control step, or keeps it until the odometry of its instant is there.
+
+        In Gazebo the readings of an instant have no order. Each odometry is waited for once, until the next such
+        reading at most, or `ODOMETRY`. Nothing else waits: other robots' control steps are due meanwhile.
+        """
+        if self._waiting is not None:
+            if message.header.stamp == self._waiting.header.stamp:  # Gazebo stands, and repeats it
+                return
+            self._go_on()
+        if self.onboard.idle or self._missed == self.onboard.located_at or not self._odometry_due(message):
+            self._feed(self.task.trigger, message)
+        else:
+            self._waiting, self._waits_since = message, time.monotonic()
+
+    def _odometry_due(self, message: Any) -> bool:
+        """Whether there should be a newer odometry at the instant of a reading."""
+        since = to_nanoseconds(message.header.stamp) - self.onboard.located_at
+        return bool(self._odometry_period) and since >= self._odometry_period
+
+    def _go_on(self) -> None:
+        message, self._waiting = self._waiting, None
+        if self._odometry_due(message):
+            self._missed = self.onboard.located_at
+        self._feed(self.task.trigger, message)
+
+    def wait_no_longer(self) -> None:
+        """Makes the control step whose odometry has been waited for for too long."""
+        if self._waiting is not None and time.monotonic() - self._waits_since > ODOMETRY:
+            self._go_on()
+
+    def _feed(self, topic: str, message: Any) -> None:
         output = NOTHING
         try:
             output = self.onboard.feed(message_to_reading(self._name, topic, message))
@@ -199,7 +232,9 @@ class _RobotTopics:
         except ValueError as error:
             self._ignore("command", error)
         if not self.onboard.alone and self._silence.heard(self.onboard.now):
-            self._node.get_logger().warning(f"commands for {self._name} come again")
+            stops = self.onboard.counters.stops
+            text = f"commands for {self._name} come again; they have stayed away for too long {stops} times so far"
+            self._node.get_logger().warning(text)
         now = to_stamp(self.onboard.now)
         if own is not None:
             self._command.publish(action_to_command(self.task, own, now))

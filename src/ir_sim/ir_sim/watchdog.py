@@ -15,33 +15,36 @@ _ECHOES = 16
 _ALIKE = 1e-9
 """What a number loses at most on its way through a message, as a share of it."""
 
-
-STEADY = 2.0
-"""s for which commands have to come before they count as back."""
+STEADY = 2 * NANOSECONDS
+"""ns for which what was missing has to come before it counts as back; twice as long each further time."""
 
 
 class SilenceNotice:
-    """Says once that commands stay away, and once that they are back; not at each one that comes through meanwhile.
+    """Says once that something stays away, and once that it is back; not at each piece that comes through meanwhile.
 
-    Times are ns of the robot's readings.
+    What comes and goes by turns has to come for longer and longer before it counts as back, so the words get rare.
+    Times are ns of one clock.
     """
 
     def __init__(self) -> None:
         self._told = False
-        self._back: int | None = None  # since when they come again
+        self._back: int | None = None  # since when it comes again
+        self._steady = STEADY
 
     def stopped(self) -> bool:
-        """Commands have stayed away for too long; whether that is to be said."""
+        """It has stayed away for too long; whether that is to be said."""
         told, self._told, self._back = self._told, True, None
         return not told
 
     def heard(self, now: int) -> bool:
-        """A command came; whether it is to be said that they are back."""
+        """It came; whether it is to be said that it is back."""
         if not self._told:
             return False
         if self._back is None or now < self._back:
             self._back = now
-        self._told = now - self._back < STEADY * NANOSECONDS
+        self._told = now - self._back < self._steady
+        if not self._told:
+            self._steady *= 2
         return not self._told
 
 
@@ -53,13 +56,9 @@ class CommandWatchdog:
 
     Args:
         timeout: s without a command after which the robot acts on its own; positive.
-
-    Attributes:
-        stops: times that it had to.
     """
 
     def __init__(self, timeout: float) -> None:
-        self.stops = 0
         self._timeout = round(timeout * NANOSECONDS)
         self._command_at: int | None = None  # None: no command since the start, the last stop or the last reset
         self._own: deque[Array] = deque(maxlen=_ECHOES)
@@ -90,5 +89,4 @@ class CommandWatchdog:
         if self._command_at is None or now - self._command_at < self._timeout:
             return False
         self.disarm()
-        self.stops += 1
         return True

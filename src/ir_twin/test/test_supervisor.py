@@ -175,6 +175,12 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only a privileged user may take niceness off")
+def test_the_interfaces_of_gazebos_bridge_are_looked_for_before_the_start(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="ros_gz_interfaces is missing; install ros-jazzy-ros-gz"):
+        command(NodeSpec("ir_sim", "gz_simulator", "simulator"), tmp_path)
+
+
 def test_a_process_that_is_told_to_end_is_preferred(tmp_path: Path) -> None:
     """All its threads: beside busy processes, one of niceness 10 does not get to its end in time."""
     seen = tmp_path / "seen"

@@ -182,7 +182,8 @@ def _radio(arguments: BringupArguments, run_directory: Path) -> Iterator[NodeSpe
 
 def _robot_side(arguments: BringupArguments) -> Iterator[NodeSpec]:
     onboard = {**_clocked(arguments), **_fleet(arguments), "sim": arguments.sim, "sync": _synced(arguments)}
-    yield NodeSpec("ir_sim", "robots", "robots", parameters=onboard, nice=2, part="sim")
+    nice = 2 if arguments.sim == "mujoco" else 0  # Gazebo does not wait for it
+    yield NodeSpec("ir_sim", "robots", "robots", parameters=onboard, nice=nice, part="sim")
     frames = {**_fleet(arguments), "edge_namespace": _edge(arguments)}
     yield NodeSpec("ir_sim", "robot_state", "robot_state", parameters=frames, nice=10, part="sim")
 
@@ -313,5 +314,6 @@ def _add_gazebo(
             remaps={name: stack_namespace.below(arguments.namespace, name) for name in bridged},
             part="sim",
         ),
-        NodeSpec("", "gz", "gz_sim", arguments=command, environment=embedded, required=True, part="sim"),
+        # on a busy host it gets slower, not the way of the commands that it does not wait for
+        NodeSpec("", "gz", "gz_sim", arguments=command, environment=embedded, nice=3, required=True, part="sim"),
     ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -29,10 +30,10 @@ STOP_SECONDS = 4.0
 """From the last signal to the last process's end; what is left then is killed."""
 _REPORTING = 2.0
 """s for which the others answer, after its signal, a process that writes the report."""
-_HURRIED = -10
-"""Niceness of what was told to end: it is soon gone, and would be late beside processes that are busy for long."""
 _LAST_LINES = 15
 _MISSING = {"gz": gazebo_words.INSTALL, "ros_gz_bridge": gazebo_words.INSTALL}
+_IMPORTS = {"gz_simulator": ("ros_gz_interfaces", f"{gazebo_words.MISSING_INTERFACES}; {gazebo_words.INSTALL}")}
+"""By executable, a Python package that only it needs, and what is said where that is missing."""
 
 
 class Supervisor:
@@ -178,10 +179,7 @@ class _Process:
     def hurry(self) -> None:
         """Has the system prefer it, or at least takes its niceness off, as far as that is permitted."""
         if self._process and self._process.poll() is None:
-            for niceness in (_HURRIED, 0):
-                with contextlib.suppress(PermissionError, ProcessLookupError):
-                    os.setpriority(os.PRIO_PGRP, self._process.pid, niceness)
-                    return
+            process_start.prefer(self._process.pid)
 
     def wait(self, deadline: float) -> None:
         if self._process:
@@ -235,8 +233,11 @@ def installed(spec: NodeSpec) -> str:
     """Path of the program of a process.
 
     Raises:
-        ConfigError: the package or the program is not installed.
+        ConfigError: the package, the program or what it imports is not installed.
     """
+    needed, said = _IMPORTS.get(spec.executable, ("", ""))
+    if needed and importlib.util.find_spec(needed) is None:
+        raise ConfigError(said)
     if not spec.package:
         found = shutil.which(spec.executable)
         if found is None:
