@@ -134,7 +134,7 @@ class ControllerNode(LeanNode):
         self._publisher.publish(action_to_command(self._task, decision.action, stamp))
         if decision.acted is not None:
             self._acted.publish(acted_message(decision.acted))
-        self._say(decision, to_nanoseconds(stamp))  # after the command: a logger's first line takes its time
+        self._say(decision, to_nanoseconds(stamp))  # after the command, since logging takes its time
 
     def _say(self, decision: ControlDecision, now: int) -> None:
         """Says each kind of fault when it begins, and when good states have come again for a while."""

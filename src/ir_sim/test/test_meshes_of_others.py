@@ -77,6 +77,13 @@ def test_what_is_flat_is_seen_and_may_not_collide(world, tmp_path):
         settled(
             world(f'<model name="m"><link name="l">{INERTIAL}<collision name="c">{mesh}</collision></link></model>')
         )
+    with pytest.raises(ConfigError, match=r"its mesh sign\.obj is flat, and has no hull"):
+        settled(  # nor where it is seen first
+            world(
+                f'<model name="a"><static>true</static><link name="l"><visual name="v">{mesh}</visual></link></model>',
+                f'<model name="b"><link name="l">{INERTIAL}<collision name="c">{mesh}</collision></link></model>',
+            )
+        )
 
 
 def test_files_that_are_no_meshes_are_told(world, tmp_path):

@@ -151,20 +151,24 @@ def follow(steps=500, seed=0):
 def test_the_forecaster_learns_who_leads_and_a_model_of_single_devices_cannot():
     """The followers are known a step ahead from device 0; without a graph the error is the noise itself, 0.577. The
     attention finds it by gradients, the lag graph, which leaves nothing to the attention, to within the noise of 1 %.
+
+    The linear parts look at the slice's sum, too, and the sum less five times a follower is the leader: before them a
+    further device of noise hides it there.
     """
-    traffic, config = follow(), FitConfig(day=50, epochs=15, rate=1e-2, seed=1)
+    plain, config = follow(), FitConfig(day=50, epochs=15, rate=1e-2, seed=1)
+    noise = 3.0 * np.random.default_rng(8).uniform(1.0, 3.0, (500, 1)).astype(np.float32)
     last = np.arange(config.split(500)[1], 499)
-    actual, errors = traffic[last + 1][:, 1:], {}
+    actual, errors = plain[last + 1][:, 1:], {}
     for graph, parts in (("two_embeddings", False), ("none", False), ("two_embeddings", True), ("none", True)):
+        traffic = np.hstack([plain, noise]) if parts else plain
         form = {**SMALL, "horizons": (1,), "features": 16, "graph": graph, "linear": parts, "order": 2, "trees": 0}
         forecaster = fit_forecaster(
             traffic, ForecasterConfig(**form), config.model_copy(update={"epochs": 3 if parts else 15})
         )
-        got = forecaster.predict(traffic, last)[:, 0, 1:]
+        got = forecaster.predict(traffic, last)[:, 0, 1:6]
         errors[graph, parts] = float(np.sqrt(np.mean((got - actual) ** 2)))
         assert min(forecaster.history) < forecaster.history[0]
-    assert errors["none", False] > 0.5
-    assert errors["none", True] > 0.4  # the shared head sees the slice's sum, in which the leader is one of six
+    assert errors["none", False] > 0.5 and errors["none", True] > 0.5
     assert errors["two_embeddings", False] < 0.25
     assert errors["two_embeddings", True] < 0.05
 

@@ -105,7 +105,11 @@ def _mean_delay(arrival: Ints, end: Ints) -> float:
 
 
 def draw(scene: CoexistenceScenario, slots: int, seed: int) -> Draw:
-    """Draws traffic and Rayleigh block fading, each from its own generator of the seed."""
+    """Draws traffic and Rayleigh block fading, each from its own generator of the seed.
+
+    With it a run begins, so from the first one on the process keeps the memory that runs leave (`keep_memory`).
+    """
+    keep_memory()
     batches, sizes, channel, luck = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4))
     packets = compound_poisson(scene.batch_rate, scene.batch_packets, 0, slots * SLOT, batches)
     jobs = poisson(scene.embb_rate / scene.embb_job_bits, 0, slots * SLOT, sizes)
@@ -174,7 +178,6 @@ def radiate(scene: CoexistenceScenario, chance: Draw, ready: tuple[Ints, Ints]) 
 
 
 def simulate(scene: CoexistenceScenario, slots: int, seed: int) -> BatchResult:
-    """Draws and runs a scenario for `slots` slots of 1 ms; the process keeps the memory (`keep_memory`)."""
-    keep_memory()
+    """Draws and runs a scenario for `slots` slots of 1 ms."""
     chance = draw(scene, slots, seed)
     return radiate(scene, chance, process(scene, chance))

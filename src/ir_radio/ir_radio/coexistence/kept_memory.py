@@ -2,7 +2,8 @@
 """Memory that batch runs leave is kept for the next one.
 
 A run takes some 10 MB per 20,000 slots and leaves it when its result goes. glibc gives that back, and the kernel clears
-it page by page for the next run, which costs more than a third of it.
+it page by page for the next run: a third of the time of one in a process that does nothing else. Where other memory has
+been in use, as in the bench, glibc may have kept it anyway.
 """
 
 from __future__ import annotations

@@ -10,11 +10,10 @@ from PIL import Image
 
 from ir_sim.sdf.mesh_files import Triangles
 from ir_sim.sdf.model import Link
-from ir_sim.sdf.shapes import Geometry
+from ir_sim.sdf.shapes import PLATE, Geometry
 
 Array = NDArray[np.float64]
 _BASE = 1.0  # m, of solid under the lowest point of a heightmap
-_PLATE = 1e-3  # m, thickness that a flat mesh is given to be seen
 
 
 def decorate(spec: mujoco.MjSpec) -> None:
@@ -50,18 +49,21 @@ def mesh_name(spec: mujoco.MjSpec, shape: Geometry, link: Link, seen: bool) -> s
         ConfigError: what is to collide is flat.
     """
     key = f"{shape.file or shape.kind} {shape.size.tolist()}"
-    if spec.mesh(key) is None:
+    plate = f"{key} as a plate"  # a name of its own, so that no shape which collides finds it
+    if spec.mesh(key) is None and spec.mesh(plate) is None:
         surface = shape.triangles()
         normal = _normal(surface.vertices)
         if normal is not None:
-            if not seen:
-                name = shape.file.path.name if shape.file else ""
-                raise link.element.error(f"its mesh {name} is flat, and has no hull")
-            corners = [surface.vertices + side * _PLATE / 2 * normal for side in (1, -1)]
+            corners = [surface.vertices + side * PLATE / 2 * normal for side in (1, -1)]
             surface = Triangles(np.vstack(corners), np.vstack([surface.faces, surface.faces + len(surface.vertices)]))
-        mesh = spec.add_mesh(name=key, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
+        mesh = spec.add_mesh(name=key if normal is None else plate, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
         mesh.uservert, mesh.userface = surface.vertices.ravel().tolist(), surface.faces.ravel().tolist()
-    return key
+    if spec.mesh(plate) is None:
+        return key
+    if not seen:
+        name = shape.file.path.name if shape.file else ""
+        raise link.element.error(f"its mesh {name} is flat, and has no hull")
+    return plate
 
 
 def _normal(vertices: Array) -> Array | None:

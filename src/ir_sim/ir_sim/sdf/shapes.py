@@ -19,7 +19,8 @@ from ir_sim.sdf.poses import Frames, Pose, towards
 Array = NDArray[np.float64]
 ALL_BITS = 0xFFFF  #: <collide_bitmask> of what says nothing
 _CONE_SIDES = 32
-_PLATE = 1e-3  # m, thickness of a plane that moves
+PLATE = 1e-3
+"""m, thickness that a plane that moves, or a flat mesh, is given to be seen."""
 ALMOST_EQUAL = 0.3  #: how much smaller one direction's friction may be than the other's to be taken for both
 MAX_FRICTION = 1e5  #: files write 1e5 and more for "does not slip"
 
@@ -274,7 +275,7 @@ def read_visual(element: Element, frames: Frames, link: str, notes: Notes, stati
         return None
     if geometry.kind == "plane" and not static:
         size = element.find("geometry/plane/size")
-        edges = np.append(size.vector(2) if size else np.ones(2), _PLATE)
+        edges = np.append(size.vector(2) if size else np.ones(2), PLATE)
         pose, geometry = pose @ Pose(rotation=towards(geometry.size)), Geometry("box", edges)
     return Visual(element.attribute("name"), pose, geometry, colour)
 
